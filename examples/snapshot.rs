@@ -5,11 +5,11 @@
 //! Run it with `cargo run --example snapshot`. It prints:
 //!
 //! ```text
-//! audit: Open, 0 of 8 events pending
+//! audit: open, 0 of 8 events pending
 //!   offered 6 = accepted 6 + refused 0
 //!   accepted 6 = delivered 4 + dropped 2 (failed 2, full 0) + pending 0
 //!   last error: negative
-//! slow: Open, 4 of 4 events pending
+//! slow: open, 4 of 4 events pending
 //!   offered 6 = accepted 6 + refused 0
 //!   accepted 6 = delivered 0 + dropped 2 (failed 0, full 2) + pending 4
 //! ```
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for sink in bus.snapshot().sinks {
         let state = &sink.state;
-        println!("{}: {:?}, {} of {} events pending", sink.name, state.status, state.depth, state.capacity);
+        println!("{}: {}, {} of {} events pending", sink.name, state.status, state.depth, state.capacity);
 
         let ledger = &state.ledger;
         let (offered, accepted, refused) = (ledger.offered, ledger.accepted, ledger.refused.total());

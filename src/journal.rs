@@ -364,7 +364,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// let state = journal.state();
     /// assert_eq!((state.kind, state.ledger.accepted), (SinkKind::Journal, 1));
     /// assert_eq!(state.subscribers[0].to_string(), "dashboard (next 0, behind 1): offered 1 = accepted 1; \
-    ///     accepted = delivered 0 + pending 1");
+    ///     accepted 1 = delivered 0 + pending 1");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

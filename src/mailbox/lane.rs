@@ -6,7 +6,7 @@ mod shared_writer;
 
 use super::core::Mailbox;
 use super::overflow::Overflow;
-use super::registry::{Arrival, LaneReader, Reading};
+use super::registry::{Arrival, LaneReader};
 use super::shared_lane::Source;
 use super::view::{LaneView, ViewOf};
 use crate::error::{OutOfMemory, WriteError};
@@ -46,13 +46,13 @@ impl<E: Send + 'static> PrivateLane<E> {
             let ring = Ring::new(mailbox.capacity()).map_err(|error| error.of_checked(mailbox.capacity()))?;
             let ring = Arc::new(ring);
             let view = view(ViewOf::Evicting(ring.clone()), EntryCounters::private());
-            let reader = LaneReader::Evicting(ring.clone(), Reading::new(&view, &mailbox.registry));
+            let reader = LaneReader::Evicting(ring.clone(), view.clone());
             (Self::Evicting(EvictingLane::new(ring, view, mailbox)), Some(reader))
         } else {
             let ring = spsc::ring(mailbox.capacity());
             let (producer, consumer) = ring.map_err(|error| error.of_checked(mailbox.capacity()))?;
             let view = view(ViewOf::Spsc(producer.sealer()), EntryCounters::private_by_position());
-            let reader = LaneReader::Spsc(consumer, Reading::new(&view, &mailbox.registry));
+            let reader = LaneReader::Spsc(consumer, view.clone());
             (Self::Fast(FastLane::new(producer, view, mailbox)), Some(reader))
         })
     }

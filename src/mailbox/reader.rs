@@ -148,7 +148,7 @@ impl<E: Send + 'static> Reader<E> {
             any_ended |= count == 0 && lane.is_drained();
         }
         if any_ended {
-            self.lanes.retain(|lane| !lane.is_drained());
+            self.lanes.retain(|lane| lane.stays(&mailbox.registry));
         }
         if total > 0 {
             self.mailbox.signals.blocked.notify_progress();
@@ -422,7 +422,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             if let Some(event) = self.take_in_turn(find, |_| true) {
                 return Some(event);
             }
-            self.lanes.retain(|lane| !lane.is_drained());
+            self.lanes.retain(|lane| lane.stays(&self.mailbox.registry));
             if !self.admits_more() {
                 return None;
             }
@@ -456,7 +456,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             registry.sealed
         };
         self.admit();
-        self.lanes.retain(|lane| !lane.is_drained());
+        self.lanes.retain(|lane| lane.stays(&self.mailbox.registry));
         let shared_ended = self.mailbox.shared.is_drained();
         self.saw_shared_end |= shared_ended;
         (sealed && self.lanes.is_empty() && self.arriving.is_empty() && shared_ended).then_some(end)

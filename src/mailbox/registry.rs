@@ -6,7 +6,6 @@ use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
 use crate::stats::{FoldPace, Ledger};
 use crate::sync::{Arc, Mutex, lock};
-use std::ops::Deref;
 
 /// The private lanes of a mailbox.
 ///
@@ -89,8 +88,9 @@ impl FoldedLanes {
 }
 
 /// Removes a lane from the registry when both sides have left it: the registry keeps its counters,
-/// and the last side frees the ring. Each side calls this when it leaves. The lock orders the two
-/// calls, so the second side sees what the first one did.
+/// and the last side frees the ring. The publisher calls this when it drops the lane, and the
+/// consumer when it has read the lane to its end. The lock orders the two calls, so the second side
+/// sees what the first one did.
 fn leave<E>(view: &std::sync::Arc<LaneView<E>>, registry: &Mutex<Registry<E>>) {
     let left = lock(registry).fold_one(view);
     // Outside the lock: this frees the ring.
@@ -104,48 +104,10 @@ pub(super) fn let_go<E>(view: &std::sync::Arc<LaneView<E>>, registry: &Mutex<Reg
     view.wake_consumer();
 }
 
-/// The consumer's handle to a lane. It is dropped when the lane was read to its end, or is no
-/// longer read.
-pub(crate) struct Reading<E> {
-    view: std::sync::Arc<LaneView<E>>,
-    /// Weak, since the registry holds the lanes that no consumer has picked up yet.
-    registry: std::sync::Weak<Mutex<Registry<E>>>,
-}
-
-impl<E> Reading<E> {
-    pub(super) fn new(
-        view: &std::sync::Arc<LaneView<E>>,
-        registry: &std::sync::Arc<Mutex<Registry<E>>>,
-    ) -> Self {
-        Self { view: view.clone(), registry: std::sync::Arc::downgrade(registry) }
-    }
-
-    fn is_of(&self, view: &std::sync::Arc<LaneView<E>>) -> bool {
-        std::sync::Arc::ptr_eq(&self.view, view)
-    }
-}
-
-impl<E> Deref for Reading<E> {
-    type Target = LaneView<E>;
-
-    #[inline(always)]
-    fn deref(&self) -> &LaneView<E> {
-        &self.view
-    }
-}
-
-impl<E> Drop for Reading<E> {
-    fn drop(&mut self) {
-        if let Some(registry) = self.registry.upgrade() {
-            leave(&self.view, &registry);
-        }
-    }
-}
-
 /// The consumer's half of one lane.
 pub(crate) enum LaneReader<E> {
-    Spsc(spsc::Consumer<E>, Reading<E>),
-    Evicting(Arc<Ring<E>>, Reading<E>),
+    Spsc(spsc::Consumer<E>, std::sync::Arc<LaneView<E>>),
+    Evicting(Arc<Ring<E>>, std::sync::Arc<LaneView<E>>),
 }
 
 impl<E> LaneReader<E> {
@@ -156,7 +118,7 @@ impl<E> LaneReader<E> {
         }
     }
 
-    fn view(&self) -> &Reading<E> {
+    fn view(&self) -> &std::sync::Arc<LaneView<E>> {
         match self {
             Self::Spsc(_, view) | Self::Evicting(_, view) => view,
         }
@@ -164,7 +126,17 @@ impl<E> LaneReader<E> {
 
     /// Returns whether this is the consumer's half of the lane of `view`.
     pub(super) fn is_of(&self, view: &std::sync::Arc<LaneView<E>>) -> bool {
-        self.view().is_of(view)
+        std::sync::Arc::ptr_eq(self.view(), view)
+    }
+
+    /// Returns whether the consumer still reads the lane. Retires a lane that was read to its end:
+    /// if its publisher has left too, the registry removes it.
+    pub(super) fn stays(&self, registry: &Mutex<Registry<E>>) -> bool {
+        let is_drained = self.is_drained();
+        if is_drained {
+            leave(self.view(), registry);
+        }
+        !is_drained
     }
 
     /// Returns the number of events that the lane has accepted.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// sink.write(7)?;
 /// let letter = dead.recv()?;
 /// assert_eq!(letter.event, 7);
-/// assert_eq!(letter.to_string(), "given up after 1 attempts: the sink failed: no route");
+/// assert_eq!(letter.to_string(), "given up after 1 attempt: the sink failed: no route");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[non_exhaustive]
@@ -68,6 +68,7 @@ impl<E> fmt::Debug for DeadLetter<E> {
 /// Without the event.
 impl<E> fmt::Display for DeadLetter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "given up after {} attempts: {}", self.attempts, self.error)
+        let more = if self.attempts == 1 { "" } else { "s" };
+        write!(f, "given up after {} attempt{more}: {}", self.attempts, self.error)
     }
 }

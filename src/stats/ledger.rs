@@ -185,7 +185,7 @@ pub struct Ledger {
 /// let mut ledger = Ledger::default();
 /// ledger.offered = 1;
 /// let imbalance = ledger.check().unwrap_err();
-/// assert_eq!(imbalance.to_string(), "the ledger does not balance: offered 1 = accepted 0; accepted = delivered 0");
+/// assert_eq!(imbalance.to_string(), "the ledger does not balance: offered 1 = accepted 0; accepted 0 = delivered 0");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -267,7 +267,7 @@ impl fmt::Display for Ledger {
                 write!(f, " + {name} {count}")?;
             }
         }
-        write!(f, "; accepted = delivered {}", self.delivered)?;
+        write!(f, "; accepted {} = delivered {}", self.accepted, self.delivered)?;
         for (name, count) in [
             ("filtered", self.filtered),
             ("dropped(full)", dropped.full),

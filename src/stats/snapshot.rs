@@ -108,7 +108,10 @@ fn as_text<S: serde::Serializer>(value: &impl fmt::Display, serializer: S) -> Re
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = if self.closed { "closed" } else { "open" };
-        write!(f, "bus {state}, {} publishers, {} sinks", self.publishers, self.sinks.len())?;
+        let (publishers, sinks) = (self.publishers, self.sinks.len());
+        let [more_publishers, more_sinks] =
+            [publishers, sinks].map(|count| if count == 1 { "" } else { "s" });
+        write!(f, "bus {state}, {publishers} publisher{more_publishers}, {sinks} sink{more_sinks}")?;
         for sink in &self.sinks {
             write!(f, "\n{sink}")?;
         }
@@ -119,7 +122,7 @@ impl fmt::Display for Snapshot {
 impl fmt::Display for SinkSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = &self.state;
-        write!(f, "{} ({}, {:?}", self.name, state.kind, state.status)?;
+        write!(f, "{} ({}, {}", self.name, state.kind, state.status)?;
         if state.capacity > 0 {
             write!(f, ", depth {} of {}, high water {}", state.depth, state.capacity, state.high_water)?;
         }

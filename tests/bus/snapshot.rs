@@ -36,7 +36,7 @@ fn snapshot_lists_sinks_in_order_with_their_state() {
     assert!(snapshot.sinks.iter().all(|it| it.state.status == SinkStatus::Open));
     assert_eq!((snapshot.sinks[0].state.lanes, snapshot.sinks[1].state.lanes), (4, 2));
     let text = snapshot.to_string();
-    assert!(text.starts_with("bus open, 2 publishers, 5 sinks\nqueue (queue, Open"), "{text}");
+    assert!(text.starts_with("bus open, 2 publishers, 5 sinks\nqueue (queue, open"), "{text}");
     drop((publishers, receiver));
     assert!(bus.close().is_done());
     let snapshot = bus.snapshot();

@@ -136,23 +136,23 @@ fn bus_snapshot_names_subscribers_and_their_lag() {
     let text = snapshot.to_string();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 5, "{text}");
-    assert_eq!(lines[0], "bus open, 1 publishers, 1 sinks");
+    assert_eq!(lines[0], "bus open, 1 publisher, 1 sink");
     assert_eq!(
         lines[1],
-        "history (journal, Open, depth 63 of 64, high water 0): offered 200 = accepted 200; accepted = delivered 200"
+        "history (journal, open, depth 63 of 64, high water 0): offered 200 = accepted 200; accepted 200 = delivered 200"
     );
     assert_eq!(
         lines[2],
-        "  audit (next 200, behind 0, gating): offered 200 = accepted 200; accepted = delivered 200"
+        "  audit (next 200, behind 0, gating): offered 200 = accepted 200; accepted 200 = delivered 200"
     );
     assert_eq!(
         lines[3],
-        "  subscriber (next 137, behind 63): offered 200 = accepted 200; accepted = delivered 1 + dropped(evicted) 136 \
+        "  subscriber (next 137, behind 63): offered 200 = accepted 200; accepted 200 = delivered 1 + dropped(evicted) 136 \
          + pending 63"
     );
     assert_eq!(
         lines[4],
-        "  short (next 136, behind 0, ended): offered 136 = accepted 136; accepted = delivered 0 + dropped(evicted) 136"
+        "  short (next 136, behind 0, ended): offered 136 = accepted 136; accepted 136 = delivered 0 + dropped(evicted) 136"
     );
     assert!(bus.close().is_done());
     assert_eq!(bus.snapshot().sinks[0].state.status, SinkStatus::Closed);

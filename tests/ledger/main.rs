@@ -92,7 +92,7 @@ fn ledger_displays_its_equations_without_zeros() {
     for (name, counter) in counters(&mut ledger) {
         assert!(text.contains(&format!("{name} {counter}")), "{name} in {text}");
     }
-    assert_eq!(Ledger::default().to_string(), "offered 0 = accepted 0; accepted = delivered 0");
+    assert_eq!(Ledger::default().to_string(), "offered 0 = accepted 0; accepted 0 = delivered 0");
 }
 
 #[test]

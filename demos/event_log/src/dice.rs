@@ -1,6 +1,6 @@
-//! Numbers that look like chance, and are the same for the same seed.
+//! Pseudorandom numbers, the same for the same seed.
 
-/// Numbers that look like chance (SplitMix64).
+/// Pseudorandom numbers (SplitMix64).
 #[derive(Debug)]
 pub(crate) struct Dice(u64);
 

@@ -1,4 +1,4 @@
-//! The directory that is watched: somebody's, or the demo's own.
+//! The directory that is watched: the user's, or the demo's own.
 
 use crate::options::Options;
 use crate::picture::Picture;
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 /// The directory that is watched.
 pub(crate) enum Directory {
-    /// Others change it.
+    /// A directory of the user, which other programs change.
     Given(PathBuf),
-    /// We change it ourselves, so many times before each look.
+    /// A directory of the demo, with the number of changes before each scan.
     Own(Playground, u32),
 }
 
 impl Directory {
-    /// The one that was asked for, if it can be read.
+    /// Opens the directory of the options, or creates one.
     pub(crate) fn open(options: &Options) -> Result<Self, Failure> {
         let Some(path) = &options.directory else {
             return Ok(Self::Own(Playground::make(options.seed)?, options.changes));
@@ -33,7 +33,7 @@ impl Directory {
         }
     }
 
-    /// Lets something happen, if it is up to us.
+    /// Changes the directory, if it is the demo's own.
     pub(crate) fn change(&mut self) -> Result<(), Failure> {
         let Self::Own(playground, changes) = self else { return Ok(()) };
         (0..*changes)
@@ -41,8 +41,8 @@ impl Directory {
             .map_err(|error| Failure::broken("cannot change the directory", error))
     }
 
-    /// Looks at it.
-    pub(crate) fn look(&self) -> Result<Picture, Failure> {
+    /// Scans it.
+    pub(crate) fn scan(&self) -> Result<Picture, Failure> {
         let path = self.path();
         Picture::take(path).map_err(|error| Failure::broken(format!("cannot read {}", path.display()), error))
     }

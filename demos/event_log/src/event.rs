@@ -13,14 +13,15 @@ pub(crate) struct Event {
     pub(crate) path: Arc<str>,
     /// Bytes; zero for what is no file.
     pub(crate) size: u64,
-    /// When it was noticed. Never earlier than that of the event before.
+    /// When it was noticed. Never earlier than the time of the event before.
     pub(crate) time: SystemTime,
 }
 
-/// What happened. Two looks cannot tell a renamed file from one that was removed and another one that was created.
+/// What happened. To two scans, a renamed file is one that was removed and another one that was
+/// created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// It was there at the first look.
+    /// The first scan found it.
     Found,
     Created,
     Changed,

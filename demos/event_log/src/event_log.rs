@@ -1,16 +1,13 @@
-//! One run: looks at the directory again and again, lets the subscribers come, and closes the books.
+//! One run: scans the directory repeatedly, starts the subscribers, and reports.
 
 use crate::audience::Audience;
-use crate::books::Books;
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::options::Options;
-use crate::story::Story;
+use crate::report::Outcome;
 use crate::watcher::Watcher;
 use buslane::Journal;
-use demo_support::Failure;
-use demo_support::Interrupt;
-use demo_support::console;
+use demo_support::{Failure, Interrupt, Story, console};
 use std::sync::mpsc::{self, Receiver};
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
@@ -20,68 +17,64 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let directory = Directory::open(options)?;
     let (waker, alarm) = mpsc::sync_channel(1);
     let wake = move || {
-        // No room: then the alarm is on already.
+        // Without room, the alarm is already pending.
         let _ = waker.try_send(());
     };
     let interrupt = Interrupt::listen(wake.clone())?;
     let end = interrupt.clone();
-    let story = Story::begin(move || {
+    let story = Story::start(options.json, move || {
         end.ask();
         wake();
     });
 
-    story.line(format_args!(
-        "watching {}: {} looks; the journal keeps {} events\n",
+    story.note(format_args!(
+        "watching {}: {} scans; the journal keeps {} events\n",
         directory.path().display(),
-        options.looks,
+        options.scans,
         options.capacity
     ));
     let mut audience = Audience::open(options, &feed, &story)?;
     let mut watcher = Watcher::new(directory, writer, story.clone());
     let watched = watch(options, &mut watcher, &mut audience, &alarm);
     if interrupt.is_asked() {
-        story.tell("watcher", format_args!("was asked to end"));
+        story.tell("watcher", format_args!("ended early"));
     }
     let notes = watcher.finish();
     let (mirror, visits) = audience.leave()?;
     watched?;
 
-    let mut books = Books::default();
-    books.audit_journal(&notes, &feed.state().ledger);
-    books.audit_mirror(&notes, &mirror);
-    visits.iter().for_each(|visit| books.audit_visit(&notes, visit));
-    story.line(format_args!("\nwhat each of them saw of {} events", notes.record.len()));
-    visits.iter().for_each(|visit| story.line(format_args!("  {visit}")));
-    books.print(&story);
-    books.verdict()?;
+    let ledger = feed.state().ledger;
+    let outcome = Outcome::new(&notes, ledger, interrupt.is_asked(), &mirror, visits);
+    outcome.print(&story);
+    outcome.verdict()?;
     console::finish()
 }
 
-/// Looks at the directory as often as was asked for, or until `alarm`.
+/// Scans the directory as often as the options say, or until `alarm`.
 fn watch(
     options: &Options,
     watcher: &mut Watcher,
     audience: &mut Audience<'_>,
     alarm: &Receiver<()>,
 ) -> Result<(), Failure> {
-    let looks = options.looks.get();
-    let (slow_comes, roaming_comes) = (looks.div_ceil(4), looks.div_ceil(2));
+    let scans = options.scans.get();
+    let (slow_comes, roaming_comes) = (scans.div_ceil(4), scans.div_ceil(2));
     let mut since = watcher.now();
-    for look in 1..=looks {
-        // The roaming one wants the last two looks that it was not there for.
-        if look + 1 == roaming_comes {
+    for scan in 1..=scans {
+        // The roaming subscriber starts with the events of the two scans before its start.
+        if scan + 1 == roaming_comes {
             since = watcher.now();
         }
-        watcher.look()?;
-        audience.looked();
+        watcher.scan()?;
+        audience.scanned();
         let published = watcher.notes.record.len();
-        if look == slow_comes {
+        if scan == slow_comes {
             audience.admit_slow(published)?;
         }
-        if look == roaming_comes {
+        if scan == roaming_comes {
             audience.admit_roaming(published, since)?;
         }
-        let is_last = look == looks;
+        let is_last = scan == scans;
         if !is_last && alarm.recv_timeout(options.interval).is_ok() {
             break;
         }

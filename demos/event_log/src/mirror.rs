@@ -1,4 +1,5 @@
-//! The subscriber from the start: it knows the directory from events only, and so must not miss any.
+//! The subscriber from the start: it knows the directory from events alone, and so must not miss
+//! any.
 
 use crate::event::{Event, Kind};
 use crate::picture::Picture;
@@ -8,11 +9,11 @@ use buslane::journal::Entry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A directory, as the events tell it.
+/// A directory, as its events describe it.
 #[derive(Debug, Default)]
 pub(crate) struct Mirror {
     sizes: BTreeMap<Arc<str>, u64>,
-    /// Events that cannot be, after those before.
+    /// Events that contradict the ones before, such as a second creation.
     pub(crate) impossible: u64,
 }
 
@@ -30,7 +31,7 @@ pub(crate) fn read(mut subscriber: Subscriber<Event>, mut visit: Visit) -> (Visi
                 }
             }
             Entry::Lagged(count) => visit.witness.missed(count, subscriber.next_sequence()),
-            // Not taken down, so it will be missing.
+            // Not recorded, so the proof fails.
             _ => {}
         }
     }
@@ -48,12 +49,12 @@ impl Mirror {
         self.impossible += u64::from(was_there.is_some() != should_be_there);
     }
 
-    /// How many things there are.
+    /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
         self.sizes.len()
     }
 
-    /// Whether a picture shows the same.
+    /// Returns whether a picture shows the same.
     pub(crate) fn shows(&self, picture: &Picture) -> bool {
         self.sizes.iter().map(|(path, size)| (path, *size)).eq(picture.sizes())
     }

@@ -1,55 +1,57 @@
-//! What can be asked for on the command line.
+//! The command line.
 
 use clap::Parser;
+use demo_support::arguments::{milliseconds, number};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Publishes what happens in a directory in a journal. Three subscribers come to read it: one from the start, one that is slow
-/// and lags, and one that loses its connection and comes back.
-///
-/// Ends with 0 when it is proven that each of them saw everything or was told what it missed, 1 when not, 2 when it could not
-/// start.
+/// Publishes the changes of a directory to a journal, whose subscribers follow, lag and reconnect.
 #[derive(Debug, Parser)]
-#[command(name = "event_log")]
+#[command(
+    name = "event_log",
+    after_help = "Exit code: 0 every event was seen or counted as missed, 1 it was not, 2 it could not start."
+)]
 pub(crate) struct Options {
-    /// The directory to watch, with all that is in it; without one, the demo makes its own, and changes files in it.
+    /// Directory to watch (default: a temporary one, which the demo changes)
     pub(crate) directory: Option<PathBuf>,
 
-    /// How many times the directory is looked at.
-    #[arg(long, default_value = "24")]
-    pub(crate) looks: NonZeroU32,
+    /// Scans of the directory
+    #[arg(long, value_name = "N", default_value = "24", value_parser = number::<NonZeroU32>(AT_LEAST_1))]
+    pub(crate) scans: NonZeroU32,
 
-    /// How long to wait between two looks, in milliseconds.
-    #[arg(long = "interval-ms", default_value = "60", value_parser = milliseconds)]
+    /// Pause between two scans, in milliseconds
+    #[arg(long = "interval-ms", value_name = "MS", default_value = "60", value_parser = milliseconds)]
     pub(crate) interval: Duration,
 
-    /// How many of the newest events the journal keeps.
-    #[arg(long, default_value = "256")]
+    /// Events that the journal keeps, the newest ones
+    #[arg(long, value_name = "N", default_value = "256", value_parser = number::<usize>(AT_LEAST_1))]
     pub(crate) capacity: usize,
 
-    /// The slow subscriber reads after every so many looks only.
-    #[arg(long, default_value = "6", value_name = "LOOKS")]
+    /// Scans between two reads of the slow subscriber
+    #[arg(long, value_name = "SCANS", default_value = "6", value_parser = number::<NonZeroU32>(AT_LEAST_1))]
     pub(crate) slow_every: NonZeroU32,
 
-    /// How many events the roaming subscriber reads before it loses its connection.
-    #[arg(long, default_value = "200", value_name = "EVENTS")]
+    /// Events after which the roaming subscriber disconnects
+    #[arg(long, value_name = "EVENTS", default_value = "200", value_parser = number::<NonZeroU32>(AT_LEAST_1))]
     pub(crate) roams_after: NonZeroU32,
 
-    /// For how many looks it is away.
-    #[arg(long, default_value = "2", value_name = "LOOKS")]
+    /// Scans that pass before it reconnects
+    #[arg(long, value_name = "SCANS", default_value = "2", value_parser = number::<NonZeroU32>(AT_LEAST_1))]
     pub(crate) away_for: NonZeroU32,
 
-    /// How many files are created, changed, renamed or removed before each look, in a directory of the demo's own.
-    #[arg(long, default_value = "80", conflicts_with = "directory")]
+    /// Changes to the demo's own directory before each scan
+    #[arg(long, value_name = "N", default_value = "80", conflicts_with = "directory", value_parser = number::<u32>(WHOLE))]
     pub(crate) changes: u32,
 
-    /// The same seed makes the same changes.
-    #[arg(long, default_value = "1", conflicts_with = "directory")]
+    /// Seed of these changes
+    #[arg(long, default_value = "1", conflicts_with = "directory", value_parser = number::<u64>(WHOLE))]
     pub(crate) seed: u64,
+
+    /// Print JSON Lines: one for each event of the story, and the report
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
-/// A number of milliseconds; none at all is fine.
-fn milliseconds(text: &str) -> Result<Duration, String> {
-    text.parse().map(Duration::from_millis).map_err(|_| String::from("not a number of milliseconds"))
-}
+const AT_LEAST_1: &str = "a whole number of at least 1";
+const WHOLE: &str = "a whole number";

@@ -1,4 +1,4 @@
-//! What a directory looks like at one moment, and what differs between two of them.
+//! The contents of a directory at one moment, and the differences between two of them.
 
 use crate::event::Kind;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::time::SystemTime;
 #[derive(Debug, Default)]
 pub(crate) struct Picture {
     things: BTreeMap<Arc<str>, Thing>,
-    /// Folders that could not be looked into.
+    /// Folders that could not be read.
     pub(crate) unreadable: u64,
 }
 
@@ -20,7 +20,8 @@ pub(crate) struct Picture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Thing {
     size: u64,
-    /// When it was written, if it is a file and the system knows. Folders change with what is in them, which is told anyway.
+    /// When it was written, if it is a file and the system knows. Folders change with what is in
+    /// them, which is told anyway.
     written: Option<SystemTime>,
     is_file: bool,
 }
@@ -37,7 +38,7 @@ impl Thing {
 pub(crate) type Difference = (Kind, Arc<str>, u64);
 
 impl Picture {
-    /// Looks at a directory. Links are not followed.
+    /// Scans a directory. Links are not followed.
     pub(crate) fn take(directory: &Path) -> io::Result<Self> {
         let mut picture = Self::default();
         // What vanishes between two steps is not there.
@@ -59,8 +60,8 @@ impl Picture {
         Ok(picture)
     }
 
-    /// What one has to be told who knows `before` to know this one: first what is gone, then what is new or different, each in
-    /// the order of the paths.
+    /// What one has to be told who knows `before` to know this one: first what is gone, then what
+    /// is new or different, each in the order of the paths.
     pub(crate) fn differences(&self, before: &Self) -> Vec<Difference> {
         let gone = before.things.iter().filter(|(path, _)| !self.things.contains_key(*path));
         let gone = gone.map(|(path, thing)| (Kind::Removed, path.clone(), thing.size));

@@ -109,7 +109,8 @@ impl Playground {
 
 impl Drop for Playground {
     fn drop(&mut self) {
-        // What cannot be removed is left to the system, which clears its directory for temporary files.
+        // What cannot be removed is left to the system, which clears its directory for temporary
+        // files.
         let _ = fs::remove_dir_all(&self.root);
     }
 }

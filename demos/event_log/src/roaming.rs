@@ -1,12 +1,12 @@
-//! The subscriber that comes last, for all since a time; it loses its connection, and goes on where it was.
+//! The subscriber that starts last, with all events since a time; it disconnects, and resumes at
+//! its position.
 
 use crate::event::Event;
 use crate::options::Options;
-use crate::story::Story;
 use crate::visit::Visit;
 use buslane::Subscriber;
 use buslane::journal::{Feed, Sequence, Start};
-use demo_support::Failure;
+use demo_support::{Failure, Mark, Story};
 use std::num::NonZeroU32;
 use std::sync::mpsc::Receiver;
 
@@ -24,25 +24,24 @@ impl Roaming {
         Self { after, away_for, feed: feed.clone(), story: story.clone() }
     }
 
-    /// Reads, is away for some looks, comes back, and reads to the end.
+    /// Reads, disconnects for some scans, resumes, and reads to the end.
     pub(crate) fn read(
         &self,
         subscriber: Subscriber<Event>,
         mut visit: Visit,
-        looks: &Receiver<()>,
+        scans: &Receiver<()>,
     ) -> Result<Visit, Failure> {
         let Some(next) = self.read_until_it_breaks(subscriber, &mut visit) else { return Ok(visit) };
-        // Those that came while it was connected do not count.
-        looks.try_iter().for_each(drop);
-        // Once there are no more looks, it is time to come back, too.
-        looks.iter().take(self.away_for.get() as usize).for_each(drop);
+        // Scans from before it disconnected do not count.
+        scans.try_iter().for_each(drop);
+        // After the last scan it resumes at once.
+        scans.iter().take(self.away_for.get() as usize).for_each(drop);
 
-        // All that it takes: the place. What was overwritten meanwhile is told, exactly.
+        // The sequence is all that it needs. What was overwritten meanwhile is reported exactly.
         let subscription = self.feed.subscription().name(visit.name).start(Start::At(next));
         let mut subscriber = subscription.subscribe().map_err(|error| visit.cannot_begin(error))?;
         let ahead = subscriber.behind();
-        self.story
-            .tell(visit.name, format_args!("comes back, for event {next} and all after it: {ahead} by now"));
+        self.story.tell(visit.name, format_args!("resumes at event {next}, {ahead} events behind"));
         while let Ok(entry) = subscriber.recv() {
             let missed = visit.note(&entry, &subscriber);
             self.tell_missed(&visit, missed);
@@ -51,7 +50,7 @@ impl Roaming {
         Ok(visit)
     }
 
-    /// Reads until the connection breaks; where to go on then. `None` when nothing follows.
+    /// Reads until it disconnects, and returns where to resume; `None` at the end of the journal.
     fn read_until_it_breaks(&self, mut subscriber: Subscriber<Event>, visit: &mut Visit) -> Option<Sequence> {
         while visit.witness.seen_count() < u64::from(self.after.get()) {
             let Ok(entry) = subscriber.recv() else {
@@ -61,16 +60,16 @@ impl Roaming {
             let missed = visit.note(&entry, &subscriber);
             self.tell_missed(visit, missed);
         }
-        // It has read an event, so what was too early for it lies behind: the time need not be asked for again.
+        // It has read an event, so everything too early for it is over, and the sequence is enough.
         let next = subscriber.next_sequence();
         visit.disconnect(subscriber);
-        self.story.tell(visit.name, format_args!("loses its connection, before event {next}"));
+        self.story.tell(visit.name, format_args!("disconnects before event {next}"));
         Some(next)
     }
 
     fn tell_missed(&self, visit: &Visit, missed: u64) {
         if missed > 0 {
-            self.story.tell(visit.name, format_args!("missed {missed}"));
+            self.story.tell_as(Mark::Notice, visit.name, format_args!("missed {missed}"));
         }
     }
 }

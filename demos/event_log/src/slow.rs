@@ -1,25 +1,26 @@
-//! The subscriber that comes later, for the last events, and reads seldom: it lags, and is told so.
+//! The subscriber that starts later, with the last events, and reads rarely: it lags, and counts
+//! what it missed.
 
 use crate::event::Event;
-use crate::story::Story;
 use crate::visit::Visit;
 use buslane::Subscriber;
 use buslane::journal::Entry;
+use demo_support::{Mark, Story};
 use std::num::NonZeroU32;
 use std::sync::mpsc::Receiver;
 
-/// Reads what is there, again after every so many looks, and to the end when there are no more looks.
+/// Reads what is there after every `every` scans, and to the end after the last scan.
 pub(crate) fn read(
     mut subscriber: Subscriber<Event>,
     mut visit: Visit,
     every: NonZeroU32,
-    looks: &Receiver<()>,
+    scans: &Receiver<()>,
     story: &Story,
 ) -> Visit {
     let every = every.get() as usize;
     loop {
         let (mut seen, mut missed) = (0_u64, 0);
-        // What comes while it reads is for the next time.
+        // Events published while it reads are for the next time.
         let end = subscriber.next_sequence().get() + subscriber.behind();
         while subscriber.next_sequence().get() < end
             && let Ok(entry) = subscriber.try_recv()
@@ -27,11 +28,9 @@ pub(crate) fn read(
             missed += visit.note(&entry, &subscriber);
             seen += u64::from(matches!(entry, Entry::Event(..)));
         }
-        story.tell(
-            visit.name,
-            format_args!("missed {missed}, read {seen}, up to {}", subscriber.next_sequence()),
-        );
-        if looks.iter().take(every).count() < every {
+        let (mark, end) = (Mark::good_if(missed == 0, Mark::Notice), subscriber.next_sequence());
+        story.tell_as(mark, visit.name, format_args!("missed {missed}, read {seen}, up to event {end}"));
+        if scans.iter().take(every).count() < every {
             break;
         }
     }

@@ -1,4 +1,4 @@
-//! What a subscriber was to see, and what it leaves behind.
+//! What a subscriber should see, and what it recorded.
 
 use crate::event::Event;
 use crate::witness::Witness;
@@ -7,21 +7,20 @@ use buslane::error::SubscribeError;
 use buslane::journal::Entry;
 use buslane::stats::SubscriberState;
 use demo_support::Failure;
-use std::fmt;
 use std::thread::{Builder, JoinHandle};
 use std::time::SystemTime;
 
-/// What a subscriber was to see, and what it leaves behind.
+/// What a subscriber should see, and what it recorded.
 #[derive(Debug)]
 pub(crate) struct Visit {
     pub(crate) name: &'static str,
-    /// The first place that concerns it.
+    /// The sequence of its first event.
     pub(crate) begin: u64,
-    /// It wants nothing earlier.
+    /// It reads nothing earlier.
     pub(crate) since: Option<SystemTime>,
-    /// What it says that it read.
+    /// What it read.
     pub(crate) witness: Witness,
-    /// What the journal said about each of its connections when it ended.
+    /// The journal's state of each of its connections, at the end of the connection.
     pub(crate) connections: Vec<SubscriberState>,
 }
 
@@ -30,7 +29,7 @@ impl Visit {
         Self { name, begin, since: None, witness: Witness::default(), connections: Vec::new() }
     }
 
-    /// Takes down what `subscriber` has just read; how many events it was told to have missed.
+    /// Records what `subscriber` has just read, and returns how many events it missed.
     pub(crate) fn note(&mut self, entry: &Entry<Event>, subscriber: &Subscriber<Event>) -> u64 {
         match entry {
             Entry::Event(sequence, event) => self.witness.saw(*sequence, event),
@@ -38,15 +37,15 @@ impl Visit {
                 self.witness.missed(*count, subscriber.next_sequence());
                 return *count;
             }
-            // Not taken down, so it will be missing.
+            // Not recorded, so the proof fails.
             _ => {}
         }
         0
     }
 
-    /// That there is no subscriber.
+    /// The failure to subscribe.
     pub(crate) fn cannot_begin(&self, error: SubscribeError) -> Failure {
-        Failure::broken(format!("{} cannot begin to read", self.name), error)
+        Failure::broken(format!("{} cannot subscribe", self.name), error)
     }
 
     /// Ends a connection.
@@ -54,7 +53,7 @@ impl Visit {
         self.connections.push(subscriber.state());
     }
 
-    /// Lets it take place on a thread of its own.
+    /// Reads on a thread of its own.
     pub(crate) fn on_a_thread<R: Send + 'static>(
         self,
         read: impl FnOnce(Self) -> R + Send + 'static,
@@ -64,19 +63,5 @@ impl Visit {
             .name(name.to_owned())
             .spawn(move || read(self))
             .map_err(|error| Failure::broken(format!("cannot start the thread of {name}"), error))
-    }
-}
-
-impl fmt::Display for Visit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, begin, witness, connections, .. } = self;
-        let pieces = witness.spans.iter().filter(|span| span.is_seen()).count();
-        write!(f, "{name:<8} {} from event {begin} on, in {pieces} ", witness.seen_count())?;
-        f.write_str(if pieces == 1 { "piece" } else { "pieces" })?;
-        write!(f, "; missed {}", witness.missed_count())?;
-        if connections.len() > 1 {
-            write!(f, "; came {} times", connections.len())?;
-        }
-        Ok(())
     }
 }

@@ -1,23 +1,22 @@
-//! Looks at the directory, and publishes what differs from the look before.
+//! Scans the directory, and publishes what differs from the scan before.
 
 use crate::directory::Directory;
 use crate::event::{Event, Kind};
 use crate::picture::Picture;
 use crate::record::Record;
-use crate::story::Story;
 use buslane::WriteError;
 use buslane::journal::JournalWriter;
-use demo_support::Failure;
+use demo_support::{Failure, Story};
 use std::fmt::Write;
 use std::time::SystemTime;
 
-/// Looks at the directory, and publishes what differs from the look before.
+/// Scans the directory, and publishes what differs from the scan before.
 pub(crate) struct Watcher {
     directory: Directory,
     writer: JournalWriter<Event>,
     story: Story,
-    looks: u32,
-    /// Of the latest event, or the latest look.
+    scans: u32,
+    /// Of the latest event, or the latest scan.
     time: SystemTime,
     pub(crate) notes: Notes,
 }
@@ -26,18 +25,18 @@ pub(crate) struct Watcher {
 #[derive(Default)]
 pub(crate) struct Notes {
     pub(crate) record: Record,
-    /// What the directory looked like last.
+    /// The last scan.
     pub(crate) picture: Picture,
-    /// Attempts to publish that the mirror was not fast enough for.
-    pub(crate) attempts_in_vain: u64,
-    /// Events that the journal gave another place than the next one.
+    /// Attempts to publish that the journal refused, because the mirror was too far behind.
+    pub(crate) refused: u64,
+    /// Events to which the journal gave another sequence than the next one.
     pub(crate) misplaced: u64,
 }
 
 impl Watcher {
     pub(crate) fn new(directory: Directory, writer: JournalWriter<Event>, story: Story) -> Self {
         let time = SystemTime::now();
-        Self { directory, writer, story, looks: 0, time, notes: Notes::default() }
+        Self { directory, writer, story, scans: 0, time, notes: Notes::default() }
     }
 
     /// The time now. It never goes back, whatever the system's clock does.
@@ -46,14 +45,14 @@ impl Watcher {
         self.time
     }
 
-    /// Looks at the directory once.
-    pub(crate) fn look(&mut self) -> Result<(), Failure> {
-        let is_first = self.looks == 0;
-        self.looks += 1;
+    /// Scans the directory once.
+    pub(crate) fn scan(&mut self) -> Result<(), Failure> {
+        let is_first = self.scans == 0;
+        self.scans += 1;
         if !is_first {
             self.directory.change()?;
         }
-        let picture = self.directory.look()?;
+        let picture = self.directory.scan()?;
         let begin = self.notes.record.len();
         let mut counts = [0_u64; Kind::ALL.len()];
         for (kind, path, size) in picture.differences(&self.notes.picture) {
@@ -75,10 +74,11 @@ impl Watcher {
                     self.notes.misplaced += u64::from(sequence.get() != place);
                     return Ok(());
                 }
-                // The mirror is behind by all that the journal keeps. Nobody else would see the event if we gave up.
-                Err(WriteError::Timeout(refused)) => {
-                    self.notes.attempts_in_vain += 1;
-                    event = refused;
+                // The mirror is behind by all that the journal keeps. Without a retry, no
+                // subscriber would see the event.
+                Err(WriteError::Timeout(returned)) => {
+                    self.notes.refused += 1;
+                    event = returned;
                 }
                 Err(error) => return Err(Failure::broken("cannot publish", error)),
             }
@@ -86,19 +86,19 @@ impl Watcher {
     }
 
     fn tell(&self, begin: u64, counts: &[u64], picture: &Picture) {
-        let mut text = format!("look {}:", self.looks);
+        let mut text = format!("scan {}:", self.scans);
         let told = Kind::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
         for (index, (kind, count)) in told.enumerate() {
             let comma = if index == 0 { "" } else { "," };
-            write!(text, "{comma} {count} {kind}").expect("a string takes everything");
+            write!(text, "{comma} {count} {kind}").expect("a string accepts every text");
         }
         match self.notes.record.len() {
             end if end == begin => text.push_str(" nothing new"),
-            end => write!(text, "; events {begin} to {}", end - 1).expect("a string takes everything"),
+            end => write!(text, "; events {begin} to {}", end - 1).expect("a string accepts every text"),
         }
         if picture.unreadable > 0 {
             write!(text, "; {} folders cannot be read", picture.unreadable)
-                .expect("a string takes everything");
+                .expect("a string accepts every text");
         }
         self.story.tell("watcher", format_args!("{text}"));
     }

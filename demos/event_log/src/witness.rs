@@ -1,4 +1,4 @@
-//! What one subscriber says it has read, in a form that can be proven.
+//! What one subscriber read, in a form that can be proven.
 
 use crate::event::{Checksum, Event};
 use crate::record::Record;
@@ -6,7 +6,7 @@ use buslane::journal::Sequence;
 use std::ops::Range;
 use std::time::SystemTime;
 
-/// What one subscriber says it has read.
+/// What one subscriber read.
 #[derive(Debug, Default)]
 pub(crate) struct Witness {
     /// In the order in which it was read.
@@ -22,7 +22,7 @@ pub(crate) struct Span {
 }
 
 impl Witness {
-    /// Takes down an event.
+    /// Records an event.
     pub(crate) fn saw(&mut self, sequence: Sequence, event: &Event) {
         let (place, next) = (sequence.get(), sequence.next().get());
         match self.spans.last_mut() {
@@ -38,13 +38,14 @@ impl Witness {
         }
     }
 
-    /// Takes down that so many events before `next` were missed.
+    /// Records that `count` events before `next` were missed.
     pub(crate) fn missed(&mut self, count: u64, next: Sequence) {
         self.spans.push(Span { places: next.get().saturating_sub(count)..next.get(), seen: None });
     }
 
-    /// Proves that every event on record from `begin` on was seen once, in order and as it was published, or was missed, or
-    /// came before `since`, and that no such event was seen. How many of those there are; an error with what is wrong.
+    /// Proves that every event on record from `begin` on was seen once, in order and as it was
+    /// published, or was missed, or came before `since`, and that no such event was seen. How many
+    /// of those there are; an error with what is wrong.
     pub(crate) fn prove(
         &self,
         record: &Record,
@@ -58,19 +59,19 @@ impl Witness {
             if record.times(&places).all(is_early) {
                 return Ok(());
             }
-            Err(format!("what became of {places:?} is not known"))
+            Err(format!("events {places:?} were neither seen nor missed"))
         };
         for Span { places, seen } in &self.spans {
             if places.start < place {
-                return Err(format!("{places:?} came twice, or too late"));
+                return Err(format!("events {places:?} were seen twice, or out of order"));
             }
             pass_early(place..places.start)?;
             let published = record.checksum(places);
             if published.is_none() || seen.is_some() && *seen != published {
-                return Err(format!("{places:?} is not what was published"));
+                return Err(format!("events {places:?} are not what was published"));
             }
             if seen.is_some() && record.times(places).any(is_early) {
-                return Err(format!("some of {places:?} is earlier than what was asked for"));
+                return Err(format!("some of the events {places:?} are earlier than the requested time"));
             }
             place = places.end;
         }

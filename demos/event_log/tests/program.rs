@@ -1,17 +1,19 @@
-//! The event_log demo, run as a program: what it proves, on what it was told to watch, and how it ends.
+//! The event_log demo, run as a program: what it proves, what it watches, and how it ends.
 
 use demo_support::Folder;
+use demo_support::output::{self, assert_balanced, json_lines, plain};
+use serde_json::Value;
 use std::fs;
 use std::process::{Child, Command, Output, Stdio};
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_event_log");
 
-/// More looks than any test waits for.
-const ENDLESS: [&str; 4] = ["--looks", "4000000000", "--interval-ms", "1"];
+/// More scans than any test waits for.
+const ENDLESS: [&str; 4] = ["--scans", "4000000000", "--interval-ms", "1"];
 
 fn start(arguments: &[&str]) -> Child {
-    Command::new(PROGRAM)
+    output::command(PROGRAM)
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -27,14 +29,27 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Its output, when everything was proven.
+/// Its text, when everything was proven.
 #[track_caller]
 fn proven(arguments: &[&str]) -> String {
     let output = run(arguments);
-    let report = text(&output.stdout);
+    let report = plain(&output.stdout);
     assert!(output.status.success(), "{arguments:?}: {report}{}", text(&output.stderr));
-    assert!(report.contains(", 0 wrong") && !report.contains("WRONG"), "{arguments:?}: {report}");
+    assert!(report.contains("  ledger  balances: all "), "{arguments:?}: {report}");
     report
+}
+
+/// The story and the report of a run with `--json`, when everything was proven.
+#[track_caller]
+fn proven_json(arguments: &[&str]) -> (Vec<String>, Value) {
+    let output = run(&[arguments, &["--json"]].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    let mut lines = json_lines(&output.stdout);
+    let report = lines.pop().expect("a report");
+    assert_eq!(report["type"], "report");
+    assert_balanced(&report);
+    let story = lines.iter().map(|line| line["text"].as_str().expect("a text").to_owned());
+    (story.collect(), report)
 }
 
 /// Its message, when it ended with `code`.
@@ -42,101 +57,118 @@ fn proven(arguments: &[&str]) -> String {
 fn failed(output: &Output, code: i32) -> String {
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{message}{}", text(&output.stdout));
-    assert!(!message.is_empty() && !message.contains("panicked"), "{message}");
+    assert!(!message.is_empty() && !message.contains("panicked at"), "{message}");
     message
 }
 
-/// What the last table says that a subscriber has missed.
-fn missed(report: &str, name: &str) -> u64 {
-    let line =
-        report.lines().find(|line| line.starts_with(&format!("  {name} ")) && line.contains("missed "));
-    let number = line.and_then(|line| line.split("missed ").nth(1)?.split(';').next()?.parse().ok());
-    number.unwrap_or_else(|| panic!("nothing about {name} in {report}"))
+/// How many events a subscriber missed.
+#[track_caller]
+fn missed(report: &Value, name: &str) -> u64 {
+    subscriber(report, name)["missed"].as_u64().expect("a count")
+}
+
+/// What the report says about a subscriber.
+#[track_caller]
+fn subscriber<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let mut all = report["subscribers"].as_array().expect("subscribers").iter();
+    all.find(|subscriber| subscriber["name"] == name).unwrap_or_else(|| panic!("no {name} in {report}"))
 }
 
 #[test]
-fn slow_subscriber_learns_its_exact_lag() {
+fn missed_events_of_the_slow_subscriber_are_counted() {
     // It reads twice only, with much more than the journal keeps before and between.
     let arguments = ["--interval-ms", "0", "--capacity", "64", "--slow-every", "1000"];
-    let report = proven(&arguments);
+    let (_, report) = proven_json(&arguments);
     assert!(missed(&report, "slow") > 0 && missed(&report, "mirror") == 0, "{report}");
+    assert!(report["lost"].as_u64() >= Some(missed(&report, "slow")), "{report}");
+    let text = proven(&arguments);
+    assert!(text.contains("\n  lost    slow: missed "), "{text}");
 }
 
 #[test]
-fn roaming_subscriber_resumes_without_a_gap() {
-    let report = proven(&["--interval-ms", "0", "--capacity", "100000"]);
-    assert!(report.contains("loses its connection") && report.contains("came 2 times"), "{report}");
+fn roaming_subscriber_resumes_and_misses_nothing_kept() {
+    let (story, report) = proven_json(&["--interval-ms", "0", "--capacity", "100000"]);
+    assert!(story.iter().any(|text| text.starts_with("disconnects before event ")), "{story:?}");
+    assert_eq!(subscriber(&report, "roaming")["connections"].as_array().map(Vec::len), Some(2), "{report}");
     assert!(["mirror", "slow", "roaming"].iter().all(|name| missed(&report, name) == 0), "{report}");
+    assert_eq!(report["lost"], 0);
 }
 
 #[test]
-fn roaming_subscriber_learns_what_was_overwritten() {
+fn events_overwritten_while_away_are_counted() {
     let arguments = ["--interval-ms", "0", "--capacity", "64", "--roams-after", "1", "--away-for", "1000"];
-    let report = proven(&arguments);
+    let (_, report) = proven_json(&arguments);
     assert!(missed(&report, "roaming") > 0, "{report}");
 }
 
 #[test]
 fn check_passes_for_journals_of_any_size() {
     for capacity in ["1", "2", "63", "64", "65", "127", "1000"] {
-        for looks in ["1", "2", "3", "12"] {
-            proven(&["--interval-ms", "0", "--capacity", capacity, "--looks", looks, "--slow-every", "2"]);
+        for scans in ["1", "2", "3", "12"] {
+            proven(&["--interval-ms", "0", "--capacity", capacity, "--scans", scans, "--slow-every", "2"]);
         }
     }
 }
 
 #[test]
 fn same_seed_makes_the_same_events() {
-    let looks = |seed| {
-        let report = proven(&["--interval-ms", "0", "--looks", "5", "--seed", seed]);
-        let lines =
-            report.lines().filter_map(|line| line.split_once(" look ").map(|(_, look)| look.to_owned()));
-        lines.collect::<Vec<_>>()
+    let scans = |seed| {
+        let (story, _) = proven_json(&["--interval-ms", "0", "--scans", "5", "--seed", seed]);
+        story.into_iter().filter(|text| text.starts_with("scan ")).collect::<Vec<_>>()
     };
-    let first = looks("7");
+    let first = scans("7");
     assert_eq!(first.len(), 5);
-    assert_eq!(first, looks("7"));
-    assert_ne!(first, looks("8"));
+    assert_eq!(first, scans("7"));
+    assert_ne!(first, scans("8"));
 }
 
 #[test]
-fn watch_finds_everything_in_the_folder() {
+fn folder_is_watched_with_its_contents() {
     let folder = Folder::new();
-    let empty = proven(&[folder.path(), "--looks", "3", "--interval-ms", "0"]);
+    let empty = proven(&[folder.path(), "--scans", "3", "--interval-ms", "0"]);
     assert_eq!(empty.matches("nothing new").count(), 3, "{empty}");
 
     fs::create_dir_all(folder.file("inner/most")).expect("two folders");
     folder.write("inner/most/file", 10);
     folder.write("no bytes", 0);
-    let report = proven(&[folder.path(), "--looks", "2", "--interval-ms", "0"]);
-    assert!(report.contains("look 1: 4 found; events 0 to 3\n"), "{report}");
-    assert!(report.contains("look 2: nothing new\n"), "{report}");
+    let report = proven(&[folder.path(), "--scans", "2", "--interval-ms", "0"]);
+    assert!(report.contains("scan 1: 4 found; events 0 to 3\n"), "{report}");
+    assert!(report.contains("scan 2: nothing new\n"), "{report}");
 }
 
 #[test]
-fn invalid_arguments_exit_with_a_message() {
+fn invalid_arguments_are_one_line_with_valid_ones() {
     let folder = Folder::new();
     folder.write("file", 1);
     let file = format!("{}/file", folder.path());
-    let cases: [(&[&str], &str); 12] = [
-        (&["/nowhere/at/all"], "/nowhere/at/all"),
-        (&[&file], &file),
-        (&["--capacity", "0"], "capacity"),
-        (&["--capacity", "18446744073709551615"], "capacity"),
-        (&["--capacity", "none"], "capacity"),
-        (&["--looks", "0"], "looks"),
-        (&["--slow-every", "0"], "slow-every"),
-        (&["--roams-after", "0"], "roams-after"),
-        (&["--away-for", "0"], "away-for"),
-        (&["--interval-ms", "soon"], "interval-ms"),
-        (&["--seed", "x"], "seed"),
-        (&["--changes", "1", &file], "--changes"),
+    let cases: [(&[&str], &[&str]); 13] = [
+        (&["/nowhere/at/all"], &["/nowhere/at/all"]),
+        (&[&file], &[&file]),
+        (&["--capacity", "0"], &["capacity 0", "at least 1 event"]),
+        (&["--capacity", "18446744073709551615"], &["capacity", "at most"]),
+        (&["--capacity", "none"], &["--capacity", "at least 1"]),
+        (&["--scans", "0"], &["--scans", "at least 1"]),
+        (&["--slow-every", "0"], &["--slow-every", "at least 1"]),
+        (&["--roams-after", "0"], &["--roams-after", "at least 1"]),
+        (&["--away-for", "0"], &["--away-for", "at least 1"]),
+        (&["--interval-ms", "soon"], &["--interval-ms", "whole number of milliseconds"]),
+        (&["--seed", "x"], &["--seed", "whole number"]),
+        (&["--changes", "1", &file], &["--changes", "cannot be used with"]),
+        (&["--scan", "3"], &["'--scans'"]),
     ];
-    for (arguments, expected) in cases {
-        let output = run(arguments);
-        let message = failed(&output, 2);
-        assert!(message.contains(expected) && output.stdout.is_empty(), "{arguments:?}: {message}");
+    for (arguments, texts) in cases {
+        output::assert_refused(PROGRAM, arguments, texts);
     }
+}
+
+#[test]
+fn help_fits_a_screen() {
+    output::assert_help_fits_a_screen(PROGRAM);
+}
+
+#[test]
+fn colors_are_optional() {
+    output::assert_colors_are_optional(PROGRAM, &["--scans", "2", "--interval-ms", "0"]);
 }
 
 #[cfg(unix)]
@@ -169,7 +201,7 @@ mod while_it_runs {
     }
 
     #[test]
-    fn watch_reports_changes_until_ctrl_c() {
+    fn changes_are_seen_until_ctrl_c_and_proven() {
         let folder = Folder::new();
         folder.write("old", 5);
         let mut watching = Watching::start(&folder);
@@ -185,14 +217,17 @@ mod while_it_runs {
         assert!(interrupted.expect("kill").success());
         output.read_to_string(&mut report).expect("the rest");
         assert!(child.wait().expect("an end").success(), "{report}");
-        assert!(report.contains("was asked to end") && report.contains(", 0 wrong"), "{report}");
+        assert!(
+            report.contains(", ended early\n") && report.contains("  ledger  balances: all "),
+            "{report}"
+        );
     }
 
     #[test]
-    fn watch_ends_silently_when_its_output_closes() {
+    fn closed_output_ends_it_without_a_message() {
         let folder = Folder::new();
         let mut watching = Watching::start(&folder);
-        watching.read_until("look 1:");
+        watching.read_until("scan 1:");
         let Watching { child, output, .. } = watching;
         drop(output);
         let output = child.wait_with_output().expect("an end");
@@ -200,10 +235,10 @@ mod while_it_runs {
     }
 
     #[test]
-    fn watch_reports_a_removed_folder_and_ends() {
+    fn removed_folder_ends_it_with_a_message() {
         let folder = Folder::new();
         let mut watching = Watching::start(&folder);
-        watching.read_until("look 1:");
+        watching.read_until("scan 1:");
         let path = folder.path().to_owned();
         drop(folder);
         let Watching { child, mut output, mut report } = watching;
@@ -219,7 +254,7 @@ mod standard_output {
     use demo_support::output;
 
     /// Arguments that end the program soon.
-    const SHORT: &[&str] = &["--looks", "20", "--interval-ms", "1"];
+    const SHORT: &[&str] = &["--scans", "20", "--interval-ms", "1"];
 
     #[test]
     fn full_output_exits_1_with_one_message() {

@@ -3,12 +3,11 @@
 use crate::notification::Notification;
 use crate::observer::Observer;
 use crate::options::Options;
-use crate::story::Story;
 use buslane::retry::{Breaker, DeadLetter, Retry};
 use buslane::sink::Batch;
 use buslane::{BoxError, Queue, SinkExt, sink_fn};
 use buslane_http::{HttpBatchSink, HttpRetry, HttpSink};
-use demo_support::Failure;
+use demo_support::{Failure, Mark, Story, number_of};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,7 +19,7 @@ type Batches = Batch<Notification, Retry<Vec<Notification>, HttpBatchSink<Notifi
 /// The way to one endpoint.
 pub(crate) struct Delivery {
     pub(crate) queue: Queue<Notification>,
-    /// What is behind the queue, to be asked for its books.
+    /// The sink of the queue, for its ledger.
     pub(crate) batches: Arc<Batches>,
     dead: Arc<Mutex<HashSet<u64>>>,
 }
@@ -30,11 +29,11 @@ impl Delivery {
         name: &'static str,
         url: &str,
         options: &Options,
-        story: Story,
+        story: &Story,
     ) -> Result<Self, Failure> {
         let cannot = |error| Failure::setup(format!("cannot deliver to {name}"), error);
         let dead = Arc::<Mutex<HashSet<u64>>>::default();
-        let batches = Arc::new(batches(name, url, options, story, dead.clone()).map_err(cannot)?);
+        let batches = Arc::new(batches(name, url, options, story.clone(), dead.clone()).map_err(cannot)?);
         let queue = Queue::builder().name(name).capacity(options.capacity).spawn_sink(batches.clone());
         let queue = queue.map_err(|error| Failure::setup(format!("cannot deliver to {name}"), error))?;
         Ok(Self { queue, batches, dead })
@@ -55,9 +54,10 @@ fn batches(
 ) -> Result<Batches, BoxError> {
     let breaker = Breaker::new(options.threshold, options.backoff).max_attempts(options.attempts);
     let breaker = Arc::new(breaker);
-    let policy = Observer::new(HttpRetry::new(breaker.clone()), breaker, name, story);
+    let policy = Observer::new(HttpRetry::new(breaker.clone()), breaker, name, story.clone());
     let letters = sink_fn(move |letter: &DeadLetter<Vec<Notification>>| {
-        story.tell(name, format_args!("dead letter of {}: {letter}", letter.event.len()));
+        let events = number_of(letter.event.len() as u64, "event");
+        story.tell_as(Mark::Notice, name, format_args!("dead letter with {events}, {letter}"));
         dead.lock().unwrap_or_else(PoisonError::into_inner).extend(letter.event.iter().map(|event| event.id));
     });
     let sink =

@@ -1,7 +1,6 @@
-//! An endpoint on loopback, which gets the notifications.
+//! An endpoint on loopback, which receives the notifications.
 
-use crate::story::Story;
-use demo_support::Failure;
+use demo_support::{Failure, Mark, Story, grouped, number_of};
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +10,7 @@ use tiny_http::{Request, Response, Server};
 /// How an endpoint behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
-    /// Takes what it gets.
+    /// Accepts every batch.
     Well,
     /// Answers with 503.
     Failing,
@@ -19,15 +18,15 @@ pub(crate) enum Mood {
     Hanging,
 }
 
-/// Says how an endpoint behaves now.
+/// Returns how an endpoint behaves now.
 pub(crate) type Moods = Box<dyn Fn() -> Mood + Send>;
 
-/// What an endpoint has taken.
+/// What an endpoint received.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) ids: HashSet<u64>,
-    /// Events that came again after their answer had been lost.
-    pub(crate) again: u64,
+    /// Events that arrived again, after the answer to their first arrival was lost.
+    pub(crate) repeated: u64,
 }
 
 /// An endpoint on loopback, with a thread of its own.
@@ -61,7 +60,7 @@ impl Endpoint {
         Ok(Self { server, url, thread, received })
     }
 
-    /// Takes no more requests, and hands out what came in.
+    /// Accepts no further requests, and returns what arrived.
     pub(crate) fn stop(self) -> Received {
         self.server.unblock();
         let _ = self.thread.join();
@@ -69,7 +68,7 @@ impl Endpoint {
     }
 }
 
-/// Who answers.
+/// The thread of an endpoint.
 struct Attendant {
     name: &'static str,
     story: Story,
@@ -85,9 +84,14 @@ impl Attendant {
             let mood = (self.moods)();
             if mood != self.mood {
                 self.mood = mood;
-                self.story.tell(self.name, format_args!("(the endpoint is {mood:?} now)"));
+                let (mark, what) = match mood {
+                    Mood::Well => (Mark::Good, "accepts batches again"),
+                    Mood::Failing => (Mark::Notice, "now answers 503 to every batch"),
+                    Mood::Hanging => (Mark::Notice, "now does not answer"),
+                };
+                self.story.tell_as(mark, self.name, format_args!("the endpoint {what}"));
             }
-            // Those who could not wait so long are gone: what is dropped here is answered to nobody.
+            // A client that timed out is gone: dropping its request answers to no client.
             match mood {
                 Mood::Hanging => unanswered.push(request),
                 Mood::Failing => answer(request, 503),
@@ -107,17 +111,18 @@ impl Attendant {
             let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
             for event in &envelope.events {
                 if !received.ids.insert(event.id) {
-                    received.again += 1;
+                    received.repeated += 1;
                 }
             }
-            (envelope.events.len(), received.ids.len())
+            (envelope.events.len() as u64, received.ids.len() as u64)
         };
-        self.story.tell(self.name, format_args!("received a batch of {count}, {total} events in all"));
+        let (count, total) = (number_of(count, "event"), grouped(total));
+        self.story.tell(self.name, format_args!("received {count}, {total} in total"));
         answer(request, 202);
     }
 }
 
 fn answer(request: Request, status: u16) {
-    // A client that has hung up does not want to know.
+    // The client may have hung up.
     let _ = request.respond(Response::empty(status));
 }

@@ -1,12 +1,13 @@
-//! A registry that tells two endpoints of every push and pull, over HTTP.
+//! A registry that notifies two endpoints of every push and pull, over HTTP.
 //!
 //! ```text
 //! cargo run --release -p notifications
 //! cargo run --release -p notifications -- --events 20000 --rate 5000 --batch 200
 //! ```
 //!
-//! Both endpoints are served on loopback by the program itself. One is healthy. The other one is well for the first quarter of
-//! the events, answers with 503 during the second, does not answer at all during the third, and then comes back:
+//! Both endpoints are served on loopback by the program itself. One is healthy. The other one is
+//! healthy for the first quarter of the events, answers with 503 during the second, does not answer
+//! during the third, and then recovers:
 //!
 //! ```text
 //! registry ──publish──┬─► Queue ─► Batch ─► Retry ─► HTTP ─► healthy:  pushes and pulls
@@ -14,34 +15,27 @@
 //!                                                      └─► dead letters, after too many attempts
 //! ```
 //!
-//! What happens is told as it happens: batches that arrive, attempts that fail, breakers that open and close, and dead
-//! letters. At the end the books are checked: every event was delivered and received, is a dead letter, or is counted as
-//! dropped with a reason.
+//! The program prints what happens while it happens: batches that arrive, attempts that fail,
+//! breakers that open and close, and dead letters. The report at the end starts with what was lost,
+//! which endpoint was slow, and whether the ledger balances: every event was delivered and
+//! received, is in a dead letter, or is counted as dropped with a reason. `--json` prints the same
+//! as JSON Lines, the report last.
 //!
-//! The program ends with 0 when the ledgers balance, 1 when they do not or standard output is full, and 2 when it could not start. Ctrl-C
-//! ends it early and cleanly. It continues when its output is no longer read.
+//! The exit code is 0 when the ledger balances, 1 when it does not or standard output is full, and
+//! 2 when the program could not start. Ctrl-C ends it early and cleanly. It continues when its
+//! output is no longer read.
 
-mod books;
 mod delivery;
 mod endpoint;
 mod notification;
 mod observer;
 mod options;
 mod registry;
-mod story;
+mod report;
 
-use clap::Parser;
 use options::Options;
-use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match registry::run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // Nobody is left to be told if standard error is gone.
-            let _ = writeln!(std::io::stderr(), "notifications: {failure}");
-            failure.exit_code()
-        }
-    }
+    demo_support::run(|options: &Options| registry::run(options))
 }

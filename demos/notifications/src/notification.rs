@@ -12,10 +12,10 @@ pub(crate) enum Action {
     Pull,
 }
 
-/// What a registry tells of a push or a pull.
+/// What a registry reports about a push or a pull.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Notification {
-    /// Counts up; by it, endpoints recognise what they have seen before.
+    /// Counts up. By it, endpoints recognize what they have received before.
     pub(crate) id: u64,
     pub(crate) action: Action,
     target: Target,

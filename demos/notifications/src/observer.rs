@@ -1,11 +1,11 @@
-//! A retry policy around another one, which tells what it sees.
+//! A retry policy around another one, which reports what it sees.
 
-use crate::story::Story;
 use buslane::error::ConfigError;
 use buslane::retry::{Attempt, Breaker, BreakerState, Next, RetryPolicy};
+use demo_support::{Mark, Story};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Tells of failed attempts, and of a breaker that opens and closes.
+/// Reports failed attempts, and a breaker that opens and closes.
 pub(crate) struct Observer<P> {
     pub(crate) policy: P,
     breaker: Arc<Breaker>,
@@ -19,32 +19,37 @@ impl<P> Observer<P> {
         Self { policy, breaker, name, story, seen: Mutex::new(BreakerState::Closed) }
     }
 
-    fn look_at_breaker(&self) {
+    fn check_breaker(&self) {
         let state = self.breaker.state();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen != state {
             *seen = state;
-            self.story.tell(self.name, format_args!("breaker: {state:?}"));
+            let (mark, state) = match state {
+                BreakerState::Closed => (Mark::Good, "closed"),
+                BreakerState::Open => (Mark::Notice, "open"),
+                _ => (Mark::Neutral, "half open, for one attempt"),
+            };
+            self.story.tell_as(mark, self.name, format_args!("circuit breaker: {state}"));
         }
     }
 }
 
 impl<E, P: RetryPolicy<E>> RetryPolicy<E> for Observer<P> {
     fn before(&self, event: &E) -> std::time::Duration {
-        self.look_at_breaker();
+        self.check_breaker();
         self.policy.before(event)
     }
 
     fn failure(&self, event: &E, attempt: &Attempt<'_>) -> Next {
         let next = self.policy.failure(event, attempt);
         let then = match next {
-            Next::Again => String::from("again when the breaker lets it"),
-            Next::After(wait) => format!("again in {wait:?}"),
+            Next::Again => String::from("retry when the breaker allows it"),
+            Next::After(wait) => format!("retry in {wait:?}"),
             _ => String::from("given up"),
         };
         let (number, error) = (attempt.number(), attempt.error());
-        self.story.tell(self.name, format_args!("attempt {number}: {error}; {then}"));
-        self.look_at_breaker();
+        self.story.tell_as(Mark::Notice, self.name, format_args!("attempt {number} failed: {error}; {then}"));
+        self.check_breaker();
         next
     }
 
@@ -54,7 +59,7 @@ impl<E, P: RetryPolicy<E>> RetryPolicy<E> for Observer<P> {
 
     fn success(&self) {
         self.policy.success();
-        self.look_at_breaker();
+        self.check_breaker();
     }
 
     fn abandoned(&self) {

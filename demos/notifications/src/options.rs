@@ -1,53 +1,56 @@
-//! What can be asked for on the command line.
+//! The command line.
 
 use clap::Parser;
+use demo_support::arguments::{milliseconds, number};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// A registry that tells two endpoints of every push and pull, over HTTP: one healthy, one that fails, hangs and comes back.
-///
-/// Ends with 0 when the books balance, 1 when they do not, 2 when it could not start.
+/// Notifies two HTTP endpoints of registry events: one healthy, one that fails, hangs and recovers.
 #[derive(Debug, Parser)]
-#[command(name = "notifications")]
+#[command(
+    name = "notifications",
+    after_help = "Exit code: 0 the ledger balances, 1 it does not, 2 it could not start."
+)]
 pub(crate) struct Options {
-    /// How many notifications are published.
-    #[arg(long, default_value = "2000")]
+    /// Notifications to publish
+    #[arg(long, value_name = "N", default_value = "2000", value_parser = number::<NonZeroU64>(AT_LEAST_1))]
     pub(crate) events: NonZeroU64,
 
-    /// How many of them in a second.
-    #[arg(long, default_value = "500")]
+    /// Notifications to publish each second
+    #[arg(long, value_name = "N", default_value = "500", value_parser = number::<NonZeroU64>(AT_LEAST_1))]
     pub(crate) rate: NonZeroU64,
 
-    /// How many notifications one request carries at most.
-    #[arg(long, default_value = "50")]
+    /// Notifications in one request, at most
+    #[arg(long, value_name = "N", default_value = "50", value_parser = number::<usize>(AT_LEAST_1))]
     pub(crate) batch: usize,
 
-    /// How old the first notification of a batch may get, in milliseconds.
-    #[arg(long = "age-ms", default_value = "100", value_parser = milliseconds)]
+    /// Send a batch at this age, full or not, in milliseconds
+    #[arg(long = "age-ms", value_name = "MS", default_value = "100", value_parser = milliseconds)]
     pub(crate) age: Duration,
 
-    /// After how many failures in a row a breaker opens.
-    #[arg(long, default_value = "3")]
+    /// Failures in a row that open a circuit breaker
+    #[arg(long, value_name = "N", default_value = "3", value_parser = number::<u32>(AT_LEAST_1))]
     pub(crate) threshold: u32,
 
-    /// How long an open breaker leaves its endpoint alone, in milliseconds.
-    #[arg(long = "backoff-ms", default_value = "200", value_parser = milliseconds)]
+    /// Pause after a breaker opened, in milliseconds
+    #[arg(long = "backoff-ms", value_name = "MS", default_value = "200", value_parser = milliseconds)]
     pub(crate) backoff: Duration,
 
-    /// After how many attempts a batch becomes a dead letter.
-    #[arg(long, default_value = "4")]
+    /// Attempts after which a batch becomes a dead letter
+    #[arg(long, value_name = "N", default_value = "4", value_parser = number::<u32>(AT_LEAST_1))]
     pub(crate) attempts: u32,
 
-    /// How long a request may take, in milliseconds.
-    #[arg(long = "timeout-ms", default_value = "250", value_parser = milliseconds)]
+    /// Timeout of a request, in milliseconds
+    #[arg(long = "timeout-ms", value_name = "MS", default_value = "250", value_parser = milliseconds)]
     pub(crate) timeout: Duration,
 
-    /// How many notifications may wait for an endpoint.
-    #[arg(long, default_value = "4096")]
+    /// Notifications in the queue of an endpoint, at most
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = number::<usize>(AT_LEAST_1))]
     pub(crate) capacity: usize,
+
+    /// Print JSON Lines: one for each event of the story, and the report
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
-/// A number of milliseconds; whether zero will do is for the crate to say.
-fn milliseconds(text: &str) -> Result<Duration, String> {
-    text.parse().map(Duration::from_millis).map_err(|_| String::from("not a number of milliseconds"))
-}
+const AT_LEAST_1: &str = "a whole number of at least 1";

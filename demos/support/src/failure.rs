@@ -10,8 +10,8 @@ pub enum Failure {
     Setup(String),
     /// The program started, and a later step failed.
     Broken(String),
-    /// The ledgers do not balance: every equation that does not hold.
-    Books(Vec<String>),
+    /// A ledger does not balance: every check that failed.
+    Unbalanced(Vec<String>),
 }
 
 impl Failure {
@@ -30,7 +30,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Setup(_) => ExitCode::from(2),
-            Self::Broken(_) | Self::Books(_) => ExitCode::from(1),
+            Self::Broken(_) | Self::Unbalanced(_) => ExitCode::from(1),
         }
     }
 }
@@ -39,7 +39,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setup(text) | Self::Broken(text) => f.write_str(text),
-            Self::Books(wrong) => write!(f, "the books are wrong: {}", wrong.join("; ")),
+            Self::Unbalanced(failed) => write!(f, "the ledger does not balance: {}", failed.join("; ")),
         }
     }
 }

@@ -1,14 +1,14 @@
-//! Publishes what is read until the end, and takes stock.
+//! Publishes what is read until the end, and reports.
 
-use crate::books::Books;
 use crate::fan_out::FanOut;
 use crate::message::{Line, Message};
 use crate::options::Options;
+use crate::report::Outcome;
 use crate::source::Source;
 use buslane::Bus;
 use demo_support::Failure;
 use demo_support::Interrupt;
-use std::io::{self, Write};
+use std::io;
 use std::sync::mpsc::{self, Receiver};
 
 /// How many batches of lines the reading thread may be ahead.
@@ -33,30 +33,25 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let (sender, messages) = mpsc::sync_channel(BATCHES_AHEAD);
     let waker = sender.clone();
     let wake = move || {
-        // No room: then lines are waiting, and whoever takes them looks up.
+        // Without room, lines are waiting, and the publisher checks the request with the next ones.
         let _ = waker.try_send(Message::Wake);
     };
     let end = Interrupt::listen(wake.clone())?;
     let fan_out = FanOut::start(options, source.size, &end, wake)?;
     source.read_on_a_thread(sender)?;
     let told = publish(&fan_out.bus, &messages, &end);
-    // From here on Ctrl-C does not ask: somebody may have to wait for a slow output.
+    // From now on one Ctrl-C ends the process, since the close may wait for a slow output.
     end.ask();
-    let books = Books::of(&told, &fan_out.finish());
-    if options.books || books.verdict().is_err() {
-        // Nobody is left to be told if standard error is gone.
-        let _ = write!(io::stderr(), "{books}");
+    let finished = fan_out.finish();
+    let outcome = Outcome::new(&told, &finished);
+    if options.report || options.json || !outcome.is_balanced() {
+        outcome.print(options.json);
     }
-    books.verdict()?;
-    match (told.unreadable, books.has_failed_outputs()) {
-        (Some(error), _) => Err(Failure::Broken(format!("reading broke off: {error}"))),
-        (None, true) => Err(Failure::Broken("not everything was written".to_owned())),
-        (None, false) => Ok(()),
-    }
+    outcome.verdict()
 }
 
-/// Publishes what the reading thread sends, until the end or until somebody asks for it. Every sink gets the same
-/// lines.
+/// Publishes what the reading thread sends, until the end or until it is requested. Every sink
+/// receives the same lines.
 fn publish(bus: &Bus<Line>, messages: &Receiver<Message>, end: &Interrupt) -> Told {
     let (mut told, mut publisher) = (Told::default(), bus.publisher());
     while !end.is_asked() {

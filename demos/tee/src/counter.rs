@@ -38,8 +38,8 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// A counter, and what it counts. With `progress` it shows a bar on standard error if that is a terminal; of
-    /// the whole input if its size is known.
+    /// A counter, and what it counts. With `progress` it shows a bar on standard error if that is a
+    /// terminal; of the whole input if its size is known.
     pub(crate) fn new(progress: bool, size: Option<u64>) -> (Self, Arc<Count>) {
         let count = Arc::new(Count::default());
         let bar = match size {

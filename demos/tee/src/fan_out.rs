@@ -6,17 +6,17 @@ use crate::options::Options;
 use crate::outlet::{self, Gone, Outlet, Status};
 use buslane::stats::{CloseReport, Snapshot};
 use buslane::{Bus, Overflow, Queue, Sink, SinkExt};
-use demo_support::Failure;
-use demo_support::Interrupt;
-use std::io::{self, Write};
+use demo_support::{Failure, Interrupt, console};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The bus, and what its sinks have to say.
+/// The bus, and what its sinks report.
 pub(crate) struct FanOut {
     pub(crate) bus: Bus<Line>,
-    /// In the order in which they stand on the bus, the counter last.
+    /// In the order in which they were added. The counter is the last sink of the bus, and not
+    /// among them.
     outputs: Vec<Output>,
     count: Arc<Count>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Output {
     pub(crate) status: Arc<Status>,
 }
 
-/// What the sinks leave behind.
+/// What the sinks report at the end.
 pub(crate) struct Finished {
     pub(crate) close: CloseReport,
     pub(crate) snapshot: Snapshot,
@@ -36,8 +36,8 @@ pub(crate) struct Finished {
 }
 
 impl FanOut {
-    /// Opens every output, and starts the queues. `end` is asked for the end when the reader of standard output
-    /// goes away, and when no output is left; `wake` makes it be seen.
+    /// Opens every output, and starts the queues. Requests the `end` when the reader of standard
+    /// output goes away, and when no output is left; `wake` makes the publisher check it.
     pub(crate) fn start(
         options: &Options,
         size: Option<u64>,
@@ -62,8 +62,7 @@ impl FanOut {
             Box::new(move |error| {
                 let is_closed_pipe = error.kind() == io::ErrorKind::BrokenPipe;
                 if !is_closed_pipe {
-                    // Nobody is left to be told if standard error is gone.
-                    let _ = writeln!(io::stderr(), "tee: cannot write to {name}: {error}");
+                    console::print_error(format_args!("tee: cannot write to {name}: {error}\n"));
                 }
                 let was_last = left.fetch_sub(1, Ordering::AcqRel) == 1;
                 if was_last || (is_standard_output && is_closed_pipe) {
@@ -97,10 +96,10 @@ impl FanOut {
         Ok(Self { bus, outputs, count })
     }
 
-    /// Closes the bus, lets every output write what it has, and takes stock.
+    /// Closes the bus, lets every output write what it has, and reads the counters.
     pub(crate) fn finish(self) -> Finished {
         let Self { bus, outputs, count } = self;
-        // However long it takes: who pages through standard output is in no hurry. Ctrl-C ends it.
+        // Without a limit, since standard output may be a pager. Ctrl-C ends it.
         let close = bus.close_timeout(Duration::MAX);
         Finished { close, snapshot: bus.snapshot(), outputs, count }
     }
@@ -111,7 +110,7 @@ fn queue(options: &Options, handler: impl buslane::queue::Handler<Line>) -> Resu
     builder.spawn_handler(handler).map_err(|error| Failure::setup("cannot start an output", error))
 }
 
-/// Whether a text stands somewhere in a line.
+/// Returns whether a line contains a text.
 fn contains(line: &[u8], text: &[u8]) -> bool {
     text.is_empty() || line.windows(text.len()).any(|part| part == text)
 }

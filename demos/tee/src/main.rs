@@ -1,8 +1,8 @@
-//! Copies standard input to standard output and to files, as its namesake does, and sorts out lines on the way.
+//! Copies standard input to standard output and to files, as its namesake does, and filters lines.
 //!
 //! ```text
 //! make 2>&1 | cargo run --release -p tee -- build.log --matching warning warnings.txt
-//! cargo run --release -p tee -- --input access.log --progress --books -a all.log > /dev/null
+//! cargo run --release -p tee -- --input access.log --progress --report -a all.log > /dev/null
 //! ```
 //!
 //! The lines go through a [`buslane::Bus`] to one queue for each output:
@@ -14,35 +14,29 @@
 //!                                    └─► Queue ─► counter, and the progress bar
 //! ```
 //!
-//! No line is lost: an output that is slow holds the input up (`Overflow::Block`). An output that cannot be written
-//! gets nothing more, and the others go on. When whoever reads standard output goes away, or on Ctrl-C, nothing
-//! more is taken from the input, and every output gets all of what was taken until then; a second Ctrl-C does not
-//! wait for that.
+//! No line is lost: the input waits for a slow output (`Overflow::Block`). An output that cannot be
+//! written receives nothing more, and the others continue. When the reader of standard output goes
+//! away, or on Ctrl-C, nothing more is read, and every output receives all lines that were read
+//! until then; a second Ctrl-C does not wait for that.
 //!
-//! The program ends with 0 when everything that was read was written and the books balance, 1 when not, and 2 when
-//! it could not start.
+//! `--report` prints on standard error what was lost, which output was slow, and whether the ledger
+//! balances; `--json` prints the same as one JSON document.
+//!
+//! The exit code is 0 when every line was written and the ledger balances, 1 when not, and 2 when
+//! the program could not start.
 
-mod books;
 mod copy;
 mod counter;
 mod fan_out;
 mod message;
 mod options;
 mod outlet;
+mod report;
 mod source;
 
-use clap::Parser;
 use options::Options;
-use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match copy::run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // Nobody is left to be told if standard error is gone.
-            let _ = writeln!(std::io::stderr(), "tee: {failure}");
-            failure.exit_code()
-        }
-    }
+    demo_support::run(|options: &Options| copy::run(options))
 }

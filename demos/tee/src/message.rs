@@ -1,4 +1,4 @@
-//! The event, and what the main thread is told.
+//! The event, and the messages to the main thread.
 
 use std::io;
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::sync::Arc;
 /// A line as it was read, with its end; any bytes. The sinks share it: a clone is a count.
 pub(crate) type Line = Arc<[u8]>;
 
-/// What the main thread is told.
+/// A message to the main thread.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// Some lines.
     Lines(Vec<Line>),
     /// Reading ended before the end.
     Unreadable(io::Error),
-    /// All was read.
+    /// Everything was read.
     End,
-    /// Look up: somebody asked for the end, or an output is gone.
+    /// Check whether the end was requested: on Ctrl-C, or because an output is gone.
     Wake,
 }

@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What an output has to say while its queue writes.
+/// What an output reports while its queue writes.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
-    /// Lines that were handed to the system, as far as it took them.
+    /// Lines that the system accepted.
     written: AtomicU64,
     /// Why nothing more is written.
     error: Mutex<Option<io::Error>>,
@@ -52,8 +52,8 @@ fn is_same_file(left: &Path, right: &Path) -> bool {
 /// What is called on the first error of an output.
 pub(crate) type Gone = Box<dyn Fn(&io::Error) + Send>;
 
-/// Writes lines, and flushes once per batch. After the first error it writes nothing more: an output with a gap
-/// would be worse than one that ends.
+/// Writes lines, and flushes once per batch. After the first error it writes nothing more: an
+/// output with a gap would be worse than one that ends.
 pub(crate) struct Outlet<W: Write> {
     writer: BufWriter<W>,
     status: Arc<Status>,
@@ -64,7 +64,7 @@ pub(crate) struct Outlet<W: Write> {
 }
 
 impl<W: Write> Outlet<W> {
-    /// An output, and what it has to say.
+    /// An output, and its status.
     pub(crate) fn new(writer: W, gone: Gone) -> (Self, Arc<Status>) {
         let status = Arc::new(Status::default());
         let writer = BufWriter::with_capacity(64 * 1024, writer);
@@ -73,7 +73,8 @@ impl<W: Write> Outlet<W> {
 
     fn attempt(&mut self, write: impl FnOnce(&mut BufWriter<W>) -> io::Result<()>) -> Result<(), BoxError> {
         if self.is_gone {
-            return Err("nothing more is written after an error".into());
+            let cause = self.status.error().map_or_else(String::new, |kind| format!(": {kind}"));
+            return Err(format!("not written after an earlier error{cause}").into());
         }
         write(&mut self.writer).map_err(|error| {
             self.is_gone = true;
@@ -103,7 +104,7 @@ impl<W: Write + Send + 'static> Handler<Line> for Outlet<W> {
     }
 
     fn close(&mut self) -> Result<(), BoxError> {
-        // Said once is enough: the error is known, and stands in the books.
+        // The first error is in the ledger and was printed; once is enough.
         let _ = self.flush();
         Ok(())
     }

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::thread::Builder;
 
-/// The longest line; what is longer goes on in pieces, so that an input without line ends does not fill the memory.
-/// Copies hold the same bytes either way; a text to be found is looked for in each piece.
+/// The longest line. A longer one is published in pieces, so that an input without line ends does
+/// not fill the memory. Copies hold the same bytes either way; a filter searches each piece.
 const LONGEST_LINE: u64 = 1 << 20;
-/// Lines go on when there are so many, or when the next one is not there yet.
+/// Lines are sent when there are this many, or when the next one has not arrived yet.
 const BATCH: usize = 64;
 
 /// Where the lines come from.
@@ -38,12 +38,12 @@ impl Source {
         Ok(Self { reader: BufReader::new(Box::new(file)), size })
     }
 
-    /// Reads on a new thread until the end, an error, or until nobody wants the lines any more. The thread is not
-    /// joined: a read of a terminal or a pipe may never return.
+    /// Reads on a new thread until the end, an error, or until the receiver is gone. The thread is
+    /// not joined: a read of a terminal or a pipe may never return.
     pub(crate) fn read_on_a_thread(self, sender: SyncSender<Message>) -> Result<(), Failure> {
         let reader = move || {
             let last = self.read_all(&sender).map_or_else(Message::Unreadable, |()| Message::End);
-            // Nobody listens any more: the run was ended.
+            // Without a receiver the run was ended.
             let _ = sender.send(last);
         };
         Builder::new()
@@ -64,8 +64,8 @@ impl Source {
                 bytes.clear();
             }
             if is_over || lines.len() >= BATCH || !self.reader.buffer().contains(&b'\n') {
-                let nobody_listens = sender.send(Message::Lines(std::mem::take(&mut lines))).is_err();
-                if is_over || nobody_listens {
+                let is_unread = sender.send(Message::Lines(std::mem::take(&mut lines))).is_err();
+                if is_over || is_unread {
                     return result.map(drop);
                 }
             }

@@ -1,6 +1,7 @@
 //! The tee demo, run as a program on generated input: what arrives where, and how it ends.
 
 use demo_support::Folder;
+use demo_support::output::{self, balanced_report, plain};
 use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Output, Stdio};
@@ -10,7 +11,7 @@ use std::thread;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tee");
 
 fn start(arguments: &[&str]) -> Child {
-    Command::new(PROGRAM)
+    output::command(PROGRAM)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -23,7 +24,8 @@ fn start(arguments: &[&str]) -> Child {
 fn run(arguments: &[&str], input: &[u8]) -> Output {
     let mut child = start(arguments);
     let (mut pipe, input) = (child.stdin.take().expect("a pipe"), input.to_vec());
-    // On a thread: it writes while it is still read from. A program that refuses its arguments does not read.
+    // On a thread: it writes while it is still read from. A program that refuses its arguments does
+    // not read.
     let writer = thread::spawn(move || drop(pipe.write_all(&input)));
     let output = child.wait_with_output().expect("an end");
     writer.join().expect("a writer");
@@ -34,7 +36,7 @@ fn run(arguments: &[&str], input: &[u8]) -> Output {
 fn ended_with(output: &Output, code: i32) -> String {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{message}");
-    assert!(!message.contains("panicked"), "{message}");
+    assert!(!message.contains("panicked at"), "{message}");
     message
 }
 
@@ -53,17 +55,22 @@ fn containing(lines: &[u8], text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn outputs_hold_a_full_or_filtered_copy() {
+fn every_output_is_a_copy_and_filters_select_lines() {
     let (folder, input) = (Folder::new(), lines(20_000));
     let [a, b, sevens, nothing] = ["a", "b", "sevens", "nothing"].map(|name| folder.file(name));
     let arguments =
-        [&a, &b, "--matching", "77", &sevens, "-m", "no such text", &nothing, "--books", "--capacity", "8"];
+        [&a, &b, "--matching", "77", &sevens, "-m", "no such text", &nothing, "--json", "--capacity", "8"];
     let output = run(&arguments, &input);
-    let books = ended_with(&output, 0);
+    ended_with(&output, 0);
     assert!(output.stdout == input && folder.read("a") == input && folder.read("b") == input);
     let found = containing(&input, "77");
     assert!(!found.is_empty() && folder.read("sevens") == found && folder.read("nothing").is_empty());
-    assert!(books.contains("20000 = 20000 counted") && !books.contains("WRONG"), "{books}");
+    let report = balanced_report(&output.stderr);
+    assert_eq!((&report["lines"], &report["lost"]), (&20_000.into(), &0.into()), "{report}");
+    let written: Vec<_> =
+        report["outputs"].as_array().expect("outputs").iter().map(|o| &o["written"]).collect();
+    let sevens = found.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(written, [20_000, 20_000, 20_000, sevens, 0], "{report}");
 }
 
 #[test]
@@ -80,7 +87,7 @@ fn bytes_are_copied_unchanged() {
 }
 
 #[test]
-fn input_and_append_options_use_the_files() {
+fn file_is_read_and_copies_are_appended() {
     let (folder, input) = (Folder::new(), lines(500));
     let [from, to] = ["from", "to"].map(|name| folder.file(name));
     fs::write(&from, &input).expect("a file");
@@ -95,23 +102,43 @@ fn input_and_append_options_use_the_files() {
 }
 
 #[test]
-fn invalid_arguments_write_only_a_message() {
+fn invalid_arguments_are_one_line_and_write_nothing() {
     let folder = Folder::new();
     let here = folder.path().to_owned();
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["/nowhere/at/all"], "/nowhere/at/all"),
         (&["--matching", "text", "/nowhere/at/all"], "/nowhere/at/all"),
         (&["--input", "/nowhere/at/all"], "/nowhere/at/all"),
         (&["--input", &here], &here),
-        (&["--capacity", "0"], "capacity"),
+        (&["--capacity", "0"], "capacity 0 is invalid"),
+        (&["--capacity", "few"], "use a whole number of at least 1"),
+        (&["--matching", "only a text"], "2 values"),
+        (&["--apend"], "'--append'"),
     ];
     for (arguments, expected) in cases {
-        let output = run(arguments, b"a\n");
-        let message = ended_with(&output, 2);
-        assert!(message.contains(expected), "{arguments:?}: {message}");
-        assert!(output.stdout.is_empty());
+        output::assert_refused(PROGRAM, arguments, &[expected]);
     }
-    ended_with(&run(&["--matching", "only a text"], b""), 2);
+}
+
+#[test]
+fn help_fits_a_screen() {
+    output::assert_help_fits_a_screen(PROGRAM);
+}
+
+#[test]
+fn colors_are_optional() {
+    output::assert_colors_are_optional(PROGRAM, &["--report", "--input", "Cargo.toml"]);
+}
+
+#[test]
+fn report_starts_with_losses_and_slow_outputs() {
+    let output = run(&["--report"], b"one\ntwo\n");
+    let report = plain(&output.stderr);
+    let lines: Vec<_> = report.lines().collect();
+    assert_eq!(lines[0], "2 lines, 8 bytes, to 1 output");
+    assert!(lines[1].starts_with("  lost    nothing: 2 lines"), "{report}");
+    assert!(lines[2].starts_with("  slow    no sink"), "{report}");
+    assert!(lines[3].starts_with("  ledger  balances: all "), "{report}");
 }
 
 #[test]
@@ -122,17 +149,19 @@ fn failed_output_is_reported_and_others_continue() {
     let output = run(&["/dev/full", &copy], &input);
     let message = ended_with(&output, 1);
     assert_eq!(message.matches("/dev/full").count(), 1, "{message}");
+    assert!(message.ends_with("tee: error: not every line was written\n"), "{message}");
     assert!(output.stdout == input && folder.read("copy") == input);
 }
 
 #[test]
 #[cfg(unix)]
-fn closed_pipe_ends_the_run_with_whole_copies() {
+fn closed_standard_output_ends_it_with_whole_copies() {
     let (folder, input) = (Folder::new(), lines(2_000_000 / 10));
     let [one, other] = ["one", "other"].map(|name| folder.file(name));
     let mut child = start(&[&one, &other]);
     let (mut pipe, written) = (child.stdin.take().expect("a pipe"), input.clone());
-    // It goes on writing until nobody reads: only the closed pipe at the other end can end the program.
+    // It writes until there is no reader: only the closed pipe at the other end can end the
+    // program.
     let writer = thread::spawn(move || while pipe.write_all(&written).is_ok() {});
     let mut head = [0; 100];
     child.stdout.take().expect("a pipe").read_exact(&mut head).expect("a hundred bytes");
@@ -147,10 +176,10 @@ fn closed_pipe_ends_the_run_with_whole_copies() {
 
 #[test]
 #[cfg(unix)]
-fn ctrl_c_writes_every_line_read() {
+fn ctrl_c_ends_it_after_every_line_is_written() {
     let folder = Folder::new();
     let copy = folder.file("copy");
-    let mut child = start(&[&copy, "--books"]);
+    let mut child = start(&[&copy, "--json"]);
     let mut pipe = child.stdin.take().expect("a pipe");
     pipe.write_all(b"one\ntwo\n").expect("a reader");
     let mut seen = [0; 8];
@@ -160,8 +189,9 @@ fn ctrl_c_writes_every_line_read() {
     let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(interrupted.expect("kill").success());
     let output = child.wait_with_output().expect("an end");
-    let books = ended_with(&output, 0);
-    assert!(books.contains("2 = 2 counted") && !books.contains("WRONG"), "{books}");
+    ended_with(&output, 0);
+    let report = balanced_report(&output.stderr);
+    assert_eq!(report["lines"], 2, "{report}");
     assert_eq!((&seen, folder.read("copy").as_slice()), (b"one\ntwo\n", &b"one\ntwo\n"[..]));
     drop(pipe);
 }

@@ -3,18 +3,18 @@
 use buslane::Receiver;
 use buslane::error::RecvError;
 use std::collections::VecDeque;
-use std::fmt;
 
-/// How many alerts are shown at the end. A flood of them would tell less.
+/// How many alerts the report shows: the last ones.
 const SHOWN: usize = 4;
 
-/// What the alert thread saw.
+/// What the alert thread read.
 #[derive(Debug)]
 pub(crate) struct Alerts<E> {
-    /// How many there were.
+    /// How many alerts there were.
     pub(crate) count: u64,
-    last: VecDeque<E>,
-    end: RecvError,
+    pub(crate) last: VecDeque<E>,
+    /// Why reading ended.
+    pub(crate) end: RecvError,
 }
 
 /// Reads until the channel ends.
@@ -33,12 +33,4 @@ pub(crate) fn watch<E: Send + 'static>(mut receiver: Receiver<E>) -> Alerts<E> {
         }
     };
     Alerts { count, last, end }
-}
-
-impl<E: fmt::Display> fmt::Display for Alerts<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let introduction = if self.last.is_empty() { "" } else { "; the last of them:" };
-        writeln!(f, "  {} read, then: {}{introduction}", self.count, self.end)?;
-        self.last.iter().try_for_each(|event| writeln!(f, "  {event}"))
-    }
 }

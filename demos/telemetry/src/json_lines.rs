@@ -6,8 +6,8 @@ use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-/// Writes each event as a line of JSON, and flushes once per batch: few system calls under load, and a file that is up
-/// to date as soon as the queue is empty.
+/// Writes each event as a line of JSON, and flushes once per batch: few system calls under load,
+/// and a file that is up to date as soon as the queue is empty.
 #[derive(Debug)]
 pub(crate) struct JsonLines {
     file: BufWriter<File>,

@@ -4,17 +4,16 @@ mod aggregator;
 mod line;
 mod source;
 
-use crate::books::Books;
+use crate::audit;
 use crate::options::Options;
 use crate::output::Output;
 use crate::pipeline::{AGGREGATE, Finished, Pipeline, Told};
-use crate::report::Report;
+use crate::report::{add_row, histogram_json, histogram_table};
 use aggregator::{Aggregator, Summary};
 use buslane::Bus;
-use demo_support::Failure;
-use demo_support::Interrupt;
-use demo_support::console;
+use demo_support::{Audit, Failure, Interrupt, Mark, Report, SinkReport, console, grouped, number_of};
 use line::Line;
+use serde_json::{Value, json};
 use source::{Batch, Message, Source};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -47,7 +46,7 @@ pub(crate) fn run(options: &Options, input: &str) -> Result<(), Failure> {
     let (sender, messages) = mpsc::sync_channel(BATCHES_AHEAD);
     let waker = sender.clone();
     let interrupt = Interrupt::listen(move || {
-        // No room: then batches are waiting, and whoever takes the next one looks at the flag.
+        // Without room, batches are waiting, and the publisher checks the flag with the next one.
         let _ = waker.try_send(Message::Wake);
     })?;
     // Not joined: a read of a terminal or a pipe may never return, and cannot be called off.
@@ -81,7 +80,7 @@ fn publish(bus: &Bus<Line>, messages: &Receiver<Message>, interrupt: &Interrupt)
     outcome
 }
 
-/// Prints the report and checks the books.
+/// Checks the counters and prints the report.
 fn conclude(
     options: &Options,
     input: &str,
@@ -89,70 +88,108 @@ fn conclude(
     finished: &Finished<Line>,
     summary: Option<Summary>,
 ) -> Result<(), Failure> {
-    let mut report = Report::default();
-    write_outcome(&mut report, options, input, &outcome);
-    if let Some(summary) = &summary {
-        report.table("lines", "lines");
-        report.row("length in bytes", &summary.lengths, |length| length.to_string());
-        report.line(format_args!("bytes: {}", summary.bytes));
+    let audit = audit(options, &outcome, finished, summary.as_ref());
+    if options.json {
+        let json = json(options, input, &outcome, finished, summary.as_ref(), &audit);
+        console::print(format_args!("{json}\n"));
+    } else {
+        let mut report = Report::default();
+        write_outcome(&mut report, input, &outcome);
+        SinkReport::summarize(&finished.sinks, &mut report, outcome.told.published, "line");
+        report.ledger(&audit);
+        if let Some(summary) = &summary {
+            let mut table = histogram_table("lines", "lines");
+            add_row(&mut table, "length in bytes", &summary.lengths, grouped);
+            report.table(&table);
+            report.line(number_of(summary.bytes, "byte"));
+        }
+        finished.write_to(&mut report);
+        report.line(format_args!(
+            "each sink: overflow {}, wait {}, capacity {}; alerts contain {:?}",
+            options.overflow(),
+            options.wait,
+            options.capacity,
+            options.grep
+        ));
+        console::print(format_args!("{report}"));
     }
-    finished.write_to(&mut report);
-    let books = audit(options, &outcome, finished, summary);
-    books.write_to(&mut report);
-    report.print();
-    books.verdict()?;
+    audit.verdict()?;
     match outcome.broken {
         Some(error) => Err(Failure::setup(format!("cannot read {input}"), error)),
         None => console::finish(),
     }
 }
 
-fn write_outcome(report: &mut Report, options: &Options, input: &str, outcome: &Outcome) {
-    let seconds = outcome.elapsed.as_secs_f64();
+fn write_outcome(report: &mut Report, input: &str, outcome: &Outcome) {
     report.heading(format_args!(
-        "{} lines of {} in {seconds:.3} s{}",
-        outcome.read,
+        "{} of {} in {:.3} s{}",
+        number_of(outcome.read, "line"),
         if input == source::STANDARD_INPUT { "standard input" } else { input },
+        outcome.elapsed.as_secs_f64(),
         if outcome.was_interrupted { ", ended by Ctrl-C" } else { "" }
     ));
-    report.line(format_args!(
-        "each sink: {:?}, {:?}, capacity {}; alerts contain {:?}",
-        options.overflow(),
-        options.wait,
-        options.capacity,
-        options.grep
-    ));
+    if let Some(error) = &outcome.broken {
+        report.finding(Mark::Bad, "input", format_args!("reading failed: {error}"));
+    }
     if outcome.not_utf8 > 0 {
-        report.line(format_args!(
-            "{} were not UTF-8, and went on with replacement characters",
-            outcome.not_utf8
-        ));
+        let lines = number_of(outcome.not_utf8, "line");
+        report.finding(Mark::Notice, "input", format_args!("{lines} with replacements: not UTF-8"));
     }
     if outcome.cut > 0 {
-        report.line(format_args!(
-            "{} were cut: they are longer than {} bytes",
-            outcome.cut,
-            source::LONGEST_LINE
-        ));
-    }
-    if let Some(error) = &outcome.broken {
-        report.line(format_args!("reading broke off: {error}"));
+        let (cuts, longest) = (number_of(outcome.cut, "cut"), grouped(source::LONGEST_LINE as u64));
+        report.finding(Mark::Notice, "input", format_args!("{cuts} in lines of more than {longest} bytes"));
     }
 }
 
-fn audit(options: &Options, outcome: &Outcome, finished: &Finished<Line>, summary: Option<Summary>) -> Books {
-    let mut books = Books::default();
-    books.equal(("lines read", outcome.read), ("published", outcome.told.published));
-    books.audit(&outcome.told, finished, options.overflow());
+/// The report as one JSON document.
+fn json(
+    options: &Options,
+    input: &str,
+    outcome: &Outcome,
+    finished: &Finished<Line>,
+    summary: Option<&Summary>,
+    audit: &Audit,
+) -> Value {
+    let mut report = json!({
+        "mode": "lines",
+        "input": input,
+        "seconds": outcome.elapsed.as_secs_f64(),
+        "interrupted": outcome.was_interrupted,
+        "error": outcome.broken.as_ref().map(ToString::to_string),
+        "overflow": options.overflow(),
+        "wait": options.wait,
+        "capacity": options.capacity,
+        "read": outcome.read,
+        "not_utf8": outcome.not_utf8,
+        "cut": outcome.cut,
+        "published": outcome.told.published,
+        "bytes": summary.map(|summary| summary.bytes),
+        "lengths": summary.map(|summary| histogram_json(&summary.lengths)),
+        "balanced": audit.is_balanced(),
+        "checks": audit,
+    });
+    finished.write_json(&mut report, outcome.told.published);
+    report
+}
+
+fn audit(
+    options: &Options,
+    outcome: &Outcome,
+    finished: &Finished<Line>,
+    summary: Option<&Summary>,
+) -> Audit {
+    let mut audit = Audit::default();
+    audit.equal(("lines read", outcome.read), ("published", outcome.told.published));
+    audit::audit(&mut audit, &outcome.told, finished, options.overflow());
     match summary {
         Some(summary) => {
             let delivered = finished.ledger(AGGREGATE).map_or(0, |ledger| ledger.delivered);
-            books.equal(
+            audit.equal(
                 ("lines in the histogram", summary.lengths.len()),
                 ("delivered by aggregate", delivered),
             );
         }
-        None => books.check(false, "the aggregator handed in no summary"),
+        None => audit.check(false, "the aggregator returned no summary"),
     }
-    books
+    audit
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 /// How often the line is written anew.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// A line on standard error that is written anew a few times a second; nothing at all where that is not a terminal.
+/// A line on standard error that is written anew a few times a second; nothing at all where that is
+/// not a terminal.
 #[derive(Debug)]
 pub(crate) struct Live {
     line: ProgressBar,
@@ -18,7 +19,8 @@ impl Live {
         Self { line: ProgressBar::new_spinner(), next: None }
     }
 
-    /// Writes the line anew if it is time to; returns when it will be next. `None` where nobody sees it.
+    /// Writes the line anew if it is time to; returns when it will be next. `None` if there is no
+    /// terminal.
     pub(crate) fn show(&mut self, now: Instant, text: impl FnOnce() -> String) -> Option<Instant> {
         if self.line.is_hidden() {
             return None;

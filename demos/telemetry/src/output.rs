@@ -1,6 +1,7 @@
-//! The file that the JSON Lines go to: made, counted again, and removed when nobody asked for it.
+//! The JSON Lines file: created, counted again, and removed if it is a temporary one.
 
 use demo_support::Failure;
+use serde::Serialize;
 use serde::de::IgnoredAny;
 use std::fmt;
 use std::fs::File;
@@ -8,15 +9,17 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// The file that the JSON Lines go to. A temporary one is removed when this is dropped.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Output {
     path: PathBuf,
+    #[serde(rename = "temporary")]
     is_temporary: bool,
     /// Devices and pipes cannot be read again.
+    #[serde(skip)]
     is_readable_again: bool,
 }
 
-/// What a second look at the file found.
+/// What a second reading of the file found.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LineCount {
     /// Lines that hold one JSON value and end with a line feed.
@@ -63,7 +66,7 @@ fn temporary_path() -> PathBuf {
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fate = if self.is_temporary { "temporary, removed at the end" } else { "kept" };
+        let fate = if self.is_temporary { "temporary, now removed; --output keeps it" } else { "kept" };
         write!(f, "{} ({fate})", self.path.display())
     }
 }
@@ -71,7 +74,8 @@ impl fmt::Display for Output {
 impl Drop for Output {
     fn drop(&mut self) {
         if self.is_temporary {
-            // What cannot be removed is left to the system, which clears its directory for temporary files.
+            // What cannot be removed is left to the system, which clears its directory for
+            // temporary files.
             let _ = std::fs::remove_file(&self.path);
         }
     }

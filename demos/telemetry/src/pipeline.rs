@@ -4,13 +4,13 @@ use crate::alerts::{self, Alerts};
 use crate::json_lines::JsonLines;
 use crate::options::Options;
 use crate::output::Output;
-use crate::report::Report;
-use buslane::error::Closed;
+use buslane::error::{Closed, RecvError};
 use buslane::queue::Handler;
 use buslane::stats::{CloseReport, Ledger, SinkState};
 use buslane::{Bus, Channel, Published, Queue, Sink, SinkExt};
-use demo_support::Failure;
+use demo_support::{Failure, Report, SinkReport, grouped};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::fmt;
 use std::fs::File;
 use std::sync::Arc;
@@ -22,13 +22,14 @@ pub(crate) const AGGREGATE: &str = "aggregate";
 pub(crate) const FILE: &str = "file";
 pub(crate) const ALERTS: &str = "alerts";
 
-/// How long the sinks may take to work off what they accepted.
+/// How long the sinks may take to drain what they accepted.
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 
-/// The bus, its sinks, and what stands behind them.
+/// The bus, its sinks, and what reads from them.
 pub(crate) struct Pipeline<E: Send + 'static> {
     pub(crate) bus: Bus<E>,
-    /// Handles of our own: a sink that was cut off is forgotten by the bus, but not by the books.
+    /// The bus forgets a sink that overflowed and was closed; its ledger is still read through this
+    /// handle.
     sinks: Vec<(&'static str, Arc<dyn Sink<E>>)>,
     alerts: JoinHandle<Alerts<E>>,
     output: Output,
@@ -37,21 +38,12 @@ pub(crate) struct Pipeline<E: Send + 'static> {
 /// What the pipeline leaves behind, at rest.
 pub(crate) struct Finished<E> {
     pub(crate) close: CloseReport,
-    pub(crate) sinks: Vec<SinkBook>,
+    pub(crate) sinks: Vec<SinkReport>,
     pub(crate) alerts: Alerts<E>,
     pub(crate) output: Output,
 }
 
-/// What a sink says about itself at the end.
-#[derive(Debug)]
-pub(crate) struct SinkBook {
-    pub(crate) name: &'static str,
-    pub(crate) state: SinkState,
-    /// Whether it closed on the way, because it overflowed: no publisher is left when the bus is closed.
-    pub(crate) was_cut_off: bool,
-}
-
-/// What one publisher was told about its events.
+/// The results of the publishes of one publisher, added up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Told {
     /// Calls of `publish`.
@@ -65,12 +57,12 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Takes down what a publish returned.
+    /// Adds the result of a publish.
     pub(crate) fn note<E>(&mut self, answer: Result<Published, Closed<E>>) {
         self.published += 1;
         match answer {
             Ok(published) => {
-                // What a full sink drops at once it has accepted, in the words of its ledger.
+                // The ledger of a sink counts an event that it drops at once as accepted.
                 self.accepted += published.accepted as u64 + u64::from(published.dropped);
                 self.refused += u64::from(published.refused);
             }
@@ -78,7 +70,7 @@ impl Told {
         }
     }
 
-    /// Takes in what another publisher was told.
+    /// Adds the results of another publisher.
     pub(crate) fn add(&mut self, other: Self) {
         self.published += other.published;
         self.accepted += other.accepted;
@@ -88,8 +80,8 @@ impl Told {
 }
 
 impl<E: Clone + Serialize + Send + 'static> Pipeline<E> {
-    /// Starts the three sinks: `aggregator` behind a queue, the file behind another, and a channel that is read by a
-    /// thread of its own and gets only events for which `is_alert` is true.
+    /// Starts the three sinks: a queue for `aggregator`, a queue for the file, and a channel that
+    /// the alert thread reads, which receives only events for which `is_alert` is true.
     pub(crate) fn start(
         options: &Options,
         (output, file): (Output, File),
@@ -127,23 +119,22 @@ impl<E: Clone + Serialize + Send + 'static> Pipeline<E> {
         Ok(Self { bus, sinks, alerts, output })
     }
 
-    /// Closes the bus, lets every sink work off what it accepted, and takes stock.
+    /// Closes the bus, lets every sink drain what it accepted, and reads the counters.
     pub(crate) fn finish(self) -> Result<Finished<E>, Failure> {
         let close = self.bus.close_timeout(CLOSE_LIMIT);
         let alerts =
             self.alerts.join().map_err(|_| Failure::Broken("the alert thread panicked".to_owned()))?;
         let snapshot = self.bus.snapshot();
         let sinks = self.sinks.iter().map(|(name, sink)| {
-            let listed = snapshot.sinks.iter().find(|listed| listed.name == *name);
-            let state = listed.map_or_else(|| describe(sink), |listed| listed.state.clone());
-            SinkBook { name, was_cut_off: state.ledger.refused.closed > 0, state }
+            let listed = snapshot.sink(name).map(|listed| listed.state.clone());
+            SinkReport { name: (*name).to_owned(), state: listed.unwrap_or_else(|| describe(sink)) }
         });
         let sinks = sinks.collect();
         Ok(Finished { close, sinks, alerts, output: self.output })
     }
 }
 
-/// What a sink says about itself when it is asked directly.
+/// The state of a sink that the bus no longer lists.
 fn describe<E>(sink: &impl Sink<E>) -> SinkState {
     let mut state = SinkState::default();
     sink.describe(&mut state);
@@ -157,15 +148,26 @@ impl<E> Finished<E> {
     }
 }
 
-impl<E: fmt::Display> Finished<E> {
-    /// Writes what came out of each sink, and what each says about itself.
+impl<E: fmt::Display + Serialize> Finished<E> {
+    /// Adds the table of the sinks, and what came out of them.
     pub(crate) fn write_to(&self, report: &mut Report) {
-        report.heading("alerts");
-        report.block(&self.alerts);
-        report.heading("file");
-        report.line(&self.output);
-        report.heading("sinks");
-        self.sinks.iter().for_each(|sink| report.sink(sink));
-        report.heading(format_args!("close of the bus: {}", self.close));
+        SinkReport::tabulate(&self.sinks, report);
+        let Alerts { count, last, end } = &self.alerts;
+        let which = if last.is_empty() { "" } else { "; the last ones:" };
+        report.heading(format_args!("alerts: {}{which}", grouped(*count)));
+        last.iter().for_each(|event| report.line(event));
+        if *end != RecvError::Closed {
+            report.line(format_args!("alerts ended early: {end}"));
+        }
+        report.heading(format_args!("file: {}", self.output));
+    }
+
+    /// What came out of the sinks, for the JSON report.
+    pub(crate) fn write_json(&self, report: &mut Value, published: u64) {
+        report["sinks"] = json!(self.sinks);
+        report["lost"] = self.sinks.iter().map(|sink| sink.lost(published)).sum::<u64>().into();
+        report["alerts"] = json!({"count": self.alerts.count, "last": self.alerts.last});
+        report["file"] = json!(self.output);
+        report["close"] = json!(self.close);
     }
 }

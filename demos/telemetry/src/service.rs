@@ -9,17 +9,16 @@ mod sample;
 mod store;
 mod worker;
 
-use crate::books::Books;
+use crate::audit;
 use crate::options::Options;
 use crate::output::Output;
 use crate::pipeline::{AGGREGATE, Finished, Pipeline};
-use crate::report::{Report, duration_text, nanoseconds};
+use crate::report::{add_row, duration_text, histogram_json, histogram_table, nanoseconds};
 use aggregator::{Aggregator, Summary};
-use demo_support::Failure;
-use demo_support::Interrupt;
-use demo_support::console;
+use demo_support::{Audit, Failure, Interrupt, Mark, Report, SinkReport, console, grouped};
 use load::{Load, Outcome};
 use sample::{Operation, Sample};
+use serde_json::{Value, json};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::mpsc;
 
@@ -36,7 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
     let (wake, woken) = mpsc::channel();
     let interrupt = Interrupt::listen(move || {
-        // Nobody listens any more: the run is over anyway.
+        // Without a receiver the run is over already.
         let _ = wake.send(());
     })?;
     let outcome = load.run(options, &pipeline.bus, &woken)?;
@@ -44,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     conclude(options, &outcome, &finished, summary.try_recv().ok(), interrupt.is_asked())
 }
 
-/// Prints the report and checks the books.
+/// Checks the counters and prints the report.
 fn conclude(
     options: &Options,
     outcome: &Outcome,
@@ -52,77 +51,138 @@ fn conclude(
     summary: Option<Summary>,
     was_interrupted: bool,
 ) -> Result<(), Failure> {
-    let mut report = Report::default();
-    report.heading(format_args!(
-        "{} workers, {} connections, {:.1} s in slices of {:?}{}",
-        outcome.workers,
-        options.connections,
-        outcome.elapsed.as_secs_f64(),
-        options.slice,
-        if was_interrupted { ", ended by Ctrl-C" } else { "" }
-    ));
-    report.line(format_args!(
-        "each sink: {:?}, {:?}, capacity {} per worker",
-        options.overflow(),
-        options.wait,
-        options.capacity
-    ));
-    write_latencies(&mut report, outcome);
-    if let Some(summary) = &summary {
-        write_summary(&mut report, summary);
+    let audit = audit(options, outcome, finished, summary.as_ref());
+    if options.json {
+        let json = json(options, outcome, finished, summary.as_ref(), was_interrupted, &audit);
+        console::print(format_args!("{json}\n"));
+    } else {
+        let mut report = Report::default();
+        report.heading(format_args!(
+            "{} workers, {} connections, {:.1} s with telemetry on and off for {:?} each{}",
+            outcome.workers,
+            options.connections,
+            outcome.elapsed.as_secs_f64(),
+            options.slice,
+            if was_interrupted { ", ended by Ctrl-C" } else { "" }
+        ));
+        SinkReport::summarize(&finished.sinks, &mut report, outcome.workers_tally.told.published, "sample");
+        report.finding(Mark::Neutral, "cost", cost(outcome));
+        report.ledger(&audit);
+        write_latencies(&mut report, outcome);
+        if let Some(summary) = &summary {
+            write_summary(&mut report, summary);
+        }
+        finished.write_to(&mut report);
+        report.line(format_args!(
+            "each sink: overflow {}, wait {}, capacity {} per worker",
+            options.overflow(),
+            options.wait,
+            options.capacity
+        ));
+        console::print(format_args!("{report}"));
     }
-    finished.write_to(&mut report);
-    let books = audit(options, outcome, finished, summary);
-    books.write_to(&mut report);
-    report.print();
-    books.verdict()?;
+    audit.verdict()?;
     console::finish()
 }
 
+/// What telemetry cost: what the clients saw, and what a publish took.
+fn cost(outcome: &Outcome) -> String {
+    let (clients, workers) = (&outcome.clients, &outcome.workers_tally);
+    let publish = duration_text(workers.net_cost().value_at_quantile(0.5));
+    if clients.on.is_empty() || clients.off.is_empty() {
+        return format!("a publish takes {publish} (p50); the run was too short to compare latencies");
+    }
+    let [on, off] = [&clients.on, &clients.off].map(|latencies| latencies.value_at_quantile(0.5));
+    let percent = (on as f64 / off as f64 - 1.0) * 100.0;
+    format!(
+        "p50 latency {} with telemetry, {} without ({percent:+.1} %); a publish takes {publish} (p50)",
+        duration_text(on),
+        duration_text(off)
+    )
+}
+
 fn write_latencies(report: &mut Report, outcome: &Outcome) {
-    report.table("request latency, as the clients saw it", "replies");
-    report.row("telemetry on", &outcome.clients.on, duration_text);
-    report.row("telemetry off", &outcome.clients.off, duration_text);
-    report.line(format_args!("replies with a status of 400 or 404: {}", outcome.clients.failed));
-    report.table("what a publish costs its worker", "timed");
-    let workers = &outcome.workers_tally;
-    report.row("publish into all sinks, timer included", &workers.publish_cost, duration_text);
-    report.row("the timer alone", &workers.timer_cost, duration_text);
-    report.row("publish, less the timer's p50", &workers.net_cost(), duration_text);
-    report.line(format_args!(
-        "one publish in {} is timed, and the timer alone before as many others, each after a whole request",
-        worker::TIMED_EVERY
-    ));
+    let (clients, workers) = (&outcome.clients, &outcome.workers_tally);
+    let mut table = histogram_table("request latency at the clients", "replies");
+    add_row(&mut table, "telemetry on", &clients.on, duration_text);
+    add_row(&mut table, "telemetry off", &clients.off, duration_text);
+    report.table(&table);
+    report.line(format_args!("replies with status 400 or 404: {}", grouped(clients.failed)));
+    let mut table = histogram_table("cost of a publish for its worker", "timed");
+    add_row(&mut table, "publish into all sinks, with the timer", &workers.publish_cost, duration_text);
+    add_row(&mut table, "timer alone", &workers.timer_cost, duration_text);
+    add_row(&mut table, "publish, less the p50 of the timer", &workers.net_cost(), duration_text);
+    report.table(&table);
+    report.line(format_args!("one publish in {} is timed", worker::TIMED_EVERY));
 }
 
 fn write_summary(report: &mut Report, summary: &Summary) {
-    report.table("service time, from the samples", "samples");
+    let mut table = histogram_table("service time, from the samples", "samples");
     for operation in Operation::ALL {
-        report.row(operation.name(), summary.of(operation), duration_text);
+        add_row(&mut table, operation.name(), summary.of(operation), duration_text);
     }
-    report.line(format_args!("bytes in and out: {}, failed: {}", summary.bytes, summary.failed));
+    report.table(&table);
+    let (bytes, failed) = (grouped(summary.bytes), grouped(summary.failed));
+    report.line(format_args!("bytes in and out: {bytes}; failed requests: {failed}"));
+}
+
+/// The report as one JSON document; durations are in nanoseconds.
+fn json(
+    options: &Options,
+    outcome: &Outcome,
+    finished: &Finished<Sample>,
+    summary: Option<&Summary>,
+    was_interrupted: bool,
+    audit: &Audit,
+) -> Value {
+    let (clients, workers) = (&outcome.clients, &outcome.workers_tally);
+    let service_time = summary.map(|summary| {
+        let times = Operation::ALL.map(|operation| (operation.name(), histogram_json(summary.of(operation))));
+        std::collections::BTreeMap::from(times)
+    });
+    let mut report = json!({
+        "mode": "service",
+        "workers": outcome.workers,
+        "connections": options.connections,
+        "seconds": outcome.elapsed.as_secs_f64(),
+        "interrupted": was_interrupted,
+        "overflow": options.overflow(),
+        "wait": options.wait,
+        "capacity": options.capacity,
+        "published": workers.told.published,
+        "latency": {"telemetry_on": histogram_json(&clients.on), "telemetry_off": histogram_json(&clients.off)},
+        "failed_replies": clients.failed,
+        "publish": histogram_json(&workers.net_cost()),
+        "publish_with_timer": histogram_json(&workers.publish_cost),
+        "timer": histogram_json(&workers.timer_cost),
+        "service_time": service_time,
+        "balanced": audit.is_balanced(),
+        "checks": audit,
+    });
+    finished.write_json(&mut report, workers.told.published);
+    report
 }
 
 fn audit(
     options: &Options,
     outcome: &Outcome,
     finished: &Finished<Sample>,
-    summary: Option<Summary>,
-) -> Books {
-    let mut books = Books::default();
+    summary: Option<&Summary>,
+) -> Audit {
+    let mut audit = Audit::default();
     let (clients, workers) = (&outcome.clients, &outcome.workers_tally);
-    books.equal(("replies with telemetry on", clients.on.len()), ("published", workers.told.published));
-    books.equal(
+    audit.equal(("replies with telemetry on", clients.on.len()), ("published", workers.told.published));
+    audit.equal(
         ("replies with telemetry off", clients.off.len()),
         ("requests not published", workers.unpublished),
     );
-    books.audit(&workers.told, finished, options.overflow());
+    audit::audit(&mut audit, &workers.told, finished, options.overflow());
     match summary {
         Some(summary) => {
             let delivered = finished.ledger(AGGREGATE).map_or(0, |ledger| ledger.delivered);
-            books.equal(("samples in the histogram", summary.count()), ("delivered by aggregate", delivered));
+            audit.equal(("samples in the histogram", summary.count()), ("delivered by aggregate", delivered));
         }
-        None => books.check(false, "the aggregator handed in no summary"),
+        None => audit.check(false, "the aggregator returned no summary"),
     }
-    books
+    audit
 }

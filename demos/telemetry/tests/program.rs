@@ -1,6 +1,8 @@
-//! The telemetry demo, run as a program: the books of both modes, and what it does with input and output
-//! that it cannot use.
+//! The telemetry demo, run as a program: the report of both modes, and what it does with input and
+//! output that it cannot use.
 
+use demo_support::output::{self, balanced_report, plain};
+use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Output, Stdio};
@@ -10,107 +12,139 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_telemetry");
 
 /// Runs it with these lines on standard input.
 fn run(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(PROGRAM)
+    let mut child = output::command(PROGRAM)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("a process");
-    // A program that refuses its arguments does not read; that is no fault of the test.
+    // A program that refuses its arguments does not read; that is no error of the test.
     let _ = child.stdin.take().expect("a pipe").write_all(input);
     child.wait_with_output().expect("an end")
 }
 
-fn refused(output: &Output) -> String {
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(!message.contains("panicked"), "{message}");
-    message
+/// The text of a run that succeeded.
+#[track_caller]
+fn text_of(output: &Output) -> String {
+    let report = plain(&output.stdout);
+    assert!(output.status.success(), "{report}{}", plain(&output.stderr));
+    report
 }
 
 #[test]
-fn unwritable_output_exits_with_a_message() {
-    let message = refused(&run(&["--lines", "-", "--output", "/nowhere/at/all.jsonl"], b"a\n"));
-    assert!(message.contains("/nowhere/at/all.jsonl"), "{message}");
+fn unusable_files_are_one_line_and_exit_code_2() {
+    let file = "/nowhere/at/all";
+    output::assert_refused(PROGRAM, &["--lines", "-", "--output", file], &["cannot write to", file]);
+    output::assert_refused(PROGRAM, &["--lines", file], &["cannot read", file]);
 }
 
 #[test]
-fn unreadable_input_exits_with_a_message() {
-    let message = refused(&run(&["--lines", "/nowhere/at/all.txt"], b""));
-    assert!(message.contains("/nowhere/at/all.txt"), "{message}");
-}
-
-#[test]
-fn invalid_settings_exit_with_a_message() {
-    for arguments in [["--capacity", "0"], ["--workers", "0"], ["--connections", "0"]] {
-        assert!(!refused(&run(&arguments, b"")).is_empty());
+fn invalid_arguments_are_one_line_with_valid_ones() {
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["--capacity", "0"], &["capacity 0", "at least 1 event"]),
+        (&["--capacity", "many"], &["--capacity", "many", "at least 1"]),
+        (&["--workers", "0"], &["--workers", "at least 1"]),
+        (&["--connections", "two"], &["--connections", "at least 1"]),
+        (&["--seconds", "0"], &["--seconds", "greater than 0"]),
+        (&["--port", "70000"], &["--port", "65535"]),
+        (&["--overflow", "wait"], &["--overflow", "drop_oldest"]),
+        (&["--wait", "sleep"], &["--wait", "spin_park"]),
+        (&["--overfow", "block"], &["--overfow", "--overflow"]),
+    ];
+    for (arguments, texts) in cases {
+        output::assert_refused(PROGRAM, arguments, texts);
     }
 }
 
 #[test]
-fn invalid_utf8_line_is_counted_and_others_publish() {
-    let output = run(&["--lines", "-"], b"one\n\xff\xfe\ntwo\n");
-    let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(report.contains("UTF-8"), "{report}");
+fn help_fits_a_screen() {
+    output::assert_help_fits_a_screen(PROGRAM);
 }
 
 #[test]
-fn line_ledger_balances_under_every_policy() {
+fn colors_are_optional() {
+    output::assert_colors_are_optional(PROGRAM, &["--lines", "Cargo.toml"]);
+}
+
+#[test]
+fn line_that_is_not_utf8_is_counted_and_published() {
+    let report = text_of(&run(&["--lines", "-"], b"one\n\xff\xfe\ntwo\n"));
+    assert!(report.contains("1 line with replacements: not UTF-8"), "{report}");
+    let report = balanced_report(&run(&["--lines", "-", "--json"], b"one\n\xff\xfe\ntwo\n").stdout);
+    assert_eq!((&report["published"], &report["not_utf8"]), (&3.into(), &1.into()), "{report}");
+}
+
+#[test]
+fn ledger_of_lines_balances_under_every_policy() {
     let lines: Vec<u8> = (0..2000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
-    for policy in ["block", "block-for=20", "drop-newest", "drop-oldest", "refuse", "close"] {
-        let output = run(&["--lines", "-", "--overflow", policy, "--capacity", "8"], &lines);
-        assert!(output.status.success(), "{policy}: {}", String::from_utf8_lossy(&output.stdout));
+    for policy in ["block", "block-for:20ms", "drop-newest", "drop-oldest", "refuse", "close"] {
+        let output = run(&["--lines", "-", "--json", "--overflow", policy, "--capacity", "8"], &lines);
+        let report = balanced_report(&output.stdout);
+        assert!(output.status.success(), "{policy}: {}", plain(&output.stderr));
+        assert_eq!(report["published"], 2000, "{policy}");
+        let is_lossless = policy == "block";
+        assert!(!is_lossless || report["lost"] == 0, "{policy}: {report}");
     }
 }
 
-/// What the report of the service says, when everything in it holds.
+#[test]
+fn losses_are_counted_with_their_reason() {
+    let lines: Vec<u8> = (0..2000).flat_map(|n| format!("error {n}\n").into_bytes()).collect();
+    let arguments = ["--lines", "-", "--overflow", "drop-newest", "--capacity", "1"];
+    let report = text_of(&run(&arguments, &lines));
+    let loss = report.lines().find(|line| line.contains(" of 2,000 lines ("));
+    assert!(loss.is_some_and(|loss| loss.starts_with("  lost") && loss.contains("no room")), "{report}");
+    assert!(report.contains("  ledger  balances: all "), "{report}");
+}
+
+/// Checks that the text of the service has all its parts, the important ones first.
 #[track_caller]
 fn assert_whole(report: &str) {
+    let mut rest = report;
     for part in [
-        "request latency, as the clients saw it",
-        "what a publish costs its worker",
-        "the timer alone",
+        "  lost ",
+        "  slow ",
+        "  cost ",
+        "  ledger  balances: all ",
+        "request latency at the clients",
+        "cost of a publish for its worker",
         "service time, from the samples",
-        " entries, 0 wrong",
+        "longest backlog",
+        "alerts: ",
+        "file: ",
     ] {
-        assert!(report.contains(part), "no {part:?} in {report}");
+        rest = rest.split_once(part).unwrap_or_else(|| panic!("no {part:?} in {report}")).1;
     }
-    assert!(!report.contains("WRONG") && !report.contains('≠'), "{report}");
-}
-
-/// The two counts of an entry of the books.
-#[track_caller]
-fn entry(report: &str, left: &str, right: &str) -> (u64, u64) {
-    let counts = report.lines().find_map(|line| {
-        let (one, other) = line.split_once(left)?.1.split_once(right)?.0.trim().split_once(" = ")?;
-        Some((one.parse().ok()?, other.parse().ok()?))
-    });
-    counts.unwrap_or_else(|| panic!("no {left}… {right} in {report}"))
 }
 
 #[test]
-fn service_counts_every_request() {
+fn every_reply_is_published_and_in_the_file() {
     let path = std::env::temp_dir().join(format!("buslane-demo-telemetry-{}.jsonl", std::process::id()));
     let file = path.to_str().expect("a path that is text");
-    let output = run(&["--seconds", "1", "--slice-ms", "50", "--overflow", "block", "--output", file], b"");
+    let settings = ["--seconds", "1", "--slice-ms", "50", "--overflow", "block", "--output", file, "--json"];
+    let output = run(&settings, b"");
     let lines = fs::read_to_string(&path).expect("the file");
-    fs::remove_file(&path).expect("it was there");
-    let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
-    assert_whole(&report);
-    // Nothing is lost where publishers wait: what the clients saw went all the way into the file.
-    let count = lines.lines().count() as u64;
-    let on = entry(&report, "replies with telemetry on: ", " published");
-    let file = entry(&report, "lines in the file: ", " delivered by file");
-    assert_eq!((on, file), ((count, count), (count, count)), "{report}");
+    fs::remove_file(&path).expect("the file");
+    assert!(output.status.success(), "{}", plain(&output.stderr));
+    let report = balanced_report(&output.stdout);
+    // Nothing is lost where publishers wait: what the clients counted went all the way into the
+    // file.
+    let count = Value::from(lines.lines().count());
+    assert_eq!((&report["published"], &report["lost"]), (&count, &0.into()), "{report}");
+    assert_eq!(report["latency"]["telemetry_on"]["count"], count, "{report}");
+    assert!(report["publish"]["p50"].is_u64() && report["timer"]["p50"].is_u64(), "{report}");
+}
+
+#[test]
+fn report_starts_with_what_matters() {
+    assert_whole(&text_of(&run(&["--seconds", "0.3", "--slice-ms", "50"], b"")));
 }
 
 #[test]
 #[cfg(unix)]
 fn ctrl_c_ends_the_service_with_its_report() {
-    let mut child = Command::new(PROGRAM)
+    let mut child = output::command(PROGRAM)
         .args(["--seconds", "1000000", "--output", "/dev/stdout"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -130,7 +164,7 @@ fn ctrl_c_ends_the_service_with_its_report() {
     assert_eq!(output.status.code(), Some(0), "{report}{}", String::from_utf8_lossy(&output.stderr));
     assert!(report.contains(", ended by Ctrl-C\n"), "{report}");
     assert_whole(&report);
-    assert!(entry(&report, "replies with telemetry on: ", " published").0 > 0, "{report}");
+    assert!(!report.contains("nothing: 0 samples"), "{report}");
 }
 
 #[cfg(unix)]

@@ -10,9 +10,10 @@ use std::thread::Builder;
 
 /// The name of standard input on the command line.
 pub(crate) const STANDARD_INPUT: &str = "-";
-/// The longest line; what is longer goes on in pieces, so that a file without line ends does not fill the memory.
+/// The longest line. A longer one is published in pieces, so that a file without line ends does not
+/// fill the memory.
 pub(crate) const LONGEST_LINE: usize = 64 * 1024;
-/// A batch goes on when it has so many lines, or when the next line is not there yet.
+/// A batch is sent when it has this many lines, or when the next line has not arrived yet.
 const BATCH: usize = 64;
 
 /// Where the lines come from.
@@ -22,7 +23,7 @@ pub(crate) struct Source(BufReader<Box<dyn Read + Send>>);
 #[derive(Debug)]
 pub(crate) enum Message {
     Batch(Batch),
-    /// Look at the flag.
+    /// Check the flag.
     Wake,
     /// Reading ended before the end.
     Broken(io::Error),
@@ -57,14 +58,14 @@ impl Source {
         Ok(Self(BufReader::new(Box::new(file))))
     }
 
-    /// Reads on a new thread until the end, an error, or until nobody wants the lines any more.
+    /// Reads on a new thread until the end, an error, or until the receiver is gone.
     pub(crate) fn read_on_a_thread(self, sender: SyncSender<Message>) -> Result<(), Failure> {
         let reader = move || {
             let last = match self.read_all(&sender) {
                 Ok(()) => Message::End,
                 Err(error) => Message::Broken(error),
             };
-            // Nobody listens any more: the run was ended.
+            // Without a receiver the run was ended.
             let _ = sender.send(last);
         };
         Builder::new()
@@ -85,7 +86,7 @@ impl Source {
                 bytes.clear();
             }
             if is_over || batch.lines.len() >= BATCH || self.0.buffer().is_empty() {
-                // Nobody listens any more: the run was ended.
+                // Without a receiver the run was ended.
                 let _ = sender.send(Message::Batch(std::mem::take(&mut batch)));
             }
             if is_over {

@@ -43,7 +43,8 @@ impl Client {
         }
     }
 
-    /// Sends requests until it is to stop. A request that was sent is always waited for, or the books could not agree.
+    /// Sends requests until `stopping`, and waits for the reply to each, or the ledger could not
+    /// balance.
     ///
     /// # Errors
     /// Those of the socket, and a reply that is none.
@@ -60,7 +61,8 @@ impl Client {
         Ok(self.tally)
     }
 
-    /// Makes up a request: mostly reads, some of them in vain, and one in a hundred that the service cannot read.
+    /// Makes up a request: mostly reads, some of them in vain, and one in a hundred that the
+    /// service cannot read.
     fn write_request(&mut self) {
         let key = self.random.below(KEYS);
         let request = match self.random.below(100) {

@@ -3,7 +3,7 @@
 use mio::net::TcpStream;
 use std::io::{self, ErrorKind, Read, Write};
 
-/// The longest request line. Whoever sends a longer one is hung up on.
+/// The longest request line. A client that sends a longer one is disconnected.
 const LONGEST_LINE: usize = 64 * 1024;
 
 /// The service's end of a connection, which never waits.

@@ -31,7 +31,8 @@ pub(crate) struct Outcome {
 }
 
 impl Load {
-    /// Connects all clients. A worker without a connection would have nothing to do, so there are not more of them.
+    /// Connects all clients. A worker without a connection would have nothing to do, so there are
+    /// not more of them.
     pub(crate) fn connect(listener: &TcpListener, options: &Options) -> Result<Self, Failure> {
         let workers = options.workers.min(options.connections).get();
         let mut load = Self { clients: Vec::new(), served: (0..workers).map(|_| Vec::new()).collect() };
@@ -82,7 +83,7 @@ fn connect(listener: &TcpListener) -> io::Result<(TcpStream, TcpStream)> {
     }
 }
 
-/// Switches telemetry off and on, slice by slice, until the time is over or somebody wants the end.
+/// Switches telemetry off and on, slice by slice, until the time is over or `woken` gets a message.
 fn alternate(telemetry: &AtomicBool, options: &Options, woken: &Receiver<()>) {
     let start = Instant::now();
     let mut slices = 0;

@@ -6,7 +6,8 @@
 //! DEL key            404 +
 //! ```
 //!
-//! The sign says whether telemetry was on for the request, so that clients can keep the two apart exactly.
+//! The sign says whether telemetry was on for the request, so that clients can keep the two apart
+//! exactly.
 
 use super::sample::Operation;
 

@@ -14,10 +14,12 @@ use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// One publish in so many is timed: reading the clock around each one would cost more than the publish.
+/// One publish in this many is timed: reading the clock around each one would cost more than the
+/// publish.
 ///
-/// Singly, and not a block of them: each stands alone between system calls here, and a block without those would find warm caches
-/// and tell of another publish. The timer's own cost, which so weighs more, is measured at the same place in as many other requests.
+/// Single publishes, not a block of them: each one here is between system calls, and a block would
+/// find warm caches and measure another publish. The cost of the timer, which then weighs more, is
+/// measured at the same position in as many other requests.
 pub(crate) const TIMED_EVERY: u64 = 64;
 
 /// What all workers share.
@@ -54,7 +56,8 @@ pub(crate) struct WorkerTally {
     pub(crate) unpublished: u64,
     /// Nanoseconds from a reading of the clock before a publish to one after it.
     pub(crate) publish_cost: Histogram<u64>,
-    /// Nanoseconds from a reading of the clock before a publish to the next, with nothing between them.
+    /// Nanoseconds from a reading of the clock before a publish to the next, with nothing between
+    /// them.
     pub(crate) timer_cost: Histogram<u64>,
 }
 
@@ -99,7 +102,8 @@ impl<'a> Worker<'a> {
         Ok(self.tally)
     }
 
-    /// Serves a connection as far as it goes now. One that broke is given up: its client will say what it misses.
+    /// Serves a connection as far as it goes now. One that broke is given up: its client will say
+    /// what it misses.
     fn advance(&mut self, Token(index): Token) {
         let Some(mut connection) = self.connections[index].take() else { return };
         let progress = connection.advance(|line, output| self.answer(line, output));
