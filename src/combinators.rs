@@ -1,4 +1,4 @@
-//! Sinks around sinks. Their documentation is on [`SinkExt`](crate::SinkExt).
+//! Combinators: sinks that wrap other sinks. Their documentation is on [`SinkExt`](crate::SinkExt).
 
 pub(crate) mod batch;
 pub(crate) mod catch_panic;

@@ -1,23 +1,23 @@
-//! The mailbox: what `Queue` and `Channel` have in common.
+//! The mailbox: the part that `Queue` and `Channel` share.
 //!
-//! A mailbox has one private lane for each publisher, one shared lane for all other writers, the
-//! place where its consumers park, an overflow policy and the counters of its ledger. A publisher
-//! holds a [`PrivateLane`](lane::PrivateLane) or calls [`Mailbox::write`]. The one consumer holds
-//! the [`Reader`](reader::Reader). Where several consumers share the events there are no private
-//! rings, and each consumer is a [`Member`](member::Member).
+//! A mailbox has one private lane for each publisher, one shared lane for all other writers, a wait
+//! cell where its consumer parks (a crowd for several consumers), an overflow policy and the
+//! counters of its ledger. A publisher holds a [`PrivateLane`](lane::PrivateLane) or calls
+//! [`Mailbox::write`]. The one consumer holds the [`Reader`](reader::Reader). With several
+//! consumers there are no private rings, and each consumer is a [`Member`](member::Member).
 //!
 //! | file | what it holds; each imports from those above it only |
 //! |---|---|
 //! | [`overflow`] | the public policy for a full lane |
-//! | [`progress`], [`counters`] | how far a consumer is in a lane, and what it counts |
-//! | [`signals`] | where the two sides wait for each other |
-//! | [`shared_lane`] | the lane of all writers without one of their own: a ring, or an unbounded queue |
-//! | [`view`], [`registry`] | a private lane as third parties see it; the consumer's halves, and all lanes of a mailbox |
+//! | [`progress`], [`counters`] | the position of a consumer in a lane, and the consumer's counters |
+//! | [`signals`] | how publishers and consumers park and wake each other |
+//! | [`shared_lane`] | the lane of all writers without a private one: a ring, or an unbounded queue |
+//! | [`view`], [`registry`] | a private lane as third parties see it; the consumer's half of each lane, and all lanes of a mailbox |
 //! | [`members`] | the consumers of a mailbox when there are several |
 //! | [`core`] | the [`Mailbox`] itself |
-//! | [`write`](mod@write), [`end`], [`goal`], [`state`] | what it does: takes events, ends, answers flushes, and describes itself |
+//! | [`write`](mod@write), [`end`], [`goal`], [`state`] | its methods: accept events, end, answer flushes, describe its state |
 //! | [`lane`] | a publisher's half of a private lane, and how the sink layer calls it |
-//! | [`consume`], [`intake`] | what a consumer does with an event, and what all consumers can do |
+//! | [`consume`], [`intake`] | the processing of one event, and the interface of all consumers |
 //! | [`reader`], [`member`] | the one consumer, and one of several |
 
 pub(crate) mod consume;

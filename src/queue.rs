@@ -1,4 +1,4 @@
-//! Queues: a bounded buffer and a worker thread, or several, upstream of a closure, a handler or a
+//! Queues: a bounded buffer and one or more worker threads, upstream of a closure, a handler or a
 //! sink.
 //!
 //! | item | what it is |
@@ -52,48 +52,49 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A mailbox with a worker thread behind it, or several, in front of a closure, a [`Handler`] or a
-/// sink.
+/// A bounded buffer with one or more worker threads that call a closure, a [`Handler`] or a sink.
 ///
-/// This is what stands between a hot path and work that takes time: a publisher only puts its event
-/// into a ring of its own; the worker takes it out and calls the handler. Cloning makes another
-/// handle to the same queue.
+/// A queue separates a hot path from work that takes time. A publisher only writes its event into
+/// its private SPSC ring; the worker takes the event out and calls the handler. Cloning makes
+/// another handle to the same queue.
 ///
 /// # Guarantees
 /// - **Progress**: a publish through a private lane is wait-free (with
 ///   [`Overflow::DropOldest`](crate::Overflow::DropOldest) lock-free; with
 ///   [`Overflow::Block`](crate::Overflow::Block) it waits for room). A handler that is slow or
-///   never returns concerns nobody but its own queue.
+///   never returns affects only its own queue.
 /// - **Order**: first in, first out for each publisher. No order between publishers.
-/// - **Delivery**: `Ok` means handled once, or counted in the [`Ledger`] with a reason.
-/// - **Threads**: a handler is called by its worker only, so it may be `FnMut` and need not be
+/// - **Delivery**: `Ok` means that the event is handled once, or counted in the [`Ledger`] with a
+///   reason.
+/// - **Threads**: only its worker calls a handler, so the handler may be `FnMut` and need not be
 ///   `Sync`.
-/// - **Panics**: a panic of the handler costs the event in its hands; the worker goes on with the
-///   next one.
+/// - **Panics**: a panic of the handler loses the event that it was handling; the worker continues
+///   with the next one.
 /// - **Allocation**: a publish allocates nothing, unless the queue is
-///   [unbounded](QueueBuilder::unbounded), or full and made to block: [`write`](crate::Sink::write)
-///   then allocates to wait, and a publisher does if 16 [wait](crate::docs::memory) already. The
-///   queue takes `capacity` slots for the shared lane and `capacity` more for each publisher
-///   (several workers: see below), rounded up to a power of two.
-/// - **Drop**: the last handle's drop closes the queue and waits for at most half a second, also in
-///   an [async task](crate::docs::async_code); inside a delivery, or while unwinding, not at all.
-///   The worker still handles what was accepted.
+///   [unbounded](QueueBuilder::unbounded), or full with an overflow policy that blocks. To wait,
+///   [`write`](crate::Sink::write) then allocates, and a publisher allocates if 16 others already
+///   [wait](crate::docs::memory). The queue allocates `capacity` slots for the shared lane and
+///   `capacity` more for each publisher (several workers: see below), rounded up to a power of two.
+/// - **Drop**: dropping the last handle closes the queue and waits for at most half a second, also
+///   in an [async task](crate::docs::async_code). Inside a delivery and while unwinding, it does
+///   not wait. The worker still handles what was accepted.
 ///
 /// # Several workers
-/// With [`workers`](QueueBuilder::workers) each event goes to one of several threads, each of which
+/// With [`workers`](QueueBuilder::workers), each event goes to one of several threads. Each thread
 /// has its own handler ([`spawn_each`](QueueBuilder::spawn_each),
-/// [`spawn_each_handler`](QueueBuilder::spawn_each_handler)); or all of them write to one sink
-/// ([`spawn_sink`](QueueBuilder::spawn_sink)). What is promised above holds, but for this:
-/// - **Order**: none; or that of each key, with [`ordered_by`](QueueBuilder::ordered_by).
-/// - **Progress**: without a key all publishers share one ring of `capacity` slots, so a publish is
-///   lock-free and not wait-free, and one that wakes a sleeping worker takes a short lock.
-/// - **Close**: every handler is closed once, by its worker, when nothing is left for it to take;
-///   the report comes when all have ended. At the deadline the report names the workers that have
-///   not (`worker 0`, …), the backlog is given up, and a worker whose handler never returns is left
-///   behind.
-/// - **Flush**: returns when everything accepted before it was handled, by whichever worker, and
-///   every handler has flushed. A worker that does not come back from a *later* event cannot flush
-///   its handler, and so holds up the flush.
+/// [`spawn_each_handler`](QueueBuilder::spawn_each_handler)) or its own sink
+/// ([`spawn_each_sink`](QueueBuilder::spawn_each_sink)), or all of them write to one sink
+/// ([`spawn_sink`](QueueBuilder::spawn_sink)). The guarantees above hold, with these exceptions:
+/// - **Order**: none, or that of each key with [`ordered_by`](QueueBuilder::ordered_by).
+/// - **Progress**: without a key, all publishers share one ring of `capacity` slots. A publish is
+///   then lock-free and not wait-free, and a publish that wakes a parked worker takes a short lock.
+/// - **Close**: each worker closes its handler once, when no event is left for that worker. The
+///   close returns its report when all workers have ended. At the deadline the report names the
+///   workers that have not ended (`worker 0`, …), the backlog is discarded, and a worker whose
+///   handler never returns is abandoned.
+/// - **Flush**: returns when the workers have handled every event accepted before it, and every
+///   handler has flushed. A worker that does not return from a *later* event cannot flush its
+///   handler, and so delays the flush.
 ///
 /// # Examples
 /// ```
@@ -108,43 +109,43 @@ use std::time::Duration;
 /// ```
 pub struct Queue<E: Send + 'static>(Arc<Handle<E>>);
 
-/// Closes the queue when the last of them goes.
+/// Closes the queue when the last clone of the handle is dropped.
 struct Handle<E: Send + 'static>(Arc<QueueCore<E>>);
 
-/// Calls a control of the inner sink, as long as the sink is there.
+/// Calls a control of the inner sink, unless the sink was dropped.
 type Tell = Box<dyn Fn(&mut dyn FnMut(&dyn Control)) + Send + Sync>;
 
-/// What the handles and the workers share.
+/// The state that the handles and the workers share.
 struct QueueCore<E> {
-    /// The workers' mailbox; where each has its own, that of the first one.
+    /// The workers' mailbox; if each worker has its own, that of the first one.
     mailbox: sync::Arc<Mailbox<E>>,
-    /// Says which worker gets an event, where each has its own mailbox.
+    /// Selects the worker for an event, if each worker has its own mailbox.
     route: Option<Arc<Route<E>>>,
     /// One for each handler.
     flush_requests: Box<[FlushRequests<E>]>,
-    /// The limit of the close that is going on, for the sink behind.
+    /// The deadline of the close in progress, for the inner sink.
     close_deadline: Mutex<Option<Deadline>>,
     ending: Mutex<WorkersEnd>,
-    /// What the queue itself had to say when it ended, with what its sinks were told to end in
-    /// turn.
+    /// The queue's own report of its end, with the sinks that were told to end and not yet waited
+    /// for.
     report: Mutex<Option<CloseReport>>,
     identity: Identity,
-    /// Reaches the inner sink, as long as it is there.
+    /// Calls the inner sink, unless it was dropped.
     tell: Option<Tell>,
-    /// What becomes of events in the sink behind.
+    /// The ledgers of the inner sink, with the number of events that it may have kept.
     behind: Option<Behind>,
 }
 
-/// How far the end of the workers has come.
+/// Which workers have ended, and their reports.
 struct WorkersEnd {
-    /// Whether each of them is still there.
+    /// For each worker, whether it has not ended.
     working: Vec<bool>,
-    /// What those that have ended had to say.
+    /// The merged reports of the workers that have ended.
     report: CloseReport,
 }
 
 impl<E: Send + 'static> Queue<E> {
-    /// A builder with the default settings.
+    /// Returns a builder with the default settings.
     ///
     /// # Examples
     /// ```
@@ -156,11 +157,11 @@ impl<E: Send + 'static> Queue<E> {
         QueueBuilder::new()
     }
 
-    /// Closes the queue: takes no more events, and waits until everything accepted was handled, at
-    /// most for five seconds. See [`close_timeout`](Self::close_timeout).
+    /// Closes the queue to new events, and waits at most five seconds until every accepted event
+    /// was handled. See [`close_timeout`](Self::close_timeout).
     ///
-    /// Returns a report, because it waits for consumers; the close of a channel or a journal waits
-    /// for none, and returns nothing.
+    /// Returns a report, because it waits for consumers. Closing a channel or a journal waits for
+    /// no consumer, and returns nothing.
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
     /// `unpark` token that was meant for the [caller's own
@@ -180,18 +181,19 @@ impl<E: Send + 'static> Queue<E> {
         self.close_timeout(CLOSE_LIMIT)
     }
 
-    /// Closes the queue: takes no more events, and waits until everything accepted was handled.
+    /// Closes the queue to new events, and waits until every accepted event was handled or the
+    /// limit has passed.
     ///
-    /// When the limit is over first, the backlog is given up: the worker drops it, counted as
-    /// `aborted`, as soon as the handler returns; a handler that never does is left behind. Inside
-    /// a delivery this never waits ([`Finish::Pending`]).
+    /// When the limit passes first, the backlog is discarded: the worker drops it, counted as
+    /// `aborted`, as soon as the handler returns. A worker whose handler never returns is
+    /// abandoned. Inside a delivery, this call never waits ([`Finish::Pending`]).
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
     /// `unpark` token that was meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
-    /// A handler that does not come back in time is left behind:
+    /// A worker whose handler does not return in time is abandoned:
     /// ```
     /// use buslane::{Queue, Sink};
     /// use buslane::stats::Finish;
@@ -207,8 +209,7 @@ impl<E: Send + 'static> Queue<E> {
         control::close(&self.0.0, Deadline::after(limit), true)
     }
 
-    /// Waits until everything that was accepted before this call was handled, and the handler has
-    /// flushed.
+    /// Waits until every event accepted before this call was handled and the handler has flushed.
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
     /// `unpark` token that was meant for the [caller's own
@@ -234,7 +235,7 @@ impl<E: Send + 'static> Queue<E> {
         report
     }
 
-    /// What the queue says about itself.
+    /// Returns the queue's status, settings and counters.
     ///
     /// # Examples
     /// ```
@@ -257,7 +258,8 @@ impl<E: Send + 'static> Queue<E> {
 }
 
 impl<E: Send + 'static> QueueCore<E> {
-    /// Whether this thread must not wait for the workers: it is in user code, or it is one of them.
+    /// Returns whether this thread must not wait for the workers: it runs user code, or it is a
+    /// worker of this queue.
     fn is_inside(&self) -> bool {
         must_not_wait() || self.mailbox.crew.is_here()
     }
@@ -266,7 +268,7 @@ impl<E: Send + 'static> QueueCore<E> {
         self.route.as_ref().map_or(std::slice::from_ref(&self.mailbox), |route| route.mailboxes())
     }
 
-    /// Takes no more events, for any worker.
+    /// Closes the mailboxes of all workers to new events.
     fn seal(&self) {
         for mailbox in self.mailboxes() {
             mailbox.seal(End::Closed);
@@ -277,10 +279,11 @@ impl<E: Send + 'static> QueueCore<E> {
         self.mailboxes().iter().all(|mailbox| mailbox.is_drained())
     }
 
-    /// Fills in everything but the kind. Returns the events that were dropped at once, of which
-    /// their writers were told.
+    /// Fills in all fields but the kind. Returns the events whose writers learned at once that they
+    /// were dropped.
     fn describe(&self, state: &mut SinkState) -> Ledger {
-        // In this order: what is passed on meanwhile is then no more than may have been.
+        // In this order: if the inner sink's counters were read second, they could hold more events
+        // than the queue is known to have forwarded.
         let deferred = self.behind.as_ref().map(|behind| behind.ledgers().deferred());
         let mut at_once = Ledger::default();
         at_once.dropped.full = self.mailbox.describe(state);
@@ -296,14 +299,14 @@ impl<E: Send + 'static> QueueCore<E> {
         at_once
     }
 
-    /// Counts the events that the batches of this queue hold, from now on, here and in the inner
-    /// sink.
+    /// From now on, counts the events within the batches of this queue, here and in the inner sink.
     fn weigh(&self, weight: &Weight) {
         self.mailbox.scales.add::<E>(weight);
         self.tell(|inner| inner.weigh(weight));
     }
 
-    /// Calls a control of the inner sink; not once more where it has come round a cycle.
+    /// Calls a control of the inner sink; does nothing if the call has reached this queue again
+    /// through a cycle.
     fn tell(&self, mut control: impl FnMut(&dyn Control)) {
         if let Some(tell) = &self.tell
             && let Some(_visit) = Visit::begin(std::ptr::from_ref(self).addr(), Purpose::Control)
@@ -312,7 +315,7 @@ impl<E: Send + 'static> QueueCore<E> {
         }
     }
 
-    /// A worker has ended, with what it has to say. The last one makes the report.
+    /// Records the report of a worker that has ended. The last worker makes the queue's report.
     fn worker_ended(&self, number: usize, mut report: CloseReport) {
         let whole = {
             let mut ending = lock(&self.ending);
@@ -328,25 +331,26 @@ impl<E: Send + 'static> QueueCore<E> {
             ending.report.unfinished.extend(report.unfinished);
             ending.working.iter().all(|working| !working).then(|| ending.report.clone())
         };
-        // Where all share a mailbox, the others may still be at work on what is left.
+        // If all workers share a mailbox, the others may still be draining it.
         if self.route.is_some() || whole.is_some() {
-            // What an unbounded queue accepted too late is given up here, before anybody is told of
-            // the end.
+            // Events that an unbounded queue accepted too late are discarded here, before any
+            // waiter learns of the end.
             self.mailboxes().get(number).unwrap_or(&self.mailbox).set_drained();
         }
         if let Some(mut whole) = whole {
             whole.undelivered += self.mailboxes().iter().map(|mailbox| mailbox.aborted()).sum::<u64>();
             if self.mailboxes().iter().any(|mailbox| mailbox.is_aborted()) {
-                // Whoever closes has run out of time, also if this report comes before its own.
+                // The closing thread has run out of time, even if this report is made before its
+                // own.
                 whole.finish = whole.finish.max(Finish::TimedOut);
             }
             lock(&self.report).get_or_insert(whole);
         }
-        // All of them: once for each worker, closes and flushes are nearer to their end.
+        // Wakes all waiters: each worker that ends brings closes and flushes nearer to their end.
         self.mailbox.signals.blocked.notify();
     }
 
-    /// Gives the backlog up, and makes a sink that waits in the worker's hands return.
+    /// Discards the backlog, and ends the waits of workers inside the inner sink.
     fn abort(&self) {
         for mailbox in self.mailboxes() {
             mailbox.abort();
@@ -356,7 +360,7 @@ impl<E: Send + 'static> QueueCore<E> {
 }
 
 impl WorkersEnd {
-    /// The workers that have not ended, by name, where there are several.
+    /// Returns the names of the workers that have not ended, if there are several.
     fn unfinished(&self) -> Vec<String> {
         let several = self.working.len() > 1;
         let numbers = (0..self.working.len()).filter(|number| several && self.working[*number]);
@@ -364,12 +368,12 @@ impl WorkersEnd {
     }
 }
 
-/// What reports call one of several workers.
+/// Returns the name of a worker in reports.
 fn worker_name(number: usize) -> String {
     format!("worker {number}")
 }
 
-/// What became of the events of a queue, for stages in front of it.
+/// The disposition of a queue's events, for stages upstream of it.
 impl<E: Send + 'static> Bookkeeper for QueueCore<E> {
     fn deferred(&self) -> Ledger {
         let mut state = SinkState::default();
@@ -420,8 +424,8 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
         true
     }
 
-    // It names no inner sink: the chain ends here, and the workers make the controls of what is
-    // downstream.
+    // Names no inner sink: the chain ends here, and the workers call the controls of the downstream
+    // sinks.
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
         control::flush(&self.0.0, deadline, !waits_are_deferred(), report);
@@ -464,7 +468,7 @@ impl<E: Send + 'static> Clone for Queue<E> {
 
 impl<E: Send + 'static> fmt::Debug for Queue<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No state: that would begin to time the backlog.
+        // No state: describing it would start to time the backlog.
         let len = self.0.0.mailboxes().iter().map(|mailbox| mailbox.len()).sum::<u64>();
         f.debug_struct("Queue").field("len", &len).finish_non_exhaustive()
     }
@@ -473,13 +477,13 @@ impl<E: Send + 'static> fmt::Debug for Queue<E> {
 impl<E: Send + 'static> Drop for Handle<E> {
     fn drop(&mut self) {
         self.0.seal();
-        // Unlike a close, a drop gives nothing up: the worker goes on by itself.
+        // Unlike a close, a drop discards nothing: the worker continues by itself.
         if !std::thread::panicking() && may_wait_to_drop() && !self.0.mailbox.crew.is_here() {
             let dropping = HandleDrop::begin();
             let drained = || self.0.is_drained().then_some(());
             let waiter = Waiter::wanting(Want::END);
             self.0.mailbox.signals.blocked.wait_as(&waiter, dropping.deadline(), drained);
-            // What its sink was told to end is waited for, too.
+            // Also waits for the downstream sinks that the inner sink told to end.
             let report = lock(&self.0.report).clone();
             if let Some(report) = report {
                 report.await_told(&self.0.identity, dropping.deadline());

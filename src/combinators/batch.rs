@@ -1,4 +1,4 @@
-//! Gathers events and hands them on together.
+//! A combinator that collects events and forwards them together.
 
 mod holding;
 mod limits;
@@ -24,53 +24,61 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Gathers events and hands them on together, as a `Vec`. Made by
-/// [`SinkExt::batch`](crate::SinkExt::batch).
+/// A sink that collects events and forwards them together, as a `Vec`.
 ///
-/// A batch is handed on when it holds as many events as it may, or as many [`bytes`](Self::bytes),
-/// or when it is so [old](Self::age); a flush and a close hand on what there is. It belongs behind
-/// a [`Queue`](crate::Queue), whose ticks tell it of the time; without one it has no age, and the
-/// publisher whose event completes a batch waits for the sink behind. It gives out no lanes.
+/// Made by [`SinkExt::batch`](crate::SinkExt::batch).
+///
+/// A batch is forwarded when:
+/// - it holds the maximum number of events, or of [`bytes`](Self::bytes);
+/// - it has reached its [`age`](Self::age);
+/// - the batch of the queue upstream ends, with [`at_end_of_batch`](Self::at_end_of_batch);
+/// - it is flushed or closed.
+///
+/// Use it downstream of a [`Queue`](crate::Queue), whose ticks are its clock. Without a queue a
+/// batch has no age, and the publisher whose event completes a batch waits for the inner sink. A
+/// batch has no lanes.
 ///
 /// # Guarantees
-/// - **Acceptance**: `Ok` means that the event is in a batch, which is not yet handed on: until
-///   then it is `pending` in the [`state`](Self::state). What becomes of it later, the ledger
-///   tells: no error comes back for it.
-/// - **A sink behind without room** (`Full`, `Timeout`, `Reentrant`): the batch is kept and offered
-///   again, at each tick (one is asked for after at most 100 ms), flush and close, and at each
-///   write once the next batch is complete. When that does not help, such a write is refused as
-///   `Full`: there are never more than two batches here.
-/// - **A sink behind that fails**: what comes back counts as `dropped(failed)`, and the rest as
-///   delivered. To try again, or to keep what failed, put a retry *inside*, where it sees whole
-///   batches: `sink.retry(..).batch(..)`. If that retry gives up a part of a batch, only the events
-///   in that part count as `dropped(failed)` ([`Disposition::Partly`]).
+/// - **Acceptance**: `Ok` means that the event is in a batch that is not forwarded yet. Until then
+///   it is `pending` in the [`state`](Self::state). Its later outcome is in the ledger only: no
+///   error is returned for it.
+/// - **An inner sink without room** (`Full`, `Timeout`, `Reentrant`): the batch is kept and offered
+///   again, at each tick (one is requested after at most 100 ms), flush and close, and at each
+///   write once the next batch is complete. If the inner sink still has no room, such a write is
+///   refused as `Full`: there are never more than two batches here.
+/// - **An inner sink that fails**: the events that its error returns count as `dropped(failed)`,
+///   and the rest as delivered. To retry, or to keep failed events, put a retry *inside*, where it
+///   gets whole batches: `sink.retry(..).batch(..)`. If that retry gives up on a part of a batch,
+///   only the events in that part count as `dropped(failed)` ([`Disposition::Partly`]).
 /// - **An inner sink that decides later**, such as a queue of batches: its events stay `pending`
-///   here until the queue has handled their batch, and then count as what became of them. See
+///   here until the queue has handled their batch. Then they count with their final outcome. See
 ///   [`Ledger`](crate::stats::Ledger#chains-of-sinks).
-/// - **A sink behind that is closed**: the batch closes too, and what it holds counts as
+/// - **An inner sink that is closed**: the batch closes too, and the events that it holds count as
 ///   `dropped(failed)`.
-/// - **Order**: as written. One batch is on its way at a time; other threads fill the next one
-///   meanwhile, and are refused as `Full` when that is complete too. So a queue with several
-///   workers needs a batch for each of them:
+/// - **Order**: as written. One batch is forwarded at a time. Meanwhile other threads fill the next
+///   batch, and are refused as `Full` when that is complete too. So a queue with several workers
+///   needs a batch for each of them:
 ///   [`spawn_each_sink`](crate::queue::QueueBuilder::spawn_each_sink), which also sends batches in
 ///   parallel.
-/// - **Flush**: waits for what was accepted before it, whoever hands that on, and for nothing
-///   later. A flush or a close that the inner sink asks for does not wait ([`Finish::Pending`]). On
-///   a queue's worker it does not wait for room in another queue: the flush of the worker's queue
-///   flushes that other queue, and asks the worker again, as long as that makes progress. What has
-///   no room stays here, is `pending`, and the report says [`Finish::TimedOut`].
-/// - **Close**: offers everything to the inner sink until the deadline. A retry inside that has no
-///   time left sends its last batches to its dead letters. What the inner sink does not accept
-///   counts as `dropped(aborted)`. The inner sink's own `close` and `flush` run on the calling
-///   thread, which [waits for them](crate::Sink::close_by).
-/// - **Panics**: a panic of the sink behind costs its batch; one of the size function costs its
+/// - **Flush**: waits for the events accepted before it, on whichever thread they are forwarded,
+///   and for no later event. A flush or a close that the inner sink calls does not wait
+///   ([`Finish::Pending`]). On a queue's worker, the flush does not wait for room in another queue:
+///   the flush of the worker's queue flushes that other queue, and asks the worker again, as long
+///   as that makes progress. Events without room stay here as `pending`, and the report contains
+///   [`Finish::TimedOut`].
+/// - **Close**: offers all events to the inner sink until the deadline. A retry inside that has no
+///   time left sends its last batches to its dead letters. Events that the inner sink does not
+///   accept count as `dropped(aborted)`. The inner sink's own `close` and `flush` run on the
+///   calling thread, which [waits for them](crate::Sink::close_by).
+/// - **Panics**: a panic of the inner sink loses its batch; a panic of the size function loses its
 ///   event. Both count as `dropped(panicked)`.
-/// - **Allocation**: one `Vec` for each batch, as large as the last one was.
-/// - **Drop**: a queue or a bus closes what it holds. Dropped by itself without a close, a batch
-///   loses what it holds.
+/// - **Allocation**: one `Vec` for each batch, with room for as many events as the previous batch
+///   held.
+/// - **Drop**: a queue or a bus closes the sinks that it holds. A batch that is dropped by itself
+///   without a close loses its events.
 ///
 /// # Examples
-/// Behind a queue, batches of at most 100 events that are never older than a second:
+/// Downstream of a queue, batches of at most 100 events that are never older than a second:
 /// ```
 /// use buslane::{Bus, SinkExt, sink_fn};
 /// use std::sync::Arc;
@@ -98,10 +106,10 @@ pub struct Batch<E, S> {
 struct BatchCore<E> {
     /// The ledgers of the downstream sinks.
     inner: Ledgers,
-    /// Where events are batches themselves: what becomes of the events in them.
+    /// If events are batches themselves: the disposition of the events in them.
     scales: Scales,
     holding: Mutex<Holding<E>>,
-    /// Where a flush and a close wait for the batch on its way.
+    /// Where a flush and a close wait for the batch that is being forwarded.
     changed: Pause,
     /// The thread that flushes or closes the inner sink for this batch: other threads wait for it
     /// here.
@@ -124,11 +132,12 @@ impl<E: 'static, S> Batch<E, S> {
         Self { inner, limits: BatchLimits::new(count), core: Arc::new(core) }
     }
 
-    /// Limits a batch to `max` bytes as well, by what `size` says of each event. An event that
-    /// would make a batch larger begins the next one; one that is larger by itself makes a batch of
-    /// its own.
+    /// Limits a batch to `max` bytes as well; `size` returns the bytes of an event.
     ///
-    /// `size` runs on the thread that writes, in front of everything else.
+    /// An event that would exceed the limit begins the next batch; an event that exceeds it alone
+    /// makes its own batch.
+    ///
+    /// `size` runs on the writing thread, before everything else.
     ///
     /// A `max` of 0 is invalid: see [where settings are
     /// checked](crate::error#where-settings-are-checked).
@@ -152,12 +161,12 @@ impl<E: 'static, S> Batch<E, S> {
         self
     }
 
-    /// Hands a batch on when its first event has been in it for so long, complete or not.
+    /// Forwards a batch when its first event has been in it for `limit`, complete or not.
     ///
-    /// There is no thread and no timer for that: the ticks of the [`Queue`](crate::Queue) in front
-    /// tell the time. The age counts from the first tick that finds the batch begun, which comes as
-    /// soon as the queue's worker has handled what was waiting. Without a queue in front there are
-    /// no ticks, and no age.
+    /// The ticks of the [`Queue`](crate::Queue) upstream measure the age, without a thread or a
+    /// timer. The age counts from the first tick that finds an event in the batch. That tick comes
+    /// as soon as the queue's worker has handled the waiting events. Without a queue upstream there
+    /// are no ticks, and no age.
     ///
     /// A `limit` of zero is invalid: see [where settings are
     /// checked](crate::error#where-settings-are-checked).
@@ -183,12 +192,11 @@ impl<E: 'static, S> Batch<E, S> {
         self
     }
 
-    /// Hands a batch on also when the queue in front has handled everything that was waiting,
-    /// complete or not.
+    /// Forwards a batch also when the queue upstream has handled every waiting event, complete or
+    /// not.
     ///
-    /// Batches are then small while the consumer keeps up, and grow when it falls behind. By
-    /// default the end of a queue's batch means nothing here: a fast consumer would make batches of
-    /// one.
+    /// Batches are then small while the consumer keeps up, and grow when it lags. By default the
+    /// end of a queue's batch has no effect here: a fast consumer would make batches of one event.
     ///
     /// # Examples
     /// ```
@@ -205,8 +213,9 @@ impl<E: 'static, S> Batch<E, S> {
         self
     }
 
-    /// What the batch says about itself: its ledger counts events, not batches. Behind a queue this
-    /// is the way to ask; keep an `Arc` of the batch for that.
+    /// Returns the state of the batch; its ledger counts events, not batches.
+    ///
+    /// To call this for a batch that is downstream of a queue, keep an `Arc` of the batch.
     ///
     /// # Examples
     /// ```
@@ -244,7 +253,8 @@ impl<E: 'static, S> Batch<E, S> {
         lock(&self.core.holding)
     }
 
-    /// Whether an event of this size need not wait: there is room, or there never will be.
+    /// Returns whether an event of this size does not have to wait: there is room, or the batch is
+    /// closed.
     fn is_ready(&self, holding: &Holding<E>, size: usize) -> bool {
         holding.is_closed() || holding.has_room(size, &self.limits)
     }
@@ -255,25 +265,25 @@ where
     E: Send + 'static,
     S: Sink<Vec<E>>,
 {
-    /// Hands on what was refused before, and then what is there, as far as `emit` says.
+    /// Forwards the batch that was refused before, and then further batches as `emit` defines.
     ///
-    /// No lock is held while the sink behind has the batch. Who finds another thread at it leaves
-    /// it to that one.
+    /// No lock is held while the inner sink has the batch. If another thread is already forwarding,
+    /// this thread leaves the batches to it.
     fn hand_on<'a>(
         &'a self,
         mut holding: MutexGuard<'a, Holding<E>>,
         mut emit: Emit,
     ) -> MutexGuard<'a, Holding<E>> {
-        // A worker does not wait for room in another queue while it has a batch in hand: the flush
-        // of its queue could wait for it. A close may wait.
+        // A worker does not wait for room in another queue while it forwards a batch: the flush of
+        // its queue could wait for it. A close may wait.
         let _user_code = (is_worker() && emit != Emit::Finally).then(UserCode::enter);
         while let Some(batch) = holding.send_off(&self.limits, &mut emit) {
             drop(holding);
             let count = batch.len();
             let mut load = self.core.scales.load_batch(&batch);
             let outcome = {
-                // Flushes and closes of this batch wait for its return: code called from the inner
-                // sink must not.
+                // Flushes and closes of this batch wait for the inner sink to return: code that the
+                // inner sink calls must not.
                 let _held = WaitedFor::begin();
                 BatchOutcome::of(caught(|| self.inner.offer(batch)), count, &mut load)
             };
@@ -293,16 +303,16 @@ where
         holding
     }
 
-    /// Ends an operation: a close that could not wait for the batch on its way left the rest to
-    /// whoever brought it back.
+    /// Ends an operation. A close that could not wait for the batch being forwarded left the rest
+    /// to the thread that forwarded it: completes that close.
     fn leave(&self, holding: MutexGuard<'_, Holding<E>>) {
         if let Some(deadline) = holding.close_left_behind() {
             let _ = self.close_inner(holding, deadline);
         }
     }
 
-    /// Hands on what is there, until so many events are gone. Where the sink behind has no room it
-    /// is to make some, as long as that helps and there is time.
+    /// Forwards events until `goal` events have left the batch. While the inner sink has no room,
+    /// flushes it to make room, as long as that makes progress and the deadline has not passed.
     fn give_out(&self, emit: Emit, goal: u64, deadline: Deadline, report: &mut FlushReport) {
         let _limit = WaitLimit::until(deadline);
         let mut before = None;
@@ -315,13 +325,14 @@ where
             }
             before = Some(gone);
             if is_worker() && !must_not_wait() && emit != Emit::Finally {
-                // What is held needs room there. A worker that waited for another one could wait
-                // for itself: the flush that asks for this one waits, and asks again.
+                // The held events need room in the inner sink. A worker that waited for another
+                // worker could wait for itself. So the flush that asked for this one waits, and
+                // asks again.
                 let goals = vec![(self.address(), goal)];
                 return report.ask_again(Some(Again { progress: gone, goals, waits: Vec::new() }));
             }
-            // What is held needs room there, so this flush has to be waited for, and is not only
-            // told.
+            // The held events need room in the inner sink, so this flush waits for the inner flush
+            // instead of only telling it.
             let mut part = FlushReport::default();
             self.flush_inner(deadline, &mut part);
             part.settle(deadline);
@@ -329,7 +340,7 @@ where
         }
     }
 
-    /// Flushes the inner sink; its panic is an error like others.
+    /// Flushes the inner sink; reports its panic as an error.
     fn flush_inner(&self, deadline: Deadline, report: &mut FlushReport) {
         let _here = self.core.crew.enter();
         if let Err(text) = caught(|| self.inner.flush_by(deadline, report)) {
@@ -337,14 +348,14 @@ where
         }
     }
 
-    /// Whether this thread must not wait for the batch: it is in user code, or it is the one that
-    /// others wait for.
+    /// Returns whether this thread must not wait for the batch: it runs user code, or other threads
+    /// wait for it.
     fn is_inside(&self) -> bool {
         must_not_wait() || self.core.crew.is_here()
     }
 
-    /// Waits for the batch on its way, if that is allowed here, or until so many events are gone;
-    /// whether it came to that.
+    /// Waits until the batch being forwarded has returned, or until `goal` events have left; does
+    /// not wait where that is not allowed. Returns whether either happened.
     fn await_return(&self, goal: u64, deadline: Deadline) -> bool {
         let patience = if self.is_inside() { Deadline::NOW } else { deadline };
         self.core.changed.wait(patience, || {
@@ -362,7 +373,8 @@ where
         let goal = flush_goal(self.address()).map_or(pushed, |goal| goal.min(pushed));
         let asked = |report: &FlushReport| report.again().map_or(0, |again| again.goals.len());
         let before = asked(report);
-        // Others may hand on meanwhile, and take along what is asked for here.
+        // Other threads may forward batches at the same time, and with them the events of this
+        // flush.
         while self.await_return(goal, deadline) {
             self.give_out(Emit::Now, goal, deadline, report);
             let holding = self.holding();
@@ -379,7 +391,8 @@ where
         self.leave(holding);
     }
 
-    /// Forwards what is old by now, and what was refused; returns when to call again.
+    /// Forwards a batch that has reached its age and a batch that was refused; returns the time of
+    /// the next call.
     fn hand_on_due(&self, now: Instant) -> Option<Instant> {
         let mut holding = self.holding();
         let is_old = holding.is_old(now, &self.limits);
@@ -391,14 +404,16 @@ where
         next
     }
 
-    /// Hands on what is left, gives up what is not taken, and closes the sink behind.
+    /// Forwards the remaining events, discards those that the inner sink does not accept, and
+    /// closes the inner sink.
     fn close_inner(&self, mut holding: MutexGuard<'_, Holding<E>>, deadline: Deadline) -> CloseReport {
         holding.begin_close();
         drop(holding);
         let _here = self.core.crew.enter();
         self.give_out(Emit::Finally, u64::MAX, deadline, &mut FlushReport::default());
         if self.holding().is_out_of_time() {
-            // What is not taken now is lost: a retry that has dead letters sends it there.
+            // Events that the inner sink does not accept now are lost; a retry with dead letters
+            // sends them there.
             let (_last, _limit) = (LastOffer::begin(), WaitLimit::begin(Duration::ZERO));
             drop(self.hand_on(self.holding(), Emit::Finally));
         }
@@ -418,7 +433,7 @@ where
     }
 }
 
-/// What became of the events of a batch, for stages in front of it.
+/// The disposition of the events of a batch, for stages upstream of it.
 impl<E: Send + 'static> Bookkeeper for BatchCore<E> {
     fn deferred(&self) -> Ledger {
         let downstream = self.downstream(TypeId::of::<E>());
@@ -437,7 +452,7 @@ impl<E: Send + 'static> Bookkeeper for BatchCore<E> {
 }
 
 impl<E: 'static> BatchCore<E> {
-    /// What the downstream sinks report of events of this type.
+    /// Returns what the downstream sinks report of events of this type.
     fn downstream(&self, unit: TypeId) -> Downstream {
         Downstream::read(&self.inner, unit, || lock(&self.holding).kept_at_most())
     }
@@ -472,8 +487,8 @@ where
             discard(event);
             return Ok(Disposition::Dropped(DropReason::Panicked));
         };
-        // Others may have filled the next one meanwhile, to which this event may be too large to be
-        // added.
+        // Other threads may have filled the next batch in the meantime, and this event may be too
+        // large for it.
         while !self.is_ready(&holding, size) {
             holding = self.hand_on(holding, Emit::Now);
             if holding.is_busy() || holding.has_refused() {
@@ -508,21 +523,21 @@ where
             if !holding.is_busy() {
                 return self.close_inner(holding, deadline);
             }
-            // Whoever is busy goes on with the close.
+            // The thread that is forwarding continues with the close.
             if self.is_inside() {
                 return CloseReport::pending();
             }
             if !came_back {
                 let pending = holding.pending();
                 drop(holding);
-                // Whatever waits there with the batch in its hands is to come back with it.
+                // Ends the waits inside the inner sink, so that the batch returns.
                 quietly(|| self.inner.abort_now());
                 return CloseReport::timed_out(pending);
             }
         }
     }
 
-    // What is held is forwarded before the inner sink writes out what it has.
+    // Forwards the held events before the inner sink flushes its own.
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
         if self.core.crew.is_here() {

@@ -1,4 +1,4 @@
-//! Keeps the panics of the sink behind it from whoever writes to it.
+//! A combinator that catches the panics of its inner sink.
 
 use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
@@ -14,15 +14,16 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Keeps the panics of the sink behind it from whoever writes to it. Made by
-/// [`SinkExt::catch_panic`](crate::SinkExt::catch_panic).
+/// A sink that catches the panics of its inner sink, so that they do not reach the writer.
+///
+/// Made by [`SinkExt::catch_panic`](crate::SinkExt::catch_panic).
 ///
 /// # Guarantees
-/// - **Delivery**: a panic costs the event, which counts as accepted and dropped (`panicked`). The
-///   next one is written as ever.
-/// - **Closing**: by default never because of panics. After [`close_after`](Self::close_after) so
-///   many in a row, it is [`WriteError::Closed`] from then on. The sink behind is closed when this
-///   one is.
+/// - **Delivery**: a panic loses the event, which counts as accepted and dropped (`panicked`). The
+///   next event is written as usual.
+/// - **Closing**: by default, panics never close the sink. After as many panics in a row as
+///   [`close_after`](Self::close_after) sets, every write returns [`WriteError::Closed`]. Closing
+///   this sink closes the inner sink.
 ///
 /// # Examples
 /// ```
@@ -44,7 +45,7 @@ pub struct CatchPanic<E, S> {
 
 struct PanicGuard {
     close_after: u64,
-    /// Panics since the last write that ended well.
+    /// The number of panics since the last write that did not panic.
     panics: AtomicU64,
     closed: AtomicBool,
     last_text: Mutex<Option<String>>,
@@ -67,8 +68,9 @@ impl<E, S> CatchPanic<E, S> {
         Self { inner, guard: Arc::new(guard), events: PhantomData }
     }
 
-    /// Closes the sink after so many panics in a row; 0 counts as 1. Writes from several threads
-    /// make one row.
+    /// Closes the sink after `panics` panics in a row; 0 counts as 1.
+    ///
+    /// All threads that write share one count.
     ///
     /// # Examples
     /// ```
@@ -85,14 +87,15 @@ impl<E, S> CatchPanic<E, S> {
 }
 
 impl PanicGuard {
-    /// Writes an event; a panic is counted here.
+    /// Writes an event; catches and counts a panic.
     fn call<E>(
         &self,
         event: E,
         entry: &EntryCounters,
         write: impl FnOnce(E) -> Result<Disposition, WriteError<E>>,
     ) -> Result<Disposition, WriteError<E>> {
-        // Relaxed: what is ordered after the last panic sees it closed, and no other need.
+        // Relaxed: a write that happens after the last panic sees the flag, and no other write has
+        // to.
         if self.closed.load(Ordering::Relaxed) {
             entry.offered(1);
             entry.count(EntryOutcome::RefusedClosed, 1);

@@ -1,4 +1,4 @@
-//! Lets only some events pass.
+//! A combinator that forwards only the events that a predicate accepts.
 
 use super::sieve::Sieve;
 use crate::error::{OutOfMemory, WriteError};
@@ -11,8 +11,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Hands on only the events that a predicate keeps. Made by
-/// [`SinkExt::filter`](crate::SinkExt::filter).
+/// A sink that forwards only the events that a predicate accepts.
+///
+/// Made by [`SinkExt::filter`](crate::SinkExt::filter).
 ///
 /// # Examples
 /// ```

@@ -1,4 +1,4 @@
-//! Shows each event, and what became of it, to somebody who looks on.
+//! A combinator that shows each event and its outcome to an observer.
 
 use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
@@ -10,17 +10,18 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Looks on while events pass a place in a chain; for metrics, traces and tests.
+/// An observer of the events at one point of a chain, for metrics, traces and tests.
 ///
-/// Every method has a default that does nothing. They are called on the thread that writes, by
-/// several at once; they should take no longer than a counter does. Their panics are ignored, and
-/// nothing waits inside them.
+/// By default the methods do nothing, except that [`dropped`](Self::dropped) calls
+/// [`success`](Self::success). The writing thread calls them, and several threads may do so at the
+/// same time, so they should be as cheap as a counter. Their panics are ignored, and no call inside
+/// them waits.
 ///
-/// An `Arc` of an inspector is one too, so that its counts can be read elsewhere.
+/// An `Arc` of an inspector is an inspector too, so that its counts can be read elsewhere.
 ///
 /// # Examples
-/// The metrics of an endpoint: what stands in front of the queue sees events enter, what stands
-/// behind sees them leave.
+/// The metrics of an endpoint: the inspector upstream of the queue sees events enter, the one
+/// downstream of it sees them leave.
 /// ```
 /// use buslane::{Bus, sink_fn, SinkExt, WriteError};
 /// use buslane::sink::Inspector;
@@ -67,7 +68,7 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Inspector<E>: Send + Sync {
-    /// An event comes in.
+    /// Observes an event before it is written to the inner sink.
     ///
     /// # Examples
     /// ```
@@ -90,7 +91,7 @@ pub trait Inspector<E>: Send + Sync {
         let _ = event;
     }
 
-    /// The sink behind accepted the event that came in last on this thread.
+    /// Observes that the inner sink accepted the event that this thread wrote last.
     ///
     /// # Examples
     /// ```
@@ -111,9 +112,11 @@ pub trait Inspector<E>: Send + Sync {
     /// ```
     fn success(&self) {}
 
-    /// The sink behind accepted the event and has lost it already: it had no room, a retry gave the
-    /// event to its dead letters, or the like. Calls [`success`](Self::success) by default. What an
-    /// inner sink drops later is not told here.
+    /// Observes that the inner sink accepted the event and has already dropped it.
+    ///
+    /// For example, the inner sink had no room, or a retry passed the event to its dead letters. By
+    /// default this calls [`success`](Self::success). Events that an inner sink drops later are not
+    /// reported here.
     ///
     /// # Examples
     /// ```
@@ -140,7 +143,7 @@ pub trait Inspector<E>: Send + Sync {
         self.success();
     }
 
-    /// The sink behind did not accept the event, which the error holds.
+    /// Observes that the inner sink did not accept the event, which the error holds.
     ///
     /// # Examples
     /// ```
@@ -163,7 +166,7 @@ pub trait Inspector<E>: Send + Sync {
     }
 }
 
-/// Nobody who looks on.
+/// An inspector that does nothing.
 impl<E> Inspector<E> for () {}
 
 impl<E, I: Inspector<E> + ?Sized> Inspector<E> for Arc<I> {
@@ -184,8 +187,9 @@ impl<E, I: Inspector<E> + ?Sized> Inspector<E> for Arc<I> {
     }
 }
 
-/// An [`Inspector`] that shows each event to a closure. Made by
-/// [`SinkExt::inspect_fn`](crate::SinkExt::inspect_fn).
+/// An [`Inspector`] that calls a closure with each event.
+///
+/// Made by [`SinkExt::inspect_fn`](crate::SinkExt::inspect_fn).
 ///
 /// # Examples
 /// ```
@@ -216,8 +220,9 @@ impl<F> fmt::Debug for InspectFn<F> {
     }
 }
 
-/// Shows each event, and what became of it, to an [`Inspector`]. Made by
-/// [`SinkExt::inspect`](crate::SinkExt::inspect).
+/// A sink that shows each event and its outcome to an [`Inspector`].
+///
+/// Made by [`SinkExt::inspect`](crate::SinkExt::inspect).
 ///
 /// # Examples
 /// ```
@@ -250,7 +255,7 @@ impl<E, S, I> Inspect<E, S, I> {
     }
 }
 
-/// Writes an event and shows it, and what became of it.
+/// Writes an event, and shows the event and its outcome to the inspector.
 fn shown<E>(
     inspector: &impl Inspector<E>,
     event: E,

@@ -1,4 +1,4 @@
-//! Turns each event into another one.
+//! A combinator that converts each event.
 
 use crate::error::{OutOfMemory, WriteError};
 use crate::sink::control::ledgers_of;
@@ -12,7 +12,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Hands on what a function makes of each event. Made by [`SinkExt::map`](crate::SinkExt::map).
+/// A sink that converts each event with a function and forwards the result.
+///
+/// Made by [`SinkExt::map`](crate::SinkExt::map).
 ///
 /// # Examples
 /// ```
@@ -32,9 +34,10 @@ pub struct Map<T, E, S, F> {
 struct Mapping<F> {
     convert: F,
     counters: Counters,
-    /// Where events are batches, of one type before and after: how many events they hold.
+    /// If events are batches, of the same type before and after the conversion: the number of
+    /// events in them.
     scales: Scales,
-    /// Whether each batch holds as many events as the one that it was made of.
+    /// Whether each converted batch held as many events as its original.
     same: Arc<AtomicBool>,
 }
 
@@ -46,10 +49,10 @@ impl<T, E, S, F> Map<T, E, S, F> {
     }
 }
 
-/// A conversion that panicked has cost the event.
+/// The disposition of an event whose conversion panicked.
 const LOST: Disposition = Disposition::Dropped(DropReason::Panicked);
 
-/// What the event becomes; nothing, and counted here, when the function panics.
+/// Converts an event. Returns `None` and counts the event if the function panics.
 #[inline]
 fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters) -> Option<E> {
     let converted = user_code(|| convert(event)).ok();
@@ -60,8 +63,7 @@ fn converted<T, E>(convert: &impl Fn(&T) -> E, event: &T, entry: &EntryCounters)
     converted
 }
 
-/// Drops the original event if the inner sink accepted the converted one, and gives it back
-/// otherwise.
+/// Drops the original event if the inner sink accepted the converted one, and returns it otherwise.
 #[inline]
 fn handed_on<T, E, R>(written: Result<R, WriteError<E>>, event: T) -> Result<R, WriteError<T>> {
     match written {
@@ -82,7 +84,7 @@ where
     E: 'static,
     S: Sink<E>,
 {
-    /// Forwards what was made of a batch.
+    /// Forwards a converted batch.
     #[cold]
     fn offer_batch(&self, batch: T, converted: E) -> Result<Disposition, WriteError<T>> {
         let scales = &self.mapping.scales;
@@ -91,7 +93,7 @@ where
             self.mapping.same.store(false, Ordering::Relaxed);
         }
         let answer = handed_on(self.inner.offer(converted), batch);
-        // The parts of another batch are not parts of this one.
+        // The parts of a different batch are not parts of this one.
         if same { answer } else { answer.map(Disposition::whole) }
     }
 }
@@ -109,7 +111,8 @@ where
 
     fn offer(&self, event: T) -> Result<Disposition, WriteError<T>> {
         match converted(&self.mapping.convert, &event, self.mapping.counters.shared()) {
-            // No batch upstream is of the inner sink's type, so parts of one mean nothing here.
+            // No upstream batch has the inner sink's type, so the parts of a disposition do not
+            // apply here.
             Some(converted) if self.mapping.scales.is_empty() => {
                 handed_on(self.inner.offer(converted), event).map(Disposition::whole)
             }
@@ -145,8 +148,8 @@ where
         list.extend_mapped(ledgers_of(&self.inner), &self.mapping.same);
     }
 
-    // The downstream sinks count the events of their batches where these are of the same type as
-    // the upstream ones. Of what another type holds, nothing is known.
+    // The downstream sinks count the events in their batches if these have the same type as the
+    // upstream ones. The number of events in a batch of another type is unknown.
     fn weigh(&self, weight: &Weight, internal: Internal) {
         if weight.is_of::<T>() && weight.is_of::<E>() {
             self.mapping.scales.add::<T>(weight);

@@ -1,4 +1,4 @@
-//! Lets no more than so many events pass in a time.
+//! A combinator that limits the rate of events.
 
 use super::sieve::Sieve;
 use crate::error::{ConfigError, Invalid, OutOfMemory, WriteError};
@@ -13,23 +13,25 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Hands on so many events a second, and drops what exceeds. Made by
-/// [`SinkExt::rate_limit`](crate::SinkExt::rate_limit).
+/// A sink that limits the rate of events to `per_second`, with bursts of `burst`, and drops the
+/// excess.
+///
+/// Made by [`SinkExt::rate_limit`](crate::SinkExt::rate_limit).
 ///
 /// # Guarantees
-/// - **Rate**: a bucket holds `burst` tokens at most and is full at first; each event that passes
-///   takes one, and `per_second` of them come back in a second, evenly. The time between two tokens
-///   is rounded to whole nanoseconds, and is at least one.
-/// - **Shared**: one bucket for all publishers, with a lane or without.
-/// - **Progress**: lock-free, and nothing waits. An event that passes costs a look at the clock
-///   (about 25 ns) and a compare-and-swap on a word that all publishers share; one that does not, a
-///   look at both.
+/// - **Rate**: a token bucket holds at most `burst` tokens and is full at first. Each forwarded
+///   event takes one token, and `per_second` tokens return each second, at equal intervals. The
+///   interval is rounded to whole nanoseconds, and is at least one.
+/// - **Shared**: all publishers share one bucket, with a lane or without.
+/// - **Progress**: lock-free, and no call waits. A forwarded event costs a read of the clock (about
+///   25 ns) and a compare-and-swap on a word that all publishers share. A dropped event costs a
+///   read of the clock and a load of that word.
 ///
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink, SinkExt};
 /// let (channel, mut receiver) = Channel::lossy(64)?;
-/// let sink = channel.rate_limit(0.001, 2); // a burst of two, and then one in a quarter of an hour
+/// let sink = channel.rate_limit(0.001, 2); // a burst of two, then one each 1000 s
 /// for n in 0..10 {
 ///     sink.write(n)?;
 /// }
@@ -43,21 +45,21 @@ pub struct RateLimit<E, S, C = SystemClock> {
     events: PhantomData<fn(E)>,
 }
 
-/// The test of each event: is there a token in the bucket.
+/// The test of each event: whether the bucket has a token.
 struct TokenLimit<C> {
     settings: Result<(), ConfigError>,
     bucket: Bucket,
     clock: C,
 }
 
-/// A bucket of tokens, as the one moment at which it will be full again.
+/// A bucket of tokens, represented by the time at which it will be full again.
 struct Bucket {
     start: Instant,
-    /// Nanoseconds from one token to the next.
+    /// The nanoseconds from one token to the next.
     interval: u64,
-    /// Nanoseconds in which all tokens but one come back.
+    /// The nanoseconds in which all tokens but one return.
     slack: u64,
-    /// When the bucket is full again, in nanoseconds since the start.
+    /// The time at which the bucket is full again, in nanoseconds since the start.
     full_at: AtomicU64,
 }
 
@@ -66,11 +68,11 @@ impl Bucket {
         Self { start, interval, slack, full_at: AtomicU64::new(0) }
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token. Returns whether there was one.
     fn take(&self, now: Instant) -> bool {
         let now = now.saturating_duration_since(self.start).as_nanos();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
-        // Relaxed: the word publishes nothing but itself.
+        // Relaxed: the word publishes no other data.
         let taken = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
             let full_at = full_at.max(now);
             (full_at - now <= self.slack).then(|| full_at.saturating_add(self.interval))
@@ -88,14 +90,14 @@ impl<E, S> RateLimit<E, S> {
         } else {
             Ok(())
         };
-        // A conversion to an integer ends at its bounds.
+        // A conversion from a float to an integer saturates.
         let interval = ((1e9 / per_second).round() as u64).max(1);
         let bucket = Bucket::new(Instant::now(), interval, interval.saturating_mul(burst.saturating_sub(1)));
         let sieve = Sieve::new(TokenLimit { settings, bucket, clock: SystemClock });
         Self { inner, sieve, events: PhantomData }
     }
 
-    /// Takes the time from another clock; the bucket is full.
+    /// Replaces the clock; the bucket is then full.
     ///
     /// # Examples
     /// ```
@@ -126,7 +128,7 @@ impl<E, S> RateLimit<E, S> {
 }
 
 impl<C: Clock> TokenLimit<C> {
-    /// Whether one more event passes, or the text of the clock's panic.
+    /// Returns whether one more event passes, or the text of the clock's panic.
     #[inline]
     fn passes(&self) -> Result<bool, String> {
         user_code(|| self.clock.now()).map(|now| self.bucket.take(now))

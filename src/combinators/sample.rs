@@ -1,4 +1,4 @@
-//! Lets one in so many events pass.
+//! A combinator that forwards a sample of the events.
 
 use super::sieve::Sieve;
 use crate::error::{ConfigError, Invalid, OutOfMemory, WriteError};
@@ -11,12 +11,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Hands on one in so many events. Made by [`SinkExt::sample`](crate::SinkExt::sample).
+/// A sink that forwards one in `n` events.
+///
+/// Made by [`SinkExt::sample`](crate::SinkExt::sample).
 ///
 /// # Guarantees
-/// - **Which**: the first event of each publisher and every n-th after it; nothing is left to
-///   chance. Everybody who writes without a lane of its own shares one count.
-/// - **Cost**: a publisher's lane keeps its count to itself, as a plain number.
+/// - **Which**: the first event of each publisher and every `n`-th after it; the choice is
+///   deterministic. All writers without a lane share one count.
+/// - **Cost**: a publisher's lane keeps its own count in a plain integer.
 ///
 /// # Examples
 /// ```
@@ -36,11 +38,11 @@ pub struct Sample<E, S> {
     events: PhantomData<fn(E)>,
 }
 
-/// The test of each event: does its turn come.
+/// The test of each event: whether it is the one in `one_in` that passes.
 struct OneIn {
-    /// 0 is invalid, and lets nothing pass.
+    /// 0 is invalid: every event is refused.
     one_in: u64,
-    /// Events of those who have no lane.
+    /// The number of events from writers without a lane.
     seen: AtomicU64,
 }
 

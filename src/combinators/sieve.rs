@@ -1,5 +1,5 @@
-//! What combinators that let only some events pass have in common: lanes, counters, and what they
-//! do once they are closed.
+//! The common part of combinators that hold some events back: lanes, counters, and their behavior
+//! once they are closed.
 
 use crate::error::{ConfigError, OutOfMemory, WriteError};
 use crate::sink::Sink;
@@ -11,23 +11,23 @@ use crate::time::Deadline;
 use crate::wait::context::discard;
 use std::sync::Arc;
 
-/// A combinator that lets only some events pass, without its inner sink: the test, the counters,
-/// and whether it was closed.
+/// A combinator that holds some events back, without its inner sink: the test, the counters, and
+/// whether it was closed.
 pub(super) struct Sieve<T> {
-    /// What decides which events pass.
+    /// The test that decides which events pass.
     pub(super) test: T,
-    /// The inner sink was closed from here, and refuses every event.
+    /// Whether the inner sink was closed from here, and refuses every event.
     closed: AtomicBool,
     counters: Counters,
 }
 
-/// What becomes of an event at a sieve.
+/// The outcome of an event at a sieve.
 enum Sifted {
-    /// It is forwarded to the inner sink.
+    /// The event is forwarded to the inner sink.
     Passes,
-    /// It was held back, and counted as this.
+    /// The event was held back, and counted with this reason.
     HeldBack(HeldBack),
-    /// It would have been held back, but the sieve is closed, and so the event is refused.
+    /// The event would have been held back, but the sieve is closed, so the event is refused.
     Late,
 }
 
@@ -36,7 +36,7 @@ impl<T> Sieve<T> {
         Arc::new(Self { test, closed: AtomicBool::new(false), counters: Counters::new() })
     }
 
-    /// Counts an event that is not to pass, unless it comes too late. `passes` is the result of the
+    /// Counts an event that does not pass, unless it comes too late. `passes` is the result of the
     /// test, or the text of its panic.
     #[inline]
     fn sift(&self, passes: Result<bool, String>, entry: &EntryCounters) -> Sifted {
@@ -45,7 +45,7 @@ impl<T> Sieve<T> {
             Ok(false) => HeldBack::Filtered,
             Err(_) => HeldBack::Panicked,
         };
-        // Relaxed: a write that is ordered after the close sees it, and no other need.
+        // Relaxed: a write that happens after the close sees the flag, and no other write has to.
         if self.closed.load(Ordering::Relaxed) {
             return Sifted::Late;
         }
@@ -54,7 +54,7 @@ impl<T> Sieve<T> {
         Sifted::HeldBack(held_back)
     }
 
-    /// Forwards or holds back an event of a thread without a lane.
+    /// Forwards or holds back an event from a thread without a lane.
     #[inline]
     pub(super) fn write<E>(
         &self,
@@ -66,7 +66,7 @@ impl<T> Sieve<T> {
         match self.sift(passes, entry) {
             Sifted::Passes => inner.offer(event),
             Sifted::HeldBack(held_back) => {
-                // Counted already: its destructor's panic is not to count it again.
+                // Already counted: a panic of its destructor must not count it again.
                 discard(event);
                 Ok(held_back.into())
             }
@@ -78,8 +78,8 @@ impl<T> Sieve<T> {
         }
     }
 
-    /// Makes a lane of the inner sink, if it has lanes, behind a gate: `passes` tests each event of
-    /// the publisher.
+    /// Returns a gated lane of the inner sink, if that has lanes: `passes` tests each event of the
+    /// publisher.
     pub(super) fn lane<E: Send + 'static>(
         self: &Arc<Self>,
         inner: &impl Sink<E>,
@@ -92,13 +92,13 @@ impl<T> Sieve<T> {
             let (sieve, entry) = (self.clone(), self.counters.for_publisher());
             lane.gated_by(move |event| match sieve.sift(passes(&sieve.test, event), &entry) {
                 Sifted::HeldBack(held_back) => Some(held_back),
-                // What comes too late passes the gate, and is refused after it.
+                // A late event passes the gate, and the closed lane after it refuses the event.
                 Sifted::Passes | Sifted::Late => None,
             })
         }))
     }
 
-    /// Refuses an event since a setting is invalid.
+    /// Refuses an event because a setting is invalid.
     #[cold]
     pub(super) fn refuse_invalid<E>(
         &self,
@@ -113,7 +113,8 @@ impl<T> Sieve<T> {
 
     pub(super) fn close<E>(&self, deadline: Deadline, inner: &impl Sink<E>) -> CloseReport {
         let report = close_caught(inner, deadline);
-        // Not before the sink behind refuses everything: a gate would let pass what is not to pass.
+        // Set only once the inner sink refuses every event: otherwise a gate would let through
+        // events that the test holds back.
         self.closed.store(true, Ordering::Relaxed);
         report
     }

@@ -1,4 +1,4 @@
-//! Writes every event to two sinks.
+//! A combinator that writes every event to two sinks.
 
 mod side;
 
@@ -17,25 +17,30 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Writes every event to two sinks. Made by [`SinkExt::tee`](crate::SinkExt::tee).
+/// A sink that writes every event to two sinks.
+///
+/// Made by [`SinkExt::tee`](crate::SinkExt::tee).
 ///
 /// # Guarantees
-/// - **Each counts for itself**: what one side refuses, or loses by a panic, the other one still
-///   gets. The write is `Ok` when at least one side took the event. Only when none did does it come
-///   back, with the first side's error, or the second one's if the first side is closed.
-/// - **Closing**: a side that reports [`WriteError::Closed`] is left out from then on. The tee is
-///   `Closed` when both are. Closing the tee closes both.
-/// - **Close and flush**: neither side takes the other one's time. Called directly, they return
-///   when both sinks have returned, also after the deadline, since both are
-///   [borrowed](crate::Sink::close_by). A bus or a queue upstream keeps its limit.
-/// - **Order**: as for each side by itself. The side that does not wait gets the event first.
-/// - **Books**: the ledger is the sum of both sides', so an event that goes to both is offered
-///   twice. What stands in front of the tee counts an event once: as delivered when one side
-///   accepted it and did not drop it at once, else as what became of it at a side. Of a batch that
-///   a side delivered in part, the larger delivered part of the two counts.
-/// - **Lanes**: when both sides have them. If one has none, a bus calls the tee as it calls a sink
-///   of yours: nothing waits inside, and a full `Block` lane on the other side refuses. Put a
-///   [`Queue`](crate::Queue) in front of the side without lanes, or in front of the tee.
+/// - **Independence**: one side still gets an event that the other side refuses, or loses by a
+///   panic. The write is `Ok` when at least one side accepted the event. If neither side did, the
+///   event is returned, with the first side's error, or the second side's if the first side is
+///   closed.
+/// - **Closing**: a side that returns [`WriteError::Closed`] is skipped from then on. The tee is
+///   `Closed` when both sides are. Closing the tee closes both.
+/// - **Close and flush**: neither side uses up the other side's time. Called directly, they return
+///   when both sinks have returned, even after the deadline, since both are
+///   [borrowed](crate::Sink::close_by). A bus or a queue upstream still returns at its deadline.
+/// - **Order**: that of each side by itself. A side that does not wait gets the event before one
+///   that may.
+/// - **Ledger**: the sum of the ledgers of both sides, so an event that both sides get is offered
+///   twice. A stage upstream of the tee counts an event once: as delivered when one side accepted
+///   it and did not drop it at once, otherwise with its outcome at a side. For a batch that a side
+///   delivered in part, the larger of the two delivered parts counts.
+/// - **Lanes**: the tee has lanes when both sides have them. If one side has none, a bus calls the
+///   tee as it calls a sink of yours: no call inside waits, and a full `Block` lane on the other
+///   side refuses the event. Put a [`Queue`](crate::Queue) upstream of the side without lanes, or
+///   upstream of the tee.
 ///
 /// # Examples
 /// ```
@@ -43,7 +48,7 @@ use std::sync::Arc;
 /// let (left, mut one) = Channel::lossy(8)?;
 /// let (right, other) = Channel::lossy(8)?;
 /// let sink = left.tee(right);
-/// drop(other); // that side is closed, which is no concern of the other one
+/// drop(other); // closes that side only
 /// sink.write(7)?;
 /// assert_eq!(one.recv()?, 7);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -63,8 +68,8 @@ impl<E, A, B> Tee<E, A, B> {
 }
 
 impl<E, A, B> Tee<E, A, B> {
-    /// Calls both sinks so that neither takes the other one's time: a sink with lanes is only told,
-    /// so it comes first.
+    /// Calls both sinks so that neither uses up the other one's time: a sink with lanes is only
+    /// told, so it comes first.
     fn in_order<R: Send>(
         &self,
         deadline: Deadline,
@@ -88,7 +93,7 @@ impl<E, A, B> Tee<E, A, B> {
 
 type Offered<E> = Result<Disposition, WriteError<E>>;
 
-/// What the outcomes of both sides come to.
+/// Combines the outcomes of both sides.
 fn both<E>(first: Offered<E>, second: Offered<E>) -> Offered<E> {
     match (first, second) {
         (Err(first), Err(second)) => {
@@ -104,8 +109,8 @@ fn both<E>(first: Offered<E>, second: Offered<E>) -> Offered<E> {
     }
 }
 
-/// What the outcome of one side alone comes to: here the chain of sinks branches, and each branch
-/// counts for itself.
+/// Converts the outcome of one side into that of the tee, when the other side did not accept the
+/// event: the chain of sinks branches here, and each branch counts for itself.
 fn alone<E>(side: Offered<E>) -> Offered<E> {
     side.map(|disposition| disposition.or(Disposition::Filtered))
 }
@@ -159,7 +164,7 @@ where
         let (Some(first), Some(second)) = (self.first.lane()?, self.second.lane()?) else { return Ok(None) };
         let first = SideLane::new(first, 0, &self.sides);
         let second = SideLane::new(second, 1, &self.sides);
-        // What waits comes last: it must not hold up what does not.
+        // A side that may wait comes last: it must not delay the other one.
         let second_first = first.lane().may_wait() && !second.lane().may_wait();
         Ok(Some(Lane::staged(TeeLane { first, second, second_first })))
     }
@@ -242,7 +247,8 @@ impl<E, A: fmt::Debug, B: fmt::Debug> fmt::Debug for Tee<E, A, B> {
 struct TeeLane<E> {
     first: SideLane<E>,
     second: SideLane<E>,
-    /// The first side may have to wait, and the second one does not.
+    /// Whether the second side gets the event first: the first one may have to wait, and the second
+    /// one does not.
     second_first: bool,
 }
 
@@ -264,13 +270,13 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
         }
     }
 
-    // Two of them: both methods below speak for both.
+    // Two lanes: the two methods below answer for both.
     fn inner(&self) -> Option<&dyn InnerLane> {
         None
     }
 
     fn sealer(&self) -> Option<LaneSealer> {
-        // A lane that cannot be sealed never waits; a removal has to end the wait in the other one.
+        // A lane without a sealer never waits; a removal has to end the wait in the other lane.
         match (self.first.lane().sealer(), self.second.lane().sealer()) {
             (Some(first), Some(second)) => Some(first.and(second)),
             (one, other) => one.or(other),

@@ -1,4 +1,4 @@
-//! Bounds the waits of whatever is behind it.
+//! A combinator that limits the waits inside its inner sink.
 
 use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
@@ -11,20 +11,21 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bounds the waits of whatever is behind it. Made by
-/// [`SinkExt::timeout`](crate::SinkExt::timeout).
+/// A sink that limits the waits inside its inner sink.
+///
+/// Made by [`SinkExt::timeout`](crate::SinkExt::timeout).
 ///
 /// # Guarantees
-/// - **What is bounded**: everything in this crate that waits on the writing thread: for room in a
-///   full lane ([`Overflow::Block`](crate::Overflow::Block),
-///   [`Overflow::BlockFor`](crate::Overflow::BlockFor)), for the end of a back-off, for the answer
-///   to a request. Limits within limits: the earliest counts.
-/// - **What is not**: a sink of yours that blocks. Nobody can call off a call on its own thread;
-///   put a [`Queue`](crate::Queue) in front of it, and the timeout, if it still has a purpose, in
-///   front of the queue.
-/// - **Cost**: no thread, no timer, no allocation, and no clone of the event. The clock is read by
-///   the first wait; a write that need not wait reads none.
-/// - **Delivery**: with [`WriteError::Timeout`] the event comes back, and nobody holds another one.
+/// - **What is limited**: every wait of this crate on the writing thread: for room in a full lane
+///   ([`Overflow::Block`](crate::Overflow::Block),
+///   [`Overflow::BlockFor`](crate::Overflow::BlockFor)), for the end of a backoff, for the answer
+///   to a request. Of nested limits, the earliest applies.
+/// - **What is not limited**: a sink of yours that blocks, since no thread can cancel a call on its
+///   own thread. Put a [`Queue`](crate::Queue) upstream of that sink, and the timeout, if it is
+///   still useful, upstream of the queue.
+/// - **Cost**: no thread, no timer, no allocation, and no clone of the event. The first wait reads
+///   the clock; a write that does not wait reads none.
+/// - **Delivery**: [`WriteError::Timeout`] returns the event, and no sink has kept a copy.
 ///
 /// # Examples
 /// ```
@@ -39,7 +40,7 @@ use std::time::Duration;
 #[must_use = "a timeout does nothing until it is written to or added to a bus"]
 pub struct Timeout<E, S> {
     inner: S,
-    /// In an allocation of its own, which tells this sink from others.
+    /// In a separate allocation, whose address identifies this sink.
     limit: Arc<Duration>,
     events: PhantomData<fn(E)>,
 }

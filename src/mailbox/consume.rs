@@ -1,27 +1,28 @@
-//! What a consumer does with the events of a mailbox, and how they are counted one after another.
+//! Processing the events of a mailbox, and counting them one after another.
 
 use super::core::Mailbox;
 use super::counters::Handled;
 use super::progress::Progress;
 
-/// What is done with the events of a mailbox.
+/// The consumer's processing of the events of a mailbox.
 pub(crate) trait Consume<E> {
     /// Handles one event.
     fn handle(&mut self, mailbox: &Mailbox<E>, event: E) -> Handled;
 
-    /// How many events may come before [`batched`](Self::batched) wants to be told; at least one.
+    /// Returns the number of events that may be handled before [`batched`](Self::batched) is
+    /// called; at least one.
     fn room(&self) -> usize {
         usize::MAX
     }
 
-    /// Reports that `events` events were handled since the last call, at most as many as there was
-    /// room for.
+    /// Reports that `events` events were handled since the last call; never more than the
+    /// [`room`](Self::room).
     fn batched(&mut self, mailbox: &Mailbox<E>, events: usize) {
         let _ = (mailbox, events);
     }
 }
 
-/// Events go to a function.
+/// Passes events to a function.
 pub(crate) struct With<F>(pub(crate) F);
 
 impl<E, F: FnMut(&Mailbox<E>, E) -> Handled> Consume<E> for With<F> {
@@ -31,10 +32,10 @@ impl<E, F: FnMut(&Mailbox<E>, E) -> Handled> Consume<E> for With<F> {
     }
 }
 
-/// The counters of the events that are handled one after another.
+/// The counters of events that are handled one after another.
 ///
-/// It carries the counters that change with each event, so that they are stored and never loaded: a
-/// counter in memory that is loaded again right after its store holds the next event up.
+/// It carries the counters that change with each event, so that they are stored and never loaded:
+/// loading a counter from memory right after its store delays the next event.
 pub(super) struct Tally<'a, E> {
     mailbox: &'a Mailbox<E>,
     progress: &'a Progress,
@@ -46,13 +47,13 @@ impl<'a, E> Tally<'a, E> {
         Self { mailbox, progress, delivered: mailbox.consumer.delivered() }
     }
 
-    /// Has one event handled and counts it. An event whose handling unwinds counts as delivered.
-    /// `done` reports its position.
+    /// Handles one event and counts it. An event whose handling unwinds counts as delivered. `done`
+    /// records its position.
     #[inline(always)]
     pub(super) fn count(&mut self, event: E, consume: &mut impl Consume<E>, done: impl Fn(&Progress)) {
-        /// What is counted if the handling unwinds. It has copies of everything: borrowed, the
-        /// counters and the reader's position would lie in memory for its sake, and each event
-        /// would wait for the store of the one before it.
+        /// Counts the event if the handling unwinds. It holds copies of everything: if it borrowed
+        /// the counters and the reader's position, they would have to live in memory, and each
+        /// event would wait for the store of the previous one.
         struct Unwound<'a, E, D: Fn(&Progress)> {
             mailbox: &'a Mailbox<E>,
             progress: &'a Progress,

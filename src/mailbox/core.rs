@@ -1,4 +1,4 @@
-//! The mailbox itself: its fields, and how it is made.
+//! The mailbox itself: its fields and its constructor.
 
 use super::counters::{BacklogMark, ConsumerCounters};
 use super::members::Members;
@@ -15,10 +15,11 @@ use crate::wait::crowd::Crowd;
 use crate::wait::strategy::spin_looks;
 use crate::wait::{WaitCell, WaitList, WaitStrategy};
 
-/// Told of each event that is dropped after it was accepted, with the reason.
+/// The hook that is called with each event that is dropped after it was accepted, and the reason.
 pub(crate) type OnDrop<E> = std::sync::Arc<dyn Fn(E, DropReason) + Send + Sync>;
 
-/// A hook whose destructor may panic: its last owner may be a publisher that drops its lane.
+/// Wraps a hook so that a panic of its destructor is caught: its last owner may be a publisher that
+/// drops its lane.
 pub(crate) fn quiet_hook<E>(hook: impl Fn(E, DropReason) + Send + Sync + 'static) -> OnDrop<E> {
     let hook = Quiet::new(hook);
     std::sync::Arc::new(move |event, reason| (*hook)(event, reason))
@@ -31,9 +32,9 @@ pub(crate) struct MailboxConfig<E> {
     pub(crate) overflow: Overflow,
     pub(crate) wait: WaitStrategy,
     pub(crate) on_drop: Option<OnDrop<E>>,
-    /// Those who read from it, and from the other mailboxes of the same queue.
+    /// The threads that read from the mailbox and from the other mailboxes of the same queue.
     pub(crate) crew: Crew,
-    /// Where events are batches: what becomes of the events in them, here and in the other
+    /// If events are batches: the disposition of the events in them, here and in the other
     /// mailboxes of the same queue.
     pub(crate) scales: std::sync::Arc<Scales>,
 }
@@ -45,7 +46,7 @@ impl<E> Clone for MailboxConfig<E> {
     }
 }
 
-/// See the [module](super).
+/// The lanes, the consumer's wait cell, the overflow policy and the counters of a queue or channel.
 pub(crate) struct Mailbox<E> {
     pub(crate) signals: std::sync::Arc<Signals>,
     pub(crate) shared: SharedLane<E>,
@@ -53,30 +54,31 @@ pub(crate) struct Mailbox<E> {
     pub(super) overflow: Overflow,
     pub(crate) wait: WaitStrategy,
     pub(super) on_drop: Option<OnDrop<E>>,
-    /// Those who read from it: no wait of theirs is for room in it, or for its end.
+    /// The threads that read from the mailbox: none of them may wait for room in it, or for its
+    /// end.
     pub(crate) crew: Crew,
-    /// Where events are batches: what becomes of the events in them.
+    /// If events are batches: the disposition of the events in them.
     pub(crate) scales: std::sync::Arc<Scales>,
     pub(super) registry: Mutex<Registry<E>>,
-    /// Grows with each change of the registry that concerns the consumer.
+    /// Grows with each change of the registry that the consumer has to see.
     pub(super) generation: AtomicUsize,
     pub(super) end: AtomicU64,
-    /// The backlog is to be given up.
+    /// Whether the consumer discards the backlog.
     pub(super) aborted: AtomicBool,
-    /// The consumer is dropped, or has handled the last event.
+    /// Whether the consumer was dropped or has handled the last event.
     pub(super) drained: AtomicBool,
     pub(crate) consumer: ConsumerCounters,
-    /// The consumers when there are several.
+    /// The consumers, if there are several.
     pub(super) members: Members,
     pub(super) backlog: Mutex<BacklogMark>,
 }
 
 impl<E: Send + 'static> Mailbox<E> {
-    /// A mailbox with one consumer or several, which its caller makes.
+    /// Makes a mailbox. Its caller makes the consumer, or the consumers if `several`.
     pub(super) fn new(config: MailboxConfig<E>, several: bool) -> Result<Arc<Self>, BuildError> {
         let wait = config.wait.check()?;
-        // Asked once per process, and here rather than by the first publisher that meets a full
-        // lane: it reads files.
+        // Computed once per process, and here rather than by the first publisher that finds a lane
+        // full, since it reads files.
         let _ = spin_looks();
         let pair = if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric };
         let shared =

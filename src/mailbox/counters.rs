@@ -1,14 +1,14 @@
-//! What a consumer counts, and when a snapshot first saw its backlog.
+//! The counters of a consumer, and the time at which a snapshot first saw its backlog.
 
 use crate::stats::{Disposition, DropReason, Ledger};
 use crate::sync::{AtomicU64, CachePadded, Ordering, add_single_writer};
 use std::time::Instant;
 
-/// What became of one event.
+/// The outcome of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handled {
     Delivered,
-    /// The handler passed it on to a sink that decides later.
+    /// The handler forwarded the event to a sink that decides later.
     Passed,
     Filtered,
     Full,
@@ -41,7 +41,7 @@ impl Handled {
     }
 }
 
-/// What the consumer counts. One writer, plain stores.
+/// The counters of a consumer. They have one writer, which uses plain stores.
 #[derive(Default)]
 pub(crate) struct ConsumerCounters {
     words: CachePadded<ConsumerWords>,
@@ -72,7 +72,7 @@ impl ConsumerCounters {
         self.word(Handled::Delivered).load(Ordering::Relaxed)
     }
 
-    /// Events that the handler passed on to a sink that decides later.
+    /// Returns the number of events that the handler forwarded to a sink that decides later.
     pub(crate) fn passed(&self) -> u64 {
         self.word(Handled::Passed).load(Ordering::Relaxed)
     }
@@ -127,6 +127,6 @@ impl ConsumerCounters {
     }
 }
 
-/// When a snapshot first saw the backlog that the consumer has not worked off since.
+/// The time at which a snapshot first saw the backlog that the consumer has not drained since.
 #[derive(Default)]
 pub(super) struct BacklogMark(pub(super) Option<(u64, Instant)>);

@@ -1,4 +1,4 @@
-//! What a flush waits for: a position in each lane of a mailbox.
+//! The goal of a flush: a position in each lane of a mailbox.
 
 use super::core::Mailbox;
 use super::view::LaneView;
@@ -6,36 +6,36 @@ use crate::sync::{Arc, lock};
 use crate::time::Deadline;
 use crate::wait::list::Waiter;
 
-/// How far the consumers have to come in each lane.
+/// The positions that the consumers have to reach, one in each lane.
 pub(crate) struct Goal<E> {
     shared: u64,
     lanes: Vec<(std::sync::Arc<LaneView<E>>, u64)>,
 }
 
 impl<E: Send + 'static> Mailbox<E> {
-    /// What has to be handled so that everything accepted by now is.
+    /// Returns the goal that is reached when every event accepted before this call was handled.
     pub(crate) fn goal(&self) -> Goal<E> {
         let (lanes, unbounded) = {
             let registry = lock(&self.registry);
             let lanes: Vec<_> = registry.views.iter().map(|view| (view.clone(), view.accepted())).collect();
-            // See `push_unbounded`: for a moment this sum may be too high, and it is never too low.
+            // See `push_unbounded`: this sum may briefly be too high, and it is never too low.
             let views = registry.views.iter().map(|view| view.entry().queued()).sum::<u64>();
             (lanes, views + registry.folded.queued() + self.shared.entry.queued())
         };
         Goal { shared: self.shared.position().unwrap_or(unbounded), lanes }
     }
 
-    /// Waits until a goal is reached; whether it is.
+    /// Waits until a goal is reached or the deadline has passed. Returns whether it is reached.
     pub(crate) fn wait_reached(this: &Arc<Self>, goal: &std::sync::Arc<Goal<E>>, deadline: Deadline) -> bool {
         let (mailbox, to) = (this.clone(), goal.clone());
         let waiter = Waiter::for_goal(move || mailbox.has_reached(&to));
-        // A consumer that naps does not know that a flush waits. One that begins to nap later sees
-        // first what is there by now.
+        // Wakes a napping consumer, which does not know that a flush waits. A consumer that starts
+        // to nap later first sees the events that are in the lanes now.
         this.signals.blocked.wait_for_goal(&waiter, deadline, || this.signals.wake_now())
     }
 
-    /// Whether a goal is reached. The goal was taken from numbers that may have been lowered since:
-    /// each lane says how far it goes.
+    /// Returns whether a goal is reached. A lane's target may be higher than its final end, since a
+    /// seal can take accepted positions back. So each lane decides for itself.
     pub(crate) fn has_reached(&self, goal: &Goal<E>) -> bool {
         self.is_drained()
             || (self.shared_has_reached(goal.shared)

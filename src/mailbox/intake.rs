@@ -1,4 +1,4 @@
-//! What workers and receivers read from: the one reader of a mailbox, or one of several members.
+//! The consumer's end of a mailbox: its one reader, or one of several members.
 
 use super::consume::{Consume, With};
 use super::core::Mailbox;
@@ -11,45 +11,44 @@ use crate::sync::pace::Pace;
 use std::task::Waker;
 use std::time::Duration;
 
-/// What a worker or a receiver reads from.
+/// The consumer's end of a mailbox, from which a worker or a receiver reads.
 pub(crate) trait Intake<E: Send + 'static>: Send + 'static {
     fn mailbox(&self) -> &Arc<Mailbox<E>>;
 
-    /// Hands some of what is there to `consume`; how much.
+    /// Passes some of the waiting events to `consume`. Returns the number of events.
     fn scan(&mut self, consume: &mut impl Consume<E>) -> usize;
 
     /// Takes one event, which counts as delivered.
     fn take(&mut self, find: Find) -> Option<E>;
 
-    /// Waits a moment before the next look if the lanes have run dry and more is to be expected.
+    /// Spins briefly before the next poll if the lanes have run dry and more events are expected.
     fn linger_when_dry(&mut self);
 
-    /// Whether a look would find something.
+    /// Returns whether a poll would find something.
     fn has_work(&mut self) -> bool;
 
-    /// How many events wait, those included that other consumers are just taking.
+    /// Returns the number of waiting events, including those that other consumers are taking.
     fn len(&self) -> u64;
 
-    /// Why the stream ended, once nothing is left to be taken and nothing will come.
+    /// Returns why the stream ended, once every event was taken and none can follow.
     fn drained(&mut self) -> Option<End>;
 
-    /// Announces a task that waits; `false` when it is to look again at once.
+    /// Registers a task that waits. Returns `false` when the task must poll again at once.
     fn register(&mut self, task: &Waker) -> bool;
 
-    /// The task no longer waits.
+    /// Unregisters the task.
     fn unregister(&mut self);
 
-    /// Waits as the strategy says, at most for `limit`; returns also for no reason. `other` is
-    /// other work to look for.
+    /// Waits as the wait strategy defines, at most for `limit`; may return spuriously. `other`
+    /// checks for other work.
     fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Mailbox<E>) -> bool);
 
-    /// Stops reading. The last consumer closes the mailbox, and what it accepted and nothing read
-    /// is counted as dropped.
+    /// Stops reading. The last consumer closes the mailbox, and counts the accepted events that no
+    /// consumer read as dropped.
     fn abandon(&mut self);
 }
 
-/// Seals the mailbox and drops everything in it, for a consumer that is the last one. What was
-/// accepted is counted.
+/// Seals the mailbox, drops all events in it and counts them, for its last consumer.
 pub(super) fn give_up<E: Send + 'static>(from: &mut impl Intake<E>) {
     let mailbox = from.mailbox().clone();
     mailbox.seal(End::Closed);
@@ -60,7 +59,8 @@ pub(super) fn give_up<E: Send + 'static>(from: &mut impl Intake<E>) {
             Handled::ReceiverDropped
         }));
         if got == 0 {
-            // A writer has claimed a position and not filled it yet; it does as soon as it runs.
+            // A writer has claimed a position and not filled it yet; it fills it as soon as it
+            // runs.
             pace.wait();
         }
     }

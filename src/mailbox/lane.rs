@@ -1,4 +1,4 @@
-//! A publisher's private lane into a mailbox, also as the sink layer calls it.
+//! A publisher's private lane into a mailbox, and its interface for the sink layer.
 
 mod evicting;
 mod fast;
@@ -21,13 +21,13 @@ use evicting::EvictingLane;
 pub(crate) use fast::FastLane;
 use shared_writer::SharedWriter;
 
-/// A publisher's own way into a mailbox.
+/// The private lane of one publisher into a mailbox.
 pub(crate) enum PrivateLane<E> {
     /// A ring with one producer and one consumer.
     Fast(FastLane<E>),
-    /// A ring whose oldest event makes room.
+    /// A ring that evicts its oldest event when it is full.
     Evicting(EvictingLane<E>),
-    /// The shared lane, with counters for this publisher.
+    /// The shared lane, with separate counters for this publisher.
     Shared(SharedWriter<E>),
 }
 
@@ -73,30 +73,30 @@ impl<E: Send + 'static> PrivateLane<E> {
         }
     }
 
-    /// Whether the lane has an end that can be fixed from outside.
+    /// Returns whether another thread can fix the end of the lane.
     pub(crate) fn is_sealable(&self) -> bool {
         !self.is_shared() || self.mailbox().shared.is_bounded()
     }
 
-    /// Whether the lane has no ring of its own, so that a removal has to wait for a push in
+    /// Returns whether the lane has no ring of its own. A removal then waits for a push in
     /// progress.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Self::Shared(_))
     }
 
-    /// Whether a push may call a hook of the mailbox, so that a removal has to wait for a push in
+    /// Returns whether a push may call a hook of the mailbox. A removal then waits for a push in
     /// progress.
     pub(crate) fn has_hook(&self) -> bool {
         self.mailbox().has_hook()
     }
 
-    /// Whether a push may have to wait.
+    /// Returns whether a push may have to wait.
     pub(crate) fn may_wait(&self) -> bool {
         let mailbox = self.mailbox();
         mailbox.overflow.may_wait() && mailbox.shared.is_bounded()
     }
 
-    /// Puts an event in, settles with a thread that seals the lane, and wakes the consumer if it is
+    /// Pushes an event, settles with a thread that seals the lane, and wakes the consumer if it is
     /// parked.
     #[inline]
     pub(crate) fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
@@ -109,19 +109,19 @@ impl<E: Send + 'static> PrivateLane<E> {
 }
 
 impl<E: Send + 'static> Mailbox<E> {
-    /// Makes a lane for one publisher. On a sealed mailbox the lane refuses everything.
+    /// Makes a lane for one publisher. On a sealed mailbox the lane refuses every event.
     pub(crate) fn lane(this: &Arc<Self>) -> Result<PrivateLane<E>, OutOfMemory> {
         let (lane, mut reader) = PrivateLane::new(this)?;
         let view = lane.view().clone();
-        // What the caller has put into the shared lane lies below.
+        // The caller's earlier events in the shared lane are below this position.
         let after = this.shared.position().unwrap_or(0);
-        // Dropped outside the lock: lanes of publishers that are gone, and what was left in them.
+        // Dropped outside the lock: lanes of publishers that have left, and the events in them.
         let mut left = Vec::new();
         {
             let mut registry = lock(&this.registry);
             if registry.sealed {
                 view.seal_now();
-                // Nothing ever comes through it, and the consumer may be gone.
+                // No event will pass through this lane, and the consumer may have been dropped.
                 left.extend(reader.take());
             }
             if registry.pace.is_due(registry.views.len()) {

@@ -1,5 +1,5 @@
-//! One of several consumers of a mailbox. How a flush knows which events are in its hands: see
-//! [`members`](super::members).
+//! One of several consumers of a mailbox. [`members`](super::members) describes how a flush knows
+//! which events a consumer is handling.
 
 #[cfg(test)]
 mod models;
@@ -20,28 +20,29 @@ use crate::wait::strategy::{Idler, Step};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// The most events taken before the worker looks at what else it has to do.
+/// The most events taken before the worker checks for other work.
 const VISIT: usize = 16;
 
 impl<E: Send + 'static> Mailbox<E> {
-    /// How many events of the shared lane were claimed by members.
+    /// Returns the number of events of the shared lane that members have claimed.
     pub(super) fn claimed(&self) -> u64 {
         self.shared.claimed().unwrap_or_else(|| self.members.claimed())
     }
 
-    /// Why the shared lane ended, once everything in it was claimed.
+    /// Returns why the shared lane ended, once every event in it was claimed.
     pub(crate) fn shared_end(&self) -> Option<End> {
         let end = self.end();
         (end != End::Open && self.shared.is_drained()).then_some(end)
     }
 
-    /// What a member owes to those who sleep when it has taken an event, or was woken and takes
-    /// none: one of them is woken when there is more, and all of them when that was the end.
+    /// Wakes other members, after a member has taken an event, or was woken and takes none: one
+    /// parked member if there are more events, and all members at the end.
     fn pass_on(&self) {
         let Some(crowd) = &self.signals.crowd else { return };
-        // ORD(crowd.parked): light fence; pairs with the heavy one of a member that parks. Behind
-        // the claim and before the looks: whoever looked before us and slept is seen in the count,
-        // and what was put in behind a place that was still empty then is seen in the ring.
+        // ORD(crowd.parked): light fence; pairs with the heavy one of a member that parks. After
+        // the claim and before the checks: the count shows each member that checked before this
+        // claim and then parked, and the ring shows an event written after a position that was
+        // still empty then.
         light_fence(crowd.pair());
         if crowd.has_parked() && self.shared.has_filled() {
             crowd.wake_another();
@@ -57,13 +58,13 @@ pub(crate) struct Member<E: Send + 'static> {
     mailbox: Arc<Mailbox<E>>,
     state: std::sync::Arc<MemberState>,
     idler: Idler,
-    /// The place where this member's task sleeps.
+    /// The registration of this member's task in the crowd.
     ticket: Option<Ticket>,
 }
 
 impl<E: Send + 'static> Member<E> {
-    /// A mailbox with several consumers: all events go through the shared lane. More members are
-    /// made of the first.
+    /// Makes a mailbox with several consumers, and its first member. All events go through the
+    /// shared lane.
     pub(crate) fn open(config: MailboxConfig<E>) -> Result<(Arc<Mailbox<E>>, Self), BuildError> {
         let mailbox = Mailbox::new(config, true)?;
         let member = Self::new(mailbox.clone());
@@ -79,19 +80,20 @@ impl<E: Send + 'static> Member<E> {
         Self { mailbox, state, idler, ticket: None }
     }
 
-    /// One more member of the same mailbox.
+    /// Makes one more member of the same mailbox.
     pub(crate) fn another(&self) -> Self {
         Self::new(self.mailbox.clone())
     }
 
-    /// Claims the next event. The mark is set when there is one.
+    /// Claims the next event, and leaves the mark set if there is one.
     fn claim(&mut self, find: Find) -> Option<E> {
         let mailbox = &*self.mailbox;
         loop {
             if !mailbox.shared.may_have(find) {
                 return None;
             }
-            // Announced before the claim, so that the event is never in neither place.
+            // Announced before the claim: otherwise a flush could find the event neither in the
+            // lane nor in a mark.
             self.state.set_mark(mailbox.claimed());
             if let Some((position, event)) = mailbox.shared.pop(find) {
                 match position {
@@ -102,7 +104,7 @@ impl<E: Send + 'static> Member<E> {
                 return Some(event);
             }
             self.state.clear_mark();
-            // A flush may have seen the mark.
+            // A flush may have seen the mark, and wait for it.
             mailbox.signals.blocked.notify_progress();
             if find == Find::Filled {
                 return None;
@@ -121,7 +123,7 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
     }
 
     fn scan(&mut self, consume: &mut impl Consume<E>) -> usize {
-        /// Counts an event when it was handled, also when that unwinds: then it counts as
+        /// Counts an event after it was handled. If the handling unwinds, the event counts as
         /// delivered.
         struct InHand<'a, E>(&'a Mailbox<E>, &'a MemberState, Handled);
         impl<E> Drop for InHand<'_, E> {
@@ -137,7 +139,7 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
             && let Some(event) = self.claim(Find::Filled)
         {
             let mailbox = &*self.mailbox;
-            // The slot is free already, before the event is handled.
+            // The slot is free before the event is handled.
             mailbox.signals.blocked.notify_made(Want::SHARED_ROOM);
             let mut hand = InHand(mailbox, &self.state, Handled::Delivered);
             hand.2 = consume.handle(mailbox, event);
@@ -152,8 +154,8 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
     }
 
     fn take(&mut self, find: Find) -> Option<E> {
-        // A task that slept here and was woken looks now; one that was not must not stand in for
-        // somebody who sleeps.
+        // A task that was woken reads now. A task that was not woken leaves the crowd, so that no
+        // event wakes it in place of a parked member.
         if let Some(ticket) = self.ticket.take()
             && let Some(crowd) = &self.mailbox.signals.crowd
         {
@@ -169,7 +171,8 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
         Some(event)
     }
 
-    /// Members get in each other's way anyhow, and look away by handling events.
+    /// Does nothing: members contend for the ring in any case, and leave it alone while they handle
+    /// events.
     fn linger_when_dry(&mut self) {}
 
     fn has_work(&mut self) -> bool {
@@ -200,7 +203,7 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
         }
     }
 
-    /// The next read takes back what was announced.
+    /// The next read cancels the registration.
     fn register(&mut self, task: &Waker) -> bool {
         self.state.counters.saw_empty();
         if let Some(crowd) = &self.mailbox.signals.crowd {
@@ -209,7 +212,7 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
         !recheck(|| self.mailbox.shared.has_filled() || self.mailbox.shared_end().is_some())
     }
 
-    /// The task no longer waits. If it was woken, it will not look, and somebody else has to.
+    /// Unregisters the task. If it was woken, it will not poll, and another member has to.
     fn unregister(&mut self) {
         if let Some(ticket) = self.ticket.take()
             && let Some(crowd) = &self.mailbox.signals.crowd

@@ -1,24 +1,24 @@
-//! The consumers of a mailbox when there are several: what each of them counts, and which events
-//! they have in hand.
+//! The consumers of a mailbox when there are several: their counters, and the events that they are
+//! handling.
 //!
-//! All events are in the shared lane, and each goes to whichever member claims it first. Events are
-//! finished in any order, so how many were handled does not say which. A member has a *mark*
-//! instead: before it claims an event it stores the lowest position that it may get, then, when it
-//! knows it, the very position, and when it is done, none.
+//! All events are in the shared lane, and each goes to the member that claims it first. Members
+//! finish events in any order, so the number of handled events does not tell which ones were
+//! handled. A member has a *mark* instead. Before it claims an event it stores the lowest position
+//! that it may get; when it knows the position, that position; and when it has finished, none.
 //!
 //! # Why a flush may believe the marks
-//! A flush waits until the ring's claims have reached its target, and then until no mark lies below
-//! the target. A claim is a read-modify-write of the ring's head with Release; so whoever reads,
-//! with Acquire, a head at the target or beyond has each claim below the target behind it, and sees
-//! the mark that was stored before that claim, or a later one of the same member. The mark is at
-//! most the position claimed, so it lies below the target, and the flush waits. A later mark at or
-//! above the target, or none, was stored with Release when the event had been handled: what the
+//! A flush waits until the ring's claims have reached its target, and then until no mark is below
+//! the target. A claim is a read-modify-write of the ring's head with Release. A flush that loads,
+//! with Acquire, a head at or above the target therefore happens after each claim below the target.
+//! It sees the mark stored before that claim, or a later mark of the same member. The mark is at
+//! most the claimed position, so it is below the target, and the flush waits. A later mark at or
+//! above the target, or none, was stored with Release after the event was handled, so what the
 //! handler did is visible. A mark may be too low only between the announcement and the claim; then
-//! the flush waits a moment too long.
+//! the flush waits slightly too long.
 //!
-//! The unbounded lane has no positions. There the claims are counted, each after its pop, and the
-//! mark is the count at the announcement: at most the number of pops before this one, and so at
-//! most the event's place in the queue.
+//! The unbounded lane has no positions. There, members count the claims, each after its pop, and
+//! the mark is the count at the announcement. That is at most the number of earlier pops, and so at
+//! most the position of the event in the lane.
 
 #[cfg(test)]
 mod models;
@@ -28,17 +28,17 @@ use crate::stats::Ledger;
 use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, lock};
 use std::sync::Arc;
 
-/// What one member counts, and which event it has in hand.
+/// The counters of one member, and the mark of the event that it is handling.
 pub(crate) struct MemberState {
     pub(super) counters: ConsumerCounters,
-    /// One more than the lowest position that may be in this member's hands; 0 when nothing is.
+    /// One more than the lowest position that this member may be handling, or 0 if it handles none.
     mark: CachePadded<AtomicU64>,
 }
 
 impl MemberState {
     pub(crate) fn set_mark(&self, position: u64) {
-        // ORD(member.mark): Release; pairs with the Acquire in `mark`: what was done before is
-        // visible to a flush.
+        // ORD(member.mark): Release; pairs with the Acquire in `mark`: what the handler did with
+        // earlier events is visible to a flush.
         self.mark.store(position + 1, Ordering::Release);
     }
 
@@ -58,20 +58,20 @@ impl MemberState {
 #[derive(Default)]
 pub(crate) struct Members {
     list: Mutex<MemberList>,
-    /// How many events were taken from a shared lane without positions.
+    /// The number of events taken from a shared lane without positions.
     claimed: AtomicU64,
 }
 
 #[derive(Default)]
 struct MemberList {
     present: Vec<Arc<MemberState>>,
-    /// The sum of the counters of members that are gone.
+    /// The sum of the counters of members that have left.
     folded: Ledger,
     folded_passed: u64,
     folded_sight: Sight,
 }
 
-/// What members saw of the backlog.
+/// The members' observations of the backlog.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Sight {
     pub(super) high_water: u64,
@@ -86,7 +86,7 @@ impl Sight {
 }
 
 impl Members {
-    /// Adds a member; also returns how many there are now.
+    /// Adds a member. Returns it and the number of members.
     pub(crate) fn join(&self) -> (Arc<MemberState>, usize) {
         let member =
             Arc::new(MemberState { counters: ConsumerCounters::default(), mark: CachePadded::default() });
@@ -95,7 +95,7 @@ impl Members {
         (member, list.present.len())
     }
 
-    /// Removes a member unless it is the last one; whether it was removed.
+    /// Removes a member unless it is the last one. Returns whether it was removed.
     pub(super) fn leave_unless_last(&self, member: &Arc<MemberState>) -> bool {
         let mut list = lock(&self.list);
         let leaves = list.present.len() > 1;
@@ -108,24 +108,24 @@ impl Members {
         leaves
     }
 
-    /// One more event was taken from a lane without positions, after its pop.
+    /// Counts an event taken from a lane without positions, after its pop.
     pub(crate) fn claim(&self) {
-        // ORD(members.claimed): Release; pairs with `claimed`: a flush sees who announced that it
-        // would take one. Also those whose claims came before, since an addition keeps what the
-        // ones before it have published.
+        // ORD(members.claimed): Release; pairs with `claimed`: a flush sees the mark of the member
+        // that took the event. It also sees the marks of earlier claims, since a read-modify-write
+        // continues the release sequence of those before it.
         self.claimed.fetch_add(1, Ordering::Release);
     }
 
-    /// How many events were taken from a lane without positions.
+    /// Returns the number of events taken from a lane without positions.
     pub(crate) fn claimed(&self) -> u64 {
         // ORD(members.claimed): Acquire; pairs with the Release in `claim`.
         self.claimed.load(Ordering::Acquire)
     }
 
-    /// Whether everything below `target` was handled or evicted; `claimed` says how far claims have
-    /// come.
+    /// Returns whether every event below `target` was handled or evicted. `claimed` returns the
+    /// position up to which members have claimed events.
     pub(crate) fn have_reached(&self, target: u64, claimed: impl Fn() -> u64) -> bool {
-        // In this order: see above.
+        // In this order: see the module's documentation.
         claimed() >= target
             && lock(&self.list).present.iter().all(|member| {
                 let mark = member.mark();
@@ -143,7 +143,7 @@ impl Members {
         list.folded.dropped.aborted + present
     }
 
-    /// Events that handlers passed on to a sink that decides later.
+    /// Returns the number of events that handlers forwarded to a sink that decides later.
     pub(super) fn passed(&self) -> u64 {
         let list = lock(&self.list);
         list.folded_passed + list.present.iter().map(|member| member.counters.passed()).sum::<u64>()

@@ -1,4 +1,4 @@
-//! What happens to an event for which there is no room.
+//! Overflow policies: what happens to an event that finds a lane full.
 
 use crate::error::ParseSettingError;
 use crate::wait::text::{Text, parse, split};
@@ -6,40 +6,40 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What happens to an event for which a lane of a [`Queue`](crate::Queue) or
-/// [`Channel`](crate::Channel) has no room.
+/// The overflow policy of a [`Queue`](crate::Queue) or [`Channel`](crate::Channel): what happens to
+/// an event that finds its lane full.
 ///
 /// | policy | the publisher | the event | counted as |
 /// |---|---|---|---|
-/// | [`DropNewest`](Self::DropNewest) (default) | goes on, `Ok` | dropped | `dropped.full` |
-/// | [`DropOldest`](Self::DropOldest) | goes on, `Ok` | takes the place of the oldest, which is dropped | `dropped.evicted` |
-/// | [`Refuse`](Self::Refuse) | goes on | comes back, `Full` | `refused.full` |
+/// | [`DropNewest`](Self::DropNewest) (default) | continues, `Ok` | dropped | `dropped.full` |
+/// | [`DropOldest`](Self::DropOldest) | continues, `Ok` | accepted; the oldest event is evicted | `dropped.evicted` |
+/// | [`Refuse`](Self::Refuse) | continues | returned, `Full` | `refused.full` |
 /// | [`Block`](Self::Block) | waits for room | accepted, or `Closed` | – |
-/// | [`BlockFor`](Self::BlockFor) | waits for that duration at most | comes back, `Timeout` | `refused.timeout` |
-/// | [`Close`](Self::Close) | goes on | comes back, `Closed`; the mailbox is closed | `refused.closed` |
+/// | [`BlockFor`](Self::BlockFor) | waits at most that duration | returned, `Timeout` | `refused.timeout` |
+/// | [`Close`](Self::Close) | continues | returned, `Closed`; the queue or channel closes | `refused.closed` |
 ///
-/// An event "comes back" to its writer. A bus counts it in
-/// [`Published::refused`](crate::Published::refused) and gives it up, unless every sink refused a
+/// An event is returned to its writer. A bus counts it in
+/// [`Published::refused`](crate::Published::refused) and drops it, unless every sink refused a
 /// [`try_publish`](crate::Publisher::try_publish), which returns it.
 ///
-/// An event that is dropped is lost although the answer is `Ok`. A publisher is told of it in
-/// [`Published::dropped`](crate::Published::dropped), and a writer by
-/// [`Sink::offer`](crate::Sink::offer), which returns
-/// [`Disposition::Dropped`](crate::stats::Disposition::Dropped). An event that is evicted was
-/// accepted earlier: it is in the ledger only, and `on_drop` hooks are told.
+/// A dropped event is lost although the result is `Ok`. A publisher finds it in
+/// [`Published::dropped`](crate::Published::dropped), and a writer in the result of
+/// [`Sink::offer`](crate::Sink::offer), which is
+/// [`Disposition::Dropped`](crate::stats::Disposition::Dropped). An evicted event was accepted
+/// earlier: only the ledger and the `on_drop` hooks report it.
 ///
-/// Inside a delivery (a handler, a direct sink) nothing waits: there, `Block` and `BlockFor` act as
-/// `Refuse`, since the room that is waited for might be made by the very thread that waits.
+/// Inside a delivery (a handler, a direct sink) no call waits: there, `Block` and `BlockFor` act as
+/// `Refuse`, since the waiting thread may be the one that makes the room.
 ///
-/// In an async task `Block` and `BlockFor` park the runtime's thread, which is a deadlock when the
-/// reader is a task of the same runtime: [`docs::async_code`](crate::docs::async_code) says what to
-/// use instead.
+/// In an async task, `Block` and `BlockFor` park the runtime's thread. This is a deadlock when the
+/// reader is a task of the same runtime: [`docs::async_code`](crate::docs::async_code) has the
+/// alternatives.
 ///
 /// # As text
 /// `Display` writes, and `FromStr` reads, `drop_newest`, `drop_oldest`, `refuse`, `block`,
 /// `block_for:DURATION` and `close`. A duration is a whole number and a unit: `ns`, `us`, `ms` or
-/// `s`. `FromStr` also takes `-` for `_`. With the feature `serde` the same text is the serialized
-/// form.
+/// `s`. `FromStr` also accepts `-` for `_`. With the feature `serde`, the serialized form is the
+/// same text.
 ///
 /// # Examples
 /// Two events, and room for one:
@@ -47,7 +47,7 @@ use std::time::Duration;
 /// use buslane::{Channel, Overflow, Sink, WriteError};
 /// use buslane::error::BuildError;
 /// use std::time::Duration;
-/// /// What the reader gets, and what the writer of the second event is told.
+/// /// What the reader gets, and the result of the second write.
 /// fn two(overflow: Overflow) -> Result<(Vec<u32>, Result<(), WriteError<u32>>), BuildError> {
 ///     let (channel, mut receiver) = Channel::builder().capacity(1).overflow(overflow).build()?;
 ///     assert!(channel.write(1).is_ok());
@@ -72,28 +72,28 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// The new event is dropped, and counted.
+    /// Drops the new event, and counts it.
     #[default]
     DropNewest,
-    /// The oldest event makes room. Costs a compare-and-swap per event, also while there is room.
-    /// When the oldest event is just being taken by the consumer, the new one is dropped instead:
-    /// the publisher never waits.
+    /// Evicts the oldest event. Costs a compare-and-swap per event, also while there is room. If
+    /// the consumer is just taking the oldest event, the new one is dropped instead: the publisher
+    /// never waits.
     DropOldest,
-    /// The new event is refused.
+    /// Refuses the new event.
     Refuse,
-    /// The publisher waits until there is room or the mailbox is closed. [Not in a
+    /// Blocks the publisher until there is room or the queue or channel is closed. [Not in a
     /// task](crate::docs::async_code).
     Block,
-    /// The publisher waits until there is room, the mailbox is closed, or the time is over. [Not in
-    /// a task](crate::docs::async_code).
+    /// Blocks the publisher until there is room, the queue or channel is closed, or the duration
+    /// has passed. [Not in a task](crate::docs::async_code).
     BlockFor(Duration),
-    /// The queue or channel is closed. What it holds is still delivered; then the reader of a
+    /// Closes the queue or channel. The events in it are still delivered; then the reader of a
     /// channel gets [`RecvError::Overflowed`](crate::error::RecvError::Overflowed).
     Close,
 }
 
 impl Overflow {
-    /// Whether a write may wait for room.
+    /// Returns whether a write may wait for room.
     pub(crate) fn may_wait(self) -> bool {
         matches!(self, Self::Block | Self::BlockFor(_))
     }
@@ -115,10 +115,10 @@ impl fmt::Display for Overflow {
 impl FromStr for Overflow {
     type Err = ParseSettingError;
 
-    /// Reads what `Display` writes.
+    /// Parses the text that `Display` writes.
     ///
     /// # Errors
-    /// [`ParseSettingError`] with the list of valid texts.
+    /// Returns a [`ParseSettingError`] with the list of valid texts.
     ///
     /// # Examples
     /// ```

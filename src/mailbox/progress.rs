@@ -1,4 +1,4 @@
-//! How far the consumer is in a lane.
+//! The progress of the consumer in a lane.
 
 #[cfg(test)]
 mod models;
@@ -6,8 +6,9 @@ mod models;
 use crate::ring::mpmc::Ring;
 use crate::sync::{AtomicU64, Ordering};
 
-/// How far the one consumer is in a lane, event by event. It has a cache line of its own, which
-/// publishers do not read: slots are given back in chunks.
+/// The progress of the one consumer in a lane, event by event.
+///
+/// It has its own cache line, which publishers do not read: slots are returned to them in chunks.
 #[derive(Default)]
 pub(crate) struct Progress {
     handled: AtomicU64,
@@ -15,7 +16,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// The position below which everything was handled.
+    /// Returns the position below which every event was handled.
     pub(crate) fn handled(&self) -> u64 {
         // ORD(lane.handled): Acquire; pairs with `done`: what the handler did is visible to a
         // flush.
@@ -28,11 +29,11 @@ impl Progress {
         self.in_hand.load(Ordering::Acquire)
     }
 
-    /// Whether everything below `target` was handled or evicted. The position of the last event
-    /// handled does not say so when later ones were pushed out by an event that then found the ring
-    /// closed.
+    /// Returns whether every event below `target` was handled or evicted. The position of the last
+    /// handled event does not show this if later events were evicted by an event that then found
+    /// the ring closed.
     pub(crate) fn has_reached<E>(&self, ring: &Ring<E>, target: u64) -> bool {
-        // In this order: the consumer announces what it takes in hand before it claims it.
+        // In this order: the consumer announces an event before it claims it.
         self.handled() >= target || (ring.claimed() >= target && self.in_hand() == 0)
     }
 
@@ -45,7 +46,7 @@ impl Progress {
         self.in_hand.store(0, Ordering::Release);
     }
 
-    /// Everything below `position` was handled, in a ring that is read in order.
+    /// Records that every event below `position` was handled, in a ring that is read in order.
     #[inline(always)]
     pub(crate) fn advance_to(&self, position: u64) {
         // ORD(lane.handled): Release; pairs with `handled`.

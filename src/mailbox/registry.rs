@@ -1,5 +1,5 @@
-//! The private lanes of a mailbox: the consumer's half of each, all of them, and the counters of
-//! those that are gone.
+//! The private lanes of a mailbox: the consumer's half of each, the list of all lanes, and the
+//! counters of those that were removed.
 
 use super::view::LaneView;
 use crate::ring::mpmc::Ring;
@@ -7,20 +7,20 @@ use crate::ring::spsc;
 use crate::stats::{FoldPace, Ledger};
 use crate::sync::{Arc, Mutex, lock};
 
-/// The private lanes of a mailbox. Its lock is held to seal them all, and never by a thread that
-/// waits or runs user code. A publisher takes it to close a mailbox that overflowed and to leave
-/// its lane, and for nothing else.
+/// The private lanes of a mailbox.
+///
+/// A seal holds the lock while it seals all lanes. No thread holds the lock while it waits or runs
+/// user code. A publisher takes it only to close a mailbox that overflowed and to leave its lane.
 pub(super) struct Registry<E> {
     pub(super) views: Vec<std::sync::Arc<LaneView<E>>>,
-    /// Lanes that the consumer has not picked up yet.
+    /// The lanes that the consumer has not picked up yet.
     pub(super) arrivals: Vec<Arrival<E>>,
     pub(super) folded: FoldedLanes,
     pub(super) pace: FoldPace,
     pub(super) sealed: bool,
 }
 
-/// A lane that both sides have left: its view, and its consumer's half where no consumer has picked
-/// it up.
+/// A lane that both sides have left: its view, and its consumer's half if no consumer picked it up.
 type Left<E> = (std::sync::Arc<LaneView<E>>, Option<Arrival<E>>);
 
 impl<E> Registry<E> {
@@ -34,21 +34,22 @@ impl<E> Registry<E> {
         }
     }
 
-    /// As [`fold`](Self::fold), for a lane that one of its sides leaves. Returns what the registry
-    /// has of it, to be dropped outside the lock. Nothing while the other side has something to do
-    /// there.
+    /// As [`fold`](Self::fold), for a lane that one of its sides leaves. Returns the registry's
+    /// parts of the lane, to be dropped outside the lock, or `None` while the other side still uses
+    /// the lane.
     pub(super) fn fold_one(&mut self, view: &std::sync::Arc<LaneView<E>>) -> Option<Left<E>> {
         if !view.is_final() {
             return None;
         }
         let at = self.views.iter().position(|other| std::sync::Arc::ptr_eq(other, view))?;
         self.folded.take_in(view);
-        // A consumer that has not picked it up has nothing to read there.
+        // A consumer that has not picked the lane up has nothing to read there.
         let arrival = self.arrivals.iter().position(|arrival| arrival.lane.is_of(view));
         Some((self.views.swap_remove(at), arrival.map(|at| self.arrivals.remove(at))))
     }
 
-    /// Takes over the counters of lanes whose publisher has left and whose events are handled.
+    /// Adds the counters of lanes that their publisher has released, and whose events were handled,
+    /// to one sum, and removes these lanes.
     pub(super) fn fold(&mut self) {
         let folded = &mut self.folded;
         self.views.retain(|view| {
@@ -62,7 +63,7 @@ impl<E> Registry<E> {
     }
 }
 
-/// The sum of the counters of lanes that are off the registry.
+/// The sum of the counters of lanes that were removed from the registry.
 #[derive(Default)]
 pub(super) struct FoldedLanes(Ledger);
 
@@ -71,12 +72,12 @@ impl FoldedLanes {
         self.0
     }
 
-    /// Events that were accepted and lost for want of room.
+    /// Returns the number of events that were accepted and lost because a lane was full.
     pub(super) fn lost(&self) -> u64 {
         self.0.dropped.full + self.0.dropped.evicted
     }
 
-    /// Events that lanes without a ring of their own have brought in.
+    /// Returns the number of events that were written through lanes without their own ring.
     pub(super) fn queued(&self) -> u64 {
         self.0.accepted
     }
@@ -86,17 +87,17 @@ impl FoldedLanes {
     }
 }
 
-/// Takes a lane off the registry when both sides are done with it: the registry keeps its counters,
-/// and the ring is freed with the last side. The publisher calls this when it drops the lane, and
-/// the consumer when it has read it to its end. The lock orders the two, so the second one finds
-/// what the first one has done.
+/// Removes a lane from the registry when both sides have left it: the registry keeps its counters,
+/// and the last side frees the ring. The publisher calls this when it drops the lane, and the
+/// consumer when it has read the lane to its end. The lock orders the two calls, so the second side
+/// sees what the first one did.
 fn leave<E>(view: &std::sync::Arc<LaneView<E>>, registry: &Mutex<Registry<E>>) {
     let left = lock(registry).fold_one(view);
-    // Outside the lock: it takes the ring with it.
+    // Outside the lock: this frees the ring.
     drop(left);
 }
 
-/// The publisher lets go of its lane, whose end is fixed by now.
+/// Releases a lane for its publisher, after the lane's end was fixed.
 pub(super) fn let_go<E>(view: &std::sync::Arc<LaneView<E>>, registry: &Mutex<Registry<E>>) {
     view.release();
     leave(view, registry);
@@ -123,13 +124,13 @@ impl<E> LaneReader<E> {
         }
     }
 
-    /// Whether this is the consumer's half of the lane that `view` shows.
+    /// Returns whether this is the consumer's half of the lane of `view`.
     pub(super) fn is_of(&self, view: &std::sync::Arc<LaneView<E>>) -> bool {
         std::sync::Arc::ptr_eq(self.view(), view)
     }
 
-    /// Whether the consumer still reads the lane. One that was read to its end is retired: when its
-    /// publisher has left, too, the registry lets go of it.
+    /// Returns whether the consumer still reads the lane. Retires a lane that was read to its end:
+    /// if its publisher has left too, the registry removes it.
     pub(super) fn stays(&self, registry: &Mutex<Registry<E>>) -> bool {
         let is_drained = self.is_drained();
         if is_drained {
@@ -138,17 +139,17 @@ impl<E> LaneReader<E> {
         !is_drained
     }
 
-    /// How many events the lane has accepted.
+    /// Returns the number of events that the lane has accepted.
     pub(crate) fn accepted(&self) -> u64 {
         self.view().accepted()
     }
 
-    /// How many of them wait.
+    /// Returns the number of accepted events that were not handled.
     pub(crate) fn pending(&self) -> u64 {
         self.view().pending()
     }
 
-    /// How many of them were taken out, or evicted.
+    /// Returns the number of accepted events that were taken or evicted.
     pub(crate) fn position(&self) -> u64 {
         match self {
             Self::Spsc(consumer, _) => consumer.position(),
@@ -164,19 +165,20 @@ impl<E> LaneReader<E> {
     }
 }
 
-/// A new lane, and the position in the shared lane before which it is not read.
+/// A new lane, and the position in the shared lane up to which the consumer reads first.
 ///
-/// A thread that moves from the shared lane to one of its own has its order kept: what it put into
-/// the shared lane lies below the position that this lane had when the thread's own was made. So
-/// what it then puts into its own lane comes after that, at the expense of the consumer, which
-/// walks the new lane a little later, and of nothing on the way of the publisher.
+/// This keeps the order of a thread that moves from the shared lane to a private one. What the
+/// thread wrote into the shared lane is below the position that the shared lane had when the
+/// private one was made. So the events of the private lane are read after those. The cost is on the
+/// consumer, which starts to read the new lane a little later; the publish path does nothing for
+/// it.
 pub(crate) struct Arrival<E> {
     pub(crate) after: u64,
     pub(crate) lane: LaneReader<E>,
 }
 
-/// Whether the ring is sealed, for a reader that found it empty: while the seal is in progress,
-/// what was pushed before its mark can not be seen. Afterwards it can.
+/// Returns whether the ring is sealed, for a reader that found it empty. While the seal is in
+/// progress, events pushed before its mark are not visible; after this call they are.
 #[cold]
 pub(crate) fn settle_seal<E>(consumer: &spsc::Consumer<E>, view: &LaneView<E>) -> bool {
     let sealed = consumer.is_sealed();

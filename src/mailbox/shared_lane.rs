@@ -6,39 +6,41 @@ use crate::ring::mpmc::{Pop, Ring};
 use crate::ring::unbounded::Unbounded;
 use crate::stats::EntryCounters;
 
-/// Which events a read finds beside a gap: a position that a writer has claimed and not filled yet.
+/// Which events a read finds if there is a gap: a position that a writer has claimed and not filled
+/// yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Find {
-    /// Those before the gap. For a consumer that parks when it finds nothing: the writer that fills
-    /// the gap wakes it.
+    /// The events before the gap. For a consumer that parks when it finds none: the writer that
+    /// fills the gap wakes it.
     Filled,
-    /// Each event whose write returned before the read began, so that `Empty` is true. The read
-    /// waits for the writer of a gap that such an event follows: see [`Ring::has_written`].
+    /// Each event whose write returned before the read began, so that the result `Empty` is true.
+    /// If such an event follows a gap, the read waits for the writer of the gap: see
+    /// [`Ring::has_written`].
     Written,
 }
 
-/// A lane of which more threads than its consumer may take the oldest event: a ring, or the shared
-/// lane.
+/// A lane from which other threads than its consumer may take the oldest event: an evicting ring,
+/// or the shared lane.
 pub(super) trait Source<E> {
-    /// The number of events in the lane, those included that are just being written.
+    /// Returns the number of events in the lane, including those that are being written.
     fn len(&self) -> usize;
 
-    /// Whether the oldest event can be taken now.
+    /// Returns whether the oldest event can be taken now.
     fn has_filled(&self) -> bool;
 
-    /// Whether [`pop`](Self::pop) may find an event. `false` means that there is none that such a
-    /// read has to find.
+    /// Returns whether [`pop`](Self::pop) may find an event; `false` means that the lane has no
+    /// event that such a read has to find.
     fn may_have(&self, find: Find) -> bool;
 
-    /// Takes the oldest event, with its position where the lane knows positions. `None` also when
-    /// another thread took it.
+    /// Takes the oldest event, with its position if the lane has positions. `None` also when
+    /// another thread took the event first.
     fn pop(&self, find: Find) -> Option<(Option<u64>, E)>;
 
-    /// As [`pop`](Self::pop), for the one consumer of the lane: where the lane knows no positions,
-    /// its progress does.
+    /// As [`pop`](Self::pop), for the one consumer of the lane. If the lane has no positions, the
+    /// consumer's progress gives one.
     fn pop_alone(&self, find: Find, progress: &Progress) -> Option<(u64, E)>;
 
-    /// Whether a publisher may wait for the room that a pop makes.
+    /// Returns whether a publisher may wait for the room that a pop makes.
     fn is_bounded(&self) -> bool;
 }
 
@@ -69,7 +71,7 @@ impl<E> Source<E> for Ring<E> {
         }
     }
 
-    // Not by `pop`: to pass an event through one result more is a copy.
+    // Not through `pop`: passing an event through one more result copies it.
     #[inline(always)]
     fn pop_alone(&self, _find: Find, _progress: &Progress) -> Option<(u64, E)> {
         if let Pop::Value(claimed) = self.pop_at() { Some(claimed) } else { None }
@@ -91,7 +93,7 @@ impl<E> Source<E> for Unbounded<E> {
         self.has_filled()
     }
 
-    /// A gap is found by the pop, which takes the lock in any case.
+    /// Leaves finding a gap to the pop, which takes the lock in any case.
     #[inline]
     fn may_have(&self, _find: Find) -> bool {
         !self.is_empty()
@@ -127,22 +129,22 @@ pub(super) enum Events<E> {
     Unbounded(Unbounded<E>),
 }
 
-/// The lane of all publishers that have no lane of their own.
+/// The lane of all writers that have no private ring.
 pub(crate) struct SharedLane<E> {
     pub(super) events: Events<E>,
-    /// What its writers count.
+    /// The counters of its writers.
     pub(super) entry: EntryCounters,
-    /// How far its consumer is, where there is one only.
+    /// The progress of its consumer, if there is only one.
     pub(super) progress: Progress,
 }
 
 impl<E: Send> SharedLane<E> {
-    /// A ring with room for `capacity` events.
+    /// Makes a ring with room for `capacity` events.
     pub(super) fn bounded(capacity: usize) -> Result<Self, BuildError> {
         Ok(Self::new(Events::Bounded(Ring::new(capacity)?), EntryCounters::shared_by_position()))
     }
 
-    /// A queue that grows as long as memory lasts.
+    /// Makes a list of blocks that grows until memory is exhausted.
     pub(super) fn unbounded() -> Self {
         Self::new(Events::Unbounded(Unbounded::new()), EntryCounters::shared())
     }
@@ -151,8 +153,7 @@ impl<E: Send> SharedLane<E> {
         Self { events, entry, progress: Progress::default() }
     }
 
-    /// The position of the next event that is written, where the lane knows positions: a bounded
-    /// one does.
+    /// Returns the position of the next write, if the lane has positions: a bounded lane has.
     pub(crate) fn position(&self) -> Option<u64> {
         match &self.events {
             Events::Bounded(ring) => Some(ring.position()),
@@ -160,7 +161,7 @@ impl<E: Send> SharedLane<E> {
         }
     }
 
-    /// The position up to which events were taken, where the lane knows positions.
+    /// Returns the position up to which events were taken, if the lane has positions.
     pub(super) fn claimed(&self) -> Option<u64> {
         match &self.events {
             Events::Bounded(ring) => Some(ring.claimed()),
@@ -168,18 +169,18 @@ impl<E: Send> SharedLane<E> {
         }
     }
 
-    /// The position after the newest event, as the one consumer counts.
+    /// Returns the position after the newest event, as the one consumer counts.
     pub(super) fn end_position(&self) -> u64 {
         self.position().unwrap_or_else(|| self.progress.handled() + self.len() as u64)
     }
 
-    /// The position up to which the one consumer has read.
+    /// Returns the position up to which the one consumer has read.
     #[inline]
     pub(super) fn read_position(&self) -> u64 {
         self.claimed().unwrap_or_else(|| self.progress.handled())
     }
 
-    /// Whether the one consumer has handled every event below `target`.
+    /// Returns whether the one consumer has handled every event below `target`.
     pub(super) fn has_reached(&self, target: u64) -> bool {
         match &self.events {
             Events::Bounded(ring) => self.progress.has_reached(ring, target),
@@ -191,7 +192,7 @@ impl<E: Send> SharedLane<E> {
         matches!(&self.events, Events::Bounded(ring) if ring.has_room())
     }
 
-    /// Whether every event of a sealed mailbox was taken from the lane.
+    /// Returns whether every event of a sealed mailbox was taken from the lane.
     pub(super) fn is_drained(&self) -> bool {
         match &self.events {
             Events::Bounded(ring) => ring.is_drained(),
@@ -199,12 +200,13 @@ impl<E: Send> SharedLane<E> {
         }
     }
 
-    /// Whether the lane says itself that it was sealed and read to its end: a bounded one does.
+    /// Returns whether the lane itself records that it was sealed and read to its end: only a
+    /// bounded lane does.
     pub(super) fn shows_end(&self) -> bool {
         matches!(&self.events, Events::Bounded(ring) if ring.is_drained())
     }
 
-    /// Lets no more events in, where the lane can. The mailbox refuses those of an unbounded one.
+    /// Closes a bounded lane to new events. In an unbounded one, the mailbox refuses them.
     pub(super) fn close(&self) {
         if let Events::Bounded(ring) = &self.events {
             ring.close();

@@ -1,22 +1,23 @@
-//! Where the two sides of a mailbox wait for each other.
+//! Where publishers and consumers of a mailbox wait for each other.
 
 use crate::sync::CachePadded;
 use crate::sync::membarrier::light_fence;
 use crate::wait::crowd::Crowd;
 use crate::wait::{WaitCell, WaitList};
 
-/// Where publishers and consumers wait for each other.
+/// The wait cell, the wait list and the crowd of a mailbox.
 pub(crate) struct Signals {
     /// Where the one consumer parks.
     pub(crate) cell: CachePadded<WaitCell>,
-    /// Publishers that wait for room, and flushes and closes that wait for progress.
+    /// The publishers that wait for room, and the flushes and closes that wait for progress.
     pub(crate) blocked: WaitList,
-    /// Where the consumers park when there are several. The cell stays empty then.
+    /// Where several consumers park. The cell then stays empty.
     pub(crate) crowd: Option<Crowd>,
 }
 
 impl Signals {
-    /// An event was put into the shared lane: wakes a consumer if none is awake to see it.
+    /// Wakes a consumer after a push into the shared lane, if no consumer is awake to see the
+    /// event.
     #[inline]
     pub(super) fn wake(&self) {
         // ORD(cell.state), ORD(crowd.parked): light fence; pairs with the heavy one of a consumer
@@ -28,7 +29,8 @@ impl Signals {
         }
     }
 
-    /// The last event may be gone, and not by a consumer: wakes each thread that has to see that.
+    /// Wakes each consumer that has to see the end, after a thread that is not a consumer may have
+    /// taken the last event.
     pub(super) fn wake_at_end(&self) {
         match &self.crowd {
             None => self.wake(),
@@ -36,8 +38,8 @@ impl Signals {
         }
     }
 
-    /// Wakes a consumer also if it naps: for a publisher that waits for room, which any of them
-    /// makes.
+    /// Wakes a consumer, even a napping one, for a publisher that waits for room. Any consumer
+    /// makes room.
     #[cold]
     pub(super) fn wake_for_room(&self) {
         match &self.crowd {
@@ -46,7 +48,7 @@ impl Signals {
         }
     }
 
-    /// Wakes all consumers, also those who nap: for those who wait for them.
+    /// Wakes all consumers, even napping ones, for threads that wait for the consumers.
     #[cold]
     pub(crate) fn wake_now(&self) {
         match &self.crowd {

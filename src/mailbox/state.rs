@@ -1,4 +1,4 @@
-//! How a mailbox describes itself: its ledger, for snapshots and for a queue's sink.
+//! The state of a mailbox: its ledger, for snapshots and for stages upstream.
 
 use super::core::Mailbox;
 use super::counters::BacklogMark;
@@ -10,12 +10,12 @@ use std::any::TypeId;
 use std::time::Instant;
 
 impl<E: Send + 'static> Mailbox<E> {
-    /// Fills in everything but the kind. Returns how many events were dropped at once for want of
-    /// room, of which their writers were told.
+    /// Fills in all fields but the kind. Returns the number of events that were dropped at once
+    /// because a lane was full, of which their writers learned.
     pub(crate) fn describe(&self, state: &mut SinkState) -> u64 {
         let mut ledger = Ledger::default();
-        // The consumer's counters first: what it handles meanwhile then counts as pending rather
-        // than twice.
+        // The consumer's counters first: an event that is handled during this call then counts as
+        // pending rather than twice.
         self.consumer.add_to(&mut ledger);
         let members = self.members.add_to(&mut ledger);
         let full_behind = ledger.dropped.full;
@@ -50,37 +50,38 @@ impl<E: Send + 'static> Mailbox<E> {
         ledger.dropped.full - full_behind
     }
 
-    /// How many events were given up.
+    /// Returns the number of events that were discarded by an abort.
     pub(crate) fn aborted(&self) -> u64 {
         self.consumer.aborted() + self.members.aborted() + self.shared.entry.aborted()
     }
 
-    /// Events that the handlers passed on to a sink that decides later.
+    /// Returns the number of events that handlers forwarded to a sink that decides later.
     pub(crate) fn passed(&self) -> u64 {
         self.consumer.passed() + self.members.passed()
     }
 
-    /// How many events wait or are in a consumer's hands, over all lanes. A few loads for each
-    /// lane, under the registry's lock.
+    /// Returns the number of events that wait or are being handled, over all lanes. Costs a few
+    /// loads for each lane, under the registry's lock.
     pub(crate) fn len(&self) -> u64 {
         let private = lock(&self.registry).views.iter().map(|view| view.pending()).sum::<u64>();
         private + self.shared_len()
     }
 
-    /// How many events of the shared lane wait or are in a consumer's hands.
+    /// Returns the number of events of the shared lane that wait or are being handled.
     pub(super) fn shared_len(&self) -> u64 {
         self.shared.len() as u64 + self.in_hand()
     }
 
-    /// How many events were accepted and lost for want of room: dropped on entry, or evicted. A few
-    /// loads for each lane, under the registry's lock, which the data plane does not take.
+    /// Returns the number of events that were accepted and lost because a lane was full: dropped on
+    /// entry, or evicted. Costs a few loads for each lane, under the registry's lock, which the
+    /// data plane does not take.
     pub(crate) fn lost(&self) -> u64 {
         let registry = lock(&self.registry);
         let private = registry.views.iter().map(|view| view.entry.lost()).sum::<u64>();
         registry.folded.lost() + private + self.shared.entry.lost()
     }
 
-    /// Events of the shared lane in the hands of consumers.
+    /// Returns the number of events of the shared lane that are being handled.
     fn in_hand(&self) -> u64 {
         match &self.signals.crowd {
             None => self.shared.progress.in_hand(),
@@ -88,7 +89,8 @@ impl<E: Send + 'static> Mailbox<E> {
         }
     }
 
-    /// `emptied` is how often the consumers found nothing.
+    /// Returns the time since a snapshot first saw the backlog that the consumer has not drained
+    /// since. `emptied` counts how often the consumers found nothing.
     fn backlog_for(&self, depth: u64, emptied: u64) -> Option<std::time::Duration> {
         let mark: &Mutex<BacklogMark> = &self.backlog;
         let mut mark = lock(mark);
@@ -107,8 +109,7 @@ impl<E: Send + 'static> Mailbox<E> {
     }
 }
 
-/// What becomes of the events of a mailbox is decided later, but for those that are dropped at
-/// once.
+/// The disposition of the events of a mailbox is decided later, except for those dropped at once.
 impl<E: Send + 'static> Bookkeeper for sync::Arc<Mailbox<E>> {
     fn deferred(&self) -> Ledger {
         let mut state = SinkState::default();

@@ -1,4 +1,4 @@
-//! A publisher's private lane as third parties see it.
+//! A private lane as third parties see it: for seals, flushes, snapshots and the registry.
 
 use super::progress::Progress;
 use super::signals::Signals;
@@ -24,9 +24,9 @@ pub(crate) struct LaneView<E> {
     progress: CachePadded<Progress>,
     pub(super) entry: EntryCounters,
     signals: std::sync::Arc<Signals>,
-    /// The publisher has let go of the lane.
+    /// 1 once the publisher has released the lane.
     released: AtomicU64,
-    /// A lane without a ring of its own accepts no further events.
+    /// Whether a lane without its own ring was sealed.
     closed: AtomicBool,
 }
 
@@ -60,14 +60,14 @@ impl<E> LaneView<E> {
         }
     }
 
-    /// Whether a lane without a ring of its own was sealed. A push that has not seen it yet is
-    /// waited for by a thread that needs to.
+    /// Returns whether a lane without its own ring was sealed. A thread that must exclude a push
+    /// that has not seen the seal waits for that push.
     pub(super) fn is_closed(&self) -> bool {
         // ORD(lane.closed): Acquire; pairs with `mark`.
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Ends the seal, behind a heavy fence.
+    /// Ends the seal. The caller executes a heavy fence between `mark` and this.
     pub(crate) fn fix(&self) {
         if let ViewOf::Spsc(sealer) = &self.ring {
             sealer.fix();
@@ -83,9 +83,9 @@ impl<E> LaneView<E> {
         self.fix();
     }
 
-    /// Ends a seal that another thread has begun, which may have lost its processor or wait for
-    /// publishers before it goes on. A reader that has seen the mark, and then fences, knows as
-    /// well as that thread what may be proposed.
+    /// Ends a seal that another thread began. That thread may have been preempted, or may wait for
+    /// publishers before it continues. A reader that has seen the mark and then fences knows as
+    /// well as that thread which tail may be proposed.
     #[cold]
     pub(crate) fn end_seal(&self) {
         // ORD(spsc.fin): heavy fence; pairs with the light one of the publisher.
@@ -93,15 +93,19 @@ impl<E> LaneView<E> {
         self.fix();
     }
 
-    /// What the lane's publisher waits for when its own ring is full.
+    /// Returns what the lane's publisher waits for when its ring is full.
     #[inline]
     pub(crate) fn room(&self) -> Want {
         Want::room_in(self)
     }
 
-    /// After a seal: wakes the consumer to end the lane, the lane's publisher if it waits for room,
-    /// and flushes, whose goals may be nearer than they were. Publishers with other lanes, and
-    /// closes, have nothing to do: lanes are sealed many at a time.
+    /// After a seal, wakes:
+    /// - the consumer, to end the lane;
+    /// - the lane's publisher, if it waits for room;
+    /// - flushes, whose goals may be nearer than they were.
+    ///
+    /// Does not wake publishers with other lanes, nor closes: they have nothing to do, and many
+    /// lanes are sealed at a time.
     pub(crate) fn wake_all(&self) {
         self.signals.cell.wake_now();
         match &self.ring {
@@ -123,12 +127,12 @@ impl<E> LaneView<E> {
         }
     }
 
-    /// Whether everything accepted below `target` was handled, or pushed out.
+    /// Returns whether every event accepted below `target` was handled or evicted.
     pub(crate) fn has_reached(&self, target: u64) -> bool {
         match &self.ring {
             ViewOf::Evicting(ring) => self.progress.has_reached(ring, target),
-            // The target is a tail that was seen before the lane was sealed: the end may have been
-            // fixed below it, and the publisher has taken back what lies between.
+            // The target is a tail that was read before the lane was sealed. The end may have been
+            // fixed below it, and then the publisher has taken back the events between them.
             ViewOf::Spsc(sealer) => {
                 let handled = self.progress.handled();
                 handled >= target || sealer.end().is_some_and(|end| handled >= end)
@@ -141,36 +145,37 @@ impl<E> LaneView<E> {
         &self.progress
     }
 
-    /// The publisher lets go of its lane, whose end is fixed by now: its counters are final.
+    /// Records that the publisher has released its lane, whose end is fixed: its counters are
+    /// final.
     pub(super) fn release(&self) {
         // ORD(lane.released): Release; pairs with the Acquire in `is_final`.
         self.released.store(1, Ordering::Release);
     }
 
-    /// Wakes a consumer that is parked: it would keep a lane that has ended.
+    /// Wakes a parked consumer, which would otherwise keep a lane that has ended.
     pub(super) fn wake_consumer(&self) {
         self.signals.cell.wake_now();
     }
 
-    /// Whether the publisher has let go and everything in the lane was handled: its counters are
-    /// final.
+    /// Returns whether the publisher has released the lane and every event in it was handled: the
+    /// lane's counters are final.
     pub(crate) fn is_final(&self) -> bool {
         // ORD(lane.released): Acquire; pairs with the Release in `release`: its counters are
         // visible.
         self.released.load(Ordering::Acquire) == 1
             && match &self.ring {
-                // A receiver gives the slot back first, and then enters the event.
+                // A receiver first returns the slot, and then counts the event.
                 ViewOf::Spsc(sealer) => sealer.is_drained() && self.progress.handled() >= sealer.accepted(),
                 ViewOf::Evicting(ring) => ring.is_drained() && self.progress.in_hand() == 0,
                 ViewOf::Shared(_) => true,
             }
     }
 
-    /// How many accepted events are not handled.
+    /// Returns the number of accepted events that were not handled.
     pub(super) fn pending(&self) -> u64 {
         match &self.ring {
             ViewOf::Spsc(sealer) => {
-                // In this order: the number may be too high for a moment, and is never too low.
+                // In this order: the number may briefly be too high, and it is never too low.
                 let handled = self.progress.handled();
                 sealer.accepted().saturating_sub(handled)
             }

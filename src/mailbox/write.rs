@@ -1,4 +1,4 @@
-//! How events enter a mailbox, and what becomes of one for which there is no room.
+//! Writing events into a mailbox, and the overflow policy for an event that finds no room.
 
 use super::core::Mailbox;
 use super::end::End;
@@ -15,7 +15,7 @@ use crate::wait::linger::look_ever_less;
 use crate::wait::list::{Waiter, Want};
 
 impl<E: Send + 'static> Mailbox<E> {
-    /// Puts an event into the shared lane, from any thread.
+    /// Pushes an event into the shared lane, from any thread.
     #[inline]
     pub(crate) fn write(&self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         self.shared.entry.offered(1);
@@ -35,7 +35,7 @@ impl<E: Send + 'static> Mailbox<E> {
         self.push_shared_as(event, &self.shared.entry)
     }
 
-    /// Puts an event into the shared lane, and counts it there.
+    /// Pushes an event into the shared lane, and counts it in `entry`.
     #[inline]
     pub(super) fn push_shared_as(&self, event: E, entry: &EntryCounters) -> Result<(), PushError<E>> {
         match &self.shared.events {
@@ -44,7 +44,8 @@ impl<E: Send + 'static> Mailbox<E> {
         }
     }
 
-    /// Pushes into a ring of this mailbox, under its policy for the oldest.
+    /// Pushes into a ring of this mailbox; with [`Overflow::DropOldest`] evicts the oldest event
+    /// from a full one.
     #[inline]
     pub(super) fn push_ring(
         &self,
@@ -69,7 +70,8 @@ impl<E: Send + 'static> Mailbox<E> {
         });
         if evicts && matches!(outcome, Err(PushError::Closed(_))) {
             cold_path();
-            // It may have been the last event, and no consumer reports that to the flushes.
+            // The evicted event may have been the last one, and then no consumer reports progress
+            // to the flushes.
             self.signals.wake_at_end();
             self.signals.blocked.notify_progress();
         }
@@ -86,13 +88,13 @@ impl<E: Send + 'static> Mailbox<E> {
         if self.end() != End::Open {
             return Err(PushError::Closed(event));
         }
-        // Counted before it is there, since a flush takes its goal from this count: a count that
-        // came later could miss an event that lies before one that it counts. And behind the check,
-        // so that what is counted is never taken back.
+        // Counted before the push, since a flush takes its goal from this count: counted later, the
+        // count could miss an event that precedes one that it includes. And counted after the
+        // check, so that the count is never lowered again.
         entry.count(EntryOutcome::Queued, 1);
         queue.push(event);
-        // ORD(mailbox.drained): full fence; pairs with that in `set_drained`: a push that the last
-        // sweep missed is swept by its pusher.
+        // ORD(mailbox.drained): full fence; pairs with that in `set_drained`: the publisher sweeps
+        // an event that the last sweep missed.
         fence(Ordering::SeqCst);
         if self.drained.load(Ordering::Relaxed) {
             self.sweep();
@@ -100,7 +102,7 @@ impl<E: Send + 'static> Mailbox<E> {
         Ok(())
     }
 
-    /// Gives up what is left in an unbounded lane after the last read.
+    /// Drops the events left in an unbounded lane after the last read.
     pub(super) fn sweep(&self) {
         let Events::Unbounded(queue) = &self.shared.events else { return };
         while let Some(late) = queue.pop() {
@@ -109,7 +111,7 @@ impl<E: Send + 'static> Mailbox<E> {
         }
     }
 
-    /// Applies the policy to an event for which `attempt` found no room, or a closed lane.
+    /// Applies the overflow policy to an event for which `attempt` found a full or a closed lane.
     #[cold]
     pub(super) fn overflowed(
         &self,
@@ -146,7 +148,7 @@ impl<E: Send + 'static> Mailbox<E> {
             }
         };
         let mut event = Some(event);
-        // A consumer at work makes room soon, and parking costs both sides more than a short spin.
+        // A running consumer makes room soon, and parking costs both sides more than a short spin.
         self.signals.wake_for_room();
         let mut once = || match attempt(event.take()?) {
             Ok(()) => Some(Ok(())),
@@ -157,8 +159,8 @@ impl<E: Send + 'static> Mailbox<E> {
             }
         };
         let outcome = look_ever_less(deadline, &mut once).or_else(|| {
-            // A publisher's lane brings a waiter along; a shared write that comes to waiting may
-            // allocate one.
+            // A publisher's lane has its own waiter; a shared write that has to wait may allocate
+            // one.
             let own;
             let waiter = match waiter {
                 Some(waiter) => waiter,
@@ -168,11 +170,12 @@ impl<E: Send + 'static> Mailbox<E> {
                 }
             };
             let attempt = || {
-                // A consumer that naps has no reason to hurry but ours.
+                // A napping consumer does not wake for a full lane by itself.
                 self.signals.wake_for_room();
                 once()
             };
-            // A lane's own ring has one publisher, and no other to pass room on to.
+            // A private ring has one publisher, so there is no other publisher to wake for more
+            // room.
             let more = || waiter.wants() == Want::SHARED_ROOM && self.shared.has_room();
             self.signals.blocked.wait_for(waiter, deadline, attempt, more)
         });
@@ -186,11 +189,12 @@ impl<E: Send + 'static> Mailbox<E> {
                 entry.count(EntryOutcome::RefusedTimeout, 1);
                 Err(WriteError::Timeout(event))
             }
-            (None, None) => unreachable!("an attempt that fails gives the event back"),
+            (None, None) => unreachable!("a failed attempt returns the event"),
         }
     }
 
-    /// Refuses an event whose lane is closed. The writer sees what was done before the close.
+    /// Refuses an event whose lane is closed. The writer sees everything that happened before the
+    /// close.
     #[cold]
     fn refused_closed(event: E, entry: &EntryCounters) -> WriteError<E> {
         // ORD(mpmc.tail): Acquire fence, after the load of the closed bit; pairs with the Release
@@ -200,32 +204,32 @@ impl<E: Send + 'static> Mailbox<E> {
         WriteError::Closed(event)
     }
 
-    /// Whether this thread may wait for room here: not in user code, and not where room is what
-    /// this very thread makes.
+    /// Returns whether this thread may wait for room here. It may not in user code, nor if it is a
+    /// consumer of this mailbox, which makes the room itself.
     fn may_wait(&self) -> bool {
         may_wait_for_room() && !self.crew.is_here()
     }
 
-    /// Whether there is a hook for dropped events: then a write may run user code of the mailbox.
+    /// Returns whether there is a hook for dropped events. If so, a write may run user code.
     pub(crate) fn has_hook(&self) -> bool {
         self.on_drop.is_some()
     }
 
-    /// Tells the hook of an event that was accepted and dropped.
+    /// Calls the hook with an event that was accepted and dropped.
     pub(crate) fn dropped(&self, event: E, reason: DropReason) {
-        // The writer was told of one that found no room, and a worker counts what its sink has
-        // failed with.
+        // Not counted here: an event that found no room, since its writer learned of it, and an
+        // event that failed in the inner sink, since the worker counts it.
         if !matches!(reason, DropReason::Full | DropReason::Failed) && !self.scales.is_empty() {
             self.scales.count(&event, Disposition::Dropped(reason));
         }
-        // The event's destructor is as foreign as the hook.
+        // The event's destructor is user code, as is the hook.
         crate::wait::context::quietly(|| match &self.on_drop {
             Some(hook) => hook(event, reason),
             None => drop(event),
         });
     }
 
-    /// A reader takes an event, which counts as delivered.
+    /// Counts an event that a reader took as delivered, if events are batches.
     #[inline]
     pub(crate) fn taken(&self, event: &E) {
         if !self.scales.is_empty() {

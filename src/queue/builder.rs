@@ -70,7 +70,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         }
     }
 
-    /// The name of the worker thread; several have their number behind it, from 0.
+    /// Sets the name of the worker thread (several workers: the name, a hyphen and the worker's
+    /// number, from 0).
     ///
     /// # Examples
     /// ```
@@ -87,13 +88,13 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// How many events each lane holds: exactly so many, per publisher. With several
-    /// [`workers`](Self::workers): in all.
+    /// Sets the capacity of each publisher's lane in events (several [`workers`](Self::workers)
+    /// without a key: of the whole queue).
     ///
-    /// [How to choose it](crate::docs::defaults#how-to-choose-a-capacity).
+    /// The bound is exact. [How to choose it](crate::docs::defaults#how-to-choose-a-capacity).
     ///
     /// # Examples
-    /// The event in the worker's hands counts:
+    /// The event that the worker is handling counts:
     /// ```
     /// use buslane::{Bus, Overflow, Queue};
     /// let (gate, held) = std::sync::mpsc::channel::<()>();
@@ -114,7 +115,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// What happens to an event for which there is no room.
+    /// Sets what happens to an event for which there is no room.
     ///
     /// # Examples
     /// ```
@@ -131,15 +132,15 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Removes the bound: the queue grows as long as memory lasts, and a publish may allocate.
+    /// Removes the bound: the queue grows until memory is exhausted, and a publish may allocate.
     ///
-    /// Nothing overflows then, and all publishers share one lane. An event that is published while
-    /// the queue is closing may be accepted and given up; it is counted as `aborted`.
+    /// No event overflows, and all publishers share one lane. An event that is published while the
+    /// queue is closing may be accepted and then discarded; it is counted as `aborted`.
     ///
-    /// One publish in 32 allocates a block for the events that follow. Another publisher that
-    /// arrives while that block is being linked waits for a few stores; a worker that reaches an
-    /// event which is still being written waits for that publisher. Both waits sleep if the other
-    /// thread has lost its processor.
+    /// One publish in 32 allocates a block for later events. Another publisher that arrives while
+    /// that block is being linked waits for a few stores. A worker that reaches an event whose
+    /// publisher is still writing it waits for that publisher. Both waits sleep if the other thread
+    /// was preempted.
     ///
     /// # Examples
     /// ```
@@ -159,7 +160,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// How the worker waits for events.
+    /// Sets how the worker waits for events.
     ///
     /// # Examples
     /// ```
@@ -176,8 +177,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// The most events that are handled before the handler is told of the end of a batch; at least
-    /// 1.
+    /// Sets the most events that are handled before the handler's
+    /// [`end_of_batch`](crate::queue::Handler::end_of_batch) is called; at least 1.
     ///
     /// # Examples
     /// ```
@@ -209,8 +210,10 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Closes the queue after so many panics of the handler in a row; 0 counts as 1. With several
-    /// workers each counts its own, and one that has so many closes the whole queue.
+    /// Closes the queue after `panics` panics of the handler in a row; 0 counts as 1.
+    ///
+    /// Each of several workers counts its own panics; the first that reaches the number closes the
+    /// whole queue.
     ///
     /// # Examples
     /// ```
@@ -218,7 +221,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// let queue = Queue::builder().close_after_panics(1).spawn(|n: u32| assert_ne!(n, 13))?;
     /// queue.write(13)?;
     /// while queue.write(1).is_ok() {
-    ///     std::thread::yield_now(); // until the worker has come to the 13
+    ///     std::thread::yield_now(); // until the worker has reached the 13
     /// }
     /// assert!(queue.close().is_done());
     /// assert_eq!(queue.state().ledger.dropped.panicked, 1);
@@ -229,10 +232,13 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Is called with each event that was accepted and is dropped, on the thread that drops it: the
-    /// publisher's for [`DropReason::Full`] and [`DropReason::Evicted`], the worker's for the
-    /// others. Its panics are ignored. An event that the handler failed or panicked with is not
-    /// there any more: [`on_error`](Self::on_error) is told of that.
+    /// Sets a hook that is called with each event that was accepted and then dropped.
+    ///
+    /// The hook runs on the thread that drops the event: the publisher's for [`DropReason::Full`]
+    /// and [`DropReason::Evicted`], the worker's for the other reasons. Its panics are ignored.
+    /// After a panic, and after an error of a closure or handler, the event no longer exists: only
+    /// [`on_error`](Self::on_error) is called. An event that a failed sink returns is passed to
+    /// this hook, too.
     ///
     /// # Examples
     /// ```
@@ -257,8 +263,11 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Is called with each error of the handler, and with the text of each of its panics, on the
-    /// worker's thread, by several workers at once. Its own panics are ignored.
+    /// Sets a hook that is called with each error of the handler, and with the text of each of its
+    /// panics.
+    ///
+    /// The hook runs on the worker's thread; several workers may call it at the same time. Its own
+    /// panics are ignored.
     ///
     /// # Examples
     /// ```
@@ -272,26 +281,28 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_error(mut self, hook: impl Fn(&BoxError) + Send + Sync + 'static) -> Self {
-        // Its last owner may be a thread that drops other user code as well.
+        // The last owner may be a thread that drops other user code as well.
         let hook = Quiet::new(hook);
         self.on_error = Some(Arc::new(move |error| (*hook)(error)));
         self
     }
 
-    /// How many threads handle events: 1 to 1024. More than one need a handler each
-    /// ([`spawn_each`](Self::spawn_each), [`spawn_each_handler`](Self::spawn_each_handler),
-    /// [`spawn_each_sink`](Self::spawn_each_sink)) or one sink for all
+    /// Sets the number of worker threads, from 1 to 1024.
+    ///
+    /// Several workers need a handler each ([`spawn_each`](Self::spawn_each),
+    /// [`spawn_each_handler`](Self::spawn_each_handler)), a sink each
+    /// ([`spawn_each_sink`](Self::spawn_each_sink)) or one sink for all
     /// ([`spawn_sink`](Self::spawn_sink)).
     ///
-    /// Each event goes to one worker, whichever is free first, and **no order is kept** unless the
-    /// queue is [`ordered_by`](Self::ordered_by) a key. All publishers then share one ring:
+    /// Each event goes to one worker, the first that is free. **No order is kept** unless the queue
+    /// is [`ordered_by`](Self::ordered_by) a key. Without a key, all publishers share one ring:
     /// [`capacity`](Self::capacity) is that of the whole queue, and a publish costs a
     /// compare-and-swap.
     ///
-    /// Each worker waits by itself as [`wait_strategy`](Self::wait_strategy) says, and an event
-    /// wakes one that is parked, not all. Under `Park` and `SpinPark` a worker is parked most of
-    /// the time, so most events have one to wake; under `Nap` each worker parks, and so has to be
-    /// woken, at most once per `park_after`. `BusySpin` takes a processor for each worker.
+    /// Each worker waits by itself as [`wait_strategy`](Self::wait_strategy) sets, and an event
+    /// wakes one parked worker, not all. Under `Park` and `SpinPark`, a worker is parked most of
+    /// the time, so most events wake one. Under `Nap`, each worker parks, and so has to be woken,
+    /// at most once per `park_after`. `BusySpin` occupies a processor for each worker.
     ///
     /// # Examples
     /// ```
@@ -311,18 +322,19 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self
     }
 
-    /// Keeps the order of the events of each key: they all go to the same worker, in the order in
+    /// Keeps the order of the events of each key: one worker gets all of them, in the order in
     /// which they were published.
     ///
-    /// Each worker then has a mailbox of its own, and every publisher a private ring into each of
-    /// them, so `capacity` is per publisher *and* worker. The key is told and hashed on the
-    /// publishing thread, for every event. What it borrows from the event it has to copy, so a
-    /// number is better than a text. A worker that is busy with one key keeps the other keys
-    /// waiting that fall to it, also while other workers are idle, and one key that is most of the
-    /// flow keeps one worker busy. If `key` panics, the event counts as dropped (`panicked`), and
-    /// the queue goes on.
+    /// Each worker then has its own mailbox, and every publisher has a private ring into each
+    /// mailbox, so `capacity` is per publisher *and* worker. The publishing thread computes and
+    /// hashes the key of every event. `key` has to copy what it would borrow from the event, so a
+    /// number is cheaper than a text.
     ///
-    /// Which key goes to which worker differs from queue to queue.
+    /// A worker that is busy with one key delays the other keys that map to it, even while other
+    /// workers are idle. One key that makes up most of the flow keeps one worker busy. If `key`
+    /// panics, the event counts as dropped (`panicked`), and the queue continues.
+    ///
+    /// The mapping of keys to workers differs from queue to queue.
     ///
     /// # Examples
     /// ```

@@ -1,4 +1,4 @@
-//! The close and the flush of a queue: it is told at once, and waited for by the caller that began.
+//! Closing and flushing a queue: the queue is told at once, and the caller that began waits for it.
 
 use super::flush::{Answer, FlushRequests, Goals, Repeat};
 use super::{QueueCore, worker_name};
@@ -9,15 +9,15 @@ use crate::wait::context::{Purpose, Visits, dispose, is_on_the_way, must_not_wai
 use crate::wait::list::{Waiter, Want};
 use std::sync::Arc;
 
-/// Closes a queue. The caller waits for its end, or leaves that to the caller that closes several
-/// sinks.
+/// Closes a queue. With `waits` the caller waits for its end; otherwise the caller that closes
+/// several sinks waits later.
 pub(super) fn close<E: Send + 'static>(
     shared: &Arc<QueueCore<E>>,
     deadline: Deadline,
     waits: bool,
 ) -> CloseReport {
-    // A worker that closes its own queue must not wait for it, and need not where the close is only
-    // told.
+    // A worker must not wait for its own queue. It does not have to when the queue is only told to
+    // close.
     let inside = must_not_wait() || waits && shared.mailbox.crew.is_here();
     if !inside {
         lock(&shared.close_deadline).get_or_insert(deadline);
@@ -32,7 +32,7 @@ pub(super) fn close<E: Send + 'static>(
     }
     let mut report = shared.clone().report(deadline);
     report.settle(&shared.identity, deadline);
-    // The report that was settled first stands.
+    // The report that was settled first is kept.
     let settled = {
         let mut place = lock(&shared.report);
         if place.as_ref().is_none_or(|report| !report.is_settled()) {
@@ -65,17 +65,17 @@ impl<E: Send + 'static> Ending for QueueCore<E> {
             let mut report = CloseReport::timed_out(state.depth);
             report.unfinished = lock(&self.ending).unfinished();
             self.abort();
-            // The first report stands, the worker's or this one.
+            // The first report is kept, the worker's or this one.
             let report = lock(&self.report).get_or_insert(report).clone();
-            // It is the answer for all who wait for the end.
+            // Wakes every thread that waits for the end: this report is its answer.
             self.mailbox.signals.blocked.notify();
             report
         })
     }
 }
 
-/// Flushes a queue. The caller waits for the answers, or leaves that to the caller that flushes
-/// several sinks.
+/// Flushes a queue. With `waits` the caller waits for the answers; otherwise the caller that
+/// flushes several sinks waits later.
 pub(super) fn flush<E: Send + 'static>(
     shared: &Arc<QueueCore<E>>,
     deadline: Deadline,
@@ -83,7 +83,7 @@ pub(super) fn flush<E: Send + 'static>(
     report: &mut FlushReport,
 ) {
     let place = Arc::as_ptr(shared).addr();
-    // Round a cycle: the flush on the way waits for this queue already.
+    // Around a cycle: the flush in progress already waits for this queue.
     if !must_not_wait() && is_on_the_way(place, Purpose::Flush) {
         return;
     }
@@ -107,10 +107,10 @@ pub(super) fn flush<E: Send + 'static>(
     }
 }
 
-/// A flush that was begun.
+/// A flush in progress.
 struct BegunFlush<E: Send + 'static> {
     shared: Arc<QueueCore<E>>,
-    /// By which the workers know whom they answer.
+    /// The workers wake the flush by the address of its goals.
     goals: Arc<Goals<E>>,
     /// One for each handler.
     replies: Mutex<Vec<Reply<E>>>,
@@ -122,7 +122,8 @@ enum Reply<E> {
 }
 
 impl<E: Send + 'static> BegunFlush<E> {
-    /// What the handlers have said, when all of them have; each answer once.
+    /// Returns the answers of the handlers, each answer once, or `None` until all handlers have
+    /// answered.
     fn answers(&self) -> Option<Vec<Answer<E>>> {
         let mut replies = lock(&self.replies);
         for (reply, requests) in replies.iter_mut().zip(&self.shared.flush_requests) {
@@ -142,7 +143,7 @@ impl<E: Send + 'static> BegunFlush<E> {
         Some(replies.drain(..).filter_map(answer).collect())
     }
 
-    /// Hands in new requests to the handlers that are to be asked again.
+    /// Makes new requests to the handlers that are to be flushed again.
     fn ask_again(&self, repeats: Vec<Option<Repeat<E>>>, deadline: Deadline) {
         let ask = |(repeat, requests): (Option<Repeat<E>>, &FlushRequests<E>)| match repeat {
             Some((goals, visits)) => Reply::Awaited(requests.ask(&goals, deadline, &visits)),
@@ -151,8 +152,8 @@ impl<E: Send + 'static> BegunFlush<E> {
         *lock(&self.replies) = repeats.into_iter().zip(&self.shared.flush_requests).map(ask).collect();
     }
 
-    /// Takes the answers in, and settles what was told there; with what some handlers are to be
-    /// asked again.
+    /// Adds the answers to the report, and settles the flushes that were begun downstream. Returns
+    /// the requests to repeat.
     fn take_in(
         answers: Vec<Answer<E>>,
         deadline: Deadline,
@@ -191,8 +192,8 @@ impl<E: Send + 'static> Flushing for BegunFlush<E> {
             };
             let (repeats, again) = Self::take_in(answers, deadline, report);
             let Some(again) = again else { return dispose(repeats) };
-            // What a handler could not forward may have room now, as long as that helps and there
-            // is time.
+            // There may be room now for what a handler could not forward. The flush repeats the
+            // request while that makes progress and the deadline has not passed.
             again.waits.iter().for_each(|wait| wait(deadline));
             let helps = !again.waits.is_empty() || before != Some(again.progress);
             if !helps || deadline.has_passed() {
@@ -217,7 +218,7 @@ impl<E: Send + 'static> Drop for BegunFlush<E> {
 }
 
 impl<E: Send + 'static> QueueCore<E> {
-    /// Makes workers that sleep look at their flush requests.
+    /// Wakes parked and napping workers, so that they check their flush requests.
     pub(super) fn wake_workers(&self) {
         for mailbox in self.mailboxes() {
             mailbox.signals.wake_now();

@@ -1,10 +1,12 @@
-//! The requests of flushes to have a handler flushed, and its answers.
+//! The requests to flush a handler, and the handler's answers.
 //!
-//! A request says what has to be handled first, so it is handed in when the flush begins, and a
-//! flush of several queues hands in all of its requests before it waits for the first. The worker
-//! that finds the goal reached flushes the handler: with the latest deadline of the requests that
-//! it takes together, since each asker stops waiting at its own; and the outcome belongs to these
-//! requests only.
+//! A request has goals: what has to be handled before the handler is flushed. So a flush makes its
+//! requests when it begins, and a flush of several queues makes all of its requests before it waits
+//! for the first answer.
+//!
+//! The worker that finds the goals reached flushes the handler. It takes several requests together
+//! and flushes with the latest of their deadlines, since each flush stops waiting at its own
+//! deadline. The outcome belongs to these requests only.
 
 use crate::mailbox::{Goal, Mailbox};
 use crate::stats::FlushReport;
@@ -14,7 +16,7 @@ use crate::wait::context::Visits;
 use crate::wait::list::Want;
 use std::sync::Arc;
 
-/// What has to be handled before a flush, in each mailbox of a queue.
+/// The positions that have to be handled before a flush, in each mailbox of a queue.
 pub(super) struct Goals<E>(Vec<(sync::Arc<Mailbox<E>>, Goal<E>)>);
 
 impl<E: Send + 'static> Goals<E> {
@@ -22,7 +24,7 @@ impl<E: Send + 'static> Goals<E> {
         Self(mailboxes.iter().map(|mailbox| (mailbox.clone(), mailbox.goal())).collect())
     }
 
-    /// What the flush with these goals waits for.
+    /// Returns what the flush with these goals waits for.
     pub(super) fn asker(&self) -> Want {
         Want::answers_to(self)
     }
@@ -32,13 +34,13 @@ impl<E: Send + 'static> Goals<E> {
     }
 }
 
-/// The requests to have one handler flushed, and what came of them.
+/// The requests to flush one handler, and its answers.
 pub(super) struct FlushRequests<E> {
-    /// How many requests were handed in.
+    /// The number of requests that were made.
     asked: AtomicU64,
-    /// How many of them were taken or withdrawn.
+    /// The number of requests that were taken or withdrawn.
     taken: AtomicU64,
-    /// How many workers have not ended.
+    /// The number of workers that have not ended.
     workers: AtomicU64,
     requests: Mutex<Vec<FlushRequest<E>>>,
 }
@@ -47,18 +49,18 @@ struct FlushRequest<E> {
     ticket: u64,
     goals: Arc<Goals<E>>,
     deadline: Deadline,
-    /// The way on which the flush has come here.
+    /// The stages that the flush has passed on its way to this queue.
     visits: Arc<Visits>,
     state: RequestState,
 }
 
-/// With what a handler is asked again.
+/// The goals and visits of a repeated request.
 pub(super) type Repeat<E> = (Arc<Goals<E>>, Arc<Visits>);
 
-/// What a handler said to a request.
+/// The answer of a handler to a request.
 pub(super) struct Answer<E> {
     pub(super) report: FlushReport,
-    /// With what it is to be asked again, if it asks for that.
+    /// The request to repeat, if the handler asks for that.
     pub(super) repeat: Option<Repeat<E>>,
 }
 
@@ -78,7 +80,7 @@ impl<E> FlushRequest<E> {
     }
 }
 
-/// Requests that a worker has taken together.
+/// The requests that a worker has taken together.
 pub(super) struct Taken {
     tickets: Vec<u64>,
     pub(super) deadline: Deadline,
@@ -95,32 +97,32 @@ impl<E: Send + 'static> FlushRequests<E> {
         }
     }
 
-    /// Hands in a request, and returns its ticket.
+    /// Adds a request, and returns its ticket.
     pub(super) fn ask(&self, goals: &Arc<Goals<E>>, deadline: Deadline, visits: &Arc<Visits>) -> u64 {
         let mut requests = lock(&self.requests);
-        // ORD(flush.asked): Release; pairs with the Acquire in `is_asked`. Under the lock: tickets
-        // stand in their order.
+        // ORD(flush.asked): Release; pairs with the Acquire in `is_asked`. Under the lock, so that
+        // tickets are in order.
         let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         let (goals, visits) = (goals.clone(), visits.clone());
         requests.push(FlushRequest { ticket, goals, deadline, visits, state: RequestState::Waiting });
         ticket
     }
 
-    /// Whether a request waits. Asked by workers after each round.
+    /// Returns whether a request waits. Workers check it after each round.
     pub(super) fn is_asked(&self) -> bool {
-        // ORD(flush.asked): Acquire; pairs with the Release in `ask`: what was handed in is there.
+        // ORD(flush.asked): Acquire; pairs with the Release in `ask`: the request is visible.
         self.asked.load(Ordering::Acquire) != self.taken.load(Ordering::Relaxed)
     }
 
-    /// Whether a request waits, and what it asks for was handled.
+    /// Returns whether a request waits whose goals are reached.
     pub(super) fn is_ready(&self) -> bool {
         self.is_asked()
             && lock(&self.requests).iter().any(|request| request.is_waiting() && request.goals.are_reached())
     }
 
-    /// The requests that can be granted now.
+    /// Takes the requests that can be granted now.
     ///
-    /// Flushes that came by different ways are granted one after the other.
+    /// Flushes that reached this queue through different stages are granted one after the other.
     pub(super) fn take(&self) -> Option<Taken> {
         let mut requests = lock(&self.requests);
         let mut taken: Option<Taken> = None;
@@ -144,12 +146,13 @@ impl<E: Send + 'static> FlushRequests<E> {
         taken
     }
 
-    /// The handler was flushed for these requests. Returns whom to wake, and what the requests
-    /// held, which is user code, to be dropped without the lock. A handler that is to be asked
-    /// again is still on the again: then the requests keep what they hold.
+    /// Answers these requests with the outcome of the flush. Returns the waits to wake, and the
+    /// visits of the requests. Dropping visits runs user code, so the caller drops them without the
+    /// lock. If the handler asks to be flushed again, the requests keep their visits.
     ///
-    /// What the outcome leaves to be done is for one flush to do, and its outcome is that flush's
-    /// alone. So the first request gets it, and the others wait for the next turn.
+    /// One flush alone completes what the outcome left undone, and only that flush gets the
+    /// outcome. So the first request gets it, and the others wait for the next flush of the
+    /// handler.
     #[must_use]
     pub(super) fn answer(&self, taken: &Taken, outcome: &FlushReport) -> (Vec<Want>, Vec<Arc<Visits>>) {
         let most = if outcome.leaves_something() { 1 } else { usize::MAX };
@@ -164,17 +167,18 @@ impl<E: Send + 'static> FlushRequests<E> {
                 }
             } else {
                 request.state = RequestState::Waiting;
-                // Under the lock, as all changes of it are.
+                // Under the lock, as are all changes of the counter.
                 self.taken.fetch_sub(1, Ordering::Relaxed);
             }
         }
         (askers, held)
     }
 
-    /// What the handler said to a request, once it was flushed; nothing when it is closed.
+    /// Returns the handler's answer to a request, or `None` while the handler has not been flushed
+    /// for it. Once the handler is closed, an unanswered request gets an empty answer.
     pub(super) fn answered(&self, ticket: u64) -> Option<Answer<E>> {
         // ORD(flush.workers): Acquire; pairs with the Release in `leave`: the handler is closed,
-        // and what it answered is there.
+        // and its answers are visible.
         let no_worker_is_left = self.workers.load(Ordering::Acquire) == 0;
         let request = {
             let mut requests = lock(&self.requests);
@@ -182,8 +186,8 @@ impl<E: Send + 'static> FlushRequests<E> {
             at.filter(|at| no_worker_is_left || requests[*at].is_answered())
                 .map(|at| self.forget(&mut requests, at))
         };
-        // A request that is not answered any more goes, too: left here, it would hold the sinks on
-        // its way for ever.
+        // Also removes a request that will get no answer: left here, it would keep the sinks that
+        // it visited alive forever.
         match request {
             Some(FlushRequest { goals, visits, state: RequestState::Answered(report), .. }) => {
                 let again = report.again().filter(|_| !no_worker_is_left);
@@ -194,14 +198,14 @@ impl<E: Send + 'static> FlushRequests<E> {
         }
     }
 
-    /// Takes a request back that was not answered in time.
+    /// Withdraws a request that was not answered in time.
     pub(super) fn withdraw(&self, ticket: u64) {
         let request = {
             let mut requests = lock(&self.requests);
             let at = requests.iter().position(|request| request.ticket == ticket);
             at.map(|at| self.forget(&mut requests, at))
         };
-        // What it holds is user code.
+        // Dropping the request may run user code.
         drop(request);
     }
 
@@ -213,7 +217,7 @@ impl<E: Send + 'static> FlushRequests<E> {
         request
     }
 
-    /// A worker has ended: its handler is closed.
+    /// Records that a worker has ended and that its handler is closed.
     pub(super) fn leave(&self) {
         // ORD(flush.workers): Release; pairs with the Acquire in `answered`.
         self.workers.fetch_sub(1, Ordering::AcqRel);

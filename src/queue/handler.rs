@@ -1,4 +1,4 @@
-//! What a queue's workers call.
+//! The closures, handlers and sinks that a queue's workers call.
 
 #[cfg(test)]
 mod models;
@@ -14,11 +14,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What the worker of a [`Queue`](crate::Queue) calls, when a closure is not enough.
+/// The stateful consumer of a [`Queue`](crate::Queue), for work that needs more than a closure.
 ///
-/// All methods are called by the one worker thread; where a queue has several workers, each has a
-/// handler of its own. An error is counted, kept for the snapshot and told to the queue's
-/// `on_error` hook; the worker goes on.
+/// The one worker thread calls all methods; of several workers, each has its own handler. An error
+/// is counted, kept for the snapshot and passed to the queue's `on_error` hook; the worker
+/// continues.
 ///
 /// # Examples
 /// ```
@@ -47,7 +47,7 @@ pub trait Handler<E>: Send + 'static {
     /// Handles one event.
     ///
     /// # Errors
-    /// Whatever went wrong; the event then counts as `failed`.
+    /// Any error of the handler; the event then counts as `failed`.
     ///
     /// # Examples
     /// ```
@@ -70,11 +70,12 @@ pub trait Handler<E>: Send + 'static {
     /// ```
     fn handle(&mut self, event: E) -> Result<(), BoxError>;
 
-    /// Called when everything that was waiting has been handled, or `max_batch` events have: the
-    /// place to flush.
+    /// Ends a batch: the worker has handled every waiting event, or `max_batch` events.
+    ///
+    /// This is where a handler flushes its buffers.
     ///
     /// # Errors
-    /// Whatever went wrong.
+    /// Any error of the handler.
     ///
     /// # Examples
     /// ```
@@ -103,10 +104,15 @@ pub trait Handler<E>: Send + 'static {
         Ok(())
     }
 
-    /// Called when the worker starts, after each batch and each flush, and at the time that the
-    /// last call returned at the latest; returns when it wants to be called again. `None`, the
-    /// default, means after the next batch or flush. After a panic it is called again within 100
-    /// ms.
+    /// Does periodic work, and returns the time of the next call.
+    ///
+    /// The worker calls it:
+    /// - when the worker starts;
+    /// - after each batch and each flush;
+    /// - no later than the time that the previous call returned; `None`, the default, means after
+    ///   the next batch or flush.
+    ///
+    /// After a panic it is called again within 100 ms.
     ///
     /// # Examples
     /// ```
@@ -132,11 +138,13 @@ pub trait Handler<E>: Send + 'static {
         None
     }
 
-    /// Called by a flush of the queue, when everything accepted before it was handled. By default
-    /// the end of a batch.
+    /// Flushes what the handler holds, when the queue is flushed and every event accepted before
+    /// the flush was handled.
+    ///
+    /// By default this calls [`end_of_batch`](Self::end_of_batch).
     ///
     /// # Errors
-    /// Whatever went wrong, or did not end before the deadline.
+    /// Any error of the handler, or work that did not end before the deadline.
     ///
     /// # Examples
     /// ```
@@ -161,10 +169,10 @@ pub trait Handler<E>: Send + 'static {
         self.end_of_batch()
     }
 
-    /// Called once, after the last event.
+    /// Closes the handler; called once, after the last event.
     ///
     /// # Errors
-    /// Whatever went wrong; it stands in the close's report.
+    /// Any error of the handler; the report of the close contains it.
     ///
     /// # Examples
     /// ```
@@ -186,17 +194,17 @@ pub trait Handler<E>: Send + 'static {
     }
 }
 
-/// An event that was not handled, back if the handler gave it back.
+/// An error of a handler, with the event if the handler returned it.
 pub(crate) struct Unhandled<E> {
     pub(super) event: Option<E>,
     pub(super) source: BoxError,
-    /// The handler will handle nothing any more.
+    /// The handler accepts no further events.
     pub(super) closed: bool,
 }
 
-/// What the worker needs of closures, handlers and sinks alike.
+/// The interface of closures, handlers and sinks towards the worker.
 pub(crate) trait Work<E>: Send + 'static {
-    /// Whether ticks are worth a look at the clock.
+    /// Whether the worker reads the clock for ticks.
     const TICKS: bool;
 
     fn handle(&mut self, event: E) -> Result<Disposition, Unhandled<E>>;
@@ -221,7 +229,7 @@ pub(crate) trait Work<E>: Send + 'static {
     }
 }
 
-/// Makes handlers as user code, in which nothing waits.
+/// Wraps the function that makes handlers, so that it runs as user code and never waits.
 pub(super) fn impatiently<T>(mut make: impl FnMut(usize) -> T) -> impl FnMut(usize) -> T {
     move |number| {
         let _user_code = UserCode::enter();
@@ -279,18 +287,18 @@ impl<E, H: Handler<E>> Work<E> for HandlerWork<H> {
     }
 }
 
-/// A sink behind one worker, or one sink behind several.
+/// The inner sink of one worker, or of several workers that share it.
 pub(crate) struct SinkWork<S> {
     sink: Arc<S>,
-    /// Workers that have not ended. The last one closes the sink: the others may still have events
-    /// for it.
+    /// The number of workers that have not ended. The last one closes the sink: the others may
+    /// still have events for it.
     working: sync::Arc<AtomicUsize>,
-    /// What this worker has offered to the sink.
+    /// Counts the events that this worker has offered to the sink.
     passage: Arc<Passage>,
 }
 
-/// What the handles of a queue know of the sink behind it, also when that is dropped. No user code
-/// is called for it.
+/// What the handles of a queue know about the inner sink, even after it was dropped. Reading it
+/// calls no user code.
 pub(crate) struct Behind {
     ledgers: Ledgers,
     passages: Vec<Arc<Passage>>,
@@ -305,14 +313,14 @@ impl Behind {
         &self.ledgers
     }
 
-    /// The most events that the sink may have kept.
+    /// Returns an upper bound of the events that the sink may have kept.
     pub(super) fn kept_at_most(&self) -> u64 {
         self.passages.iter().map(|passage| passage.kept_at_most()).sum()
     }
 }
 
 impl<S> SinkWork<S> {
-    /// What each of so many workers needs.
+    /// Returns the work of each of `workers` workers that share `sink`.
     pub(crate) fn of(sink: &Arc<S>, workers: usize) -> Vec<Self> {
         let working = sync::Arc::new(AtomicUsize::new(workers));
         let work = |_| Self { sink: sink.clone(), working: working.clone(), passage: Arc::default() };
@@ -340,13 +348,13 @@ impl<E: Send + 'static, S: Sink<E> + 'static> Work<E> for SinkWork<S> {
     }
 
     fn tick(&mut self, now: Instant) -> Option<Instant> {
-        // Whichever worker has written what is to be looked after in time, nobody but that one need
-        // be awake for it.
+        // Each worker calls this: then only the worker that wrote an event has to be awake in time
+        // for it.
         self.sink.tick(now)
     }
 
-    // These two are not inside a delivery: the sink behind may be a queue, which has to be waited
-    // for. They are asked for from outside, with a limit.
+    // The next two methods do not run inside a delivery: the inner sink may be a queue that has to
+    // be waited for. The calls come from outside, with a deadline.
 
     fn flush(&mut self, deadline: Deadline) -> Result<FlushReport, BoxError> {
         let mut report = FlushReport::default();

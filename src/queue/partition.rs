@@ -1,4 +1,4 @@
-//! A queue that keeps the order of each key: a mailbox for each worker, and the key says which.
+//! A queue that keeps the order of each key: each worker has a mailbox, and the key selects it.
 
 use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::lane::PrivateLane;
@@ -11,12 +11,12 @@ use crate::wait::context::user_code;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
-/// Makes a number of an event that is the same for all events of one key.
+/// Hashes the key of an event: all events of one key have the same hash.
 pub(super) type KeyHash<E> = Box<dyn Fn(&E) -> u64 + Send + Sync>;
 
 pub(super) fn key_hash<E, K: Hash>(key: impl Fn(&E) -> K + Send + Sync + 'static) -> KeyHash<E> {
-    // Keyed at random, so that nobody who chooses keys can choose the worker too. A model must
-    // repeat itself.
+    // Keyed at random, so that a caller that chooses keys cannot choose the worker. In a model the
+    // hash is fixed, since a model must be repeatable.
     let state = RandomState::new();
     Box::new(move |event| {
         let mut hasher = if MODEL { DefaultHasher::new() } else { state.build_hasher() };
@@ -25,11 +25,11 @@ pub(super) fn key_hash<E, K: Hash>(key: impl Fn(&E) -> K + Send + Sync + 'static
     })
 }
 
-/// Says which worker gets an event.
+/// Selects the worker that gets an event.
 pub(super) struct Route<E> {
     mailboxes: Box<[sync::Arc<Mailbox<E>>]>,
     key: KeyHash<E>,
-    /// Events lost because the key's function panicked.
+    /// The number of events lost because the key's function panicked.
     panicked: AtomicU64,
 }
 
@@ -42,7 +42,8 @@ impl<E: Send + 'static> Route<E> {
         &self.mailboxes
     }
 
-    /// Which worker gets the event; `None` when its key cannot be told, and the event is lost.
+    /// Returns the number of the worker that gets the event, or `None` if the key's function
+    /// panicked and the event is lost.
     fn of(&self, event: &E) -> Option<usize> {
         if let Ok(hash) = user_code(|| (self.key)(event)) {
             Some((hash % self.mailboxes.len() as u64) as usize)
@@ -59,8 +60,8 @@ impl<E: Send + 'static> Route<E> {
         }
     }
 
-    /// What a write came to; when its mailbox is closed, all of them are to be: it may have been
-    /// closed by an overflow.
+    /// Returns the outcome of a write. If its mailbox is closed, closes all others: an overflow may
+    /// have closed only this one.
     #[inline]
     fn seen(
         &self,
@@ -75,7 +76,7 @@ impl<E: Send + 'static> Route<E> {
 
     #[cold]
     fn close_with(&self, at: usize) {
-        // A lane may be closed alone, by a bus from which the queue was removed.
+        // A bus from which the queue was removed closes only its own lane.
         if self.mailboxes[at].end() == End::Open {
             return;
         }
@@ -89,8 +90,8 @@ impl<E: Send + 'static> Route<E> {
         Ok(Lane::staged(PartitionLane { lanes, route: this.clone() }))
     }
 
-    /// Adds the other mailboxes to the description of the first, and what was lost on the way; to
-    /// `at_once` what their writers were told of.
+    /// Adds to `state` the other mailboxes and the events lost to a panic of the key's function,
+    /// and to `at_once` the events whose writers learned at once that they were dropped.
     pub(super) fn describe(&self, state: &mut SinkState, at_once: &mut Ledger) {
         for mailbox in &self.mailboxes[1..] {
             let mut part = SinkState::default();
@@ -110,7 +111,7 @@ impl<E: Send + 'static> Route<E> {
     }
 }
 
-/// A publisher's private lanes, one to each worker.
+/// The private lanes of a publisher, one to each worker.
 struct PartitionLane<E> {
     lanes: Vec<PrivateLane<E>>,
     route: Arc<Route<E>>,
@@ -124,7 +125,7 @@ impl<E: Send + 'static> LaneWrite<E> for PartitionLane<E> {
         }
     }
 
-    // Several of one kind: both methods below speak for all.
+    // Several lanes of one kind: the two methods below answer for all of them.
     fn inner(&self) -> Option<&dyn InnerLane> {
         None
     }

@@ -1,4 +1,4 @@
-//! Starting a queue: its workers, in front of closures, handlers or sinks.
+//! Starting a queue and its workers, upstream of closures, handlers or sinks.
 
 use super::builder::QueueBuilder;
 use super::flush::FlushRequests;
@@ -22,14 +22,14 @@ use std::sync::{Arc, Weak};
 const MOST_WORKERS: usize = 1024;
 
 impl<E: Send + 'static> QueueBuilder<E> {
-    /// Starts the queue in front of a closure that returns nothing or a result.
+    /// Starts the queue with a closure that returns nothing or a result.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, several workers among them, the memory cannot be
-    /// allocated, or the system gives no thread.
+    /// Returns a [`SpawnError`] when a setting is invalid, more than one worker is set, the memory
+    /// cannot be allocated, or the system cannot start a thread.
     ///
     /// # Examples
-    /// An error counts as `failed`, and the worker goes on:
+    /// An error counts as `failed`, and the worker continues:
     /// ```
     /// use buslane::{Queue, Sink};
     /// let queue = Queue::builder().spawn(|text: &'static str| text.parse::<u32>().map(drop))?;
@@ -48,12 +48,14 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start_one(FnWork::new(function))
     }
 
-    /// Starts the queue in front of a closure for each worker. `make` is called with the numbers of
-    /// the workers, from 0, on the calling thread, before any of them starts.
+    /// Starts the queue with a closure for each worker.
+    ///
+    /// The calling thread calls `make` with the number of each worker, from 0, before any worker
+    /// starts.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system
-    /// gives no thread.
+    /// Returns a [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the
+    /// system cannot start a thread.
     ///
     /// # Examples
     /// ```
@@ -84,11 +86,11 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start((0..workers).map(impatiently(make)).map(FnWork::new).collect(), workers, None)
     }
 
-    /// Starts the queue in front of a handler.
+    /// Starts the queue with a handler.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, several workers among them, the memory cannot be
-    /// allocated, or the system gives no thread.
+    /// Returns a [`SpawnError`] when a setting is invalid, more than one worker is set, the memory
+    /// cannot be allocated, or the system cannot start a thread.
     ///
     /// # Examples
     /// ```
@@ -117,13 +119,14 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start_one(HandlerWork(handler))
     }
 
-    /// Starts the queue in front of a handler for each worker. `make` is called with the numbers of
-    /// the workers, from 0, on the calling thread, before any of them starts. Each handler is
-    /// flushed by a flush and closed by a close, by its worker.
+    /// Starts the queue with a handler for each worker.
+    ///
+    /// The calling thread calls `make` with the number of each worker, from 0, before any worker
+    /// starts. When the queue is flushed or closed, each worker flushes or closes its own handler.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system
-    /// gives no thread.
+    /// Returns a [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the
+    /// system cannot start a thread.
     ///
     /// # Examples
     /// ```
@@ -157,16 +160,18 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start((0..workers).map(impatiently(make)).map(HandlerWork).collect(), workers, None)
     }
 
-    /// Starts the queue with a sink for each worker. `make` is called with the numbers of the
-    /// workers, from 0, on the calling thread, before any of them starts.
+    /// Starts the queue with a sink for each worker.
     ///
-    /// Each worker writes to its own sink, flushes it and closes it, so what the sinks hold is not
-    /// shared: with a [`batch`](crate::SinkExt::batch) for each worker, batches are sent in
-    /// parallel. When one of the sinks reports that it is closed, the queue closes.
+    /// The calling thread calls `make` with the number of each worker, from 0, before any worker
+    /// starts.
+    ///
+    /// Each worker writes to its own sink, flushes it and closes it, so the sinks share nothing:
+    /// with a [`batch`](crate::SinkExt::batch) for each worker, batches are sent in parallel. When
+    /// one of the sinks reports that it is closed, the queue closes.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system
-    /// gives no thread.
+    /// Returns a [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the
+    /// system cannot start a thread.
     ///
     /// # Examples
     /// ```
@@ -192,15 +197,16 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start_sinks(&sinks, works, workers)
     }
 
-    /// Starts the queue in front of a sink, to which all workers write. When that sink reports that
-    /// it is closed, the queue closes.
+    /// Starts the queue with one sink, to which all workers write.
     ///
-    /// With several workers, one of them flushes the sink when the queue is flushed, each tells it
-    /// of the time, and the last to end closes it.
+    /// When that sink reports that it is closed, the queue closes.
+    ///
+    /// With several workers, one of them flushes the sink when the queue is flushed, each of them
+    /// calls its [`tick`](Sink::tick), and the last worker to end closes it.
     ///
     /// # Errors
-    /// [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the system
-    /// gives no thread.
+    /// Returns a [`SpawnError`] when a setting is invalid, the memory cannot be allocated, or the
+    /// system cannot start a thread.
     ///
     /// # Examples
     /// ```
@@ -209,7 +215,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     /// let (channel, mut receiver) = Channel::lossy(8)?;
     /// let queue = Queue::builder().name("tens").spawn_sink(channel.map(|n: &u32| n * 10))?;
     /// queue.write(7)?;
-    /// assert!(queue.close().is_done()); // and so is what stands behind it
+    /// assert!(queue.close().is_done()); // and so is the inner sink
     /// assert_eq!((receiver.recv(), receiver.recv()), (Ok(70), Err(RecvError::Closed)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -227,8 +233,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         handlers: usize,
     ) -> Result<Queue<E>, SpawnError> {
         sinks.iter().try_for_each(|sink| validated(&**sink))?;
-        // Weak, so that a sink is dropped by its worker when that ends, and not with the last
-        // handle.
+        // Weak, so that a worker drops its sink when the worker ends, rather than with the last
+        // handle of the queue.
         let downstream: Vec<_> = sinks.iter().map(Arc::downgrade).collect();
         let tell = move |control: &mut dyn FnMut(&dyn Control)| {
             for sink in downstream.iter().filter_map(Weak::upgrade) {
@@ -241,7 +247,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         self.start(works, handlers, Some((Box::new(tell), behind)))
     }
 
-    /// Checks the settings; how many workers there are to be.
+    /// Checks the settings, and returns the number of workers.
     fn check(&self) -> Result<usize, ConfigError> {
         match self.workers {
             _ if self.max_batch == 0 => Err(Invalid::ZeroBatch.into()),
@@ -259,8 +265,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         }
     }
 
-    /// Starts a worker for each piece of work; `handlers` is how many handlers there are to be
-    /// flushed.
+    /// Starts a worker for each element of `works`; `handlers` is the number of handlers that a
+    /// flush asks.
     fn start<W: Work<E>>(
         mut self,
         works: Vec<W>,
@@ -299,9 +305,9 @@ impl<E: Send + 'static> QueueBuilder<E> {
         let shared = Arc::new(QueueCore {
             mailbox,
             route,
-            // Each worker has flush requests of its own, or all of them share the one.
+            // Each worker has its own flush requests, or all workers share one list.
             flush_requests: (0..handlers).map(|_| FlushRequests::new(count / handlers)).collect(),
-            // Where nobody closes it, but its last handle goes.
+            // Stays `None` if no caller closes the queue and its last handle is dropped.
             close_deadline: Mutex::new(None),
             ending: Mutex::new(WorkersEnd { working: vec![true; count], report: CloseReport::default() }),
             report: Mutex::new(None),
@@ -318,7 +324,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
             let name = if count > 1 { format!("{}-{number}", self.name) } else { self.name.clone() };
             let worker = Worker::new(shared.clone(), number, intake, work, hooks.clone());
             if let Err(error) = thread::spawn_named(name, move || worker.run()) {
-                // Those that run already find the end.
+                // The workers that already run find the mailboxes sealed, and end.
                 shared.seal();
                 return Err(SpawnError::Thread(error));
             }

@@ -1,4 +1,4 @@
-//! A thread behind a queue.
+//! The worker thread of a queue.
 
 use super::QueueCore;
 use super::flush::FlushRequests;
@@ -16,7 +16,7 @@ use crate::wait::context::{
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// When a handler whose tick panicked is told the time again, at the latest.
+/// The delay after which a handler whose tick panicked is called again, at the latest.
 const TICK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) type OnError = Arc<dyn Fn(&BoxError) + Send + Sync>;
@@ -30,25 +30,25 @@ pub(super) struct Hooks {
 
 pub(super) struct Worker<E: Send + 'static, W: Work<E>, I: Intake<E>> {
     shared: Arc<QueueCore<E>>,
-    /// Which of the workers this is.
+    /// The number of this worker.
     number: usize,
     intake: I,
     dispatcher: Dispatcher<W>,
     next_tick: Option<Instant>,
-    /// The end of this worker's mailbox was made that of all.
+    /// Whether this worker has closed the other workers' mailboxes after its own was closed.
     spread: bool,
 }
 
-/// What a handler came to with one event, or the text of its panic.
+/// The outcome of the handler for one event, or the text of its panic.
 type CameTo<E> = Result<Result<Disposition, Unhandled<E>>, String>;
 
-/// The handler and what the worker remembers about it.
+/// The handler, and what the worker counts for it.
 struct Dispatcher<W> {
     work: W,
     hooks: Hooks,
-    /// Events handled since the last end of a batch.
+    /// The number of events handled since the last end of a batch.
     batch: usize,
-    /// Panics in a row.
+    /// The number of panics in a row.
     panics: u32,
 }
 
@@ -67,8 +67,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     pub(super) fn run(mut self) {
         let _lifeline = Lifeline(self.shared.clone(), self.number);
         let _work = AtWork::begin();
-        // Whatever the handler or the sink calls: nothing there waits for room in this queue, or
-        // for its end.
+        // Nothing that the handler or the sink calls waits for room in this queue, or for its end:
+        // this worker may be the thread that has to end that wait.
         let _here = self.shared.mailbox.crew.enter();
         self.tell_time();
         loop {
@@ -76,7 +76,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             if self.flush_requests().is_ready() {
                 self.flush();
             }
-            // What a flush has left to another one is asked for again before the worker ends.
+            // The worker does not end before it has answered requests that an earlier flush left
+            // waiting.
             if handled == 0 && !self.flush_requests().is_ready() {
                 if self.intake.drained().is_some() {
                     if self.dispatcher.batch > 0 {
@@ -102,8 +103,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         flush_requests(&self.shared, self.number)
     }
 
-    /// Handles what is there, at most a quarter of a lane's capacity of each; returns how many
-    /// events.
+    /// Handles the waiting events, at most a quarter of a lane's capacity of each lane. Returns the
+    /// number of events.
     fn round(&mut self) -> usize {
         let _inside = inside();
         let handled = self.intake.scan(&mut self.dispatcher);
@@ -114,8 +115,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         if handled > 0 || self.next_tick.is_some() {
             self.tick_when_due(handled > 0);
         }
-        // Where each worker has its own mailbox, one that was closed by an overflow, or whose
-        // handler has closed it, closes all of them.
+        // If each worker has its own mailbox: when an overflow or the worker's handler has closed
+        // this one, closes all of them.
         if self.shared.route.is_some() && !self.spread && self.intake.mailbox().end() != End::Open {
             self.spread = true;
             self.shared.seal();
@@ -136,8 +137,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
                 Ok(next) => next,
                 Err(text) => {
                     self.dispatcher.report(self.intake.mailbox(), panicked(&text));
-                    // When it wants to be called again, it could not say: soon, and not at once for
-                    // ever.
+                    // The time of the next call is unknown. It is soon, but not at once: a tick
+                    // that always panics must not keep the worker busy.
                     Some(Instant::now() + TICK_AGAIN)
                 }
             };
@@ -148,11 +149,11 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let Some(taken) = self.flush_requests().take() else { return };
         let work = &mut self.dispatcher.work;
         let flushed = {
-            // A worker waits for no other worker: what is flushed further down is told, and waited
-            // for by the flush that asks.
+            // A worker waits for no other worker: the sinks downstream are only told to flush, and
+            // the flush that made the request waits for them.
             let _telling = DeferredWaits::begin();
             let _visits = taken.visits.adopt();
-            // What waits for room in there gives up with the flush.
+            // A wait for room in there ends with the deadline of the flush.
             let _limit = WaitLimit::until(taken.deadline);
             caught(|| work.flush(taken.deadline)).unwrap_or_else(|text| Err(panicked(&text)))
         };
@@ -162,16 +163,16 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             outcome
         });
         let (askers, held) = self.flush_requests().answer(&taken, &outcome);
-        // A sink that was removed meanwhile may go with it, and with the sink the last handle of
-        // this very queue.
+        // This may drop a sink that was removed in the meantime, and with the sink the last handle
+        // of this queue.
         quietly(|| drop((taken, held)));
         if self.shared.flush_requests.len() > 1 {
-            // This one may have handled the last event that the others were asked to wait for.
+            // This worker may have handled the last event of a goal that other workers wait for.
             self.shared.wake_workers();
         }
-        // No other flush is nearer to its answer.
+        // Wakes only the flushes that were answered: no other flush is nearer to its answer.
         askers.into_iter().for_each(|asker| self.shared.mailbox.signals.blocked.notify_one(asker));
-        // What it could not give out may have to be looked after.
+        // The handler may need a tick for what it could not forward.
         self.tell_time();
     }
 
@@ -181,7 +182,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let deadline = lock(&self.shared.close_deadline)
             .unwrap_or_else(|| crate::time::Deadline::after(crate::deadline::CLOSE_LIMIT));
         let mut report = {
-            // As for a flush: what is closed further down is waited for by the close that asks.
+            // As for a flush: the close that asks waits for the sinks further downstream.
             let _telling = DeferredWaits::begin();
             let _limit = WaitLimit::until(deadline);
             caught(|| work.close(deadline)).unwrap_or_else(|text| CloseReport::failed(panicked(&text)))
@@ -189,8 +190,8 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         for error in &report.errors {
             mailbox.consumer.set_error(error.clone());
         }
-        // The handler's own drop may still write something: it is over before anybody is told of
-        // the end.
+        // The handler's drop may still write events: it must return before any waiter learns of the
+        // end.
         let Dispatcher { work, hooks, .. } = self.dispatcher;
         if let Err(text) = user_code(move || drop(work)) {
             report.errors.push(format!("the handler's drop panicked: {text}"));
@@ -198,30 +199,30 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         quietly(move || drop(hooks));
         flush_requests(&self.shared, self.number).leave();
         self.shared.worker_ended(self.number, report);
-        // With it may go the last of the hooks for dropped events, which is user code.
+        // This may drop the last clone of the hook for dropped events, which is user code.
         let intake = self.intake;
         quietly(move || drop((intake, mailbox)));
     }
 }
 
-/// The handler runs inside a delivery: nothing there waits.
+/// Marks that the handler runs inside a delivery, where no call waits.
 fn inside() -> (Option<Delivery>, AtWork) {
     (Delivery::enter(), AtWork::begin())
 }
 
-/// The flush requests of one worker: its own, or those of all.
+/// Returns the flush requests of a worker: its own, or the list that all workers share.
 fn flush_requests<E>(shared: &QueueCore<E>, number: usize) -> &FlushRequests<E> {
     &shared.flush_requests[number.min(shared.flush_requests.len() - 1)]
 }
 
-/// Ends the queue should a panic ever get past everything that catches them: better a closed queue
-/// than one that takes events and handles none.
+/// Ends the queue if a panic ever escapes everything that catches panics: a closed queue is better
+/// than one that accepts events and handles none.
 struct Lifeline<E: Send + 'static>(Arc<QueueCore<E>>, usize);
 
 impl<E: Send + 'static> Drop for Lifeline<E> {
     fn drop(&mut self) {
-        // Not in models: there all threads are one, which may be unwinding on behalf of another
-        // one.
+        // Not in models: there all threads are one system thread, which may be unwinding on behalf
+        // of another model thread.
         if std::thread::panicking() && !MODEL {
             self.0.seal();
             flush_requests(&self.0, self.1).leave();
@@ -263,7 +264,7 @@ impl<E: Send + 'static, W: Work<E>> Consume<E> for Dispatcher<W> {
 }
 
 impl<W> Dispatcher<W> {
-    /// Takes down what a handler came to.
+    /// Records the outcome of the handler.
     #[inline(always)]
     fn handled<E: Send + 'static>(&mut self, mailbox: &Mailbox<E>, came_to: CameTo<E>) -> Handled {
         match came_to {
@@ -283,7 +284,7 @@ impl<W> Dispatcher<W> {
         }
     }
 
-    /// Has a batch handled, and counts the events in it.
+    /// Calls the handler with a batch, and counts the events in it.
     #[cold]
     fn handle_batch<E: Send + 'static>(&mut self, mailbox: &Mailbox<E>, batch: E) -> Handled
     where

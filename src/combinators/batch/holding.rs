@@ -1,4 +1,4 @@
-//! What a batch holds, and its books.
+//! The contents of a batch, and its counters.
 
 use super::limits::BatchLimits;
 use crate::deadline::moment_after;
@@ -8,30 +8,30 @@ use crate::time::Deadline;
 use crate::wait::context::{discard, discard_each, text_or_panic};
 use std::time::{Duration, Instant};
 
-/// When a batch that was refused is offered again, at the latest.
+/// The delay after which a refused batch is offered again, at the latest.
 const OFFER_AGAIN: Duration = Duration::from_millis(100);
 
-/// Which batches are handed on.
+/// Which batches are forwarded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Emit {
     /// Those that are complete.
     Complete,
-    /// The one that is there, and then those that are complete.
+    /// The current one, and then those that are complete.
     Now,
-    /// Everything, by the one who closes.
+    /// All batches, by the thread that closes.
     Finally,
 }
 
-/// What became of a batch that was handed on.
+/// The outcome of a batch that was forwarded.
 pub(super) enum BatchOutcome<E> {
-    /// It was accepted, and this became of it.
+    /// The inner sink accepted the batch, with this disposition.
     Taken(Disposition),
-    /// The sink behind has no room for these now.
+    /// The inner sink has no room for these events now.
     Held {
         batch: Vec<E>,
         is_out_of_time: bool,
     },
-    /// So many were lost.
+    /// The inner sink failed, and `lost` events were lost.
     Failed {
         lost: usize,
         text: String,
@@ -41,7 +41,7 @@ pub(super) enum BatchOutcome<E> {
 }
 
 impl<E> BatchOutcome<E> {
-    /// Foreign code runs here: the texts of errors, and the drops of what came back.
+    /// Runs user code: the texts of errors, and the drops of returned events.
     pub(super) fn of(
         result: Result<Result<Disposition, WriteError<Vec<E>>>, String>,
         count: usize,
@@ -86,32 +86,32 @@ impl<E> BatchOutcome<E> {
     }
 }
 
-/// What a batch holds, and its books.
+/// The events of a batch, and its counters.
 pub(super) struct Holding<E> {
     /// The batch that is being filled.
     gathering: Vec<E>,
     bytes: usize,
-    /// It was to be handed on when another batch was on its way, and is to follow that.
+    /// Whether it became due while another batch was being forwarded, and has to follow that one.
     is_due: bool,
-    /// When a tick first found it begun.
+    /// The time of the first tick that found an event in it.
     since: Option<Instant>,
-    /// The batch before it, when the sink behind had no room for it.
+    /// The previous batch, if the inner sink had no room for it.
     refused: Vec<E>,
-    /// That sink had no time for it.
+    /// Whether the inner sink refused that batch because a time limit had passed.
     is_out_of_time: bool,
-    /// How many events the sink behind has in its hands.
+    /// The number of events in the batch that is being forwarded.
     away: usize,
-    /// All events that ever came in.
+    /// The number of events that were ever accepted into a batch.
     pushed: u64,
-    /// Those that a downstream sink keeps or kept, which count as delivered in the ledger, and in
-    /// how many batches.
+    /// The number of events that a downstream sink keeps or kept, which count as delivered in
+    /// `ledger`, and the number of their batches.
     passed: u64,
     passed_batches: u64,
     closing: Option<Deadline>,
     is_closing: bool,
     report: Option<CloseReport>,
     ledger: Ledger,
-    /// Of the panicked ones those that never came in.
+    /// The number of events lost because the size function panicked, which were never in a batch.
     panicked_at_once: u64,
     last_error: Option<String>,
 }
@@ -158,7 +158,7 @@ impl<E> Holding<E> {
         self.ledger.accepted += 1;
     }
 
-    /// Takes down that the size function lost an event.
+    /// Counts an event that a panic of the size function lost.
     pub(super) fn count_panicked(&mut self) {
         self.ledger.add_panicked(1);
         self.panicked_at_once += 1;
@@ -174,7 +174,7 @@ impl<E> Holding<E> {
         WriteError::Full(event)
     }
 
-    /// Refuses an event since a setting is invalid.
+    /// Refuses an event because a setting is invalid.
     pub(super) fn refuse_invalid(&mut self, event: E, error: ConfigError) -> WriteError<E> {
         self.ledger.offered += 1;
         self.ledger.refused.failed += 1;
@@ -187,9 +187,10 @@ impl<E> Holding<E> {
         WriteError::Closed(event)
     }
 
-    // Handing on.
+    // Forwarding.
 
-    /// The next batch to send, unless one is on its way or another thread has begun to close.
+    /// Returns the next batch to forward, unless one is being forwarded or another thread has begun
+    /// to close.
     pub(super) fn send_off(&mut self, limits: &BatchLimits<E>, emit: &mut Emit) -> Option<Vec<E>> {
         if self.away > 0 || self.is_closing != (*emit == Emit::Finally) {
             self.is_due |= *emit == Emit::Now && !self.gathering.is_empty();
@@ -215,7 +216,7 @@ impl<E> Holding<E> {
         Some(batch)
     }
 
-    /// Takes down what became of a batch; whether the next one may be handed on.
+    /// Counts the outcome of a batch. Returns whether the next one may be forwarded.
     pub(super) fn settle(&mut self, count: usize, outcome: BatchOutcome<E>) -> bool {
         self.away = 0;
         let lost;
@@ -250,7 +251,7 @@ impl<E> Holding<E> {
         goes_on
     }
 
-    /// Counts what became of events that the inner sink accepted.
+    /// Counts the outcome of events that the inner sink accepted.
     fn taken(&mut self, count: u64, disposition: Disposition) {
         let ledger = &mut self.ledger;
         let place = match disposition {
@@ -273,13 +274,13 @@ impl<E> Holding<E> {
 
     // Time.
 
-    /// Whether the batch that is being filled has reached its age.
+    /// Returns whether the batch that is being filled has reached its age.
     pub(super) fn is_old(&self, now: Instant, limits: &BatchLimits<E>) -> bool {
         let old = |since: Instant| limits.age.is_some_and(|age| now.saturating_duration_since(since) >= age);
         self.since.is_some_and(old)
     }
 
-    /// When the next tick is wanted at the latest; starts the clock of a batch that has been begun.
+    /// Returns the latest time of the next tick; starts the age of a batch that has events.
     pub(super) fn next_tick(&mut self, now: Instant, limits: &BatchLimits<E>) -> Option<Instant> {
         let mut wish = None;
         if let (false, false, Some(age)) = (self.gathering.is_empty(), self.is_due, limits.age) {
@@ -302,7 +303,7 @@ impl<E> Holding<E> {
         self.closing.is_some()
     }
 
-    /// The deadline of a close that nobody is working on.
+    /// Returns the deadline of a close that no thread is performing.
     pub(super) fn close_left_behind(&self) -> Option<Deadline> {
         if self.is_busy() || self.report.is_some() { None } else { self.closing }
     }
@@ -316,7 +317,7 @@ impl<E> Holding<E> {
         self.report = Some(report);
     }
 
-    /// Gives up what the sink behind did not take.
+    /// Discards the events that the inner sink did not accept.
     pub(super) fn give_up(&mut self) -> Vec<E> {
         let mut left = std::mem::take(&mut self.refused);
         left.append(&mut self.gathering);
@@ -328,9 +329,9 @@ impl<E> Holding<E> {
         self.report.as_ref()
     }
 
-    // What is there.
+    // Contents.
 
-    /// Whether another thread hands a batch on, or closes.
+    /// Returns whether another thread is forwarding a batch or closing.
     pub(super) fn is_busy(&self) -> bool {
         self.away > 0 || self.is_closing
     }
@@ -339,45 +340,46 @@ impl<E> Holding<E> {
         !self.refused.is_empty()
     }
 
-    /// Whether the inner sink had no time for the batch that was refused.
+    /// Returns whether the inner sink refused a batch because a time limit had passed.
     pub(super) fn is_out_of_time(&self) -> bool {
         self.has_refused() && self.is_out_of_time
     }
 
-    /// Events that are to be handed on.
+    /// Returns the number of events that wait here.
     pub(super) fn held(&self) -> usize {
         self.refused.len() + self.gathering.len()
     }
 
-    /// Those, and the ones on their way.
+    /// Returns the number of events that wait here or are being forwarded.
     pub(super) fn pending(&self) -> u64 {
         (self.held() + self.away) as u64
     }
 
-    /// How many events have come in so far.
+    /// Returns the number of events that were accepted into a batch.
     pub(super) fn pushed(&self) -> u64 {
         self.pushed
     }
 
-    /// How many of them have come to their end. They do so in the order in which they came.
+    /// Returns the number of accepted events that have left. They leave in the order in which they
+    /// were accepted.
     pub(super) fn gone(&self) -> u64 {
-        // A sink may give back more events than it was offered.
+        // A sink may return more events than it was offered.
         self.pushed.saturating_sub(self.pending())
     }
 
-    /// The most batches that the downstream sinks may have kept.
+    /// Returns an upper bound of the batches that the downstream sinks may have kept.
     pub(super) fn kept_at_most(&self) -> u64 {
         self.passed_batches + u64::from(self.away > 0)
     }
 
-    /// What became of all events, here and in the downstream sinks.
+    /// Returns the disposition of all events, here and in the downstream sinks.
     fn whole(&self, downstream: &Downstream) -> Ledger {
         let mut ledger = Ledger { pending: self.pending(), ..self.ledger };
         ledger.follow_batches(self.passed, self.away as u64, downstream);
         ledger
     }
 
-    /// What became of the events that came in.
+    /// Returns the disposition of the events that were accepted into a batch.
     pub(super) fn deferred(&self, downstream: &Downstream) -> Ledger {
         let mut at_once = Ledger::default();
         at_once.add_panicked(self.panicked_at_once);

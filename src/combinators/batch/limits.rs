@@ -1,4 +1,4 @@
-//! When a batch is complete.
+//! The limits of a batch.
 
 use crate::error::{ConfigError, Invalid};
 use crate::wait::context::user_code;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 type SizeOf<E> = Box<dyn Fn(&E) -> usize + Send + Sync>;
 
-/// When a batch is complete.
+/// The limits at which a batch is complete or due.
 pub(super) struct BatchLimits<E> {
     pub(super) count: usize,
     bytes: Option<(usize, SizeOf<E>)>,
@@ -35,7 +35,7 @@ impl<E> BatchLimits<E> {
         }
     }
 
-    /// What the event counts in bytes; nothing where bytes are not counted.
+    /// Returns the size of the event in bytes, or 0 if the batch has no limit in bytes.
     pub(super) fn size_of(&self, event: &E) -> Result<usize, String> {
         self.bytes.as_ref().map_or(Ok(0), |(_, size)| user_code(|| size(event)))
     }

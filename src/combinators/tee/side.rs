@@ -1,4 +1,5 @@
-//! One side of a tee: what its sink does to the event, and the books of a sink that keeps none.
+//! One side of a tee: its sink's outcome for each event, and the counters of a sink without a
+//! ledger.
 
 use crate::error::WriteError;
 use crate::sink::Sink;
@@ -13,14 +14,14 @@ use crate::time::Deadline;
 use crate::wait::context::{caught, text_or_panic};
 use std::sync::Arc;
 
-/// A panic of a sink has cost the event.
+/// The disposition of an event lost to a panic of the sink.
 const LOST: Disposition = Disposition::Dropped(DropReason::Panicked);
 
-/// What a tee knows about one of its two sinks.
+/// The tee's state for one of its two sinks.
 pub(super) struct Side {
-    /// It takes nothing any more.
+    /// Whether the sink accepts no further events.
     closed: AtomicBool,
-    /// What a sink that is called directly does not count itself.
+    /// The counters of a sink that is called directly and does not count itself.
     counters: EntryCounters,
     last_error: Mutex<Option<String>>,
 }
@@ -34,13 +35,13 @@ impl Side {
         }
     }
 
-    /// Whether the sink is left out.
+    /// Returns whether the sink is skipped.
     pub(super) fn is_closed(&self) -> bool {
-        // Relaxed: a hint; that the sink takes nothing any more, it says itself.
+        // Relaxed: a hint; a closed sink refuses events by itself.
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Whether the sink takes nothing any more, as far as it says so.
+    /// Returns whether the sink accepts no further events, as far as the sink reports it.
     pub(super) fn reports_closed<E>(&self, sink: &impl Sink<E>) -> bool {
         self.is_closed() || caught(|| sink.reports_closed()).unwrap_or(false)
     }
@@ -65,7 +66,7 @@ impl Side {
         offered
     }
 
-    /// Has the sink take an event; nothing, and counted here, when it panics.
+    /// Calls the sink with an event. Returns `None` and counts the event if the sink panics.
     fn attempt<E>(
         &self,
         write: impl FnOnce() -> Result<Disposition, WriteError<E>>,
@@ -83,7 +84,7 @@ impl Side {
 
     #[cold]
     fn note(&self, text: impl FnOnce() -> String) {
-        // The text of an error is foreign code.
+        // The text of an error is made by user code.
         let text = text_or_panic(text);
         *lock(&self.last_error) = Some(text);
     }
@@ -101,7 +102,7 @@ impl Side {
         report
     }
 
-    /// What a stage in front of the tee shows of this side.
+    /// Returns what a stage upstream of the tee shows of this side.
     pub(super) fn shown(&self) -> SinkState {
         SinkState { last_error: lock(&self.last_error).clone(), ..SinkState::default() }
     }
@@ -116,7 +117,7 @@ impl Side {
                 state.status = SinkStatus::Closed;
             }
         } else {
-            // The sink keeps its own books; that it panicked only the tee knows.
+            // The sink keeps its own ledger, but only the tee counts its panics.
             state.ledger.add_panicked(self.counters.unwound());
         }
         state.last_error = state.last_error.or_else(|| lock(&self.last_error).clone());
@@ -124,13 +125,13 @@ impl Side {
     }
 }
 
-/// One publisher's lane into one side.
+/// A publisher's lane into one side.
 pub(super) struct SideLane<E> {
     lane: Lane<E>,
     index: usize,
     sides: Arc<[Side; 2]>,
-    /// The lane takes nothing any more. Its sink may: a bus that lets go of the tee ends its own
-    /// lanes only.
+    /// Whether the lane accepts no further events. Its sink may still accept some: a bus that
+    /// removes the tee ends only its own lanes.
     closed: bool,
 }
 
@@ -143,7 +144,7 @@ impl<E: Send + 'static> SideLane<E> {
         &self.lane
     }
 
-    /// Whether the lane is left out.
+    /// Returns whether the lane is skipped.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
     }

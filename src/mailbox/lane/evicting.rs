@@ -1,4 +1,4 @@
-//! A private lane that evicts its oldest event: a ring from which its publisher may take, too.
+//! A private lane that evicts its oldest event: a ring from which its publisher takes, too.
 
 use crate::error::WriteError;
 use crate::mailbox::core::Mailbox;
@@ -33,7 +33,7 @@ impl<E: Send + 'static> EvictingLane<E> {
         &self.mailbox
     }
 
-    /// Puts an event in and wakes the consumer if it is parked. Never waits: the policy makes room,
+    /// Pushes an event and wakes the consumer if it is parked. Never waits: the policy makes room
     /// or drops the event.
     pub(super) fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let (mailbox, entry) = (&self.mailbox, &self.view.entry);

@@ -1,4 +1,4 @@
-//! The lane that most publishes go through: a ring with one producer and one consumer.
+//! The fast lane of most publishes: a ring with one producer and one consumer.
 
 use crate::error::WriteError;
 use crate::mailbox::core::Mailbox;
@@ -15,18 +15,21 @@ use crate::wait::WaitCell;
 use crate::wait::context::discard;
 use crate::wait::list::Waiter;
 
-/// The lane that most publishes go through.
+/// The private lane of a publisher into a mailbox with one consumer.
 ///
-/// A publish goes through three steps, so that one fence serves all lanes of a publisher:
-/// [`room`](Self::room) and its push, or [`overflow`](Self::overflow), the fence,
-/// [`settle_and_wake`](Self::settle_and_wake). [`push`](Self::push) is all three.
+/// A publish has three steps, so that one fence serves all lanes of a publisher:
+/// 1. [`room`](Self::room) and its push, or [`overflow`](Self::overflow);
+/// 2. the fence;
+/// 3. [`settle_and_wake`](Self::settle_and_wake).
+///
+/// [`push`](Self::push) does all three.
 #[repr(C)]
 pub(crate) struct FastLane<E> {
     producer: spsc::Producer<E>,
     signals: std::sync::Arc<Signals>,
     view: std::sync::Arc<LaneView<E>>,
     mailbox: Arc<Mailbox<E>>,
-    /// For the publish that has to wait for room.
+    /// The waiter of a publish that has to wait for room.
     waiter: Waiter,
 }
 
@@ -42,8 +45,8 @@ impl<E> Room<'_, E> {
         self.vacant.push(event);
     }
 
-    /// Puts the event in and says at once what [`FastLane::attention`] does, behind the asymmetric
-    /// pair's fence, which costs nothing and so may stand behind each event.
+    /// Pushes the event and returns at once what [`FastLane::attention`] returns. Uses the fence of
+    /// the asymmetric pair, which costs nothing and so may follow each event.
     #[inline(always)]
     pub(crate) fn push_and_look(self, event: E) -> u64 {
         let written = self.vacant.push_into(event);
@@ -68,7 +71,7 @@ impl<E: Send + 'static> FastLane<E> {
         &self.view
     }
 
-    /// The fences of the mailbox's wait cell.
+    /// Returns the pair of fences of the mailbox's wait cell.
     pub(crate) fn pair(&self) -> FencePair {
         self.signals.cell.pair()
     }
@@ -77,25 +80,25 @@ impl<E: Send + 'static> FastLane<E> {
         &self.mailbox
     }
 
-    /// Whether [`overflow`](Self::overflow) may call a hook of the mailbox.
+    /// Returns whether [`overflow`](Self::overflow) may call a hook of the mailbox.
     pub(crate) fn has_hook(&self) -> bool {
         self.mailbox.has_hook()
     }
 
-    /// Whether a publish may have to wait here.
+    /// Returns whether a publish may have to wait here.
     pub(crate) fn may_wait(&self) -> bool {
         self.mailbox.overflow.may_wait()
     }
 
-    /// Room for one event, if there is any.
+    /// Returns room for one event, if there is any.
     #[inline(always)]
     pub(crate) fn room(&mut self) -> Option<Room<'_, E>> {
         let vacant = self.producer.vacant()?;
         Some(Room { vacant, cell: &self.signals.cell })
     }
 
-    /// Puts as many events of a slice in as there is room for, and shows them at once; returns how
-    /// many.
+    /// Pushes as many events of a slice as there is room for, and makes them visible with one
+    /// store. Returns their number.
     pub(crate) fn put_slice(&mut self, events: &[E]) -> usize
     where
         E: Clone,
@@ -103,8 +106,8 @@ impl<E: Send + 'static> FastLane<E> {
         self.producer.push_slice(events)
     }
 
-    /// Applies the policy to an event for which there was no room. May wait, so every lane's
-    /// wake-ups come first.
+    /// Applies the overflow policy to an event for which there was no room. It may wait, so the
+    /// caller wakes the consumers of all lanes first.
     #[cold]
     pub(crate) fn overflow(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { producer, view, waiter, mailbox, .. } = self;
@@ -124,15 +127,16 @@ impl<E: Send + 'static> FastLane<E> {
         }
     }
 
-    /// Behind the fence: not zero if [`settle_and_wake`](Self::settle_and_wake) has something to
-    /// do.
+    /// After the fence: returns nonzero if [`settle_and_wake`](Self::settle_and_wake) has something
+    /// to do.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
         self.signals.cell.attention() | self.producer.attention()
     }
 
-    /// Behind the fence: settles with whoever seals the lane, and wakes the consumer. Events that
-    /// turn out not to be accepted go to `taken_back`; `true` while the lane takes more.
+    /// After the fence: settles with the thread that seals the lane, and wakes the consumer. Passes
+    /// events that turn out not to be accepted to `taken_back`. Returns `true` while the lane
+    /// accepts events.
     #[cold]
     pub(crate) fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> bool {
         self.signals.cell.wake();
@@ -143,7 +147,7 @@ impl<E: Send + 'static> FastLane<E> {
         })
     }
 
-    /// All steps at once, with a fence of its own.
+    /// Does all three steps, with its own fence.
     #[inline]
     pub(crate) fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let mut disposition = Disposition::Pending;
@@ -152,8 +156,8 @@ impl<E: Send + 'static> FastLane<E> {
             None => disposition = self.overflow(event, deadline)?,
         }
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of
-        // the consumer that parks. The seal's is the process's, the wake's the mailbox's; the
-        // mailbox's is never the weaker one.
+        // the consumer that parks. A seal uses the process's pair, a wake the mailbox's, and the
+        // mailbox's pair is never the weaker one.
         light_fence(self.signals.cell.pair());
         if self.attention() == 0 { Ok(disposition) } else { self.settle_push(disposition) }
     }

@@ -1,4 +1,4 @@
-//! A publisher's way into the shared lane, with counters of its own: of a mailbox that is unbounded
+//! A publisher's access to the shared lane, with separate counters, for a mailbox that is unbounded
 //! or has several consumers.
 
 use crate::error::WriteError;
@@ -12,11 +12,11 @@ use crate::sync::Arc;
 use crate::time::Deadline;
 use crate::wait::list::Waiter;
 
-/// A publisher's way into the shared lane.
+/// A publisher's access to the shared lane.
 pub(crate) struct SharedWriter<E> {
     view: std::sync::Arc<LaneView<E>>,
     mailbox: Arc<Mailbox<E>>,
-    /// Brought along, so that waiting for room allocates nothing.
+    /// Allocated with the lane, so that waiting for room allocates nothing.
     waiter: Waiter,
 }
 
@@ -33,12 +33,12 @@ impl<E: Send + 'static> SharedWriter<E> {
         &self.mailbox
     }
 
-    /// Puts an event in and wakes a consumer if one is parked.
+    /// Pushes an event and wakes a consumer if one is parked.
     pub(super) fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let (mailbox, entry) = (&self.mailbox, &self.view.entry);
         entry.offered(1);
         let push = |event| {
-            // The mailbox itself refuses what comes too late for an unbounded lane.
+            // For an unbounded lane, the mailbox itself refuses events that come too late.
             if mailbox.shared.is_bounded() && self.view.is_closed() {
                 return Err(PushError::Closed(event));
             }

@@ -1,5 +1,5 @@
-//! Models of a consumer that wakes another one. In a queue other fences hide that one, and it takes
-//! a preemption at one very step to miss it.
+//! The models of a consumer that wakes another one. In a queue, other fences hide a missing fence
+//! here, and only a preemption at one particular step shows it.
 
 use super::{Mailbox, MailboxConfig, Member};
 use crate::mailbox::end::End;
@@ -15,7 +15,7 @@ use loom_tests::{model_with, thread};
 const FIRST: usize = 0;
 const SECOND: usize = 1;
 
-/// A mailbox whose consumers park, and its first consumer.
+/// Makes a mailbox whose consumers park, and its first consumer.
 fn open(capacity: usize) -> (Arc<Mailbox<usize>>, Member<usize>) {
     let config = MailboxConfig {
         capacity,
@@ -29,23 +29,22 @@ fn open(capacity: usize) -> (Arc<Mailbox<usize>>, Member<usize>) {
     Member::open(config).expect("a small mailbox")
 }
 
-/// Puts an event in, as a writer that stalls before it checks for a parked consumer.
+/// Pushes an event like a writer that stalls before it checks for a parked consumer.
 fn put(mailbox: &Mailbox<usize>, event: usize) -> bool {
     mailbox.push_shared(event).is_ok()
 }
 
-/// Takes the next event, as each consumer reads that parks when it finds none.
+/// Takes the next event like each consumer that parks when it finds none.
 fn take(member: &mut Member<usize>) -> Option<usize> {
     member.take(Find::Filled)
 }
 
-/// Whether the mailbox is closed, and all events are taken.
+/// Returns whether the mailbox is closed and all events were taken.
 fn is_drained(member: &Member<usize>) -> bool {
     member.mailbox().shared_end().is_some()
 }
 
-/// Parks first of all, and returns with an event, or when the mailbox is closed and nothing is
-/// left.
+/// Parks first, and returns with an event, or without one when the mailbox is closed and empty.
 fn park(mut member: Member<usize>) -> Option<usize> {
     loop {
         member.wait(None, |_| false);
@@ -58,19 +57,19 @@ fn park(mut member: Member<usize>) -> Option<usize> {
 
 #[test]
 fn consumer_wakes_another_past_a_stalled_writer() {
-    // A writer has put the first event in, and never checks for a parked consumer. The consumer
+    // A writer has pushed the first event, and never checks for a parked consumer. The consumer
     // that takes that event wakes the one that parked while the first position was empty, for the
     // second event. Fails when the fence of `Mailbox::pass_on` is missing, or when it does not wake
-    // another one. Two preemptions.
+    // another consumer. Two preemptions.
     model_with(2, || {
         let (mailbox, mut awake) = open(2);
         let parking = awake.another();
         let stalled = mailbox.clone();
         let stalled = thread::spawn(move || assert!(put(&stalled, FIRST)));
         let parking = thread::spawn(move || park(parking));
-        // Now the others have their turn without a preemption.
+        // Lets the other threads run without a preemption.
         thread::yield_now();
-        // The event was accepted; it may still be in the writer's hands.
+        // The event was accepted; the writer may not have filled its slot yet.
         if mailbox.shared.position().expect("made with a capacity") == 1 {
             assert!(mailbox.write(SECOND, Deadline::NOW).is_ok());
             let mine = loop {
@@ -82,7 +81,7 @@ fn consumer_wakes_another_past_a_stalled_writer() {
             assert_eq!(parking.join().unwrap().map(|theirs| theirs + mine), Some(FIRST + SECOND));
             stalled.join().unwrap();
         } else {
-            // Not begun yet: nothing is to be seen.
+            // The writer has not started yet: there is nothing to test.
             stalled.join().unwrap();
             mailbox.seal(End::Closed);
             assert_eq!(parking.join().unwrap(), Some(FIRST));
@@ -92,9 +91,10 @@ fn consumer_wakes_another_past_a_stalled_writer() {
 
 #[test]
 fn consumer_reports_the_end_past_a_stalled_writer() {
-    // As above, where that event is the last one. The consumer that takes it wakes the one that
+    // As above, with that event as the last one. The consumer that takes it wakes the one that
     // parked in the closed mailbox while the position was empty. Fails when the fence of
-    // `Mailbox::pass_on` is missing, or when it does not wake all at the end. Two preemptions.
+    // `Mailbox::pass_on` is missing, or when it does not wake all consumers at the end. Two
+    // preemptions.
     model_with(2, || {
         let (mailbox, mut awake) = open(1);
         let (stalled, parking) = (mailbox.clone(), awake.another());

@@ -1,5 +1,5 @@
-//! A model of the marks of several consumers. In a queue a light fence stands between two marks,
-//! and in a model that is a full one.
+//! The model of the marks of several consumers. In a queue a light fence separates two marks, and
+//! in a model that is a full fence.
 
 use super::Members;
 use crate::ring::mpmc::{Pop, Ring};
@@ -8,8 +8,8 @@ use loom_tests::{Arc, Steps, model, thread};
 
 #[test]
 fn flush_sees_events_handled_before_a_new_mark() {
-    // A flush that finds a mark beyond its target, or none, sees what was done with the events
-    // before. Fails when ORD(member.mark) is Relaxed in `set_mark`, `clear_mark` or `mark`.
+    // A flush that finds a mark above its target, or none, sees what the consumer did with the
+    // events below. Fails when ORD(member.mark) is Relaxed in `set_mark`, `clear_mark` or `mark`.
     model(|| {
         let (ring, members) = (Ring::new(2).expect("a small ring"), Members::default());
         let (traces, steps) = (Traces::default(), Steps::new());

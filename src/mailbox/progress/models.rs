@@ -1,5 +1,5 @@
-//! A model of how far one consumer is. In a queue a light fence stands between two events, and in a
-//! model that is a full one.
+//! The model of the progress of one consumer. In a queue a light fence separates two events, and in
+//! a model that is a full fence.
 
 use super::Progress;
 use crate::ring::mpmc::{Pop, Ring};
@@ -8,10 +8,9 @@ use loom_tests::{Arc, model, thread};
 
 #[test]
 fn a_flush_against_an_event_that_is_evicted_first() {
-    // The consumer finds nothing where it has seen something, since the event is evicted before the
-    // consumer has it. A flush that finds the consumer with empty hands, and everything claimed,
-    // sees what it did with the event before. Fails when ORD(lane.in_hand) is Relaxed in
-    // `nothing_in_hand`.
+    // The consumer sees an event and then cannot take it, since the event is evicted first. A flush
+    // that finds nothing in progress, and everything claimed, sees what the consumer did with the
+    // event before. Fails when ORD(lane.in_hand) is Relaxed in `nothing_in_hand`.
     model(|| {
         let (ring, progress) = (Ring::new(2).expect("a small ring"), Progress::default());
         let traces = Traces::default();

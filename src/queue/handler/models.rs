@@ -1,4 +1,4 @@
-//! A model of workers that share a sink.
+//! The model of workers that share a sink.
 
 use super::{SinkWork, Work};
 use crate::error::WriteError;
@@ -9,8 +9,8 @@ use loom_tests::probe::Traces;
 use loom_tests::{model, thread};
 use std::sync::{Arc, Mutex};
 
-/// A sink whose close must come after all writes: in a model, by an order between the threads. The
-/// lock is the standard library's, which adds none there.
+/// A sink that asserts that its close comes after all writes, by an order between the threads. Its
+/// lock is the standard library's, which adds no order in a model.
 #[derive(Default)]
 struct Watched {
     traces: Traces,
