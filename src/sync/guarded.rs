@@ -21,8 +21,7 @@
 //! - G2: a reference is given out only while a hazard word of the value's own domain names it, or
 //!   through a `Listed` that its owner holds.
 //! - G3: what `INSIDE` points to lies on this thread's stack, in a call of [`Entered::inside`] that
-//!   has not returned, and so does what each of them points to.
-//!   has not returned, and so does what each of them points to.
+//!   has not returned. The same holds for each `outer` pointer.
 #![expect(unsafe_code, reason = "one thread takes the value that other threads read")]
 
 use super::membarrier::{FencePair, heavy_fence_or_wait, light_fence};

@@ -7,11 +7,10 @@
 //!
 //! # Invariants
 //! - H1: a pointer in `slot`, on the `returned` stack or in a [`Chain`] came from `Box::into_raw`
-//!   and is owned by that place alone; the thread that swaps it out owns it, and every parcel that
-//!   is linked after it.
+//!   and has no other owner; the thread that swaps it out owns it, and every parcel that is linked
+//!   after it.
 //! - H2: `next` of a parcel is written only by the owner of the parcel, before the parcel moves to
-//!   another place.
-//!   another place.
+//!   another owner.
 #![expect(unsafe_code, reason = "ownership moves through atomic pointers")]
 
 use super::slot::Slot;

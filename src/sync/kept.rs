@@ -9,7 +9,6 @@
 //! - K2: an entry is dropped only while it is not lent, or when its thread ends, where nothing is
 //!   lent any more.
 //! - K3: `last` is null or points to an entry in `entries`, whose address never changes.
-//! - K3: `last` points to an entry in `entries`, whose place in memory never changes, or nowhere.
 #![expect(unsafe_code, reason = "a value is found by the address of its owner, which determines its type")]
 
 use super::per_thread;
