@@ -47,8 +47,8 @@ pub(crate) const MODEL: bool = cfg!(any(all(loom, feature = "loom"), all(shuttle
 /// failure.
 pub(crate) const CATCHES: bool = cfg!(not(all(loom, feature = "loom")));
 
-/// The model checker, for modules that replace a type which the checker cannot see into. Its paths
-/// match those of `std`.
+/// The model checker, for modules that replace a type which the checker cannot see into. Both
+/// checkers have the same paths.
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) use loom as checker;
 #[cfg(all(shuttle, feature = "shuttle"))]

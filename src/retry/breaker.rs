@@ -173,7 +173,7 @@ impl Breaker {
     }
 
     /// Sets the clock. Default: [`SystemClock`]. Give the [`Retry`](crate::retry::Retry) the same
-    /// one.
+    /// clock.
     ///
     /// # Examples
     /// ```

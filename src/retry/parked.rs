@@ -101,7 +101,7 @@ impl<K, E> Parked<K, E> {
         Candidates { keys: keys.collect() }
     }
 
-    /// Whether a line of this hash was begun after `newest`.
+    /// Returns whether a line of this hash was begun after `newest`.
     pub(super) fn has_newer(&self, hash: u64, newest: Option<LineId>) -> bool {
         self.hashes.get(&hash).and_then(|lines| lines.last()).is_some_and(|last| Some(*last) > newest)
     }
@@ -114,7 +114,7 @@ impl<K, E> Parked<K, E> {
         Ok(())
     }
 
-    /// Begins a line whose first attempt is `due`.
+    /// Begins a line whose first attempt is due at `due`.
     pub(super) fn begin(&mut self, hash: u64, key: Arc<K>, waiting: Waiting<E>, due: Instant) {
         let line = LineId(self.number());
         self.lines.insert(line.0, Line { hash, key, events: VecDeque::from([waiting]) });

@@ -41,12 +41,12 @@ per_thread! {
     static INSIDE: Cell<*const Inside> = Cell::new(null())
 }
 
-/// Whether this thread is inside a call that a removal may wait for.
+/// Returns whether this thread is inside a call that a removal may wait for.
 pub(crate) fn is_inside() -> bool {
     INSIDE.try_with(|inside| !inside.get().is_null()).unwrap_or(false)
 }
 
-/// Whether this thread is inside a value that was detached meanwhile.
+/// Returns whether this thread is inside a value that was detached meanwhile.
 ///
 /// Such a thread waits for nothing, since a remover waits for it. Checked where a wait would begin,
 /// and at each of its steps.
@@ -140,13 +140,13 @@ impl<T> Guarded<T> {
         (self.state.load(Ordering::Relaxed) == ATTACHED).then_some(entered)
     }
 
-    /// Whether no thread has detached the value yet.
+    /// Returns whether no thread has detached the value yet.
     pub(crate) fn is_attached(&self) -> bool {
         // ORD(guarded.state): Acquire; pairs with `detach`.
         self.state.load(Ordering::Acquire) == ATTACHED
     }
 
-    /// Whether a hazard word of `domain` names the value now.
+    /// Returns whether a hazard word of `domain` names the value now.
     pub(crate) fn is_named(&self, domain: &Domain) -> bool {
         domain.names(self.id)
     }
@@ -237,7 +237,7 @@ impl<T> Listed<T> {
         unsafe { self.0.value.with(f) }
     }
 
-    /// Whether no call of a publisher is inside the value, and none will be.
+    /// Returns whether no call of a publisher is inside the value, and none will be.
     ///
     /// That is so when the value was detached, no list but `listed` itself holds it, and no hazard
     /// word of `domain` names it. Stays true.

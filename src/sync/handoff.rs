@@ -1,7 +1,7 @@
 //! Mailbox between the control plane and one publisher, with a return path for used parcels.
 //!
 //! The control plane *pushes* parcels, or *replaces* all untaken ones in one step. The publisher
-//! *takes* all of them and later *returns* each. Neither ever waits, and the publisher neither
+//! *takes* all of them and later *returns* each. Neither side ever waits, and the publisher neither
 //! allocates nor frees. A parcel that is replaced before it was taken returns to the control plane
 //! at once, so an idle publisher keeps only the parcels that still matter to it.
 //!
@@ -249,7 +249,7 @@ impl<T> Lease<T> {
         self.claim(WITHDRAWN)
     }
 
-    /// Whether the value was withdrawn.
+    /// Returns whether the value was withdrawn.
     pub(crate) fn is_withdrawn(&self) -> bool {
         // Relaxed: only the control plane calls it, which withdraws under the same lock.
         self.state.load(Ordering::Relaxed) == WITHDRAWN

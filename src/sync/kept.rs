@@ -21,7 +21,7 @@ pub(crate) trait Owner: 'static {
     /// The value that each thread keeps.
     type Kept: 'static;
 
-    /// Whether the owner needs the value no more.
+    /// Returns whether the owner needs the value no more.
     fn is_closed(&self) -> bool;
 }
 

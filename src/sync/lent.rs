@@ -111,7 +111,7 @@ impl<T: ?Sized> Claim<T> {
         Some(unsafe { Box::from_raw(self.value.as_ptr()) })
     }
 
-    /// Whether the value was dropped or taken back.
+    /// Returns whether the value was dropped or taken back.
     pub(crate) fn is_dropped(&self) -> bool {
         // ORD(lent.state): Acquire; pairs with the Release in `Lent::drop`: the effects of the
         // destructor are visible.

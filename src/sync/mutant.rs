@@ -1,7 +1,7 @@
 //! Weakens one ordering of a model at run time, to verify that the model then fails.
 //!
 //! Under loom, atomics and fences are the wrappers in this file. Each access knows its location in
-//! the source, so no mutant needs a build of its own:
+//! the source, so no mutant needs a separate build:
 //!
 //! - `BUSLANE_WEAKEN="src/ring/spsc.rs:182:27 release"` removes the release half of the access at
 //!   that line and column.

@@ -34,8 +34,8 @@ mod imp {
     }
 
     impl<T> Replaced<T> {
-        /// Whether no reader holds the value any more. No later reader gets it, since it was
-        /// replaced.
+        /// Returns whether no reader holds the value any more. No later reader gets it, since it
+        /// was replaced.
         pub(crate) fn is_unread(&mut self) -> bool {
             Arc::get_mut(&mut self.0).is_some()
         }

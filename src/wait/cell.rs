@@ -36,8 +36,8 @@ const PARKED: u64 = 1;
 const NAPPING: u64 = 2;
 /// A thread is putting a sleeper in or taking it out.
 const BUSY: u64 = 4;
-/// How long a thread sleeps that finds another sleeper in the cell. Its caller polls again and
-/// returns.
+/// The sleep of a thread that finds another sleeper in the cell. Its caller then polls and waits
+/// again.
 const OCCUPIED: Duration = Duration::from_micros(50);
 /// The bits of the states above; the bits beyond count the sleepers, so that each takes out only
 /// itself.
@@ -138,7 +138,7 @@ impl WaitCell {
         self.pair
     }
 
-    /// Whether a consumer is parked. Call it after [`fence`](Self::fence).
+    /// Returns whether a consumer is parked. Call it after [`fence`](Self::fence).
     ///
     /// # Examples
     /// ```
@@ -406,8 +406,8 @@ impl Drop for Stay<'_> {
     }
 }
 
-/// Sleeps briefly while another sleeper is in the cell. The caller may return at once, as long as
-/// that one stays.
+/// Sleeps briefly while another sleeper is in the cell. The caller may call again at once, as long
+/// as that sleeper stays.
 #[cold]
 fn occupied(limit: Option<Duration>) {
     if MODEL {

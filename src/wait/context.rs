@@ -113,7 +113,7 @@ fn user_code_depth() -> u32 {
     of_this_thread(0, |context| context.user_code.get())
 }
 
-/// Whether the current thread must not wait for a call in progress, a close or a flush.
+/// Returns whether the current thread must not wait for a call in progress, a close or a flush.
 ///
 /// That is so in user code, and in work for which other threads wait.
 pub(crate) fn must_not_wait() -> bool {
@@ -122,12 +122,12 @@ pub(crate) fn must_not_wait() -> bool {
     })
 }
 
-/// Whether the current thread may wait for room: everywhere except in user code.
+/// Returns whether the current thread may wait for room: everywhere except in user code.
 pub(crate) fn may_wait_for_room() -> bool {
     user_code_depth() == 0
 }
 
-/// Whether the drop of a last handle may wait briefly for what it closes.
+/// Returns whether the drop of a last handle may wait briefly for what it closes.
 pub(crate) fn may_wait_to_drop() -> bool {
     let disposing = of_this_thread(None, |context| context.disposing.get());
     !must_not_wait() || disposing == Some(user_code_depth())
@@ -172,7 +172,7 @@ impl Drop for AtWork {
     }
 }
 
-/// Whether the current thread is the worker of a queue.
+/// Returns whether the current thread is the worker of a queue.
 ///
 /// A call in progress may wait for room that this worker makes, so the worker waits for no call.
 pub(crate) fn is_worker() -> bool {
@@ -198,8 +198,8 @@ impl Drop for DeferredWaits {
     }
 }
 
-/// Whether a close or a flush of several sinks is in progress on this thread, whose caller waits
-/// for all sinks that are told.
+/// Returns whether a close or a flush of several sinks is in progress on this thread, whose caller
+/// waits for all sinks that are told.
 pub(crate) fn waits_are_deferred() -> bool {
     of_this_thread(0, |context| context.deferred.get()) > 0
 }

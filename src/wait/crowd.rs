@@ -65,7 +65,8 @@ impl Crowd {
         self.pair
     }
 
-    /// Whether a consumer is parked. Call it after a light fence of the [`pair`](Self::pair).
+    /// Returns whether a consumer is parked. Call it after a light fence of the
+    /// [`pair`](Self::pair).
     #[inline]
     pub(crate) fn has_parked(&self) -> bool {
         // ORD(crowd.parked): Relaxed; the fences order it against the store in `enter`.

@@ -288,7 +288,7 @@ impl WaitList {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Whether a thread waits that had not seen the caller's earlier changes.
+    /// Returns whether a thread waits that had not seen the caller's earlier changes.
     #[inline]
     pub(crate) fn is_waited_at(&self) -> bool {
         self.waiting() > 0

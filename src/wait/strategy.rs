@@ -9,14 +9,14 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How a consumer waits when it finds nothing to do.
+/// The strategy by which a consumer waits when it finds no event.
 ///
 /// | strategy | consumer | publisher pays | idle |
 /// |---|---|---|---|
-/// | [`Nap`](Self::Nap) (default of `Queue`) | naps, shorter when more flows; parks after a silence | a wake-up at most once per silence | nothing |
-/// | [`SpinPark`](Self::SpinPark) (default of `Receiver`) | spins briefly, parks | a wake-up whenever it sleeps, and one fence per publish | nothing |
+/// | [`Nap`](Self::Nap) (default of `Queue`) | naps, for less time at a higher event rate; parks after an idle period | at most one wake-up per idle period | nothing |
+/// | [`SpinPark`](Self::SpinPark) (default of `Receiver`) | spins briefly, parks | a wake-up whenever the consumer is parked, and one fence per publish | nothing |
 /// | [`Park`](Self::Park) | parks at once | the same, more often | nothing |
-/// | [`Poll`](Self::Poll) | never parks; the interval doubles from `busy` to `idle` | never a system call | up to 1 % of a processor |
+/// | [`Poll`](Self::Poll) | never parks; the interval doubles from `busy` to `idle` | no system call | up to 1 % of a processor |
 /// | [`BusySpin`](Self::BusySpin) | spins | nothing | a whole processor |
 ///
 /// With each strategy, a consumer that keeps up with a fast flow (more than one event in about 60
@@ -27,11 +27,10 @@ use std::time::{Duration, Instant};
 /// On a machine with one or two processors only `BusySpin` spins for more than a microsecond or
 /// two.
 ///
-/// # As text
-/// `Display` writes, and `FromStr` reads, `nap:NAP,PARK_AFTER`, `spin_park`, `park`,
-/// `poll:BUSY,IDLE` and `busy_spin`; `FromStr` also takes `nap` and `poll` with their defaults, and
-/// `-` for `_`. A duration is a whole number and a unit: `ns`, `us`, `ms` or `s`. With the feature
-/// `serde` the same text is the serialized form.
+/// # As text `Display` writes, and `FromStr` reads, `nap:NAP,PARK_AFTER`, `spin_park`, `park`,
+/// `poll:BUSY,IDLE` and `busy_spin`; `FromStr` also accepts `nap` and `poll` with their defaults,
+/// and `-` for `_`. A duration is a whole number and a unit: `ns`, `us`, `ms` or `s`. With the
+/// feature `serde` the same text is the serialized form.
 ///
 /// # Examples
 /// ```
@@ -108,7 +107,7 @@ impl WaitStrategy {
         Self::Poll { busy: Duration::from_micros(100), idle: Duration::from_millis(5) }
     }
 
-    /// Whether the consumer parks so rarely that the asymmetric fence is cheaper.
+    /// Returns whether the consumer parks so rarely that the asymmetric fence is cheaper.
     pub(crate) fn parks_rarely(self) -> bool {
         !matches!(self, Self::SpinPark | Self::Park)
     }

@@ -53,7 +53,7 @@ impl Crew {
         Reading { outer, _visit: visit }
     }
 
-    /// Whether this thread is a member.
+    /// Returns whether this thread is a member.
     pub(crate) fn is_here(&self) -> bool {
         of_this_thread(0, |context| context.reading.get()) == self.address()
             || is_on_the_way(self.address(), Purpose::Work)

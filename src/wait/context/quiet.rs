@@ -1,5 +1,4 @@
-//! A user value whose destructor may panic, dropped by a thread that does not own it in the user's
-//! view.
+//! A user value whose destructor may panic, and which an unrelated thread may drop.
 //!
 //! Such a thread is the last of several owners, a caller whose event needs the value no more, or a
 //! thread that unwinds. The panic is caught here.

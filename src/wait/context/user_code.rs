@@ -84,7 +84,7 @@ pub(crate) fn cloned<T: Clone>(value: &T) -> T {
 
 /// A mark: the destructor of a value that a user gave to the crate runs, until it is dropped.
 ///
-/// It is user code, in which only the drop of a last handle waits, where that may wait outside.
+/// It is user code, in which only the drop of a last handle waits, and only if it may wait outside.
 #[must_use]
 pub(crate) struct Disposal {
     outer: Option<u32>,
@@ -139,8 +139,8 @@ pub(crate) fn discard<T>(value: T) {
 
 /// Drops a value that a user gave to the crate: a sink, a closure, a lane.
 ///
-/// The caller may not own the value in the user's view, so a panic of its destructor is caught.
-/// Only the drop of a last handle waits there.
+/// The caller may be unrelated to the value, so a panic of its destructor is caught. Only the drop
+/// of a last handle waits there.
 pub(crate) fn dispose<T>(value: T) {
     if needs_drop::<T>() {
         let _disposal = Disposal::begin();

@@ -108,7 +108,7 @@ impl Drop for Visit {
     }
 }
 
-/// Whether this thread visits this address for this purpose.
+/// Returns whether this thread visits this address for this purpose.
 pub(crate) fn is_on_the_way(address: usize, purpose: Purpose) -> bool {
     of_this_thread(false, |context| context.visits.has((address, purpose)))
 }
@@ -119,8 +119,8 @@ pub(crate) fn flush_goal(address: usize) -> Option<u64> {
     of_this_thread(None, |context| context.visits.flush_goal(address))
 }
 
-/// A mark: the sinks that a flush tells on this thread hold the attachment through which it came,
-/// until they are done.
+/// A mark: each sink that a flush tells on this thread keeps the attachment through which the flush
+/// came, until it is done.
 #[must_use]
 pub(crate) struct Holding(());
 
@@ -179,7 +179,7 @@ impl Visits {
         Self { places, holds: self.holds.clone() }
     }
 
-    /// Whether both have the same visits.
+    /// Returns whether both have the same visits.
     pub(crate) fn came_like(&self, other: &Self) -> bool {
         self.places == other.places
     }

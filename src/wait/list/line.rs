@@ -122,7 +122,7 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.leave();
-        // A call without an attempt afterwards: the attempt unwinds.
+        // Both marks are set here only if the attempt unwinds.
         if self.scouts {
             // A4.
             self.list.call(Call { all: false, progress: true, one: None });

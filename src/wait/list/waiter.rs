@@ -29,7 +29,7 @@ impl Want {
         Self::room_in(request)
     }
 
-    /// Whether a report of progress concerns a thread with this want.
+    /// Returns whether a report of progress concerns a thread with this want.
     pub(super) fn is_progress(self) -> bool {
         self == Self::PROGRESS || self == Self::GOAL
     }
