@@ -1,16 +1,16 @@
-//! Trying again what a sink failed to accept: policies, back-off, circuit breakers and dead
-//! letters.
+//! Retrying events that a sink failed to accept: policies, exponential backoff, circuit breakers
+//! and dead letters.
 //!
 //! [`SinkExt::retry`](crate::SinkExt::retry) and
-//! [`SinkExt::retry_by_key`](crate::SinkExt::retry_by_key) make the sinks; a [`RetryPolicy`]
-//! decides when an attempt is made and when an event is given up.
+//! [`SinkExt::retry_by_key`](crate::SinkExt::retry_by_key) create the sinks; a [`RetryPolicy`]
+//! decides when to make an attempt and when to give up an event.
 //!
 //! | item | what it is |
 //! |---|---|
 //! | [`Retry`] | a sink that retries on the calling thread, in order |
-//! | [`KeyedRetry`] | a sink that retries each key by itself, so that one failing key delays no other |
-//! | [`RetryPolicy`], [`Next`], [`Attempt`], [`AttemptError`] | what decides, and what it is told |
-//! | [`Backoff`] | exponential back-off with jitter |
+//! | [`KeyedRetry`] | a sink that retries each key separately, so that a failing key delays no other |
+//! | [`RetryPolicy`], [`Next`], [`Attempt`], [`AttemptError`] | the policy, its decisions, and its input |
+//! | [`Backoff`] | exponential backoff with jitter |
 //! | [`Breaker`], [`BreakerState`] | a circuit breaker |
 //! | [`DeadLetter`] | an event that was given up, with the reason |
 //!
@@ -25,7 +25,7 @@
 //!     if attempts.fetch_add(1, Ordering::Relaxed) < 2 { Err("no route") } else { Ok(()) }
 //! });
 //! let sink = flaky.retry(Backoff::new(Duration::from_millis(1), Duration::from_millis(10)));
-//! sink.write(7)?; // accepted at the third attempt
+//! sink.write(7)?; // accepted by the third attempt
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

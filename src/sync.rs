@@ -1,25 +1,26 @@
-//! The only door to the standard library's atomics, cells and parking, to `arc-swap`, to loom and
-//! to shuttle.
+//! The only access to the standard library's atomics, cells and parking, and to `arc-swap`, loom
+//! and shuttle.
 //!
-//! Everything concurrent in this crate is written against this module. Built with `--cfg loom` and
-//! the feature `loom`, the same names mean loom's types, so that a model checker sees every access
-//! of ours. What loom cannot see (the asymmetric fence, deadlines) is reduced here to something it
-//! can: both fences become `fence(SeqCst)`, and a park has no time limit. With `--cfg shuttle` and
-//! the feature `shuttle` they mean shuttle's, reduced in the same way: it plays schedules at random
-//! where loom tries all of them, and takes every access for `SeqCst`.
+//! All concurrent code in this crate uses the types of this module. With `--cfg loom` and the
+//! feature `loom`, the same names are loom's types, so the model checker sees every access. With
+//! `--cfg shuttle` and the feature `shuttle`, they are shuttle's, which runs random schedules
+//! instead of all of them and treats every access as `SeqCst`.
+//!
+//! Neither tool can model the asymmetric fence or deadlines. In models both fences are
+//! `fence(SeqCst)`, and a park has no time limit.
 //!
 //! | piece | what it is | `unsafe` inside |
 //! |---|---|---|
 //! | [`slot`] | a cell of a ring | yes |
 //! | [`handoff`] | a mailbox with a return stack, and leases, for publishers' tables and changes | yes |
-//! | [`guarded`] | a value that one side may take away while others look at it, by hazard words | yes |
-//! | [`kept`] | what each thread keeps for an owner that all share | yes |
+//! | [`guarded`] | a value that one thread may take while others read it, by hazard words | yes |
+//! | [`kept`] | one value per thread for a shared owner | yes |
 //! | [`swap`] | the copy-on-write list (`ArcSwap`) | in models only |
 //! | [`membarrier`] | the asymmetric fence pair | yes (a system call) |
 //! | [`parking`] | parking one thread | no |
-//! | [`processors`] | how many processors there are | yes (a system call) |
-//! | [`prefetch`] | asking for a line before it is written | yes (an instruction) |
-//! | [`pace`] | the pace of a wait for another thread | no |
+//! | [`processors`] | the number of processors | yes (a system call) |
+//! | [`prefetch`] | prefetching a cache line before it is written | yes (an instruction) |
+//! | [`pace`] | the backoff of a wait for another thread | no |
 //! | `mutant` | under loom only: weakening one ordering at run time | no |
 
 pub(crate) mod guarded;
@@ -35,18 +36,19 @@ pub(crate) mod prefetch;
 pub(crate) mod processors;
 #[cfg_attr(
     all(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")), not(feature = "loom")),
-    expect(dead_code, reason = "in models, only a model of its own uses it")
+    expect(dead_code, reason = "in models, only its own model uses it")
 )]
 pub(crate) mod slot;
 pub(crate) mod swap;
 
-/// Whether this build is a model, for loom or shuttle: nothing naps, spins or times out.
+/// Whether this build is a model for loom or shuttle, where no thread naps, spins or times out.
 pub(crate) const MODEL: bool = cfg!(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")));
-/// Whether panics of foreign code are caught. Not under loom, where a scenario asserts anywhere.
+/// Whether panics of user code are caught. Not under loom, where a caught assertion would hide a
+/// failure.
 pub(crate) const CATCHES: bool = cfg!(not(all(loom, feature = "loom")));
 
-/// What checks the model, for those of our modules that stand in for what it cannot see into. The
-/// paths in it are the same.
+/// The model checker, for modules that replace a type which the checker cannot see into. Both
+/// checkers have the same paths.
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) use loom as checker;
 #[cfg(all(shuttle, feature = "shuttle"))]
@@ -115,11 +117,11 @@ pub(crate) use imp::compiler_fence;
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) use mutant::recheck;
 
-/// Checks, between announcing a park and parking, whether there is something to do: returns what
-/// `check` does.
+/// Checks for work between the announcement of a park and the park, and returns the result of
+/// `check`.
 ///
-/// A mutant of a model leaves the check out, as if it had found nothing (`false`, `None`): the
-/// model must fail then.
+/// A mutant of a model skips the check and returns the default (`false`, `None`). The model must
+/// then fail.
 #[cfg(not(all(loom, feature = "loom")))]
 #[inline(always)]
 pub(crate) fn recheck<R: Default>(check: impl FnOnce() -> R) -> R {
@@ -128,18 +130,19 @@ pub(crate) fn recheck<R: Default>(check: impl FnOnce() -> R) -> R {
 
 /// Marks the branch that calls it as unlikely, so that its code is placed away from the hot path.
 ///
-/// Does what `std::hint::cold_path` does, which needs Rust 1.95.
+/// Equivalent to `std::hint::cold_path`, which needs Rust 1.95.
 #[cold]
 #[inline]
 pub(crate) const fn cold_path() {}
 
-/// Locks a mutex. A panic while it was held leaves nothing half done in this crate (no foreign code
-/// runs under our locks), so poisoning carries no information.
+/// Locks a mutex and ignores poisoning.
+///
+/// No user code runs under a lock of this crate, so a panic leaves no state half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Tells the processor, or the model's scheduler, that this thread is waiting for another one.
+/// Signals to the processor, or to the model's scheduler, that this thread waits for another one.
 #[inline]
 pub(crate) fn spin_hint() {
     if MODEL { thread::yield_now() } else { std::hint::spin_loop() }
@@ -148,20 +151,21 @@ pub(crate) fn spin_hint() {
 /// Adds to a counter that only the calling thread writes: a plain load and a plain store.
 #[inline]
 pub(crate) fn add_single_writer(counter: &AtomicU64, n: u64) {
-    // Relaxed: readers only want a count, nothing is published by it.
+    // Relaxed: readers want only the count, and it publishes nothing.
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
 }
 
-/// A thread-local that is initialized by a constant; a model's cannot say so.
+/// Declares a thread-local with a constant initializer, which the thread-locals of a model lack.
 ///
-/// Without a destructor it answers until the very end of the thread, also to the destructors of
-/// other thread-locals. One that has a destructor says so, and each look at it handles the case
-/// that it is gone: neither as "yes" nor as "no".
+/// A thread-local without a destructor stays accessible until its thread ends, also to the
+/// destructors of other thread-locals. One that has a destructor is declared with
+/// `dropped with the thread`, and each access handles the case that it is gone, which is neither
+/// "yes" nor "no".
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 macro_rules! per_thread {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr) => {
         $crate::sync::per_thread! { $(#[$doc])* static $name: $type = $init, dropped with the thread }
-        const _: () = assert!(!std::mem::needs_drop::<$type>(), "a thread-local with a destructor may be gone");
+        const _: () = assert!(!std::mem::needs_drop::<$type>(), "one with a destructor needs `dropped with the thread`");
     };
     ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr, dropped with the thread) => {
         std::thread_local! {

@@ -1,8 +1,11 @@
-//! Waiting and waking without a lost wake-up, and without cost for those who need not wait.
+//! Waiting and waking without a lost wake-up, and at no cost for threads that need not wait.
 //!
-//! [`WaitCell`] is where one consumer sleeps; [`Sleepers`] is where the readers of one stream do,
-//! [`WaitList`] where any number of blocked publishers do; [`WaitStrategy`] says how a consumer
-//! waits before it sleeps. They are public so that models reach them as they are.
+//! - [`WaitCell`] parks one consumer.
+//! - [`Sleepers`] parks the readers of one stream.
+//! - [`WaitList`] parks any number of blocked publishers.
+//! - [`WaitStrategy`] decides how a consumer waits before it parks.
+//!
+//! They are public so that models reach them unchanged.
 
 pub(crate) mod cell;
 pub(crate) mod context;
@@ -26,34 +29,37 @@ use context::{cloned, discard, quietly};
 use std::task::Waker;
 use std::time::Duration;
 
-/// The longest park of any thread. No wake-up is lost that we know of; a defect shows as latency,
-/// not as a hang.
+/// The longest park of any thread. A lost wake-up, of which none is known, would show as latency
+/// and not as a hang.
 const SAFETY_LIMIT: Duration = Duration::from_secs(1);
 /// The longest park when the system call of the asymmetric pair fails: then wake-ups may be lost.
 const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
 
-/// Parks the calling thread, which has announced itself behind a heavy fence; `fenced` is what that
-/// said.
+/// Parks the calling thread, which has announced itself and then executed a heavy fence; `fenced`
+/// is the result of that fence.
 fn park_fenced(thread: &Unparker, limit: Option<Duration>, fenced: bool) {
     let most = if fenced { SAFETY_LIMIT } else { DEGRADED_LIMIT };
-    // The models know no time: there a lost wake-up is a deadlock, which they report.
+    // Models have no time: there a lost wake-up is a deadlock, which they report.
     thread.park(if MODEL { None } else { Some(limit.map_or(most, |limit| limit.min(most))) });
 }
 
-/// Who sleeps: a thread or a task.
+/// A sleeping thread or task.
 #[derive(Debug)]
 pub(crate) enum Sleeper {
     Thread(Unparker),
     Task(Task),
 }
 
-/// A task's waker, whose clone, call and drop are user code: nothing waits there, and a panic of
-/// the last two ends here.
+/// A task's waker, whose clone, call and drop are user code.
+///
+/// No wait is allowed in them, and a panic of the call or the drop is caught.
 #[derive(Debug)]
 pub(crate) struct Task(Option<Waker>);
 
 impl Sleeper {
-    /// To be called where nothing is borrowed or half done: the clone is user code.
+    /// Clones the waker of a task.
+    ///
+    /// The clone is user code: call this where nothing is borrowed or half changed.
     fn task(waker: &Waker) -> Self {
         Self::Task(Task(Some(cloned(waker))))
     }
@@ -61,7 +67,7 @@ impl Sleeper {
     fn wake(self) {
         match self {
             Self::Thread(thread) => thread.unpark(),
-            // It may poll the task at once, where nothing is to wait.
+            // The waker may poll the task at once, where no wait is allowed.
             Self::Task(mut task) => {
                 if let Some(waker) = task.0.take() {
                     quietly(|| waker.wake());

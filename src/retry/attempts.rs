@@ -1,4 +1,4 @@
-//! What all retries do with one event: ask the policy, attempt, wait, give up.
+//! The steps of every retry with one event: ask the policy, attempt, wait, give up.
 
 use super::books::Books;
 use super::dead::DeadLetter;
@@ -19,13 +19,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What all retries are made of, apart from the sink behind.
+/// The state that all retries share, apart from the inner sink.
 pub(super) struct Attempts<E, P> {
     policy: P,
-    /// Whether the settings of the policy are valid.
+    /// The result of validating the policy's settings.
     pub(super) settings: Result<(), ConfigError>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Where back-offs are waited for.
+    /// Interrupts the waits of backoffs.
     pub(super) pause: Arc<Pause>,
     pub(super) dead_letters: Option<Box<dyn Sink<DeadLetter<E>>>>,
     pub(super) books: Arc<Books>,
@@ -35,26 +35,26 @@ pub(super) struct Attempts<E, P> {
 #[derive(Clone, Copy)]
 pub(super) struct Trials {
     pub(super) made: u32,
-    /// Where the event is a batch: the events of it that the inner sink took, while it gave others
-    /// back.
+    /// If the event is a batch: the events of it that the inner sink accepted while it returned
+    /// others.
     pub(super) delivered: Levels,
     begun: Instant,
-    /// When all waits must be over, by our clock; asked for by the first of them.
+    /// The time at which all waits must end, by this retry's clock. The first wait sets it.
     limit: Option<Option<Instant>>,
 }
 
-/// What came of an attempt, or of asking for one.
+/// The result of an attempt, or of asking the policy for one.
 pub(super) enum Step<E> {
-    /// The inner sink accepted it, and this became of it.
+    /// The inner sink accepted the event, with this outcome.
     Taken(Disposition),
-    /// No attempt can go better.
+    /// No further attempt can succeed.
     Ended(WriteError<E>),
     GivenUp(WriteError<E>),
-    /// It is for later.
+    /// The event is to be tried again after this wait.
     Wait(E, Duration),
 }
 
-/// Why a wait was cut short.
+/// The reason for which a wait was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interruption {
     Closed,
@@ -70,11 +70,11 @@ impl Interruption {
     }
 }
 
-/// What the policy let through and has not heard of again.
+/// An attempt that the policy let through and has no result of yet.
 struct Permit<'a, E, P: RetryPolicy<E>>(&'a P, PhantomData<fn(E)>);
 
 impl<E, P: RetryPolicy<E>> Permit<'_, E, P> {
-    /// The policy has heard of it.
+    /// Ends the permit: the policy has been told the result.
     fn end(self) {
         std::mem::forget(self);
     }
@@ -107,8 +107,8 @@ impl<E, P> Attempts<E, P> {
         Trials { made: 0, delivered: Levels::default(), begun: self.now(), limit: None }
     }
 
-    /// The clock's time. It is user code: when it panics the system's time does, so that no event
-    /// is lost for it.
+    /// Returns the time of the clock, which is user code. If it panics, this returns the system's
+    /// time, so that no event is lost.
     pub(super) fn now(&self) -> Instant {
         user_code(|| self.clock.now()).unwrap_or_else(|text| {
             self.note(format!("the clock panicked: {text}"));
@@ -116,8 +116,8 @@ impl<E, P> Attempts<E, P> {
         })
     }
 
-    /// Waits by the clock, from `now` on. When that panics, by the system's clock, for as long:
-    /// nothing spins.
+    /// Waits by the clock, from `now` on. If it panics, waits as long by the system's clock, so
+    /// that no thread spins.
     pub(super) fn wait_until(&self, now: Instant, moment: Instant) {
         if let Err(text) = user_code(|| self.clock.wait_until(moment, &self.pause)) {
             self.note(format!("the clock panicked: {text}"));
@@ -126,11 +126,11 @@ impl<E, P> Attempts<E, P> {
         }
     }
 
-    /// Waits, unless that is cut short. A wait of zero is a look whether it was.
+    /// Waits, unless the wait is interrupted. A wait of zero only checks for an interruption.
     pub(super) fn rest(&self, wait: Duration, trials: &mut Trials) -> Result<(), Interruption> {
         let now = self.now();
         let until = moment_after(now, wait);
-        // As a time that is left from now on, since the clock may not be the system's.
+        // As the time left from now on, since the clock may not be the system's.
         let limit = || WaitLimit::deadline().remaining().map(|left| moment_after(now, left));
         let stop = match *trials.limit.get_or_insert_with(limit) {
             Some(limit) if limit <= now => return Err(Interruption::Timeout),
@@ -142,8 +142,8 @@ impl<E, P> Attempts<E, P> {
         if self.pause.is_interrupted() {
             Err(Interruption::Closed)
         } else if stop < until || is_let_go() {
-            // A removal ends the waits inside the sink. Another attempt without the wait would be
-            // the next of many.
+            // A removal ends the waits inside the sink. An attempt without the wait would be
+            // followed by many more.
             Err(Interruption::Timeout)
         } else {
             Ok(())
@@ -154,13 +154,13 @@ impl<E, P> Attempts<E, P> {
         self.pause.is_interrupted()
     }
 
-    /// Gives an event to the dead letters; without them, or when they refuse it, it comes back.
+    /// Sends an event to the dead letters. Returns it if there are none, or if they refuse it.
     pub(super) fn give_up(&self, error: WriteError<E>, attempts: u32) -> Result<Disposition, WriteError<E>> {
         self.books.gives_up();
         let Some(dead_letters) = &self.dead_letters else { return Err(error) };
         let letter = DeadLetter::new(error, attempts);
         let written = caught(|| {
-            // The letter is no last offer: a retry further down makes its first attempt.
+            // The letter is not a last offer: a downstream retry makes its first attempt.
             let (_held, _first) = (WaitedFor::begin(), LastOffer::suspend());
             dead_letters.offer(letter)
         });
@@ -174,39 +174,39 @@ impl<E, P> Attempts<E, P> {
                 Err(event_of(refused).into_error())
             }
             Err(text) => {
-                self.note(format!("the dead letters' sink panicked: {text}"));
+                self.note(format!("the dead-letter sink panicked: {text}"));
                 self.books.letter(false);
                 Ok(Disposition::Dropped(DropReason::Panicked))
             }
         }
     }
 
-    /// Keeps the text of what went wrong last, for snapshots.
+    /// Keeps the text of the last failure, for snapshots.
     pub(super) fn note(&self, text: String) {
         self.books.note(text);
     }
 
-    /// Keeps the text of a panic of foreign code, and makes an error of it that has the event.
+    /// Records the text of a panic of user code, and returns an error with it and the event.
     pub(super) fn panicked(&self, event: E, who: &str, text: &str) -> WriteError<E> {
         let text = format!("{who} panicked: {text}");
         self.note(text.clone());
         WriteError::Failed { event, source: text.into() }
     }
 
-    /// Names the inner sink, and that of the dead letters, which a control reaches also when the
-    /// inner sink panics.
+    /// Names the inner sink and the dead-letter sink. A control call reaches the latter also when
+    /// the inner sink panics.
     pub(super) fn visit<S: Sink<E>>(&self, inner: &S, visit: &mut Inner<'_>) {
-        visit.caught(inner, &|text| self.note(format!("the sink panicked at a control: {text}")));
+        visit.caught(inner, &|text| self.note(format!("the sink panicked in a control call: {text}")));
         if let Some(dead_letters) = &self.dead_letters {
-            let note = |text| self.note(format!("the dead letters' sink panicked at a control: {text}"));
+            let note = |text| self.note(format!("the dead-letter sink panicked in a control call: {text}"));
             visit.caught(&**dead_letters, &note);
         }
     }
 
-    /// Asks the inner sink alone; its panic is noted.
+    /// Calls only the inner sink, and records its panic.
     pub(super) fn ask<R: Default>(&self, ask: impl FnOnce() -> R) -> R {
         caught(ask).unwrap_or_else(|text| {
-            self.note(format!("the sink panicked at a control: {text}"));
+            self.note(format!("the sink panicked in a control call: {text}"));
             R::default()
         })
     }
@@ -233,8 +233,10 @@ impl<E, P> Attempts<E, P> {
         self.ask(|| inner.add_ledgers(list, internal));
     }
 
-    /// Closes the sink behind and the dead letters: letters may come as long as the sink closes,
-    /// but a sink that takes its time takes none from them.
+    /// Closes the inner sink and the dead letters.
+    ///
+    /// The dead letters accept letters while the inner sink closes, but a slow inner sink does not
+    /// delay their close.
     pub(super) fn close_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline) -> CloseReport {
         let Some(letters) = &self.dead_letters else { return close_caught(inner, deadline) };
         close_together(deadline, || {
@@ -249,7 +251,7 @@ impl<E, P> Attempts<E, P> {
         })
     }
 
-    /// Flushes the sink behind and the dead letters.
+    /// Flushes the inner sink and the dead letters.
     pub(super) fn flush_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline, report: &mut FlushReport) {
         let flush = |sink: &dyn Fn(&mut FlushReport)| {
             let mut part = FlushReport::default();
@@ -268,19 +270,19 @@ impl<E, P> Attempts<E, P> {
             };
             report.absorb(part);
             if let Some(text) = panicked {
-                self.note(format!("the sink panicked at a control: {text}"));
+                self.note(format!("the sink panicked in a control call: {text}"));
             }
             if let Some((part, panicked)) = letters {
                 report.absorb(part);
                 if let Some(text) = panicked {
-                    self.note(format!("the dead letters' sink panicked: {text}"));
+                    self.note(format!("the dead-letter sink panicked: {text}"));
                 }
             }
         });
     }
 }
 
-/// The event that an attempt gave back.
+/// Returns the event that an attempt returned.
 fn event_in<E>(error: &WriteError<E>) -> &E {
     match error {
         WriteError::Full(event)
@@ -291,8 +293,8 @@ fn event_in<E>(error: &WriteError<E>) -> &E {
     }
 }
 
-/// Calls the sink behind, and then the dead letters, which do not wait for a call that is overdue.
-/// A sink with lanes is only told.
+/// Calls the inner sink, and then the dead letters, which do not wait for an overdue call. A sink
+/// with lanes is only told, so both calls run here.
 fn in_order<E, A: Send, B>(
     inner: &impl Sink<E>,
     deadline: Deadline,
@@ -310,8 +312,8 @@ impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {
             Ok(wait) => return Step::Wait(event, wait),
             Err(text) => return Step::GivenUp(self.panicked(event, "the retry policy", &text)),
         }
-        // Should the sink panic, the event is gone, and whoever called counts it; the policy hears
-        // of it.
+        // If the sink panics, the event is lost, and the caller counts it. The permit reports to
+        // the policy.
         let permit = Permit(&self.policy, PhantomData);
         if trials.made > 0 {
             self.books.retries();
@@ -320,8 +322,8 @@ impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {
         let scales = &self.books.scales;
         let weights = (!scales.is_empty()).then(|| scales.levels(&event));
         let written = {
-            // A flush and a close wait for the event in hand: code called from the inner sink must
-            // not wait for them.
+            // A flush and a close wait for this event: code that the inner sink calls must not wait
+            // for them.
             let _held = WaitedFor::begin();
             self.books.passage.offer(|| inner.offer(event))
         };

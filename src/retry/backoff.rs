@@ -1,4 +1,4 @@
-//! Waits that grow.
+//! Exponential backoff with jitter.
 
 use super::policy::{Attempt, Next, RetryLimits, RetryPolicy};
 use crate::error::{ConfigError, Invalid};
@@ -7,11 +7,13 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// Waits that grow with each failed attempt of an event, up to a longest one, and are scattered.
+/// Exponential backoff: waits that grow with each failed attempt of an event up to a maximum, with
+/// jitter.
 ///
-/// After the n-th failed attempt the wait is drawn evenly from above 0 up to `base · factorⁿ⁻¹`, at
-/// most up to the maximum (full jitter). Every event counts its own attempts, so events don't hold
-/// each other up; a [`Breaker`](crate::retry::Breaker) is what spares a sink that is down.
+/// After the n-th failed attempt, the wait is drawn uniformly from above 0 up to
+/// `base · factorⁿ⁻¹`, limited to the maximum (full jitter). Each event counts its own attempts, so
+/// events do not delay each other. To stop the attempts at a sink that is down, use a
+/// [`Breaker`](crate::retry::Breaker).
 ///
 /// | setting | default |
 /// |---|---|
@@ -21,7 +23,7 @@ use std::time::Duration;
 /// | [`jitter`](Self::jitter) | 1, which is full jitter |
 /// | [`max_attempts`](Self::max_attempts), [`max_elapsed`](Self::max_elapsed) | no limit |
 ///
-/// Equal waits are `Backoff::new(wait, wait).jitter(0.0)`.
+/// For constant waits use `Backoff::new(wait, wait).jitter(0.0)`.
 ///
 /// # Examples
 /// ```
@@ -33,7 +35,7 @@ use std::time::Duration;
 /// # drop(queue);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a policy does nothing until a retry has it"]
+#[must_use = "a policy does nothing until a retry uses it"]
 pub struct Backoff {
     base: Duration,
     max: Duration,
@@ -44,7 +46,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits of at most `base` at first, and of at most `max` ever.
+    /// Creates a backoff whose first wait is at most `base`, and whose longest wait is at most
+    /// `max`.
     ///
     /// A `base` of zero, and a `max` below the `base`, are invalid: see
     /// [`validate`](Self::validate).
@@ -60,11 +63,11 @@ impl Backoff {
         Self { base, max, ..Self::default() }
     }
 
-    /// Checks the settings, as [every call that puts a retry to
-    /// use](crate::error#where-settings-are-checked) does.
+    /// Checks the settings, as [every call that starts to use a
+    /// retry](crate::error#where-settings-are-checked) does.
     ///
     /// # Errors
-    /// [`ConfigError`] of the first invalid setting.
+    /// [`ConfigError`] for the first invalid setting.
     ///
     /// # Examples
     /// ```
@@ -92,7 +95,7 @@ impl Backoff {
         }
     }
 
-    /// By how much each wait is longer than the one before.
+    /// Sets the factor by which each wait is longer than the previous one.
     ///
     /// A factor below 1, and one that is not finite, are invalid: see [`validate`](Self::validate).
     ///
@@ -107,7 +110,7 @@ impl Backoff {
         self
     }
 
-    /// How much of a wait is left to chance: 0 for nothing, 1 for all of it.
+    /// Sets the random part of each wait: 0 for none, 1 for the whole wait.
     ///
     /// A number outside 0 to 1 is invalid: see [`validate`](Self::validate).
     ///
@@ -124,7 +127,8 @@ impl Backoff {
         self
     }
 
-    /// Gives an event up after this number of attempts, the first one included.
+    /// Limits the number of attempts with an event, including the first one. After the last one the
+    /// event is given up.
     ///
     /// 0 attempts are invalid: see [`validate`](Self::validate).
     ///
@@ -141,7 +145,8 @@ impl Backoff {
         self
     }
 
-    /// Gives an event up as soon as the next attempt would come later than this after the first.
+    /// Gives up an event as soon as the next attempt would be later than `limit` after the first
+    /// one.
     ///
     /// # Examples
     /// ```
@@ -156,7 +161,7 @@ impl Backoff {
         self
     }
 
-    /// Makes chance repeat itself, for tests.
+    /// Sets the seed of the jitter, which makes it reproducible in tests.
     ///
     /// # Examples
     /// ```
@@ -173,7 +178,7 @@ impl Backoff {
         self
     }
 
-    /// The longest wait after so many failed attempts.
+    /// Returns the longest wait after this number of failed attempts.
     ///
     /// # Examples
     /// ```
@@ -187,12 +192,12 @@ impl Backoff {
     pub fn window(&self, failures: u32) -> Duration {
         let doublings = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.base.as_secs_f64() * self.factor.powi(doublings);
-        // What is too much for a duration, or infinite, is more than the maximum.
+        // A value that is infinite or too large for a `Duration` exceeds the maximum.
         Duration::try_from_secs_f64(seconds).map_or(self.max, |window| window.min(self.max))
     }
 }
 
-/// The clone draws what this one would draw next.
+/// The clone continues with the same random numbers as the original.
 impl Clone for Backoff {
     fn clone(&self) -> Self {
         let Self { base, max, factor, jitter, limits, dice } = self;
@@ -223,8 +228,8 @@ impl<E> RetryPolicy<E> for Backoff {
     fn failure(&self, _event: &E, attempt: &Attempt<'_>) -> Next {
         let window = self.window(attempt.number());
         let part = window.as_secs_f64() * (1.0 - self.jitter * self.dice.roll());
-        // A long duration, as a number, may be rounded to more than it was, and the longest one to
-        // more than there can be.
+        // The conversion to a floating-point number may round up a long duration, above the window
+        // or above the longest `Duration`.
         let wait = Duration::try_from_secs_f64(part).map_or(window, |wait| wait.min(window));
         self.limits.allow(attempt, wait, Next::After(wait))
     }
@@ -242,12 +247,12 @@ impl fmt::Debug for Backoff {
     }
 }
 
-/// Numbers that look random: a counter whose steps are scrambled (SplitMix64), so that threads need
-/// no lock.
+/// Pseudorandom numbers: a counter whose values are scrambled (SplitMix64), so that threads need no
+/// lock.
 struct Dice(AtomicU64);
 
 impl Dice {
-    /// From 0 up to, but not including, 1.
+    /// Returns a number from 0 up to, but not including, 1.
     fn roll(&self) -> f64 {
         const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
         // Relaxed: the count publishes nothing.

@@ -1,4 +1,4 @@
-//! What a retry counts. It outlives the retry, so that the stages in front of it can show it.
+//! The counters of a retry. They outlive the retry, so that upstream stages can show them.
 
 use crate::error::WriteError;
 use crate::stats::{
@@ -8,16 +8,16 @@ use crate::stats::{
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use std::any::TypeId;
 
-/// What a retry counts: each event once, and attempts and letters apart from that.
+/// The counters of a retry: each event counts once, and attempts and letters count separately.
 pub(super) struct Books {
-    /// Events whose end was known when their write returned, or that the inner sink keeps.
+    /// Events whose outcome was known when their write returned, or that the inner sink keeps.
     at_once: EntryCounters,
-    /// Events that had been set aside, by their end.
+    /// Events that had been set aside, by their outcome.
     later: EntryCounters,
     /// Events that are set aside now.
     waiting: AtomicU64,
     pub(super) passage: Passage,
-    /// Where events are batches: what becomes of the events in them, if the batch was set aside.
+    /// If events are batches: the outcomes of the events in batches that were set aside.
     pub(super) scales: Scales,
     retried: AtomicU64,
     given_up: AtomicU64,
@@ -42,7 +42,7 @@ impl Books {
         }
     }
 
-    /// Counts one event by what its write is answered with.
+    /// Counts one event by the result of its write.
     pub(super) fn answered<E>(
         &self,
         answer: Result<Disposition, WriteError<E>>,
@@ -55,13 +55,13 @@ impl Books {
         answer
     }
 
-    /// An event is set aside; its write is answered with [`Disposition::Pending`].
+    /// Counts an event that is set aside; its write returns [`Disposition::Pending`].
     pub(super) fn set_aside(&self) {
         // Relaxed here and below: a count publishes nothing.
         self.waiting.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An event that was set aside came to its end.
+    /// Counts the outcome of an event that was set aside.
     pub(super) fn ended(&self, load: Load<'_>, disposition: Disposition) {
         load.end(disposition);
         self.later.offered(1);
@@ -69,7 +69,7 @@ impl Books {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// An attempt that is not an event's first one.
+    /// Counts an attempt that is not the first one of its event.
     pub(super) fn retries(&self) {
         self.retried.fetch_add(1, Ordering::Relaxed);
     }
@@ -78,21 +78,22 @@ impl Books {
         self.given_up.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A letter was written.
+    /// Counts a letter that was written.
     pub(super) fn letter(&self, is_sent: bool) {
         let count = if is_sent { &self.letters_sent } else { &self.letters_lost };
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps the text of what went wrong last, for snapshots.
+    /// Keeps the text of the last failure, for snapshots.
     pub(super) fn note(&self, text: String) {
         *lock(&self.last_error) = Some(text);
     }
 
-    /// The ledger of the retry: that of its events, wherever they are. `inner` are those of the
-    /// sinks behind it.
+    /// Returns the ledger of the retry's events, wherever they are. `inner` are the ledgers of the
+    /// inner sinks.
     pub(super) fn ledger(&self, inner: &Ledgers) -> Ledger {
-        // In this order: what is passed on meanwhile is then no more than may have been.
+        // The inner ledgers are read first: an event forwarded meanwhile then raises only the
+        // limit, `kept_at_most`, and not the count that `follow` compares with it.
         let deferred = inner.deferred();
         let mut ledger = Ledger::default();
         self.at_once.add_to(&mut ledger);
@@ -119,7 +120,7 @@ impl Books {
 }
 
 impl Bookkeeper for Books {
-    /// What the inner sink keeps of them is in the ledger of that.
+    /// Events that the inner sink keeps are in the ledger of that sink.
     fn deferred(&self) -> Ledger {
         let mut ledger = Ledger::default();
         self.later.add_to(&mut ledger);
@@ -131,7 +132,7 @@ impl Bookkeeper for Books {
     }
 
     fn weighed(&self, unit: TypeId) -> Option<Ledger> {
-        // What the inner sink keeps is in the ledger of that, here, too.
+        // Events that the inner sink keeps are in the ledger of that sink, here too.
         if self.later.is_unused() && self.waiting.load(Ordering::Relaxed) == 0 {
             return Some(Ledger::default());
         }

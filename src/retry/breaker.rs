@@ -1,4 +1,4 @@
-//! Spares a sink that is down.
+//! A circuit breaker, which stops the attempts at a sink that is down.
 
 use super::policy::{Attempt, Next, RetryLimits, RetryPolicy};
 use crate::deadline::moment_after;
@@ -10,24 +10,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many times the first of the waits below the threshold may be halved: a thousandth of the
-/// back-off.
+/// The most times that the waits below the threshold are halved: the shortest is a thousandth of
+/// the backoff.
 const MOST_HALVINGS: u32 = 10;
 
-/// Spares a sink that is down: after a number of failures in a row nobody tries it for a while,
-/// then one does.
+/// A circuit breaker: stops the attempts at a sink after a number of consecutive failures, then
+/// probes it.
 ///
-/// - **Closed**: everybody is let through. A failed event is tried again after a wait that doubles
-///   up to the back-off as the threshold comes near, so that nothing spins.
-/// - **Open**, from `threshold` failures in a row on: nobody is let through until the back-off is
-///   over.
-/// - **Half-open**: one attempt, the probe, is let through at a time. If it succeeds, the breaker
-///   closes; if it fails, it opens for another back-off. Whoever else comes meanwhile waits for a
-///   back-off and asks again. A probe that panics, or finds its sink closed, frees the place for
+/// - **Closed**: every attempt is let through. A failed event is retried after a wait that doubles
+///   up to the backoff as the failures approach the threshold, so that no thread spins.
+/// - **Open**, from `threshold` consecutive failures on: no attempt is let through until the
+///   backoff is over.
+/// - **Half-open**: one attempt at a time, the probe, is let through. If it succeeds, the breaker
+///   closes; if it fails, the breaker opens for another backoff. Meanwhile every other caller waits
+///   for a backoff and asks again. A probe that panics, or finds its sink closed, makes room for
 ///   the next one.
 ///
-/// It counts for everything that it is the policy of: an `Arc` of it may stand in front of several
-/// sinks that fail together. By itself it never gives an event up; see
+/// The counts cover every sink that uses the breaker: sinks that fail together can share one
+/// through an `Arc`. A breaker by itself never gives up an event; see
 /// [`max_attempts`](Self::max_attempts) and [`max_elapsed`](Self::max_elapsed).
 ///
 /// # Examples
@@ -40,7 +40,7 @@ const MOST_HALVINGS: u32 = 10;
 /// assert!(down.write(1).is_err());
 /// assert_eq!(breaker.state(), BreakerState::Open);
 /// ```
-#[must_use = "a policy does nothing until a retry has it"]
+#[must_use = "a policy does nothing until a retry uses it"]
 pub struct Breaker {
     threshold: u32,
     backoff: Duration,
@@ -50,15 +50,15 @@ pub struct Breaker {
 }
 
 struct Circuit {
-    /// Failures in a row.
+    /// Consecutive failures.
     failures: u32,
-    /// Until when nobody is let through; `None` while everybody is.
+    /// The end of the time in which no attempt is let through; `None` while the breaker is closed.
     until: Option<Instant>,
-    /// Who probes.
+    /// The thread that probes.
     probe: Option<ThreadId>,
 }
 
-/// Whom a [`Breaker`] lets through.
+/// The state of a [`Breaker`]: which attempts it lets through.
 ///
 /// # Examples
 /// ```
@@ -74,22 +74,22 @@ struct Circuit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BreakerState {
-    /// Everybody.
+    /// Every attempt is let through.
     Closed,
-    /// Nobody.
+    /// No attempt is let through.
     Open,
-    /// One at a time.
+    /// One attempt at a time is let through.
     HalfOpen,
 }
 
 impl Breaker {
-    /// A breaker that opens after `threshold` failures in a row, and then waits for `backoff`
+    /// Creates a breaker that opens after `threshold` consecutive failures and waits for `backoff`
     /// before each probe.
     ///
     /// A threshold of 0, and a backoff of zero, are invalid: see [`validate`](Self::validate).
     ///
     /// # Examples
-    /// Two failures in a row open it:
+    /// Two consecutive failures open it:
     /// ```
     /// use buslane::{Sink, sink_fn, SinkExt};
     /// use buslane::retry::{Breaker, BreakerState};
@@ -113,11 +113,11 @@ impl Breaker {
         }
     }
 
-    /// Checks the settings, as [every call that puts a retry to
-    /// use](crate::error#where-settings-are-checked) does.
+    /// Checks the settings, as [every call that starts to use a
+    /// retry](crate::error#where-settings-are-checked) does.
     ///
     /// # Errors
-    /// [`ConfigError`] of the first invalid setting.
+    /// [`ConfigError`] for the first invalid setting.
     ///
     /// # Examples
     /// ```
@@ -138,7 +138,7 @@ impl Breaker {
         }
     }
 
-    /// Gives an event up after this number of attempts, the first one included. Default: no limit.
+    /// Limits the number of attempts with an event, including the first one. Default: no limit.
     ///
     /// 0 attempts are invalid: see [`validate`](Self::validate).
     ///
@@ -156,8 +156,8 @@ impl Breaker {
         self
     }
 
-    /// Gives an event up when an attempt failed and the next one would come later than this after
-    /// the first. Default: no limit.
+    /// Gives up an event if the attempt after a failed one would be later than `limit` after the
+    /// first. Default: no limit.
     ///
     /// # Examples
     /// ```
@@ -172,8 +172,8 @@ impl Breaker {
         self
     }
 
-    /// Where it gets the time from. Default: [`SystemClock`]. Give the
-    /// [`Retry`](crate::retry::Retry) the same one.
+    /// Sets the clock. Default: [`SystemClock`]. Give the [`Retry`](crate::retry::Retry) the same
+    /// clock.
     ///
     /// # Examples
     /// ```
@@ -194,7 +194,7 @@ impl Breaker {
         self
     }
 
-    /// Whom it lets through now.
+    /// Returns the current state.
     ///
     /// # Examples
     /// ```
@@ -218,7 +218,7 @@ impl Breaker {
         }
     }
 
-    /// What a failed event waits for while everybody is let through.
+    /// Returns the wait of a failed event while the breaker is closed.
     fn approach(&self, failures: u32) -> Duration {
         let missing = self.threshold.saturating_sub(failures).min(MOST_HALVINGS);
         self.backoff / (1 << missing)
@@ -234,13 +234,13 @@ impl<E> RetryPolicy<E> for Breaker {
         if lock(&self.circuit).until.is_none() {
             return Duration::ZERO;
         }
-        // The clock may be foreign code: it is read outside the lock.
+        // The clock may be user code, so it is read outside the lock.
         let (now, this) = (self.clock.now(), thread::current().id());
         let mut circuit = lock(&self.circuit);
         match circuit.until {
             None => Duration::ZERO,
             Some(until) if now < until => until - now,
-            // A sink behind the probing one that shares the breaker is part of the probe.
+            // An inner sink that shares the breaker with the probing one is part of the probe.
             Some(_) if circuit.probe.is_none_or(|probe| probe == this) => {
                 circuit.probe = Some(this);
                 Duration::ZERO
@@ -253,7 +253,8 @@ impl<E> RetryPolicy<E> for Breaker {
         let now = self.clock.now();
         let mut circuit = lock(&self.circuit);
         circuit.failures = circuit.failures.saturating_add(1);
-        // Attempts that began before it opened say nothing new: only the probe makes it stay open.
+        // An attempt that began before the breaker opened gives no new information: only the probe
+        // keeps it open.
         let opens = match circuit.until {
             None => circuit.failures >= self.threshold,
             Some(_) => circuit.probe == Some(thread::current().id()),

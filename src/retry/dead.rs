@@ -1,4 +1,4 @@
-//! Events that were given up.
+//! Dead letters: events that a retry gave up.
 
 use crate::error::WriteError;
 use crate::wait::context::error_text;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// An event that a retry gave up, with the reason.
 ///
-/// Where it goes is said by [`Retry::dead_letters`](crate::retry::Retry::dead_letters).
+/// [`Retry::dead_letters`](crate::retry::Retry::dead_letters) sets the sink that receives it.
 ///
 /// # Examples
 /// ```
@@ -27,9 +27,9 @@ use std::sync::Arc;
 pub struct DeadLetter<E> {
     /// The event.
     pub event: E,
-    /// How the last attempt failed, or why none was made.
+    /// The error of the last attempt, or the reason for which none was made.
     pub error: Arc<WriteError<()>>,
-    /// How many attempts were made.
+    /// The number of attempts that were made.
     pub attempts: u32,
 }
 
@@ -45,17 +45,17 @@ impl<E> DeadLetter<E> {
         Self { event, error: Arc::new(error), attempts }
     }
 
-    /// What it was made of.
+    /// Returns the error from which the letter was created.
     pub(super) fn into_error(self) -> WriteError<E> {
         let error = Arc::try_unwrap(self.error).unwrap_or_else(|shared| {
-            // Whoever refused the letter kept the error; its text is left.
+            // The sink that refused the letter kept the error, so only its text remains.
             WriteError::Failed { event: (), source: error_text(&*shared).into() }
         });
         error.map_event(|()| self.event)
     }
 }
 
-/// Without the event.
+/// Omits the event, which need not be `Debug`.
 impl<E> fmt::Debug for DeadLetter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeadLetter")
@@ -65,7 +65,7 @@ impl<E> fmt::Debug for DeadLetter<E> {
     }
 }
 
-/// Without the event.
+/// Omits the event, which need not be `Display`.
 impl<E> fmt::Display for DeadLetter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let more = if self.attempts == 1 { "" } else { "s" };

@@ -1,4 +1,4 @@
-//! Tries again what failed, and lets other keys go on meanwhile.
+//! A sink that retries each key separately.
 
 use super::attempts::{Attempts, Step, Trials};
 use super::dead::DeadLetter;
@@ -21,36 +21,40 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many events wait for their keys at most, unless said otherwise.
+/// The default of [`KeyedRetry::capacity`].
 const CAPACITY: usize = 1024;
-/// How long a flush waits for an event that another worker tries.
+/// How long a flush waits for an event that another worker is attempting.
 const IN_OTHER_HANDS: Duration = Duration::from_millis(1);
-/// The most attempts in one tick, so that those who wait behind it get their turn.
+/// The most attempts in one tick, so that the events after it are not delayed for long.
 const ATTEMPTS_PER_TICK: usize = 64;
 
-/// Tries again what the sink behind failed to take, and lets other keys go on meanwhile. Made by
-/// [`SinkExt::retry_by_key`](crate::SinkExt::retry_by_key).
+/// A sink that retries failed events while events of other keys continue.
 ///
-/// An event that fails is set aside until the policy wants it tried again; later events of its key
-/// queue up behind it, and those of other keys go on. `write` never waits for a back-off. It needs
-/// a [`Queue`](crate::Queue) in front, whose ticks say when time has passed; there is no thread and
-/// no timer of its own.
+/// Created by [`SinkExt::retry_by_key`](crate::SinkExt::retry_by_key). An event that fails is set
+/// aside until the policy lets it be tried again. Later events of its key are set aside after it,
+/// and those of other keys continue. `write` never waits for a backoff. A keyed retry has no thread
+/// and no timer: it needs an upstream [`Queue`](crate::Queue), whose ticks report that time has
+/// passed.
 ///
 /// # Guarantees
-/// - **Order**: first in, first out for each key, as long as one thread writes. None between keys.
-/// - **Delivery**: `Ok` means taken by the sink behind, by the dead letters, or set aside. At most
-///   [`capacity`](Self::capacity) events are set aside; one more is [`WriteError::Full`], or a dead
-///   letter. What was set aside and is given up goes to the dead letters; without them it counts as
-///   `dropped.failed`.
-/// - **Close and flush** try until the deadline, waits included. Inside a delivery they do neither
-///   ([`Finish::Pending`](crate::stats::Finish::Pending)). On the worker of a queue a flush waits
-///   for nothing: the flush of the queue waits for the back-off, and asks the worker again. What a
-///   close leaves goes to the dead letters, or counts as `dropped.aborted`; both are `undelivered`
-///   in the report. A direct close returns when the inner sink and the dead letters [have
-///   returned](crate::Sink::close_by), also after the deadline.
-/// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. One that panics costs
-///   the event for which it was asked.
-/// - **Books**: as for [`Retry`](crate::retry::Retry); what is set aside is `pending`.
+/// - **Order**: first in, first out for each key, provided that one thread writes. None between
+///   keys.
+/// - **Delivery**: `Ok` means accepted by the inner sink, by the dead letters, or set aside. At
+///   most [`capacity`](Self::capacity) events are set aside; one more is [`WriteError::Full`], or a
+///   dead letter. An event that was set aside and is given up goes to the dead letters; without
+///   them it counts as `dropped.failed`.
+/// - **Close and flush** make attempts until the deadline, waits included.
+///   - Inside a delivery they make none and do not wait
+///     ([`Finish::Pending`](crate::stats::Finish::Pending)).
+///   - On the worker of a queue a flush does not wait: the flush of the queue waits for the
+///     backoff, and calls the worker again.
+///   - The events that a close leaves go to the dead letters, or count as `dropped.aborted`; both
+///     are `undelivered` in the report.
+///   - A direct close returns when the inner sink and the dead letters [have
+///     returned](crate::Sink::close_by), also after the deadline.
+/// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. A panic there costs only
+///   the event for which it was called.
+/// - **Ledger**: as for [`Retry`](crate::retry::Retry); events that are set aside are `pending`.
 ///
 /// # Examples
 /// ```
@@ -98,7 +102,7 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
         }
     }
 
-    /// How many events are set aside at most, over all keys. Default: 1024.
+    /// Sets the number of events that may be set aside, over all keys. Default: 1024.
     ///
     /// A capacity of 0 is invalid: see [where settings are
     /// checked](crate::error#where-settings-are-checked).
@@ -124,8 +128,8 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
         if zero { Err(Invalid::ZeroCapacity.into()) } else { self.attempts.settings }
     }
 
-    /// Where what is given up goes, as for
-    /// [`Retry::dead_letters`](crate::retry::Retry::dead_letters).
+    /// Sends events that are given up to `sink`, as
+    /// [`Retry::dead_letters`](crate::retry::Retry::dead_letters) does.
     ///
     /// # Examples
     /// ```
@@ -144,8 +148,9 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
         self
     }
 
-    /// Where it gets the time from, and how close and flush wait. Default:
-    /// [`SystemClock`](crate::time::SystemClock), which is that of the ticks of a queue.
+    /// Sets the clock for time, and for the waits of close and flush.
+    ///
+    /// Default: [`SystemClock`](crate::time::SystemClock), which the ticks of a queue use as well.
     ///
     /// # Examples
     /// ```
@@ -155,12 +160,12 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     /// use buslane::testing::ManualClock;
     /// use buslane::time::Deadline;
     /// use std::time::Duration;
-    /// let clock = ManualClock::hurrying(); // whoever waits moves it on
+    /// let clock = ManualClock::hurrying(); // each wait advances it
     /// let minute = Duration::from_secs(60);
     /// let policy = Backoff::new(minute, minute).jitter(0.0).max_attempts(3);
     /// let sink = sink_fn(|_: &u32| Err("no route")).retry_by_key(|n| *n, policy).clock(clock.clone());
     /// assert!(sink.write(7).is_ok());
-    /// assert!(sink.close_by(Deadline::NEVER).is_done()); // it tries to the end, waits included
+    /// assert!(sink.close_by(Deadline::NEVER).is_done()); // retries until the end, waits included
     /// assert_eq!(clock.passed(), 2 * minute);
     /// # }
     /// ```
@@ -170,8 +175,10 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     }
 }
 
-/// An event in this thread's hands, with the line that it stands first in: a close waits until it
-/// is put back, or has come to its end. That happens also when user code unwinds.
+/// An event that this thread is attempting, with its line.
+///
+/// A close waits until the event is put back, or has reached its outcome, also when user code
+/// unwinds.
 struct InHand<'a, E, K, P> {
     attempts: &'a Attempts<E, P>,
     parked: &'a Mutex<Parked<K, E>>,
@@ -180,7 +187,7 @@ struct InHand<'a, E, K, P> {
 }
 
 impl<E, K, P> InHand<'_, E, K, P> {
-    /// It is to be tried again. It comes back when a close did not wait for it.
+    /// Puts the event back for another attempt. Returns it if a close did not wait for it.
     fn put_back(self, waiting: Waiting<E>, due: Instant) -> Option<Waiting<E>> {
         let mut parked = lock(self.parked);
         if parked.swept {
@@ -199,7 +206,7 @@ impl<E, K, P> InHand<'_, E, K, P> {
 impl<E, K, P> Drop for InHand<'_, E, K, P> {
     fn drop(&mut self) {
         let ended = lock(self.parked).done(self.line, self.now);
-        // The lock is free by now: with the line goes its key, which is user code.
+        // The lock is released by now: dropping the line drops its key, which is user code.
         discard(ended);
         self.attempts.pause.poke();
     }
@@ -212,7 +219,7 @@ where
     K: Eq + Hash,
     P: RetryPolicy<E>,
 {
-    /// What the event's key is, and its hash; all of it is user code.
+    /// Returns the key of an event, and its hash. All of this is user code.
     fn key_of(&self, event: &E) -> Result<(u64, Quiet<K>), String>
     where
         F: Fn(&E) -> K,
@@ -223,20 +230,21 @@ where
         })
     }
 
-    /// The line of a key, if there is one, and the newest line of its hash. No lock is held while
-    /// keys are compared.
+    /// Returns the line of a key, if there is one, and the newest line of its hash.
+    ///
+    /// No lock is held while keys are compared.
     fn find(&self, hash: u64, key: &K) -> Result<(Option<LineId>, Option<LineId>), String> {
         let candidates = lock(&self.parked).candidates(hash);
         if candidates.keys.is_empty() {
             return Ok((None, None));
         }
         let newest = candidates.newest();
-        // A key that is dropped here is the last of its line.
+        // Keys dropped here may be the last owners, so the drop is in user code as well.
         user_code(move || candidates.keys.iter().find(|(_, known)| **known == *key).map(|(line, _)| *line))
             .map(|line| (line, newest))
     }
 
-    /// Sets an event aside; if it may not be, it comes back.
+    /// Sets an event aside. Returns the event in the error if it cannot be set aside.
     fn park(
         &self,
         (hash, key): (u64, Quiet<K>),
@@ -266,8 +274,8 @@ where
                     Err(back) => waiting = back,
                 }
             }
-            // Otherwise another thread has begun a line of this hash meanwhile, and it may be this
-            // key's.
+            // Otherwise another thread has begun a line of this hash meanwhile, perhaps for this
+            // key.
             if !parked.has_newer(hash, newest) {
                 parked.begin(hash, Arc::new(key.into_inner()), waiting, due);
                 self.attempts.books.set_aside();
@@ -276,20 +284,21 @@ where
         }
     }
 
-    /// The end of an event that was not set aside: the dead letters, or back to the caller.
+    /// Ends an event that was not set aside: sends it to the dead letters, or returns it to the
+    /// caller.
     fn end(&self, error: WriteError<E>, attempts: u32) -> Result<Disposition, WriteError<E>> {
         let is_late = error.is_closed() && lock(&self.parked).closed;
         let answer = if is_late { Err(error) } else { self.attempts.give_up(error, attempts) };
         self.attempts.books.answered(answer)
     }
 
-    /// The same after some attempts.
+    /// Ends an event as [`end`](Self::end) does, after some attempts.
     fn end_after(&self, error: WriteError<E>, trials: &Trials) -> Result<Disposition, WriteError<E>> {
         self.end(error, trials.made).map(|disposition| disposition.after(&trials.delivered))
     }
 
-    /// Tries the keys that are due, one event of each at a time, at most so many; when the next one
-    /// is due.
+    /// Makes attempts for the keys that are due, one event of each at a time, at most `most` in
+    /// total. Returns when the next one is due.
     fn try_due(&self, most: usize) -> Option<Instant> {
         for _ in 0..most {
             if self.attempts.is_interrupted() {
@@ -329,7 +338,7 @@ where
         self.give_up_later(load, WriteError::Closed(waiting.event), &trials, DropReason::Aborted);
     }
 
-    /// The end of an event that had been set aside: the dead letters, or it is dropped for this
+    /// Ends an event that had been set aside: sends it to the dead letters, or drops it for this
     /// reason.
     fn give_up_later(&self, load: Load<'_>, error: WriteError<E>, trials: &Trials, reason: DropReason) {
         let disposition = self.attempts.give_up(error, trials.made).unwrap_or_else(|error| {
@@ -339,7 +348,7 @@ where
         self.attempts.books.ended(load, disposition.after(&trials.delivered));
     }
 
-    /// Gives up everything that is in no thread's hands.
+    /// Gives up all events that no thread is attempting.
     fn sweep(&self) {
         let lines = lock(&self.parked).sweep();
         for mut line in lines {
@@ -348,13 +357,15 @@ where
         }
     }
 
-    /// Tries, and waits, until nothing is set aside any more; whether that was before the deadline.
-    /// Inside a delivery it does neither: an event may be in the hands of this very thread.
+    /// Makes attempts, and waits, until no event is set aside, and returns whether that was before
+    /// the deadline.
+    ///
+    /// Inside a delivery it does neither: this same thread may be attempting an event.
     fn drain(&self, deadline: Deadline) -> bool {
         if must_not_wait() {
             return lock(&self.parked).count() == 0;
         }
-        // As a time that is left from now on, since the clock may not be the system's.
+        // As the time left from now on, since the clock may not be the system's.
         let begun = self.attempts.now();
         let limit = deadline.remaining().map(|left| moment_after(begun, left));
         loop {
@@ -371,7 +382,7 @@ where
                     self.attempts.wait_until(now, until);
                 }
                 Some(_) => {}
-                // Nothing is left, or it is in the hands of another thread.
+                // No event is left, or another thread is attempting it.
                 None => {
                     let handed_back = || {
                         let parked = lock(&self.parked);
@@ -383,12 +394,13 @@ where
         }
     }
 
-    /// On a worker that flushes: tries what is due. A worker that waited for a back-off could keep
-    /// another one waiting for room, which this one waits for; so the flush that asks for this one
-    /// waits, and asks again.
+    /// Flushes on a worker: makes the attempts that are due, and does not wait.
+    ///
+    /// A worker that waited for a backoff could block another one that waits for room, for which
+    /// this one waits. So the flush that called this worker waits instead, and calls it again.
     fn drain_on_worker(&self, deadline: Deadline, report: &mut FlushReport) {
         let due = {
-            // Nor does it wait for room.
+            // It does not wait for room either.
             let _user_code = UserCode::enter();
             self.try_due(ATTEMPTS_PER_TICK)
         };
@@ -410,7 +422,7 @@ where
                 }
                 true
             };
-            // The event may be in the hands of another worker, and the clock is user code.
+            // Another worker may be attempting the event, and the clock is user code.
             if user_code(by_clock) != Ok(true) {
                 pause.wait(deadline.min(Deadline::after(IN_OTHER_HANDS)), || false);
             }
@@ -436,7 +448,7 @@ where
             Ok(key) => key,
             Err(text) => return self.end(self.attempts.panicked(event, "the key function", &text), 0),
         };
-        // Bound first, so that the lock is free when the dead letters get it.
+        // Bound first, so that the lock is free when the dead letters get the event.
         let closed = lock(&self.parked).closed;
         if closed || self.attempts.is_interrupted() {
             return self.end(WriteError::Closed(event), 0);

@@ -1,10 +1,13 @@
-//! Events that wait for their key.
+//! Events that are set aside until their key may be retried, grouped in one line for each key.
 //!
-//! A key's `Hash`, `Eq` and `Drop` are user code, and everything here happens under a lock. So the
-//! lock guards lines that are known by number. A key is hashed before the lock is taken. The keys
-//! of equal hash are handed out to be compared when the lock is free, with the number of the newest
-//! line among them; a line that was begun meanwhile has a higher number, and then the caller
-//! compares again. What holds a key is handed out, too, and dropped by the caller.
+//! A key's `Hash`, `Eq` and `Drop` are user code, and this code runs under a lock. So the lock
+//! protects lines that are identified by number:
+//!
+//! - A key is hashed before the lock is taken.
+//! - The keys of equal hash are returned, to be compared after the lock is released, with the
+//!   number of the newest line among them. A line that was begun meanwhile has a higher number; the
+//!   caller then compares again.
+//! - Values that hold a key are returned as well, and the caller drops them.
 
 use super::attempts::Trials;
 use crate::wait::context::{discard, discard_each};
@@ -12,53 +15,54 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// An event that waits; with its attempts, once there was one.
+/// An event that is set aside, with its attempts once there was one.
 pub(super) struct Waiting<E> {
     pub(super) event: E,
     pub(super) trials: Option<Trials>,
 }
 
-/// The number of a line. None is given twice, and later lines have higher ones.
+/// The number of a line. Numbers are unique, and later lines have higher ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LineId(u64);
 
-/// Events of one key, in their order.
+/// The events of one key, in order.
 pub(super) struct Line<K, E> {
     hash: u64,
-    /// Shared, so that it is compared, and dropped, when the lock is free.
+    /// Shared, so that it is compared, and dropped, after the lock is released.
     key: Arc<K>,
     events: VecDeque<Waiting<E>>,
 }
 
-/// What the lines of one hash were like at one moment.
+/// The lines of one hash at one point in time.
 pub(super) struct Candidates<K> {
     pub(super) keys: Vec<(LineId, Arc<K>)>,
 }
 
 impl<K> Candidates<K> {
-    /// The newest line among them.
+    /// Returns the newest line among them.
     pub(super) fn newest(&self) -> Option<LineId> {
         self.keys.last().map(|(line, _)| *line)
     }
 }
 
-/// Events that wait for their key, in order within each key, at most `capacity` in all.
+/// Events that are set aside, in order within each key, at most `capacity` in total.
 pub(super) struct Parked<K, E> {
     pub(super) capacity: usize,
-    /// Nothing more comes in.
+    /// No further event is accepted.
     pub(super) closed: bool,
-    /// What was left is gone already.
+    /// The remaining events have been given up.
     pub(super) swept: bool,
-    /// How many were left then.
+    /// The number of events that a close left undelivered.
     pub(super) undelivered: u64,
-    /// A key that is here has a failed event: its later events wait behind that.
+    /// The lines by number. The first event of a line has failed, or an attempt with it is in
+    /// progress; later events of its key wait for it.
     lines: HashMap<u64, Line<K, E>>,
     /// The lines of each hash, the newest last.
     hashes: HashMap<u64, Vec<LineId>>,
-    /// When which line is to be tried; the number keeps moments apart.
+    /// The lines by the time of their next attempt; the number makes equal times distinct.
     schedule: BTreeMap<(Instant, u64), LineId>,
     numbers: u64,
-    /// The events, those in a thread's hands included.
+    /// The number of events, including those that a thread is attempting.
     count: usize,
 }
 
@@ -89,19 +93,20 @@ impl<K, E> Parked<K, E> {
         self.schedule.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// The keys of this hash, the newest line's last: to be compared when the lock is free.
+    /// Returns the keys of this hash, that of the newest line last. Compare them after the lock is
+    /// released.
     pub(super) fn candidates(&self, hash: u64) -> Candidates<K> {
         let lines = self.hashes.get(&hash).into_iter().flatten();
         let keys = lines.filter_map(|line| Some((*line, self.lines.get(&line.0)?.key.clone())));
         Candidates { keys: keys.collect() }
     }
 
-    /// Whether a line of this hash was begun since the newest was this one.
+    /// Returns whether a line of this hash was begun after `newest`.
     pub(super) fn has_newer(&self, hash: u64, newest: Option<LineId>) -> bool {
         self.hashes.get(&hash).and_then(|lines| lines.last()).is_some_and(|last| Some(*last) > newest)
     }
 
-    /// Puts an event last in a line, if that is still there; else it comes back.
+    /// Appends an event to a line. Returns the event if the line is gone.
     pub(super) fn join(&mut self, line: LineId, waiting: Waiting<E>) -> Result<(), Waiting<E>> {
         let Some(line) = self.lines.get_mut(&line.0) else { return Err(waiting) };
         line.events.push_back(waiting);
@@ -109,7 +114,7 @@ impl<K, E> Parked<K, E> {
         Ok(())
     }
 
-    /// Begins a line, to be tried when it is `due`.
+    /// Begins a line whose first attempt is due at `due`.
     pub(super) fn begin(&mut self, hash: u64, key: Arc<K>, waiting: Waiting<E>, due: Instant) {
         let line = LineId(self.number());
         self.lines.insert(line.0, Line { hash, key, events: VecDeque::from([waiting]) });
@@ -118,8 +123,9 @@ impl<K, E> Parked<K, E> {
         self.schedule(line, due);
     }
 
-    /// Takes the first event of a line that is due. The line then is in the caller's hands, until
-    /// it is [put back](Self::put_back) or [done](Self::done).
+    /// Takes the first event of a line that is due.
+    ///
+    /// The caller owns the line until it is [put back](Self::put_back) or [done](Self::done).
     pub(super) fn take_due(&mut self, now: Instant) -> Option<(LineId, Waiting<E>)> {
         loop {
             let first = self.schedule.first_entry().filter(|first| first.key().0 <= now)?;
@@ -130,7 +136,7 @@ impl<K, E> Parked<K, E> {
         }
     }
 
-    /// The event in hand is first in its line again.
+    /// Returns an event that was taken to the front of its line.
     pub(super) fn put_back(&mut self, line: LineId, waiting: Waiting<E>, due: Instant) {
         if let Some(known) = self.lines.get_mut(&line.0) {
             known.events.push_front(waiting);
@@ -138,8 +144,8 @@ impl<K, E> Parked<K, E> {
         }
     }
 
-    /// The event in hand has come to its end; the next of its line has its turn. What is left of a
-    /// line that has ended is for the caller to drop.
+    /// Removes an event that was taken, and schedules the next one of its line. Returns an empty
+    /// line for the caller to drop.
     #[must_use]
     pub(super) fn done(&mut self, line: LineId, now: Instant) -> Option<Line<K, E>> {
         self.count -= 1;
@@ -161,7 +167,7 @@ impl<K, E> Parked<K, E> {
         Some(removed)
     }
 
-    /// Everything that is in no thread's hands, for the caller to give up and drop.
+    /// Takes all events that no thread is attempting, for the caller to give up and drop.
     pub(super) fn sweep(&mut self) -> Vec<Line<K, E>> {
         self.swept = true;
         self.schedule.clear();
@@ -186,7 +192,7 @@ impl<K, E> Parked<K, E> {
 }
 
 impl<K, E> Line<K, E> {
-    /// Its events, in their order.
+    /// Takes the events of this line, in order.
     pub(super) fn take_events(&mut self) -> VecDeque<Waiting<E>> {
         std::mem::take(&mut self.events)
     }

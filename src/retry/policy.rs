@@ -1,4 +1,4 @@
-//! What a retry asks: whether, when and how often.
+//! Retry policies: whether, when and how often an event is tried again.
 
 use crate::error::{ConfigError, Invalid, WriteError};
 use std::error::Error;
@@ -6,14 +6,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Says whether and when an event is tried again. [`Backoff`](crate::retry::Backoff) and
-/// [`Breaker`](crate::retry::Breaker) are policies.
+/// Decides whether and when an event is tried again.
 ///
-/// A policy needs only [`failure`](Self::failure). It is asked from every thread that writes, and
-/// an `Arc` of it may serve several sinks. After each attempt that [`before`](Self::before) let
-/// through, exactly one of `failure`, [`success`](Self::success) and [`abandoned`](Self::abandoned)
-/// follows, on the same thread. A method that panics costs no event: the event is given up with an
-/// error.
+/// [`Backoff`](crate::retry::Backoff) and [`Breaker`](crate::retry::Breaker) are policies. A policy
+/// needs only [`failure`](Self::failure). Every writing thread calls it, and an `Arc` of it may
+/// serve several sinks.
+///
+/// After each attempt that [`before`](Self::before) let through, exactly one of `failure`,
+/// [`success`](Self::success) and [`abandoned`](Self::abandoned) follows, on the same thread. A
+/// method that panics loses no event: the event is given up with an error.
 ///
 /// # Examples
 /// ```
@@ -22,7 +23,7 @@ use std::time::Duration;
 /// use std::sync::atomic::{AtomicU32, Ordering};
 /// use std::time::Duration;
 ///
-/// /// Waits for sinks that are full, and gives up whatever failed.
+/// /// Waits for sinks that are full, and gives up all other failures.
 /// struct OnlyFull;
 ///
 /// impl<E> RetryPolicy<E> for OnlyFull {
@@ -43,9 +44,11 @@ use std::time::Duration;
 /// assert_eq!(calls.load(Ordering::Relaxed), 1);
 /// ```
 pub trait RetryPolicy<E>: Send + Sync {
-    /// How long it is until an attempt with this event may be made: zero lets it through. Asked
-    /// before every attempt, and again after each wait that it demanded, until it answers zero.
-    /// Default: zero.
+    /// Returns the wait before an attempt with this event may be made: zero lets the attempt
+    /// through.
+    ///
+    /// Called before every attempt, and again after each wait that it requested, until it returns
+    /// zero. Default: zero.
     ///
     /// # Examples
     /// ```
@@ -61,7 +64,7 @@ pub trait RetryPolicy<E>: Send + Sync {
         Duration::ZERO
     }
 
-    /// An attempt failed: what now?
+    /// Decides what follows a failed attempt.
     ///
     /// # Examples
     /// ```
@@ -78,7 +81,7 @@ pub trait RetryPolicy<E>: Send + Sync {
     /// ```
     fn failure(&self, event: &E, attempt: &Attempt<'_>) -> Next;
 
-    /// An attempt succeeded. The event is the sink's now.
+    /// Records a successful attempt. The sink owns the event now.
     ///
     /// # Examples
     /// ```
@@ -100,10 +103,11 @@ pub trait RetryPolicy<E>: Send + Sync {
     /// ```
     fn success(&self) {}
 
-    /// An attempt ended without a word about the sink's health: the sink is closed, or it panicked.
+    /// Records an attempt that gives no information about the sink's health: the sink is closed, or
+    /// it panicked.
     ///
     /// # Examples
-    /// A channel whose reader is gone says nothing about the next one:
+    /// A write into a channel whose receiver was dropped is abandoned:
     /// ```
     /// use buslane::{Channel, Sink, SinkExt};
     /// use buslane::retry::{Attempt, Next, RetryPolicy};
@@ -124,15 +128,17 @@ pub trait RetryPolicy<E>: Send + Sync {
     /// ```
     fn abandoned(&self) {}
 
-    /// Checks the settings of the policy. A retry asks once, when it is made, and [reports the
-    /// error](crate::error#where-settings-are-checked) when it is put to use. Default: they are
+    /// Checks the settings of the policy.
+    ///
+    /// A retry calls this once, when it is created, and [reports the
+    /// error](crate::error#where-settings-are-checked) when it is first used. Default: they are
     /// valid.
     ///
     /// # Errors
-    /// [`ConfigError`] of the first invalid setting: [`ConfigError::other`] makes one.
+    /// [`ConfigError`] for the first invalid setting: [`ConfigError::other`] creates one.
     ///
     /// # Examples
-    /// A policy that wraps another one forwards the question:
+    /// A policy that wraps another one forwards the call:
     /// ```
     /// use buslane::error::{ConfigError, ConfigErrorKind};
     /// use buslane::retry::{Attempt, Backoff, Next, RetryPolicy};
@@ -183,7 +189,7 @@ macro_rules! forward {
 
 forward!(&P, Box<P>, Arc<P>);
 
-/// What becomes of an event whose attempt failed.
+/// A policy's decision about an event whose attempt failed.
 ///
 /// # Examples
 /// ```
@@ -197,11 +203,11 @@ forward!(&P, Box<P>, Arc<P>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Next {
-    /// It is tried again as soon as [`RetryPolicy::before`] lets it.
+    /// Try again as soon as [`RetryPolicy::before`] lets the event through.
     Again,
-    /// It is tried again after so long at the earliest.
+    /// Try again after this wait at the earliest.
     After(Duration),
-    /// It is given up: it goes to the dead letters, or back to the caller.
+    /// Give up: the event goes to the dead letters, or returns to the caller.
     GiveUp,
 }
 
@@ -233,7 +239,7 @@ pub struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    /// An attempt, for those who test their own policy.
+    /// Creates an attempt, for tests of a policy.
     ///
     /// # Examples
     /// ```
@@ -248,7 +254,7 @@ impl<'a> Attempt<'a> {
         Self { number, elapsed, error }
     }
 
-    /// How many attempts have been made with this event, this one included; from 1.
+    /// Returns the number of attempts made with this event, including this one; from 1.
     ///
     /// # Examples
     /// ```
@@ -262,7 +268,7 @@ impl<'a> Attempt<'a> {
         self.number
     }
 
-    /// The time since the event was about to be tried for the first time, waits included.
+    /// Returns the time since shortly before the first attempt with this event, waits included.
     ///
     /// # Examples
     /// ```
@@ -276,7 +282,7 @@ impl<'a> Attempt<'a> {
         self.elapsed
     }
 
-    /// What went wrong.
+    /// Returns the error of the attempt.
     ///
     /// # Examples
     /// ```
@@ -291,7 +297,7 @@ impl<'a> Attempt<'a> {
         self.error
     }
 
-    /// What the sink said, if it [failed](AttemptError::Failed) with an error of this type.
+    /// Returns the source of the error, if the sink [failed](AttemptError::Failed) with this type.
     ///
     /// # Examples
     /// ```
@@ -310,7 +316,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Why an attempt failed: a [`WriteError`] without the event.
+/// The reason why an attempt failed: a [`WriteError`] without the event.
 ///
 /// # Examples
 /// ```
@@ -324,20 +330,20 @@ impl<'a> Attempt<'a> {
 pub enum AttemptError<'a> {
     /// The sink had no room.
     Full,
-    /// The sink found no room, or no answer, in time.
+    /// The sink found no room, or received no answer, in time.
     Timeout,
     /// The sink failed.
     Failed(&'a (dyn Error + Send + Sync + 'static)),
 }
 
 impl<'a> AttemptError<'a> {
-    /// The event and what went wrong; `None` if another attempt cannot go better.
+    /// Returns the event and the reason; `None` if another attempt cannot succeed.
     pub(super) fn of<E>(error: &'a WriteError<E>) -> Option<(&'a E, Self)> {
         match error {
             WriteError::Full(event) => Some((event, Self::Full)),
             WriteError::Timeout(event) => Some((event, Self::Timeout)),
             WriteError::Failed { event, source } => Some((event, Self::Failed(&**source))),
-            // Nested too deeply is nested too deeply the next time as well.
+            // A call that is nested too deeply stays so at the next attempt.
             WriteError::Closed(_) | WriteError::Reentrant(_) => None,
         }
     }
@@ -353,7 +359,7 @@ impl fmt::Display for AttemptError<'_> {
     }
 }
 
-/// When the crate's own policies give an event up.
+/// The limits at which the crate's own policies give up an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct RetryLimits {
     attempts: Option<u32>,
@@ -373,7 +379,8 @@ impl RetryLimits {
         self.elapsed = Some(most);
     }
 
-    /// What becomes of an event that would be tried again after `wait`.
+    /// Returns `next` for an event that would be tried again after `wait`, or `GiveUp` if that
+    /// exceeds a limit.
     pub(super) fn allow(&self, attempt: &Attempt<'_>, wait: Duration, next: Next) -> Next {
         let too_often = self.attempts.is_some_and(|most| attempt.number >= most);
         let too_late = self.elapsed.is_some_and(|most| attempt.elapsed.saturating_add(wait) > most);

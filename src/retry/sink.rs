@@ -1,4 +1,4 @@
-//! A sink that tries again what its inner sink failed to accept, in order.
+//! A sink that retries events in order on the calling thread.
 
 use super::attempts::{Attempts, Interruption, Step};
 use super::dead::DeadLetter;
@@ -15,38 +15,39 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Tries again what the sink behind failed to take, as a policy says. Made by
-/// [`SinkExt::retry`](crate::SinkExt::retry).
+/// A sink that retries events which its inner sink failed to accept, as a policy decides.
 ///
-/// The event need not be `Clone`: a sink that fails gives it back, and the same value is tried
-/// again. What the policy gives up goes to the [dead letters](Self::dead_letters), or back to the
-/// caller with the last error. That a sink is [closed](WriteError::Closed), or called too deeply
-/// ([`WriteError::Reentrant`]), ends the attempts at once, whatever the policy.
+/// Created by [`SinkExt::retry`](crate::SinkExt::retry). The event need not be `Clone`: a failing
+/// sink returns it, and the same value is tried again. An event that the policy gives up goes to
+/// the [dead letters](Self::dead_letters), or returns to the caller with the last error. A sink
+/// that is [closed](WriteError::Closed), or called too deeply ([`WriteError::Reentrant`]), ends the
+/// attempts at once, whatever the policy.
 ///
 /// # Guarantees
-/// - **Progress**: `write` waits on the calling thread, as long as the policy says: put a
-///   [`Queue`](crate::Queue) in front. There is no lane into a retry. A wait ends at once when the
-///   sink is closed or a close is cut short ([`Sink::abort_now`]); the event then goes to the dead
-///   letters, or comes back as [`WriteError::Closed`]. A close of the queue in front first lets the
-///   worker try until the deadline. A limit on the waits of the caller ends them as well
-///   ([`WriteError::Timeout`]). The drop of a last handle gives nothing up: behind a queue that is
-///   dropped rather than closed, a policy without limits goes on for as long as the sink behind
-///   fails.
-/// - **Close and flush** of the inner sink and the dead letters: neither takes the other one's
-///   time. Called directly, they return when both sinks have returned, also after the deadline,
-///   since both are [borrowed](crate::Sink::close_by). A bus or a queue upstream keeps its limit.
-/// - **Order**: none between threads that write at once. A [`Queue`](crate::Queue) with one worker
-///   upstream keeps the order of each publisher.
-/// - **Delivery**: each event is taken once by the sink behind or by the dead letters, or comes
-///   back. A sink that panics takes the event with it; the panic is passed on.
-/// - **Allocation**: none for an event that is taken at the first attempt without a wait.
-/// - **Books**: the [`Ledger`](crate::stats::Ledger) of the retry counts each event once, however
-///   many attempts it takes; the sink behind counts attempts. An event that went to the dead
-///   letters is `dropped.failed`, here and in every stage in front ([`Disposition::Dropped`]), with
-///   the error of the last attempt as the last error. Attempts, and letters that were sent or lost,
-///   are in the [`RetryState`](crate::stats::RetryState) of the snapshot. If events are batches,
-///   and the inner sink takes a part of one and gives back the rest, a
-///   [`Batch`](crate::sink::Batch) upstream is told of both parts ([`Disposition::Partly`]).
+/// - **Progress**: `write` waits on the calling thread as long as the policy decides: put a
+///   [`Queue`](crate::Queue) upstream. A retry has no lane.
+///   - A wait ends at once when the sink is closed or a close is cut short ([`Sink::abort_now`]).
+///     The event then goes to the dead letters, or returns as [`WriteError::Closed`]. A close of an
+///     upstream queue first lets the worker retry until the deadline.
+///   - A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
+///   - Dropping the last handle gives up no event. If an upstream queue is dropped rather than
+///     closed, a policy without limits continues as long as the inner sink fails.
+/// - **Close and flush** reach the inner sink and the dead letters, and neither delays the other.
+///   Called directly, they return when both sinks have returned, also after the deadline, since
+///   both are [borrowed](crate::Sink::close_by). An upstream bus or queue keeps its limit.
+/// - **Order**: none between threads that write concurrently. An upstream [`Queue`](crate::Queue)
+///   with one worker keeps the order of each publisher.
+/// - **Delivery**: each event is accepted once by the inner sink or by the dead letters, or is
+///   returned. A sink that panics loses the event; the panic propagates to the caller.
+/// - **Allocation**: none for an event that is accepted at the first attempt without a wait.
+/// - **Ledger**: the [`Ledger`](crate::stats::Ledger) of the retry counts each event once, however
+///   many attempts it takes; the inner sink counts attempts.
+///   - An event that went to the dead letters is `dropped.failed`, here and in every upstream stage
+///     ([`Disposition::Dropped`]), with the error of the last attempt as the last error.
+///   - Attempts, and letters that were sent or lost, are in the
+///     [`RetryState`](crate::stats::RetryState) of the snapshot.
+///   - If events are batches, and the inner sink accepts a part of one and returns the rest, an
+///     upstream [`Batch`](crate::sink::Batch) learns of both parts ([`Disposition::Partly`]).
 ///
 /// # Examples
 /// ```
@@ -77,13 +78,13 @@ impl<E, S, P> Retry<E, S, P> {
         Self { inner, attempts: Attempts::new(policy), closed: AtomicBool::new(false) }
     }
 
-    /// Sends events that are given up to `sink`, each with its last error; the write then returns
+    /// Sends events that are given up to `sink`, each with its last error. The write then returns
     /// `Ok`.
     ///
-    /// When `sink` refuses the letter, the event goes back to the caller with its last error.
-    /// `sink` is closed and flushed after the inner sink. Retries that share one dead-letter sink
-    /// close it for each other: the first close ends it, and later letters are refused. Give each
-    /// retry a channel of its own.
+    /// If `sink` refuses the letter, the event returns to the caller with its last error. `sink` is
+    /// closed and flushed after the inner sink. Retries that share one dead-letter sink close it
+    /// for each other: the first close ends it, and later letters are refused. Give each retry a
+    /// separate channel.
     ///
     /// # Examples
     /// ```
@@ -104,8 +105,7 @@ impl<E, S, P> Retry<E, S, P> {
         self
     }
 
-    /// Where it gets the time from and how it waits. Default:
-    /// [`SystemClock`](crate::time::SystemClock).
+    /// Sets the clock for time and waits. Default: [`SystemClock`](crate::time::SystemClock).
     ///
     /// # Examples
     /// ```
@@ -114,7 +114,7 @@ impl<E, S, P> Retry<E, S, P> {
     /// use buslane::retry::Backoff;
     /// use buslane::testing::ManualClock;
     /// use std::time::Duration;
-    /// let clock = ManualClock::hurrying(); // whoever waits moves it on
+    /// let clock = ManualClock::hurrying(); // each wait advances it
     /// let minute = Duration::from_secs(60);
     /// let policy = Backoff::new(minute, minute).jitter(0.0).max_attempts(3);
     /// let sink = sink_fn(|_: &u32| Err("no route")).retry(policy).clock(clock.clone());
@@ -154,15 +154,15 @@ where
         }
     }
 
-    /// The end of an event whose wait was called off.
+    /// Ends an event whose wait was interrupted.
     fn cut(&self, cut: Interruption, event: E, attempts: u32) -> Result<Disposition, WriteError<E>> {
         let error = cut.with(event);
-        // A limit is the caller's, who has the event back; a close is the end.
+        // A limit belongs to the caller, who gets the event back. A close is final.
         if error.is_closed() { self.attempts.give_up(error, attempts) } else { Err(error) }
     }
 
     fn answer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        // Relaxed: a write that is ordered after the close sees it, and no other need.
+        // Relaxed: a write that is ordered after the close sees it, and no other write has to.
         if self.closed.load(Ordering::Relaxed) {
             return Err(WriteError::Closed(event));
         }

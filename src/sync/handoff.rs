@@ -1,17 +1,16 @@
-//! Mailbox between the control plane and one publisher, with a way back for what the publisher is
-//! done with.
+//! Mailbox between the control plane and one publisher, with a return path for used parcels.
 //!
-//! The control plane *pushes* parcels, or *replaces* all that are there by others in one step; the
-//! publisher *takes* all of them, and later *returns* each. Neither ever waits, and the publisher
-//! neither allocates nor frees. What is replaced before it was taken goes back to the control plane
-//! at once, so an idle publisher costs no more than what is still news to it.
+//! The control plane *pushes* parcels, or *replaces* all untaken ones in one step. The publisher
+//! *takes* all of them and later *returns* each. Neither side ever waits, and the publisher neither
+//! allocates nor frees. A parcel that is replaced before it was taken returns to the control plane
+//! at once, so an idle publisher keeps only the parcels that still matter to it.
 //!
 //! # Invariants
 //! - H1: a pointer in `slot`, on the `returned` stack or in a [`Chain`] came from `Box::into_raw`
-//!   and is owned by that place alone; the thread that swaps it out owns it, and every parcel that
-//!   is linked behind it.
-//! - H2: `next` of a parcel is written only by the owner of the parcel, before the parcel goes to
-//!   another place.
+//!   and has no other owner; the thread that swaps it out owns it, and every parcel that is linked
+//!   after it.
+//! - H2: `next` of a parcel is written only by the owner of the parcel, before the parcel moves to
+//!   another owner.
 #![expect(unsafe_code, reason = "ownership moves through atomic pointers")]
 
 use super::slot::Slot;
@@ -19,11 +18,10 @@ use super::{AtomicPtr, AtomicUsize, Ordering};
 use std::marker::PhantomData;
 use std::ptr;
 
-/// What travels: a value, and the link of the stack on which it lies, so that moving it allocates
-/// nothing.
+/// A value with the link of the stack that holds it, so that moving it allocates nothing.
 pub(crate) struct Parcel<T> {
     pub(crate) value: T,
-    /// In a cell, so that a model sees who touches it.
+    /// In a cell, so that a model sees every access.
     next: Slot<*mut Parcel<T>>,
 }
 
@@ -37,7 +35,7 @@ impl<T> Parcel<T> {
     }
 }
 
-/// Parcels of one owner, linked: the one that was pushed last comes first.
+/// Linked parcels of one owner; the last one pushed comes first.
 pub(crate) struct Chain<T> {
     first: *mut Parcel<T>,
     owns: PhantomData<Parcel<T>>,
@@ -61,7 +59,7 @@ impl<T> Chain<T> {
         self.first = Box::into_raw(parcel);
     }
 
-    /// The same parcels, the one that was pushed first in front.
+    /// Returns the same parcels in reverse order: the first one pushed comes first.
     pub(crate) fn reversed(self) -> Self {
         let mut reversed = Self::new();
         self.for_each(|parcel| reversed.push(parcel));
@@ -86,7 +84,7 @@ impl<T> Iterator for Chain<T> {
         if self.first.is_null() {
             return None;
         }
-        // SAFETY: H1: the parcel is ours, and it is turned into a box once, since `first` moves on.
+        // SAFETY: H1: the parcel is ours, and it becomes a box only once, since `first` advances.
         let parcel = unsafe { Box::from_raw(self.first) };
         // SAFETY: H2: the parcel is ours, and its link was written before it came here.
         self.first = unsafe { parcel.next.take() };
@@ -100,7 +98,7 @@ impl<T> Drop for Chain<T> {
     }
 }
 
-/// The mailbox and its return stack.
+/// A mailbox and its return stack.
 pub(crate) struct Handoff<T> {
     slot: AtomicPtr<Parcel<T>>,
     returned: AtomicPtr<Parcel<T>>,
@@ -121,7 +119,7 @@ impl<T> Handoff<T> {
         }
     }
 
-    /// Control plane: adds a parcel to those that were not taken; whether there was none.
+    /// Control plane: adds a parcel to the untaken ones, and returns whether there was none.
     pub(crate) fn push(&self, parcel: Box<Parcel<T>>) -> bool {
         let parcel = Box::into_raw(parcel);
         let mut top = self.slot.load(Ordering::Relaxed);
@@ -130,8 +128,8 @@ impl<T> Handoff<T> {
             unsafe { (*parcel).next.put(top) };
             // ORD(handoff.slot): AcqRel; Release pairs with the Acquire in `take`: the content is
             // visible, also that of the parcels below, whose pushes this read-modify-write
-            // continues; Acquire with the Release in `take`: where the mailbox is empty, what the
-            // publisher did with the parcels before is visible.
+            // continues; Acquire with the Release in `take`: if the mailbox is empty, the effects
+            // of the publisher on the earlier parcels are visible.
             match self.slot.compare_exchange(top, parcel, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return top.is_null(),
                 Err(newer) => top = newer,
@@ -139,8 +137,9 @@ impl<T> Handoff<T> {
         }
     }
 
-    /// Control plane: puts these parcels in place of those that were not taken, which it gets back.
-    /// At no moment is the mailbox without either.
+    /// Control plane: replaces the untaken parcels by these, and returns the old ones.
+    ///
+    /// The mailbox always holds one set or the other.
     pub(crate) fn replace(&self, parcels: Chain<T>) -> Chain<T> {
         // ORD(handoff.slot): AcqRel; Release pairs with `take`'s Acquire, Acquire with an earlier
         // `push`.
@@ -158,14 +157,14 @@ impl<T> Handoff<T> {
         Chain { first, owns: PhantomData }
     }
 
-    /// Control plane: whether everything was taken. If so, all that the publisher did before is
-    /// visible.
+    /// Control plane: whether all parcels were taken. If so, the earlier effects of the publisher
+    /// are visible.
     pub(crate) fn is_taken(&self) -> bool {
         // ORD(handoff.slot): Acquire; pairs with the Release in `take`.
         self.slot.load(Ordering::Acquire).is_null()
     }
 
-    /// Publisher: gives a parcel back without freeing it.
+    /// Publisher: returns a parcel without freeing it.
     pub(crate) fn give_back(&self, parcel: Box<Parcel<T>>) {
         let parcel = Box::into_raw(parcel);
         let mut top = self.returned.load(Ordering::Relaxed);
@@ -181,7 +180,7 @@ impl<T> Handoff<T> {
         }
     }
 
-    /// Control plane: gets everything that was given back.
+    /// Control plane: takes every returned parcel.
     pub(crate) fn collect(&self) -> Chain<T> {
         // Relaxed: most of the time there is nothing, and the swap below decides.
         if self.returned.load(Ordering::Relaxed).is_null() {
@@ -197,8 +196,8 @@ impl<T> Handoff<T> {
 impl<T> Drop for Handoff<T> {
     fn drop(&mut self) {
         drop(self.take());
-        // Not `collect`, whose first look may be at an old value in a model: what counts the owners
-        // is not seen there. ORD(handoff.returned): Acquire; pairs with `give_back`'s Release.
+        // Not `collect`, whose first load may read an old value in a model, which does not see the
+        // count of the owners. ORD(handoff.returned): Acquire; pairs with `give_back`'s Release.
         let first = self.returned.swap(ptr::null_mut(), Ordering::Acquire);
         drop(Chain { first, owns: PhantomData });
     }
@@ -210,14 +209,15 @@ const RETURNING: usize = 2;
 const RETURNED: usize = 3;
 const WITHDRAWN: usize = 4;
 
-/// A value that is lent once: accepted by the publisher or withdrawn by the control plane,
-/// whichever comes first; and that the one that accepted it may put back, to be dropped with the
-/// lease.
+/// A value that is lent once: the publisher accepts it, or the control plane withdraws it,
+/// whichever comes first.
+///
+/// The publisher that accepted the value may put it back, to be dropped with the lease.
 ///
 /// # Invariant
-/// - H3: the value is there while `state` is `OFFERED` or `RETURNED`. It belongs to the thread that
-///   moves the state away from `OFFERED`, and the place to the thread that moves it from `HELD` to
-///   `RETURNING`.
+/// - H3: the value is in the slot while `state` is `OFFERED` or `RETURNED`. It belongs to the
+///   thread that moves the state away from `OFFERED`, and the slot to the thread that moves it from
+///   `HELD` to `RETURNING`.
 pub(crate) struct Lease<T> {
     state: AtomicUsize,
     value: Slot<T>,
@@ -232,8 +232,8 @@ impl<T> Lease<T> {
     }
 
     fn claim(&self, state: usize) -> Option<T> {
-        // ORD(lease.state): AcqRel; pairs with itself. The parcel in which the lease travels
-        // publishes the value; the exchange only decides which thread gets it.
+        // ORD(lease.state): AcqRel; pairs with itself. The parcel that carries the lease publishes
+        // the value; the exchange only decides which thread gets it.
         self.state.compare_exchange(OFFERED, state, Ordering::AcqRel, Ordering::Relaxed).ok()?;
         // SAFETY: H3: the exchange made the value ours.
         Some(unsafe { self.value.take() })
@@ -249,20 +249,19 @@ impl<T> Lease<T> {
         self.claim(WITHDRAWN)
     }
 
-    /// Whether the value was withdrawn.
+    /// Returns whether the value was withdrawn.
     pub(crate) fn is_withdrawn(&self) -> bool {
-        // Relaxed: asked by the control plane, which withdraws under the same lock.
+        // Relaxed: only the control plane calls it, which withdraws under the same lock.
         self.state.load(Ordering::Relaxed) == WITHDRAWN
     }
 
-    /// Publisher: puts the value back, for the control plane to drop. A value that was not accepted
-    /// comes back to the caller.
+    /// Publisher: puts the value back, for the control plane to drop. Returns a value that was not
+    /// accepted to the caller.
     pub(crate) fn put_back(&self, value: T) -> Option<T> {
         if self.state.compare_exchange(HELD, RETURNING, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return Some(value);
         }
-        // SAFETY: H3: the exchange made the place ours, which is empty since the value was
-        // accepted.
+        // SAFETY: H3: the exchange made the slot ours, which is empty since the value was accepted.
         unsafe { self.value.put(value) };
         // ORD(lease.state): Release; pairs with the Acquire in `drop`: the value is there.
         self.state.store(RETURNED, Ordering::Release);
@@ -272,9 +271,9 @@ impl<T> Lease<T> {
 
 impl<T> Drop for Lease<T> {
     fn drop(&mut self) {
-        // ORD(lease.state): Acquire; pairs with the Release in `put_back`. The count of whatever
-        // owns the lease orders them as well, which a model does not see; so it is a
-        // read-modify-write, which finds the newest state.
+        // ORD(lease.state): Acquire; pairs with the Release in `put_back`. The reference count of
+        // the lease's owner orders them as well, but a model does not see that; so this is a
+        // read-modify-write, which reads the newest state.
         if matches!(self.state.swap(WITHDRAWN, Ordering::Acquire), OFFERED | RETURNED) {
             // SAFETY: H3, and `&mut self`.
             drop(unsafe { self.value.take() });

@@ -1,31 +1,27 @@
-//! What each thread keeps for an owner that all threads share: made at its first use there, lent to
-//! one caller at a time.
+//! One value per thread for a shared owner, created at first use and lent to one caller at a time.
 //!
-//! The way to the value that was asked for last is a comparison and a flag: no reference count, no
-//! type that is looked at while the program runs.
+//! Finding the value of the last owner takes a comparison and a flag: no reference count and no
+//! run-time type check.
 //!
 //! # Invariants
-//! - K1: an entry under an address is an `Entry<O>`, `O` being the type of the owner that lies
-//!   there: the entry holds the owner, so that no other can come to lie at its address.
+//! - K1: an entry under an address is an `Entry<O>`, where `O` is the type of the owner at that
+//!   address: the entry holds the owner, so no other owner can get the same address.
 //! - K2: an entry is dropped only while it is not lent, or when its thread ends, where nothing is
 //!   lent any more.
-//! - K3: `last` points to an entry in `entries`, whose place in memory never changes, or nowhere.
-#![expect(
-    unsafe_code,
-    reason = "a value is found by the address of its owner, which says of what type it is"
-)]
+//! - K3: `last` is null or points to an entry in `entries`, whose address never changes.
+#![expect(unsafe_code, reason = "a value is found by the address of its owner, which determines its type")]
 
 use super::per_thread;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-/// Shared by threads of which each keeps something for it.
+/// An owner that threads share, and for which each thread keeps a value.
 pub(crate) trait Owner: 'static {
-    /// What each thread keeps.
+    /// The value that each thread keeps.
     type Kept: 'static;
 
-    /// Whether the owner has no use for it any more.
+    /// Returns whether the owner needs the value no more.
     fn is_closed(&self) -> bool;
 }
 
@@ -35,7 +31,7 @@ struct Entry<O: Owner> {
     owner: Arc<O>,
 }
 
-/// An entry whose type is not known.
+/// An entry with an erased type.
 trait AnyEntry {
     fn is_idle_and_over(&self) -> bool;
 }
@@ -46,9 +42,9 @@ impl<O: Owner> AnyEntry for Entry<O> {
     }
 }
 
-/// What one thread keeps.
+/// The values that one thread keeps.
 struct Shelf {
-    /// The owner that was asked for last, and its entry.
+    /// The owner of the last lookup, and its entry.
     last: Cell<(usize, *const ())>,
     entries: RefCell<Vec<(usize, Box<dyn AnyEntry>)>>,
 }
@@ -59,7 +55,7 @@ per_thread! {
 }
 
 impl Shelf {
-    /// The entry of an owner, if there is one.
+    /// Returns the entry of an owner, if there is one.
     #[inline]
     fn find<O: Owner>(&self, owner: &Arc<O>) -> Option<NonNull<Entry<O>>> {
         let address = Arc::as_ptr(owner).addr();
@@ -80,10 +76,10 @@ impl Shelf {
         entry
     }
 
-    /// Keeps a value, and takes out those that are over, for the caller to drop.
+    /// Adds a value, and removes those of closed owners, for the caller to drop.
     fn keep<O: Owner>(&self, owner: &Arc<O>, value: O::Kept) -> Vec<(usize, Box<dyn AnyEntry>)> {
         let entry = Entry { lent: Cell::new(false), value: UnsafeCell::new(value), owner: owner.clone() };
-        // K3: what is taken out may be the last.
+        // K3: the last entry may be among the removed ones.
         self.last.set((0, ptr::null()));
         let mut entries = self.entries.borrow_mut();
         let over = entries.extract_if(.., |(_, entry)| entry.is_idle_and_over()).collect();
@@ -92,17 +88,17 @@ impl Shelf {
     }
 }
 
-/// What a caller gets.
+/// The result of a loan.
 pub(crate) enum Lent<'a, T> {
-    /// What this thread keeps.
+    /// The value of this thread.
     Kept(&'a mut T),
-    /// Nothing: it is lent already further up on this thread.
+    /// No value: a caller further up on this thread has it.
     Busy,
-    /// Nothing: the thread is ending, and keeps nothing any more.
+    /// No value: the thread is ending and keeps none any more.
     Ending,
 }
 
-/// Lends `f` what this thread keeps for `owner`, made by `make` at the first call.
+/// Lends `f` the value that this thread keeps for `owner`. The first call creates it with `make`.
 #[inline]
 pub(crate) fn lend<O: Owner, R>(
     owner: &Arc<O>,
@@ -122,8 +118,8 @@ pub(crate) fn lend<O: Owner, R>(
         Ok(None) => keep(owner, make),
         Err(_) => None,
     };
-    // SAFETY: K2, K3: the entry is there, and stays while its flag is set, which nothing can come
-    // before.
+    // SAFETY: K2, K3: the entry exists and stays while its flag is set. Nothing runs between the
+    // lookup and that.
     let entry = found.map(|entry| unsafe { entry.as_ref() });
     let loan = entry.filter(|entry| !entry.lent.replace(true)).map(|entry| (entry, Loan(&entry.lent)));
     f(match &loan {
@@ -136,8 +132,8 @@ pub(crate) fn lend<O: Owner, R>(
 
 #[cold]
 fn keep<O: Owner>(owner: &Arc<O>, make: impl FnOnce() -> O::Kept) -> Option<NonNull<Entry<O>>> {
-    // Foreign code, as are the destructors of what is over: outside the borrow, and before the
-    // entry is looked for, since they may come here again.
+    // `make` is user code, as are the destructors of the removed values. Both may call this
+    // function again, so they run outside the borrow and before the lookup.
     let value = make();
     drop(SHELF.try_with(|shelf| shelf.keep(owner, value)));
     SHELF.try_with(|shelf| shelf.find(owner)).ok().flatten()

@@ -1,9 +1,9 @@
-//! A boxed value of the user that its holder calls, and that another thread takes back once it is
-//! certain that no call follows.
+//! A boxed user value that its holder calls and that another thread takes back when no call can
+//! follow.
 //!
-//! A publisher keeps its lanes in a table of its own, and a lane may contain user code of the sink:
-//! the closure of a filter, a stage. The control plane does not reach into that table, so an idle
-//! publisher would keep these objects long after the sink was removed. Therefore the box is only
+//! A publisher keeps its lanes in its own table, and a lane may contain user code of the sink: the
+//! closure of a filter, a stage. The control plane does not reach into that table, so an idle
+//! publisher would keep these values long after the removal of the sink. Therefore the box is only
 //! lent to the lane, and the control plane has a [`Claim`]. The holder pays nothing for that: it
 //! uses the value through the same pointer as before.
 //!
@@ -24,7 +24,7 @@ use std::ptr::NonNull;
 const LENT: usize = 0;
 /// The holder is dropping it.
 const DROPPING: usize = 1;
-/// It was dropped, or taken back.
+/// The value was dropped, or taken back.
 const GONE: usize = 2;
 
 /// A box that may be taken back.
@@ -43,7 +43,7 @@ impl<T: ?Sized> Lent<T> {
         Self { value, state: Arc::new(AtomicUsize::new(LENT)) }
     }
 
-    /// The right to take the value back.
+    /// Returns the right to take the value back.
     pub(crate) fn claim(&self) -> Claim<T> {
         Claim { value: self.value, state: self.state.clone() }
     }
@@ -73,8 +73,8 @@ impl<T: ?Sized> Drop for Lent<T> {
         struct Done<'a>(&'a AtomicUsize);
         impl Drop for Done<'_> {
             fn drop(&mut self) {
-                // ORD(lent.state): Release; pairs with the Acquire in `take_back`: what the
-                // destructor did is visible.
+                // ORD(lent.state): Release; pairs with the Acquire in `take_back`: the effects of
+                // the destructor are visible.
                 self.0.store(GONE, Ordering::Release);
             }
         }
@@ -100,8 +100,9 @@ unsafe impl<T: ?Sized + Send> Send for Claim<T> {}
 unsafe impl<T: ?Sized + Send> Sync for Claim<T> {}
 
 impl<T: ?Sized> Claim<T> {
-    /// Takes the value back, if it is still lent, for the caller to drop. To be called when the
-    /// holder uses it no more: V2.
+    /// Takes the value back for the caller to drop, if it is still lent.
+    ///
+    /// Call it only when the holder uses the value no more: V2.
     pub(crate) fn take_back(&self) -> Option<Box<T>> {
         // ORD(lent.state): AcqRel; Acquire pairs with the Release in `Lent::drop`, Release with the
         // Acquire there.
@@ -110,10 +111,10 @@ impl<T: ?Sized> Claim<T> {
         Some(unsafe { Box::from_raw(self.value.as_ptr()) })
     }
 
-    /// Whether the value was dropped or taken back.
+    /// Returns whether the value was dropped or taken back.
     pub(crate) fn is_dropped(&self) -> bool {
-        // ORD(lent.state): Acquire; pairs with the Release in `Lent::drop`: what the destructor did
-        // is visible.
+        // ORD(lent.state): Acquire; pairs with the Release in `Lent::drop`: the effects of the
+        // destructor are visible.
         self.state.load(Ordering::Acquire) == GONE
     }
 }

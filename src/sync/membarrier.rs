@@ -1,18 +1,18 @@
-//! The asymmetric fence: free for publishers, paid for by whoever waits.
+//! The asymmetric fence: free for publishers, paid by the waiting side.
 //!
 //! Linux's `membarrier(PRIVATE_EXPEDITED)` makes every running thread of the process execute a full
-//! barrier, so the frequent side of a store-load handshake needs only a compiler fence. Which pair
-//! the process uses is decided once, at the first use: the call must be registered, and the
-//! environment variable `BUSLANE_FENCE=symmetric` turns it off. In models, and where the system
-//! does not grant it, both sides are `fence(SeqCst)`.
+//! barrier, so the frequent side of a store-load handshake needs only a compiler fence. The process
+//! decides on its pair at the first use: the system call must be registered, and the environment
+//! variable `BUSLANE_FENCE=symmetric` disables it. In models, and where the system call is not
+//! granted, both sides are `fence(SeqCst)`.
 //!
-//! A pair is never mixed: a publisher that runs the compiler fence is only ever met by the system
-//! call, and a handshake whose system call fails later (a seccomp filter installed after the start)
-//! is told so and must not rest on it: see [`heavy_fence`].
+//! A pair is never mixed: a publisher that runs the compiler fence always meets the system call on
+//! the other side. If the call fails later (a seccomp filter was installed after the start),
+//! [`heavy_fence`] reports it, and the handshake must not rely on the fence.
 
 use super::{MODEL, Ordering, fence};
 
-/// Which side of the handshake pays.
+/// The pair of fences of a handshake, which determines the side that pays.
 ///
 /// # Examples
 /// ```
@@ -29,14 +29,14 @@ pub enum FencePair {
     Symmetric,
 }
 
-/// The pair that this process uses wherever it has the choice. Fixed at the first call.
+/// Returns the pair that this process uses wherever it has the choice. Fixed at the first call.
 #[inline]
 pub(crate) fn process_pair() -> FencePair {
-    // A model repeats itself on every system.
+    // A model must behave the same on every system.
     if MODEL { FencePair::Symmetric } else { imp::process_pair() }
 }
 
-/// The frequent side's fence for handshakes of `pair`.
+/// Executes the fence of the frequent side of `pair`.
 #[inline(always)]
 #[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn light_fence(pair: FencePair) {
@@ -50,9 +50,9 @@ pub(crate) fn light_fence(pair: FencePair) {
     }
 }
 
-/// The rare side's fence for handshakes of `pair`.
+/// Executes the fence of the rare side of `pair`.
 ///
-/// `false` means that the system call, granted at the start, now fails: the other side may not have
+/// Returns `false` if the system call, granted at the start, now fails: the other side may not have
 /// been fenced, and the caller must bound its wait by time.
 #[must_use]
 #[cfg_attr(all(loom, feature = "loom"), track_caller)]
@@ -65,10 +65,10 @@ pub(crate) fn heavy_fence(pair: FencePair) -> bool {
     }
 }
 
-/// The rare side's fence for handshakes that must not fail (seals, removals).
+/// Executes the fence of the rare side for handshakes that must not fail (seals, removals).
 ///
-/// Where the system call stopped working, this waits for a millisecond instead: store buffers drain
-/// within microseconds on every processor that we know of, and a handshake of this kind is rare.
+/// If the system call stopped working, this waits for a millisecond instead: store buffers drain
+/// within microseconds on every known processor, and such a handshake is rare.
 #[cfg_attr(all(loom, feature = "loom"), track_caller)]
 pub(crate) fn heavy_fence_or_wait(pair: FencePair) {
     if !heavy_fence(pair) {
@@ -79,7 +79,7 @@ pub(crate) fn heavy_fence_or_wait(pair: FencePair) {
 
 #[cfg(all(target_os = "linux", not(all(loom, feature = "loom"))))]
 mod imp {
-    #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
+    #![expect(unsafe_code, reason = "the standard library has no such system call")]
 
     use super::FencePair;
     use std::sync::OnceLock;

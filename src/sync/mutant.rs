@@ -1,18 +1,23 @@
-//! Weakening one ordering of a model, to see that the model fails.
+//! Weakens one ordering of a model at run time, to verify that the model then fails.
 //!
-//! Under loom, atomics and fences are these wrappers. Each access knows its place in the source, so
-//! nothing has to be built again: `BUSLANE_WEAKEN="src/ring/spsc.rs:182:27 release"` takes the
-//! release half away from the access in that line and column, and `BUSLANE_SITES=file` makes each
-//! test append what it could take away where it came by. The halves are `acquire` and `release`,
-//! `acquire-on-failure` of an exchange, `fence` (the whole of it), and `recheck`, which is not an
-//! ordering but the check between announcing a park and parking.
+//! Under loom, atomics and fences are the wrappers in this file. Each access knows its location in
+//! the source, so no mutant needs a separate build:
 //!
-//! A function that stands for the places of its callers has `#[track_caller]`: those here, and the
-//! fences in `membarrier`. Code outside `sync` calls them directly, and needs no such attribute.
+//! - `BUSLANE_WEAKEN="src/ring/spsc.rs:182:27 release"` removes the release half of the access at
+//!   that line and column.
+//! - `BUSLANE_SITES=file` makes each test append the halves that it reached and that can be
+//!   removed.
 //!
-//! loom takes `SeqCst` on an access for `AcqRel`, and so do we.
+//! The halves are `acquire` and `release`, `acquire-on-failure` of an exchange, `fence` (the whole
+//! fence), and `recheck`, which is not an ordering but the check between announcing a park and
+//! parking.
+//!
+//! Functions whose callers are the sites have `#[track_caller]`: those here, and the fences in
+//! `membarrier`. Code outside `sync` calls them directly and needs no such attribute.
+//!
+//! loom treats `SeqCst` on an access as `AcqRel`, and so does this file.
 
-#![expect(dead_code, reason = "not every word is changed in every way")]
+#![expect(dead_code, reason = "not every atomic uses every operation")]
 
 use loom::sync::atomic as imp;
 use std::collections::HashSet;
@@ -23,7 +28,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 pub(crate) use imp::Ordering;
 
-/// What is weakened, by its place and half; and where to note what could be.
+/// The location and half to weaken, and the file in which to record the sites.
 struct Plan {
     weakened: Option<(String, String)>,
     sites: Option<String>,
@@ -34,13 +39,13 @@ fn plan() -> &'static Plan {
     PLAN.get_or_init(|| Plan {
         weakened: std::env::var("BUSLANE_WEAKEN").ok().map(|text| match text.split_once(' ') {
             Some((place, half)) => (place.to_owned(), half.to_owned()),
-            None => panic!("BUSLANE_WEAKEN is \"file:line:column half\""),
+            None => panic!("BUSLANE_WEAKEN must be \"file:line:column half\""),
         }),
         sites: std::env::var("BUSLANE_SITES").ok(),
     })
 }
 
-/// Notes a half in the list of sites, and says whether it is the one to take away.
+/// Records a half in the list of sites, and returns whether it is the one to remove.
 fn is_weakened(place: &Location<'_>, half: &str) -> bool {
     let plan = plan();
     if plan.weakened.is_none() && plan.sites.is_none() {
@@ -62,7 +67,7 @@ fn note(file: &str, place: &Location<'_>, half: &str) {
             .append(true)
             .open(file)
             .and_then(|mut file| file.write_all(line.as_bytes()));
-        written.expect("the list of sites can be written");
+        written.expect("the file that BUSLANE_SITES names must be writable");
     }
 }
 
@@ -114,7 +119,8 @@ pub(crate) fn fence(order: Ordering) {
     }
 }
 
-/// As [`sync::recheck`](super::recheck), unless the check at this place is left out.
+/// Calls `check` as [`sync::recheck`](super::recheck) does, unless the check at this location is
+/// removed.
 #[track_caller]
 pub(crate) fn recheck<R: Default>(check: impl FnOnce() -> R) -> R {
     if is_weakened(Location::caller(), "recheck") { R::default() } else { check() }

@@ -1,9 +1,10 @@
-//! Parking the calling thread, with a handle for whoever wakes it.
+//! Parking of the calling thread, with a handle for the thread that wakes it.
 //!
-//! Outside the models this is `std::thread::park`. In them it is made of a mutex and a condvar.
-//! loom's own `park` loses its token when the target yields, and its `unpark` adds an order between
-//! threads that the real one does not give; shuttle's may return for no reason, which would hide a
-//! lost wake-up.
+//! Outside the models this is `std::thread::park`. In models it consists of a mutex and a condvar:
+//!
+//! - loom's own `park` loses its token when the target yields, and its `unpark` adds an ordering
+//!   between threads that the real one does not give.
+//! - shuttle's `park` may return spuriously, which would hide a lost wake-up.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 mod imp {
     use super::Duration;
 
-    /// Wakes the thread that made it.
+    /// A handle that wakes the thread which created it.
     #[derive(Clone, Debug)]
     pub(crate) struct Unparker(std::thread::Thread);
 
@@ -24,8 +25,8 @@ mod imp {
             self.0.unpark();
         }
 
-        /// Parks the calling thread, which must be the one that made `self`. May return for no
-        /// reason.
+        /// Parks the calling thread, which must be the one that created `self`. May return
+        /// spuriously.
         pub(crate) fn park(&self, limit: Option<Duration>) {
             match limit {
                 Some(limit) => std::thread::park_timeout(limit),

@@ -1,17 +1,14 @@
-//! How many processors there are.
-#![cfg_attr(
-    target_os = "linux",
-    expect(unsafe_code, reason = "a question that the standard library does not ask")
-)]
+//! The number of processors of the machine.
+#![cfg_attr(target_os = "linux", expect(unsafe_code, reason = "the standard library has no such query"))]
 
-/// The number of processors that are on line, at least one.
+/// Returns the number of online processors, at least one.
 ///
-/// The standard library's `available_parallelism` says on how many the *calling thread* may run:
-/// one, on a pinned thread, which says nothing of those that it shares the machine with.
+/// The standard library's `available_parallelism` counts the processors on which the *calling
+/// thread* may run. On a pinned thread that is one, whatever the other threads may use.
 pub(crate) fn online_processors() -> usize {
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: `sysconf` takes a number and returns one.
+        // SAFETY: `sysconf` takes an integer and returns one.
         let online = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
         if let Ok(online @ 1..) = usize::try_from(online) {
             return online;

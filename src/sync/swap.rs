@@ -1,10 +1,10 @@
 //! The copy-on-write list: readers take a snapshot without a lock, the control plane replaces it.
 //!
 //! Outside the models this is [`arc_swap::ArcSwap`]. loom cannot see into it, so in a model a
-//! pointer and a read-modify-write stand in: the reader always gets the newest value (as `ArcSwap`
-//! promises), synchronises with the writer that stored it, and gives the writer no order in return,
-//! until it lets go. Under shuttle `ArcSwap` would do, since it never blocks; but no thread would
-//! ever take its turn right before a load or a swap.
+//! pointer and a read-modify-write replace it. The reader always gets the newest value (as
+//! `ArcSwap` promises) and synchronizes with the writer that stored it. It gives the writer no
+//! ordering in return until it releases the snapshot. Under shuttle `ArcSwap` would work, since it
+//! never blocks, but shuttle would never switch threads right before a load or a swap.
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 mod imp {
@@ -21,20 +21,21 @@ mod imp {
             Self(ArcSwap::from_pointee(value))
         }
 
-        /// A snapshot that stays valid as long as it is held. Lock-free.
+        /// Returns a snapshot that stays valid while it is held. Lock-free.
         #[inline]
         pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<T>> + use<T> {
             self.0.load()
         }
 
-        /// Replaces the value and gives the old one back.
+        /// Replaces the value and returns the old one.
         pub(crate) fn swap(&self, value: T) -> Replaced<T> {
             Replaced(self.0.swap(Arc::new(value)))
         }
     }
 
     impl<T> Replaced<T> {
-        /// Whether no reader holds the value any more; nor will one, since it was replaced.
+        /// Returns whether no reader holds the value any more. No later reader gets it, since it
+        /// was replaced.
         pub(crate) fn is_unread(&mut self) -> bool {
             Arc::get_mut(&mut self.0).is_some()
         }
@@ -50,8 +51,8 @@ mod imp {
 
     struct Counted<T> {
         value: T,
-        /// Moved by each reader that lets go: the order that the real reference count gives, which
-        /// a model does not see.
+        /// Changed by each reader that drops its snapshot: the ordering of the real reference
+        /// count, which a model does not see.
         let_go: AtomicUsize,
     }
 
@@ -59,7 +60,7 @@ mod imp {
 
     pub(crate) struct Replaced<T>(Arc<Counted<T>>);
 
-    /// The snapshot.
+    /// A snapshot of the value.
     pub(crate) struct Held<T>(Arc<Counted<T>>);
 
     impl<T> std::ops::Deref for Held<T> {
@@ -71,7 +72,8 @@ mod imp {
 
     impl<T> Drop for Held<T> {
         fn drop(&mut self) {
-            // ORD(swap.let_go): Release; pairs with the Acquire in `is_unread`: our looks are over.
+            // ORD(swap.let_go): Release; pairs with the Acquire in `is_unread`: the reads of this
+            // snapshot are over.
             self.0.let_go.fetch_add(1, Ordering::Release);
         }
     }
@@ -113,7 +115,7 @@ mod imp {
         pub(crate) fn is_unread(&mut self) -> bool {
             let unread = Arc::get_mut(&mut self.0).is_some();
             // ORD(swap.let_go): Acquire; pairs with the Release in `Held::drop`. A
-            // read-modify-write, since a plain load may read a value from before.
+            // read-modify-write, since a plain load may read an older value.
             self.0.let_go.fetch_add(0, Ordering::Acquire);
             unread
         }

@@ -1,17 +1,17 @@
-//! The place where one consumer sleeps, and the word that tells publishers that it does.
+//! The parking place of one consumer, and the word that shows publishers that it is parked.
 //!
 //! The handshake is Dekker's: a publisher stores its event, fences, and reads the word; the
-//! consumer writes the word, fences, and looks for events again before it sleeps. Whichever fence
-//! comes second sees the other's store, so an event is either found by the consumer or its
-//! publisher wakes it. The pair of fences is fixed when the cell is made; mixing the two kinds
+//! consumer writes the word, fences, and checks for events again before it parks. The side whose
+//! fence comes second sees the other's store, so either the consumer finds the event or its
+//! publisher wakes it. The pair of fences is fixed when the cell is created; mixing the two kinds
 //! loses wake-ups.
 //!
-//! Publishers look at a word of its own, in a line that changes only when somebody goes to sleep
-//! who is to be woken by events: a consumer that naps between them costs them nothing.
+//! Publishers read a separate word. Its cache line changes only when a consumer parks that events
+//! must wake: a consumer that naps in between costs them nothing.
 //!
 //! # Invariants
-//! - W1: the sleeper in the slot belongs to whoever moved the state to BUSY, until that side stores
-//!   another state.
+//! - W1: the sleeper in the slot belongs to the thread that moved the state to BUSY, until that
+//!   thread stores another state.
 //! - W2: the slot holds a sleeper exactly in the states PARKED and NAPPING (and in BUSY, for its
 //!   owner to know).
 //! - W3: only the owner of BUSY writes `parked`; it is 1 in the state PARKED, and 0 in IDLE and
@@ -28,18 +28,18 @@ use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
 
-/// Nobody sleeps, and the slot is empty.
+/// No consumer sleeps, and the slot is empty.
 const IDLE: u64 = 0;
-/// A consumer sleeps and must be woken by whoever has an event for it.
+/// A consumer is parked, and the publisher of an event for it must wake it.
 const PARKED: u64 = 1;
-/// A consumer sleeps for a bounded time; it is woken only by those who wait for it.
+/// A consumer sleeps for a bounded time; only threads that wait for it wake it.
 const NAPPING: u64 = 2;
-/// Somebody is putting a sleeper in or taking one out.
+/// A thread is putting a sleeper in or taking it out.
 const BUSY: u64 = 4;
-/// How long a thread sleeps that finds another sleeper in the cell. Its caller looks again and
-/// comes back.
+/// The sleep of a thread that finds another sleeper in the cell. Its caller then polls and waits
+/// again.
 const OCCUPIED: Duration = Duration::from_micros(50);
-/// The bits of the state above; those beyond count the sleepers, so that each takes out only
+/// The bits of the states above; the bits beyond count the sleepers, so that each takes out only
 /// itself.
 const KIND: u64 = 7;
 const NEXT: u64 = 8;
@@ -52,11 +52,11 @@ fn with_kind(state: u64, kind: u64) -> u64 {
     state & !KIND | kind
 }
 
-/// The place where one consumer sleeps.
+/// The parking place of one consumer.
 ///
 /// # Guarantees
-/// [`wake`](Self::wake) costs one load when nobody sleeps, and one system call when somebody does.
-/// Nothing allocates. Any number of threads may wake; if more than one tries to sleep here, all but
+/// [`wake`](Self::wake) costs one load when no consumer is parked, and one system call when one is.
+/// Nothing allocates. Any number of threads may wake; if more than one tries to park here, all but
 /// one return after a short sleep.
 ///
 /// # Examples
@@ -76,26 +76,26 @@ fn with_kind(state: u64, kind: u64) -> u64 {
 /// });
 /// ```
 pub struct WaitCell {
-    /// What publishers look at: 1 while a consumer sleeps that wants to be woken.
+    /// The word that publishers read: 1 while a consumer is parked.
     parked: AtomicU64,
     pair: FencePair,
     slot: CachePadded<SleeperSlot>,
 }
 
-/// The sleeper, and the word that says whose it is.
+/// The sleeper, and the word that determines its owner.
 struct SleeperSlot {
     state: AtomicU64,
     sleeper: Slot<Sleeper>,
 }
 
 impl WaitCell {
-    /// A cell in which nobody sleeps.
+    /// Creates a cell in which no consumer sleeps.
     ///
     /// # Examples
     /// ```
     /// use buslane::wait::{FencePair, WaitCell};
     /// let cell = WaitCell::new(FencePair::process());
-    /// cell.wake(); // nobody sleeps: one load
+    /// cell.wake(); // no consumer is parked: one load
     /// assert!(!cell.is_parked());
     /// ```
     #[must_use]
@@ -104,8 +104,9 @@ impl WaitCell {
         Self { parked: AtomicU64::new(0), pair, slot: CachePadded::new(slot) }
     }
 
-    /// The publisher's half of the handshake, between its store and [`wake`](Self::wake). One
-    /// serves any number of cells of the same pair.
+    /// Executes the publisher's half of the handshake, between its store and [`wake`](Self::wake).
+    ///
+    /// One fence serves any number of cells of the same pair.
     ///
     /// # Examples
     /// ```
@@ -123,7 +124,7 @@ impl WaitCell {
         light_fence(self.pair);
     }
 
-    /// The pair of fences of this cell.
+    /// Returns the pair of fences of this cell.
     ///
     /// # Examples
     /// ```
@@ -137,7 +138,7 @@ impl WaitCell {
         self.pair
     }
 
-    /// Whether a consumer sleeps that wants to be woken. To be asked behind [`fence`](Self::fence).
+    /// Returns whether a consumer is parked. Call it after [`fence`](Self::fence).
     ///
     /// # Examples
     /// ```
@@ -147,7 +148,7 @@ impl WaitCell {
     /// thread::scope(|scope| {
     ///     scope.spawn(|| cell.nap(Duration::from_millis(1)));
     ///     cell.fence();
-    ///     assert!(!cell.is_parked()); // who naps is not to be woken by events
+    ///     assert!(!cell.is_parked()); // events do not wake a napping consumer
     /// });
     /// assert!(cell.register(Waker::noop()) && cell.is_parked());
     /// ```
@@ -157,15 +158,14 @@ impl WaitCell {
         self.attention() != 0
     }
 
-    /// What [`is_parked`](Self::is_parked) looks at: zero while nobody sleeps who wants to be
-    /// woken.
+    /// Returns the word that [`is_parked`](Self::is_parked) checks: zero while no consumer is parked.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
         // ORD(cell.parked): Relaxed; the fences order it against the store in `prepare`.
         self.parked.load(Ordering::Relaxed)
     }
 
-    /// Wakes the consumer if it sleeps and wants to be woken.
+    /// Wakes the consumer if it is parked.
     ///
     /// # Examples
     /// ```
@@ -189,7 +189,7 @@ impl WaitCell {
         }
     }
 
-    /// Wakes the consumer also when it only naps: for those who wait for it.
+    /// Wakes the consumer also when it only naps: for threads that wait for it.
     ///
     /// # Examples
     /// ```
@@ -208,8 +208,8 @@ impl WaitCell {
     #[cold]
     pub fn wake_now(&self) {
         // ORD(cell.state): full fence; pairs with those in `park_unless`, `nap_unless` and
-        // `register`. At least as strong as `fence`, and callers are rare: they need none of their
-        // own.
+        // `register`. It is at least as strong as `fence`, and calls are rare: the caller needs no
+        // fence of its own.
         fence(Ordering::SeqCst);
         self.wake_from(PARKED);
         self.wake_from(NAPPING);
@@ -225,7 +225,7 @@ impl WaitCell {
         }
     }
 
-    /// Takes the sleeper out that sleeps in this very state.
+    /// Takes the sleeper out that sleeps in exactly this state.
     fn take(&self, state: u64) -> Option<Sleeper> {
         let busy = with_kind(state, BUSY);
         // ORD(cell.state): Acquire; pairs with the Release in `prepare`: the sleeper is written.
@@ -233,7 +233,7 @@ impl WaitCell {
         // SAFETY: W1, W2: the exchange made the sleeper ours, and in these states there is one.
         let sleeper = unsafe { self.slot.sleeper.take() };
         if is_kind(state, PARKED) {
-            // Before the state: behind it, it might wipe out the next sleeper's.
+            // Before the state: after it, this store could erase the mark of the next sleeper.
             self.parked.store(0, Ordering::Relaxed);
         }
         // ORD(cell.state): Release; pairs with the Acquire in `prepare`: the slot is empty.
@@ -241,14 +241,16 @@ impl WaitCell {
         Some(sleeper)
     }
 
-    /// Puts a sleeper in, and returns the state in which it sleeps; `None` when another sleeper is
-    /// in the cell, and the caller must not sleep. Waits for a thread that is between two stores.
+    /// Puts a sleeper in, and returns the state in which it sleeps.
+    ///
+    /// Returns `None` when another sleeper is in the cell, and the caller must not sleep. Waits for
+    /// a thread that is between two stores.
     fn prepare(&self, sleeper: Sleeper, kind: u64) -> Option<u64> {
         let mut pace = Pace::new();
         let idle = loop {
             let state = self.slot.state.load(Ordering::Relaxed);
             if is_kind(state, BUSY) {
-                // The thread that moved it there runs no user code before it moves it on.
+                // The thread that moved the state to BUSY runs no user code before it moves it on.
                 pace.wait();
             } else if !is_kind(state, IDLE) {
                 return None;
@@ -266,7 +268,8 @@ impl WaitCell {
         unsafe { self.slot.sleeper.put(sleeper) };
         if kind == PARKED {
             // ORD(cell.parked): Relaxed; the heavy fence that follows orders it against the load in
-            // `attention`. Before the state, so that whoever takes the sleeper out finds it set.
+            // `attention`. Before the state, so that the thread that takes the sleeper out finds it
+            // set.
             self.parked.store(1, Ordering::Relaxed);
         }
         let state = with_kind(idle, kind);
@@ -275,8 +278,8 @@ impl WaitCell {
         Some(state)
     }
 
-    /// Takes whoever sleeps out again, unless a waker is about to: for the one consumer that sleeps
-    /// as a task.
+    /// Takes the sleeper out, unless a waker is about to: for the one consumer that sleeps as a
+    /// task.
     pub(crate) fn cancel(&self) {
         let state = self.slot.state.load(Ordering::Relaxed);
         if is_kind(state, PARKED) || is_kind(state, NAPPING) {
@@ -284,9 +287,11 @@ impl WaitCell {
         }
     }
 
-    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after
-    /// the thread is announced as asleep, says that there is something to do. May return for no
-    /// reason, and does after a second at the latest.
+    /// Parks the calling thread until it is woken or the limit has passed, unless `ready` returns
+    /// `true`.
+    ///
+    /// `ready` is called after the thread is announced as parked, and reports whether there is
+    /// work. The park may end spuriously, and ends after a second at the latest.
     ///
     /// # Examples
     /// ```
@@ -294,7 +299,7 @@ impl WaitCell {
     /// use std::time::Duration;
     /// let cell = WaitCell::new(FencePair::process());
     /// let mut asked = false;
-    /// cell.park_unless(Some(Duration::from_millis(1)), || { asked = true; true }); // there is something to do: no sleep
+    /// cell.park_unless(Some(Duration::from_millis(1)), || { asked = true; true }); // there is work: no park
     /// assert!(asked && !cell.is_parked());
     /// ```
     pub fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
@@ -303,16 +308,16 @@ impl WaitCell {
             return occupied(limit);
         };
         let _stay = Stay { cell: self, state };
-        // ORD(cell.state): heavy fence; pairs with the light one of whoever puts an event in, and
-        // with that in `wake_now`.
+        // ORD(cell.state): heavy fence; pairs with the light one of a thread that puts an event in,
+        // and with that in `wake_now`.
         let fenced = heavy_fence(self.pair);
         if !recheck(ready) {
             park_fenced(&thread, limit, fenced);
         }
     }
 
-    /// Parks the calling thread for a bounded time. Publishers of events let it nap;
-    /// [`wake_now`](Self::wake_now) ends it.
+    /// Parks the calling thread for a bounded time. Publishers of events do not end the nap;
+    /// [`wake_now`](Self::wake_now) does.
     ///
     /// # Examples
     /// ```
@@ -322,7 +327,7 @@ impl WaitCell {
     /// thread::scope(|scope| {
     ///     let napping = scope.spawn(|| cell.nap(Duration::from_secs(3600)));
     ///     while !napping.is_finished() {
-    ///         cell.wake(); // is for those who are parked, and lets it nap
+    ///         cell.wake(); // wakes parked consumers only, so the nap continues
     ///         cell.wake_now();
     ///         thread::yield_now();
     ///     }
@@ -332,16 +337,17 @@ impl WaitCell {
         self.nap_unless(limit, || false);
     }
 
-    /// As [`nap`](Self::nap), unless `ready`, asked after the thread is announced as napping, says
-    /// that there is something to do: what comes with a [`wake_now`](Self::wake_now) is then never
-    /// slept over.
+    /// Naps as [`nap`](Self::nap) does, unless `ready` returns `true`.
+    ///
+    /// `ready` is called after the thread is announced as napping, and reports whether there is
+    /// work. So the thread never sleeps through work that precedes a [`wake_now`](Self::wake_now).
     ///
     /// # Examples
     /// ```
     /// use buslane::wait::{FencePair, WaitCell};
     /// use std::time::{Duration, Instant};
     /// let (cell, begin) = (WaitCell::new(FencePair::process()), Instant::now());
-    /// cell.nap_unless(Duration::from_secs(3600), || true); // there is something to do
+    /// cell.nap_unless(Duration::from_secs(3600), || true); // there is work: no nap
     /// assert!(begin.elapsed() < Duration::from_secs(3600));
     /// ```
     pub fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
@@ -357,11 +363,11 @@ impl WaitCell {
         }
     }
 
-    /// Announces a task as asleep. Look for events afterwards; when there are some, they are the
-    /// caller's to take.
+    /// Announces a task as parked. The caller checks for events afterwards, and takes those that it
+    /// finds.
     ///
-    /// Takes the place of a sleeper that is there. `false` when another one came meanwhile: then
-    /// the task is not announced, and is to look again at once.
+    /// Replaces a sleeper that is in the cell. Returns `false` if another one entered meanwhile:
+    /// then the task is not announced, and must poll again at once.
     ///
     /// # Examples
     /// ```
@@ -380,8 +386,8 @@ impl WaitCell {
         let task = Sleeper::task(task);
         self.cancel();
         let registered = self.prepare(task, PARKED).is_some();
-        // ORD(cell.state): heavy fence, as in `park_unless`. A task cannot be parked with a limit,
-        // so it must not fail.
+        // ORD(cell.state): heavy fence, as in `park_unless`. It must not fail, since a task cannot
+        // park with a limit.
         heavy_fence_or_wait(self.pair);
         registered
     }
@@ -400,21 +406,23 @@ impl Drop for Stay<'_> {
     }
 }
 
-/// Another sleeper is in the cell. The caller may come back at once, for as long as that one stays.
+/// Sleeps briefly while another sleeper is in the cell. The caller may call again at once, as long
+/// as that sleeper stays.
 #[cold]
 fn occupied(limit: Option<Duration>) {
     if MODEL {
         thread::yield_now();
     } else {
-        // Not a park, which would take a wake-up that is meant for another wait of this thread.
+        // Not a park, which would consume a wake-up that is meant for another wait of this thread.
         std::thread::sleep(limit.map_or(OCCUPIED, |limit| limit.min(OCCUPIED)));
     }
 }
 
 impl FencePair {
-    /// The pair that this process uses wherever it has the choice: asymmetric where the system
-    /// grants `membarrier` and the environment variable `BUSLANE_FENCE` is not `symmetric`. Fixed
-    /// at the first call.
+    /// Returns the pair that this process uses wherever it has the choice.
+    ///
+    /// It is asymmetric where the system grants `membarrier` and the environment variable
+    /// `BUSLANE_FENCE` is not `symmetric`. Fixed at the first call.
     ///
     /// # Examples
     /// ```

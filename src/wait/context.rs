@@ -1,35 +1,34 @@
-//! The call context of a thread: what it is doing for the crate, and so which waits it may enter.
+//! The call context of a thread: what it does for the crate, and so which waits it may enter.
 //!
 //! The crate calls user code in many places: sinks, handlers, hooks, clones and destructors of
 //! events. User code may call the crate again, and a wait that it enters there may be a wait for
-//! its own caller. Marks on the thread rule that out. All of them are in one record, without a
-//! destructor, so they answer until the very end of the thread. Only cold paths read them.
-//!
-//! | mark | set around | what it rules out, until it is dropped |
+//! its own caller. Marks on the thread rule that out. All marks are in one record without a
+//! destructor, so they can be read until the thread ends. Only cold paths read them.
+//! | mark | set around | rules out, until it is dropped |
 //! |---|---|---|
 //! | [`UserCode`] | every call of user code | every wait |
-//! | [`Delivery`] | the call of a sink on the publishing thread | every wait, and more than [`DEPTH_LIMIT`] levels: it ends cycles of buses |
+//! | [`Delivery`] | the call of a sink on the publishing thread | every wait, and more than [`DEPTH_LIMIT`] levels, which ends cycles of buses |
 //! | [`InnerBus`] | a publish on a bus that is a sink of another one | more than [`DEPTH_LIMIT`] levels; it may wait for room |
-//! | `Disposal` | the destructor of what a user gave to the crate | every wait, but for that of a last handle's drop |
-//! | [`WaitedFor`] | what a removal, a close or a flush on another thread waits for | waits for calls in progress, closes, flushes |
-//! | [`Crew::enter`], [`Crew::read`] | the consumer of a mailbox, the closer of a batch | waits for room in, and the end of, that very object |
+//! | `Disposal` | the destructor of a value that a user gave to the crate | every wait, except that of a last handle's drop |
+//! | [`WaitedFor`] | work for which a removal, a close or a flush on another thread waits | waits for calls in progress, closes, flushes |
+//! | [`Crew::enter`], [`Crew::read`] | the consumer of a mailbox, the closer of a batch | waits for room in, and the end of, that same object |
 //! | [`AtWork`] | the worker of a queue | waits for calls in progress |
-//! | [`Visit`] | a flush, a control, the making of lanes, at one bus or queue | the same there once more: it ends cycles of these |
+//! | [`Visit`] | a flush, a control, the creation of lanes, at one bus or queue | the same operation there again, which ends cycles of these |
 //! | [`DeferredWaits`] | closes and flushes of several sinks | waits for their ends: the caller that began waits for all of them |
 //! | [`WaitLimit`] | a sink with a timeout, a close, a flush | waits after its deadline |
 //! | [`HandleDrop`] | the drop of a last handle | waits after the one deadline of all drops on this thread |
-//! | [`LastOffer`] | what a close out of time gives back | retries: the event goes to the dead letters |
+//! | [`LastOffer`] | the events that an expired close returns | retries: the event goes to the dead letters |
 //!
 //! `UserCode` is for code that needs no wait to be correct. `WaitedFor` is for code that waits for
-//! room as part of its job (a publish into a sink that blocks), and in which others must not wait
-//! for it. A thread that holds nothing waits only for other threads, and none of those waits for
-//! it, since they hold nothing while they wait for calls, closes or flushes.
+//! room as part of its job (a publish into a sink that blocks), and during which other threads must
+//! not wait for it. A thread that holds nothing waits only for other threads. None of those waits
+//! for it, since they hold nothing while they wait for calls, closes or flushes.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `user_code` | how user code is called: marked, its panics caught, its values dropped; `Delivery`, `InnerBus`, `Disposal` |
+//! | `user_code` | calls of user code: marks, caught panics, dropped values; `Delivery`, `InnerBus`, `Disposal` |
 //! | `quiet` | a value whose destructor may panic |
-//! | `visit`, `crew` | what this thread is doing with which object |
+//! | `visit`, `crew` | what this thread does with which object |
 //! | `limit` | how long calls on this thread may wait |
 
 mod crew;
@@ -56,34 +55,34 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use visit::Here;
 
-/// How deep buses and sinks may call each other on one thread.
+/// The number of levels that buses and sinks may call each other on one thread.
 pub(crate) const DEPTH_LIMIT: u32 = 16;
 
-/// What keeps a removal waiting.
+/// A value that keeps a removal waiting.
 type Hold = Arc<dyn Any + Send + Sync>;
 
 /// All marks of one thread.
 struct CallContext {
-    /// How deep in user code.
+    /// The nesting depth of user code.
     user_code: Cell<u32>,
-    /// How many others wait for what this thread is doing.
+    /// The number of nested operations for which other threads wait.
     waited_for: Cell<u32>,
-    /// Whose events this thread shows to user code, by the address of the crew: the innermost.
-    /// Others are visits.
+    /// The address of the innermost crew whose events this thread shows to user code. Outer ones
+    /// are visits.
     reading: Cell<usize>,
-    /// How deep buses and sinks call each other.
+    /// The depth at which buses and sinks call each other.
     depth: Cell<u32>,
-    /// How deep in user code a destructor runs that may still wait for a queue to end.
+    /// The user code depth of a destructor that may still wait for a queue to end.
     disposing: Cell<Option<u32>>,
     /// Whether this is the worker of a queue.
     works: Cell<bool>,
-    /// How many closes and flushes of several sinks are in progress.
+    /// The number of closes and flushes of several sinks in progress.
     deferred: Cell<u32>,
     limits: Cell<ThreadLimits>,
     dropping: Cell<Option<Deadline>>,
     last_offer: Cell<bool>,
     visits: Here,
-    /// What the flushes in progress on this thread hold. Without a destructor, as the visits.
+    /// The holds of the flushes in progress on this thread. Without a destructor, like the visits.
     holds: RefCell<ManuallyDrop<Vec<Hold>>>,
 }
 
@@ -104,8 +103,7 @@ per_thread! {
     }
 }
 
-/// Reads or changes the marks of this thread. `gone` is the answer where a model's thread has none
-/// any more.
+/// Reads or changes the marks of this thread. Returns `gone` if a model has dropped them already.
 #[inline(always)]
 fn of_this_thread<R>(gone: R, f: impl FnOnce(&CallContext) -> R) -> R {
     CONTEXT.try_with(f).unwrap_or(gone)
@@ -115,27 +113,29 @@ fn user_code_depth() -> u32 {
     of_this_thread(0, |context| context.user_code.get())
 }
 
-/// Whether the current thread is in user code, or does what others wait for, and so must not wait
-/// for a call in progress, a close or a flush.
+/// Returns whether the current thread must not wait for a call in progress, a close or a flush.
+///
+/// That is so in user code, and in work for which other threads wait.
 pub(crate) fn must_not_wait() -> bool {
     of_this_thread(false, |context| {
         context.user_code.get() > 0 || context.waited_for.get() > 0 || context.reading.get() != 0
     })
 }
 
-/// Whether the current thread may wait for room: everywhere but in user code.
+/// Returns whether the current thread may wait for room: everywhere except in user code.
 pub(crate) fn may_wait_for_room() -> bool {
     user_code_depth() == 0
 }
 
-/// Whether the drop of a last handle may wait a moment for what it closes.
+/// Returns whether the drop of a last handle may wait briefly for what it closes.
 pub(crate) fn may_wait_to_drop() -> bool {
     let disposing = of_this_thread(None, |context| context.disposing.get());
     !must_not_wait() || disposing == Some(user_code_depth())
 }
 
-/// This thread does what removals, closes and flushes on other threads wait for, until this is
-/// dropped: here it enters none of those waits. It may still wait for room.
+/// A mark: removals, closes and flushes on other threads wait for this thread, until it is dropped.
+///
+/// The thread enters none of those waits meanwhile. It may still wait for room.
 #[must_use]
 pub(crate) struct WaitedFor(());
 
@@ -154,7 +154,7 @@ impl Drop for WaitedFor {
     }
 }
 
-/// The worker of a queue, until it is dropped.
+/// A mark: this thread is the worker of a queue, until it is dropped.
 #[must_use]
 pub(crate) struct AtWork {
     outer: bool,
@@ -172,14 +172,16 @@ impl Drop for AtWork {
     }
 }
 
-/// Whether the current thread is the worker of a queue. A call in progress may wait for room that
-/// this worker makes, so it waits for no call.
+/// Returns whether the current thread is the worker of a queue.
+///
+/// A call in progress may wait for room that this worker makes, so the worker waits for no call.
 pub(crate) fn is_worker() -> bool {
     of_this_thread(false, |context| context.works.get())
 }
 
-/// While it lives, queues, channels and buses that are closed or flushed on this thread are told so
-/// and not waited for: the caller that began waits for all of them.
+/// A mark: queues, channels and buses that are closed or flushed on this thread are only told.
+///
+/// The caller that began waits for all of them.
 #[must_use]
 pub(crate) struct DeferredWaits(());
 
@@ -196,8 +198,8 @@ impl Drop for DeferredWaits {
     }
 }
 
-/// Whether a close or a flush of several sinks is in progress on this thread, and its caller waits
-/// for what is told here.
+/// Returns whether a close or a flush of several sinks is in progress on this thread, whose caller
+/// waits for all sinks that are told.
 pub(crate) fn waits_are_deferred() -> bool {
     of_this_thread(0, |context| context.deferred.get()) > 0
 }
@@ -239,7 +241,7 @@ mod tests {
         for _ in 0..3 {
             assert!(InnerBus::enter().is_none() && Delivery::enter().is_none());
         }
-        assert!(may_wait_for_room(), "a refused delivery is no user code");
+        assert!(may_wait_for_room(), "a refused delivery must not count as user code");
         drop(levels);
         assert!(Delivery::enter().is_some());
     }
@@ -260,7 +262,7 @@ mod tests {
         let visit = crew.enter();
         assert!(visit.is_some() && crew.clone().is_here() && !other.is_here());
         assert!(crew.enter().is_none());
-        assert!(crew.is_here(), "an attempt to enter again ends nothing");
+        assert!(crew.is_here(), "a refused second entry must not end the first");
         drop(visit);
         assert!(!crew.is_here());
         {

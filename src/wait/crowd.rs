@@ -1,17 +1,17 @@
-//! The place where several consumers of the same events sleep, of whom an event wakes one.
+//! The parking place of several consumers that share events: an event wakes one of them.
 //!
-//! A cold list behind a count, with the handshake of the wait cell: whoever puts an event in fences
-//! and reads the count; a consumer enters the list, fences, and looks for events again before it
-//! sleeps. Whoever wakes one takes it off the list, so two events wake two. Those who wake all do
-//! not read the count but take the lock, which orders the same.
+//! A cold list with a count, and the handshake of the wait cell: the publisher puts an event in,
+//! fences and reads the count; a consumer enters the list, fences, and checks for events again
+//! before it parks. A waker takes the woken consumer off the list, so two events wake two. A thread
+//! that wakes all consumers takes the lock instead of reading the count, which orders the same.
 //!
-//! Why this is not a [`WaitList`](super::WaitList) is said [there](super::list).
+//! [`list`](super::list) explains why this is not a [`WaitList`](super::WaitList).
 //!
-//! That alone does not do: the one woken may find the oldest event still being put in, and sleep
-//! again although a later one is there. So each consumer that took an event *passes on*: behind a
-//! fence of the pair, it wakes another one when there is more and nobody is on the way who was
-//! woken; see `Mailbox::pass_on`. And whoever was woken looks, or passes the wake-up on when it
-//! will not.
+//! The handshake is not sufficient: the woken consumer may find the oldest event claimed but not
+//! yet written, and park again although a later one is there. So each consumer that took an event
+//! *passes on*: after a fence of the pair, it wakes another one if there are more events and no
+//! woken consumer is still on its way; see `Mailbox::pass_on`. And a woken consumer polls, or
+//! passes the wake-up on when it will not.
 
 #[cfg(test)]
 mod models;
@@ -23,20 +23,20 @@ use crate::sync::{AtomicUsize, Mutex, Ordering, lock, recheck};
 use std::task::Waker;
 use std::time::Duration;
 
-/// The place where several consumers of the same events sleep.
+/// The parking place of several consumers that share events.
 pub(crate) struct Crowd {
     pair: FencePair,
-    /// How many want to be woken by an event.
+    /// The number of parked consumers, which an event wakes.
     parked: AtomicUsize,
     asleep: Mutex<Asleep>,
 }
 
 struct Asleep {
     next: u64,
-    /// Those who were woken and have not come back yet.
+    /// The number of consumers that were woken and have not left yet.
     roused: usize,
     parked: Vec<(u64, Sleeper)>,
-    /// Those who sleep for a bounded time, and are woken only with all others.
+    /// Consumers that sleep for a bounded time, and are woken only with all others.
     napping: Vec<(u64, Sleeper)>,
 }
 
@@ -50,7 +50,7 @@ impl Crowd {
         Self { pair, parked: AtomicUsize::new(0), asleep: Mutex::new(asleep) }
     }
 
-    /// Sees to it that so many can sleep without allocating.
+    /// Reserves room for `consumers` sleepers, so that parking does not allocate.
     pub(crate) fn make_room(&self, consumers: usize) {
         let mut asleep = lock(&self.asleep);
         let (parked, napping) = (asleep.parked.len(), asleep.napping.len());
@@ -58,14 +58,14 @@ impl Crowd {
         asleep.napping.reserve(consumers.saturating_sub(napping));
     }
 
-    /// The pair whose light fence comes between an event that was put in, or taken, and
-    /// [`has_parked`](Self::has_parked).
+    /// Returns the pair of fences. Its light fence belongs between putting an event in, or taking
+    /// one, and [`has_parked`](Self::has_parked).
     #[inline]
     pub(crate) fn pair(&self) -> FencePair {
         self.pair
     }
 
-    /// Whether somebody sleeps that wants to be woken. To be called after a light fence of the
+    /// Returns whether a consumer is parked. Call it after a light fence of the
     /// [`pair`](Self::pair).
     #[inline]
     pub(crate) fn has_parked(&self) -> bool {
@@ -73,7 +73,7 @@ impl Crowd {
         self.parked.load(Ordering::Relaxed) > 0
     }
 
-    /// Wakes one that sleeps and wants to be woken: whoever fell asleep last.
+    /// Wakes the consumer that parked last.
     #[inline]
     pub(crate) fn wake_one(&self) {
         if self.has_parked() {
@@ -81,8 +81,10 @@ impl Crowd {
         }
     }
 
-    /// As [`wake_one`](Self::wake_one), unless somebody was woken who has not come back yet:
-    /// whoever comes back takes the lock after us, and so sees at least what we see.
+    /// Wakes a consumer as [`wake_one`](Self::wake_one) does, unless a woken consumer has not left
+    /// yet.
+    ///
+    /// That consumer takes the lock after this call, and so sees at least what the caller sees.
     #[inline]
     pub(crate) fn wake_another(&self) {
         if self.has_parked() {
@@ -102,15 +104,16 @@ impl Crowd {
             self.parked.store(asleep.parked.len(), Ordering::Relaxed);
             last
         };
-        // Outside the lock: a task's waker is foreign code.
+        // Outside the lock: a task's waker is user code.
         if let Some((_, sleeper)) = last {
             sleeper.wake();
         }
     }
 
-    /// Wakes one, rather one that naps: for a publisher that waits for room. One that is parked has
-    /// been woken by the events that fill the ring, or is about to be; waking it once more costs a
-    /// look.
+    /// Wakes one consumer, preferably a napping one, for a publisher that waits for room.
+    ///
+    /// The events that fill the ring have woken a parked consumer, or are about to. Waking it again
+    /// costs one poll.
     #[cold]
     pub(crate) fn wake_one_now(&self) {
         let one = {
@@ -126,12 +129,14 @@ impl Crowd {
         }
     }
 
-    /// Wakes everybody, also those who nap: for a close, a flush, and whoever waits for room.
+    /// Wakes every consumer, also the napping ones, for a close, a flush or a caller that waits for
+    /// all.
     #[cold]
     pub(crate) fn wake_all(&self) {
-        // No fence: the lock is taken in any case. Whoever entered before is found on the list, and
-        // whoever enters behind it sees what came before this call. As many as there are now:
-        // whoever comes back meanwhile has looked again, and is the last of its list.
+        // No fence, since the lock is taken in any case. A consumer that entered before is on the
+        // list, and one that enters after it sees what precedes this call. The loop wakes as many
+        // as are there now: a consumer that returns meanwhile has checked again, and is the last of
+        // its list.
         let (napping, parked) = {
             let asleep = lock(&self.asleep);
             (asleep.napping.len(), asleep.parked.len())
@@ -165,8 +170,8 @@ impl Crowd {
         Ticket(ticket)
     }
 
-    /// Leaves. `false` when somebody has woken this one: then it has to look for an event, or to
-    /// pass the wake-up on.
+    /// Leaves the crowd. Returns `false` when this consumer was woken: it must then poll for an
+    /// event, or pass the wake-up on.
     pub(crate) fn leave(&self, ticket: Ticket) -> bool {
         self.left(&ticket)
     }
@@ -189,25 +194,27 @@ impl Crowd {
         found.is_some()
     }
 
-    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after
-    /// the thread is announced as asleep, says that there is something to do. May return for no
-    /// reason. The caller looks for an event afterwards.
+    /// Parks the calling thread until it is woken or the limit has passed, unless `ready` returns
+    /// `true`.
+    ///
+    /// `ready` is called after the thread is announced as parked, and reports whether there is
+    /// work. The park may end spuriously. The caller polls for an event afterwards.
     pub(crate) fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
         let _stay = Stay(self, self.enter(Sleeper::Thread(thread.clone()), false));
-        // ORD(crowd.parked): heavy fence; pairs with the light one of whoever puts an event in or
-        // takes one.
+        // ORD(crowd.parked): heavy fence; pairs with the light one of a thread that puts an event
+        // in or takes one.
         let fenced = heavy_fence(self.pair);
         if !recheck(ready) {
             park_fenced(&thread, limit, fenced);
         }
     }
 
-    /// Parks the calling thread for a bounded time, unless `ready` says that there is something to
-    /// do. Events let it nap; [`wake_all`](Self::wake_all) ends it.
+    /// Parks the calling thread for a bounded time, unless `ready` reports work. Events do not end
+    /// the nap; [`wake_all`](Self::wake_all) does.
     pub(crate) fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
-        // No fence: nobody wakes those who nap but under the lock that `enter` has taken. See
+        // No fence: napping consumers are woken only under the lock that `enter` has taken. See
         // `wake_all`.
         let _stay = Stay(self, self.enter(Sleeper::Thread(thread.clone()), true));
         if !recheck(ready) {
@@ -215,14 +222,14 @@ impl Crowd {
         }
     }
 
-    /// Announces a task as asleep. Look for events afterwards; when there are some,
-    /// [`leave`](Self::leave) at once.
+    /// Announces a task as parked. The caller checks for events afterwards, and
+    /// [leaves](Self::leave) at once if there are some.
     pub(crate) fn register(&self, task: &Waker) -> Ticket {
-        // User code: before the lock.
+        // User code, so before the lock.
         let task = Sleeper::task(task);
         let ticket = self.enter(task, false);
-        // ORD(crowd.parked): heavy fence, as in `park_unless`. A task cannot be parked with a
-        // limit, so it must not fail.
+        // ORD(crowd.parked): heavy fence, as in `park_unless`. It must not fail, since a task
+        // cannot park with a limit.
         heavy_fence_or_wait(self.pair);
         ticket
     }

@@ -1,16 +1,16 @@
 //! Calls of the control plane into several sinks: all sinks are told first, then one thread waits
 //! for all of them.
 //!
-//! Two pieces. [`DeferredWaits`] marks a thread on which a close or a flush of several sinks is in
-//! progress: a queue, a channel or a bus that is closed or flushed there does not wait, but leaves
-//! in the report what is to be waited for. The caller that began waits for all of it against one
-//! deadline, on its own thread ([`close_together`], [`flush_together`]). So a sink that is stuck
-//! takes no time from those after it, a worker thread never waits for another worker, and a cycle
-//! of buses and queues has no thread in it that waits for a thread that waits for it.
+//! There are two mechanisms. [`DeferredWaits`] marks a thread on which a close or a flush of
+//! several sinks is in progress. A queue, a channel or a bus that is closed or flushed there does
+//! not wait, but records in the report what remains to be waited for. The caller that began the
+//! operation waits for all of it against one deadline, on its own thread ([`close_together`],
+//! [`flush_together`]). So a stuck sink takes no time from those after it, a worker thread never
+//! waits for another worker, and in a cycle of buses and queues no two threads wait for each other.
 //!
-//! [`in_turn`] calls user code that may take any time: one call after the other on a thread of its
-//! own. A call that is overdue is overtaken: the calls after it continue on another thread. A call
-//! that has not returned when the deadline is over is abandoned.
+//! [`in_turn`] calls user code that may take any time, one call after the other on a separate
+//! thread. If a call is overdue, the calls after it continue on another thread. A call that has not
+//! returned at the deadline is abandoned.
 
 use super::WaitList;
 use super::context::{AtWork, DeferredWaits, Visits, is_worker, must_not_wait, waits_are_deferred};
@@ -22,18 +22,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a call may take, at most, before the calls after it stop waiting for it.
+/// The longest time for which the calls after a call wait for it.
 const CALL_LIMIT: Duration = Duration::from_millis(20);
-/// How long calls that are in progress at the deadline are waited for after it, unless one of them
-/// returns meanwhile.
+/// How long after the deadline to wait for calls in progress, unless one of them returns meanwhile.
 const GRACE: Duration = Duration::from_millis(100);
-/// How long the results of calls that another thread waits for are waited for after the deadline.
+/// How long after the deadline to wait for the results of calls that another thread waits for.
 pub(crate) const LONG_GRACE: Duration = GRACE.saturating_mul(2);
-/// The least of these limits: less would start a thread for each call.
+/// The minimum of these limits: a shorter one would start a thread for each call.
 const LEAST_CALL_LIMIT: Duration = Duration::from_millis(1);
 
-/// How long one of `count` sinks may hold up the next one, so that the order of the calls is kept
-/// where that costs nothing: all of them together take half of the time that is left, at most.
+/// Returns how long one of `count` sinks may delay the next one, so that calls keep their order
+/// where that costs nothing.
+///
+/// All of them together take at most half of the time that is left.
 pub(crate) fn call_limit(deadline: Deadline, count: usize) -> Duration {
     let parts = u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(2).max(1);
     deadline.remaining().map_or(CALL_LIMIT, |left| (left / parts).min(CALL_LIMIT))
@@ -51,20 +52,19 @@ struct Errands<R> {
 struct State<R> {
     todo: VecDeque<(usize, Call<R>)>,
     results: Vec<Option<R>>,
-    /// How many calls have not returned.
+    /// The number of calls that have not returned.
     open: usize,
-    /// Moves on whenever a call begins or returns.
+    /// Advances when a call begins or returns.
     steps: u64,
-    /// The thread that takes the next call; one that was overtaken takes none.
+    /// The thread that makes the next call; a thread that was replaced makes none.
     leader: u32,
-    /// Whether that thread is in a call. One that has not run yet is not overtaken: the next one
-    /// would come no sooner.
+    /// Whether that thread is in a call. A thread that has not run yet is not replaced: another one
+    /// would start no sooner.
     is_calling: bool,
 }
 
 impl<R> Errands<R> {
-    /// Makes the calls that are left, one after the other, unless another thread has become the
-    /// leader.
+    /// Makes the remaining calls, one after the other, until another thread is the leader.
     fn run(&self, leader: u32) {
         let _deferred = DeferredWaits::begin();
         loop {
@@ -81,7 +81,7 @@ impl<R> Errands<R> {
             let result = call();
             {
                 let mut state = lock(&self.state);
-                // The place is gone where the call was abandoned.
+                // The slot is gone if the call was abandoned.
                 if let Some(place) = state.results.get_mut(index) {
                     *place = Some(result);
                 }
@@ -95,7 +95,8 @@ impl<R> Errands<R> {
         }
     }
 
-    /// Waits until all calls have returned (`true`), or the time is over without a step.
+    /// Waits until all calls have returned (`true`), a step happens (`false`), or the limit passes
+    /// (`None`).
     fn wait(&self, limit: Deadline, before: u64) -> Option<bool> {
         self.changed.wait_until(limit, || {
             let state = lock(&self.state);
@@ -107,8 +108,8 @@ impl<R> Errands<R> {
 /// Makes calls into sinks one after the other, in order, and returns their results: `None` for a
 /// call that was abandoned.
 ///
-/// The calls run on a thread of their own, marked by [`DeferredWaits`]. They must not panic. Where
-/// no thread can be started, and in the models, they run on the calling thread.
+/// The calls run on a separate thread, marked by [`DeferredWaits`]. They must not panic. Where no
+/// thread can be started, and in models, they run on the calling thread.
 pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline) -> Vec<Option<R>> {
     if MODEL || calls.is_empty() {
         return here(calls);
@@ -133,7 +134,7 @@ pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline
             (state.steps, state.todo.len(), state.leader, state.is_calling)
         };
         if !leads {
-            // No thread is available: the calls that are left are made here.
+            // No thread is available: make the remaining calls here.
             errands.run(leader);
         }
         let outcome = if left > 0 {
@@ -166,7 +167,7 @@ pub(crate) fn here<R>(calls: Vec<Call<R>>) -> Vec<Option<R>> {
     calls.into_iter().map(|call| Some(call())).collect()
 }
 
-/// Starts a thread that makes the calls that are left; whether it runs.
+/// Starts a thread that makes the remaining calls, and returns whether it started.
 fn begin<R: Send + 'static>(errands: &Arc<Errands<R>>, leader: u32) -> bool {
     let errands = errands.clone();
     let body = move || {
@@ -176,7 +177,7 @@ fn begin<R: Send + 'static>(errands: &Arc<Errands<R>>, leader: u32) -> bool {
     thread::spawn_named(String::from("buslane-control"), body).is_ok()
 }
 
-/// Runs `body` on a thread of its own, and does not wait for it; on this thread where none can be
+/// Runs `body` on a separate thread without waiting for it, or on this thread if none can be
 /// started.
 pub(crate) fn apart(body: impl FnOnce() + Send + 'static) {
     let (visits, place) = (Visits::of_this_thread(), Arc::new(Mutex::new(Some(body))));
@@ -196,10 +197,10 @@ pub(crate) fn apart(body: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Makes two calls into sinks, the second one when the first has returned, or is overdue.
+/// Makes two calls into sinks: the second one when the first has returned or is overdue.
 ///
-/// Both have returned when this does: what they call is borrowed. Where no thread can be started,
-/// in the models, and inside a delivery, the second call waits for the first.
+/// Returns when both calls have returned, since both may borrow. The second call waits for the
+/// first where no thread can be started, in models, and inside a delivery.
 pub(crate) fn beside<A: Send, B>(
     deadline: Deadline,
     first: impl FnOnce() -> A + Send,
@@ -234,11 +235,12 @@ pub(crate) fn beside<A: Send, B>(
         second()
     });
     let first = lock(&result).take();
-    (first.expect("the scope ends when the call has returned"), value)
+    (first.expect("the scope ends only after the call has returned"), value)
 }
 
-/// Closes several sinks as one: all of them are told, and what was told is waited for against one
-/// deadline, here or by the caller that closes this one among others.
+/// Closes several sinks as one: tells all of them, then waits for all against one deadline.
+///
+/// The wait happens here, or in the caller that closes this sink among others.
 pub(crate) fn close_together(deadline: Deadline, close: impl FnOnce() -> CloseReport) -> CloseReport {
     let waits = !waits_are_deferred();
     let mut report = {

@@ -1,15 +1,18 @@
-//! Falling back a little behind a fast publisher, so that both sides work in batches.
+//! Lingering: a consumer pauses so that it and a fast publisher work in batches.
 //!
-//! A consumer that keeps up with a flow of events looks at a lane's tail after each of them. Every
-//! look takes the line away from the publisher, which then needs a transfer between processors for
-//! each event, and so does the consumer: both crawl at the pace of single transfers, several times
-//! slower than either could work. A consumer that looks away for a moment finds many events in one
-//! look, and the publisher keeps its lines meanwhile.
+//! A consumer that keeps up with a flow of events loads a lane's tail after each of them. Every
+//! load takes the cache line from the publisher. Then both need a transfer between processors for
+//! each event, and run several times slower than either could. A consumer that pauses for a short
+//! time finds many events at its next poll, and the publisher keeps its cache lines meanwhile.
 //!
-//! So a consumer that has run the lanes dry lingers before it looks again. How long follows from
-//! what it finds: longer while events come faster than one a step, not at all once a look finds
-//! nothing, and never so long that a lane should get more than a few eighths full. An event that
-//! comes alone waits for nobody.
+//! So a consumer that has drained its lanes lingers before it polls again. The length depends on
+//! what it finds:
+//!
+//! - It grows while events arrive faster than one per step.
+//! - It drops to zero once a poll finds nothing.
+//! - It is never so long that a lane should get more than a few eighths full.
+//!
+//! A single event is not delayed.
 
 use super::strategy::spin_looks;
 use crate::deadline::Deadline;
@@ -17,19 +20,19 @@ use crate::sync::{MODEL, spin_hint, thread};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-/// About the time in which a line goes from one processor to another and back. An event a step is
-/// the least flow at which looking away pays.
+/// About the time in which a cache line moves from one processor to another and back. One event per
+/// step is the least flow at which lingering pays.
 const STEP_NANOS: u128 = 60;
 /// The longest linger, in steps: a microsecond.
 const MOST_STEPS: u32 = 16;
-/// About 1.5 µs: a consumer that is fast frees a few hundred slots meanwhile.
+/// About 1.5 µs: a fast consumer frees a few hundred slots meanwhile.
 const FIRST_STEPS: u32 = 24;
-/// How often a publisher lets others run before it parks.
+/// The number of times that a publisher yields before it parks.
 const TURNS: u32 = 8;
-/// So many events in one look are enough: longer lingering gains nothing.
+/// The number of events in one poll from which a longer linger gains nothing.
 const ENOUGH: usize = 128;
 
-/// How long a consumer lingers.
+/// The length of a consumer's linger.
 #[derive(Debug, Default)]
 pub(crate) struct Linger {
     steps: u32,
@@ -37,13 +40,14 @@ pub(crate) struct Linger {
 
 impl Linger {
     pub(crate) fn new() -> Self {
-        // Measured here rather than amid the first events.
+        // Measured here rather than during the first events.
         let _ = spins_per_step();
         Self::default()
     }
 
-    /// The consumer has run the lanes dry, and handled so many events since it did so last. Waits a
-    /// moment if more are to be expected. `capacity` is that of a lane.
+    /// Lingers after the consumer has drained its lanes, if more events are to be expected.
+    ///
+    /// `events` is the number of events handled since the last call, and `capacity` that of a lane.
     #[inline]
     pub(crate) fn ran_dry(&mut self, events: usize, capacity: usize) {
         self.steps = Self::next(self.steps, events, capacity);
@@ -63,26 +67,26 @@ impl Linger {
         }
     }
 
-    /// A look found nothing: the flow has ended.
+    /// Records that a poll found nothing: the flow has ended.
     #[inline]
     pub(crate) fn found_nothing(&mut self) {
         self.steps = 0;
     }
 }
 
-/// Looks again and again, each time after twice as long as before, for a few microseconds in all,
-/// and then lets others run a few times until the deadline is over; `None` when that was not
-/// enough.
+/// Polls repeatedly, at intervals that double, for a few microseconds in total, and then yields a
+/// few times until the deadline has passed. Returns `None` when no poll succeeded.
 ///
-/// A publisher that waits for room looks like this before it parks: one that looked as often as it
-/// could would fight the consumer for the line that says how far that is, and get in one event for
-/// each that comes out. And where both share a processor, a consumer that is let run makes room for
-/// many events, while one that has to wake the publisher is interrupted for each.
+/// A publisher that waits for room polls like this before it parks. If it polled as often as
+/// possible, it would contend with the consumer for the cache line of the consumer's position, and
+/// push one event for each that is taken. Where both share a processor, a consumer that gets to run
+/// makes room for many events, while a consumer that has to wake the publisher is interrupted for
+/// each.
 pub(crate) fn look_ever_less<R>(deadline: Deadline, mut look: impl FnMut() -> Option<R>) -> Option<R> {
     let spinning = look_between_spins(looks(), &mut look);
     let turns = if MODEL { 0 } else { TURNS };
     spinning.or_else(|| {
-        // Others may run for milliseconds.
+        // Other threads may run for milliseconds.
         (0..turns).take_while(|_| !deadline.has_passed()).find_map(|_| {
             thread::yield_now();
             look()
@@ -90,14 +94,15 @@ pub(crate) fn look_ever_less<R>(deadline: Deadline, mut look: impl FnMut() -> Op
     })
 }
 
-/// Looks a few times within about ten microseconds, and lets nobody else run: for whoever can do
-/// without what it looks for, at a price like that. On one processor, nothing changes while we
-/// look.
+/// Polls a few times within about ten microseconds, without yielding, for a caller that can proceed
+/// without success.
+///
+/// On one processor it does not poll, since no other thread can make progress meanwhile.
 pub(crate) fn look_for_a_moment<R>(look: impl FnMut() -> Option<R>) -> Option<R> {
     look_between_spins(looks().min(1) * 3, look)
 }
 
-/// Each time after twice as long as before.
+/// Polls `rounds` times, at intervals that double.
 fn look_between_spins<R>(rounds: u32, mut look: impl FnMut() -> Option<R>) -> Option<R> {
     (0..rounds).find_map(|round| {
         spin(FIRST_STEPS << round);
@@ -105,7 +110,8 @@ fn look_between_spins<R>(rounds: u32, mut look: impl FnMut() -> Option<R>) -> Op
     })
 }
 
-/// 4 µs in all on two processors, 20 µs on more; on one, nothing changes while we look.
+/// Returns the number of polls: 4 µs in total on two processors, 20 µs on more; none on one, where
+/// no other thread makes progress meanwhile.
 fn looks() -> u32 {
     match spin_looks() {
         0 => 0,
@@ -120,8 +126,8 @@ fn spin(steps: u32) {
     }
 }
 
-/// How many spin hints make a step. The length of one differs by a factor of ten between
-/// processors.
+/// Returns the number of spin hints in a step. The duration of a hint differs by a factor of ten
+/// between processors.
 fn spins_per_step() -> u32 {
     if MODEL {
         return 0;
@@ -144,7 +150,8 @@ fn spins_per_step() -> u32 {
 mod tests {
     use super::{ENOUGH, Linger, MOST_STEPS};
 
-    /// The steps after a look that found so many events each time, in a lane of this capacity.
+    /// Returns the steps after polls that found these numbers of events, in a lane of this
+    /// capacity.
     fn after(looks: &[usize], capacity: usize) -> u32 {
         looks.iter().fold(0, |steps, events| Linger::next(steps, *events, capacity))
     }
@@ -174,7 +181,7 @@ mod tests {
     fn sufficient_poll_does_not_extend_lingering() {
         assert_eq!(after(&[1, ENOUGH, ENOUGH], 1024), 1);
         assert_eq!(after(&[1, 2, 4, 2 * ENOUGH], 1024), 2);
-        // In a small lane little is enough.
+        // In a small lane a few events are enough.
         assert_eq!(after(&[1, 2, 2, 2], 16), 1);
     }
 }

@@ -1,51 +1,58 @@
-//! The place where any number of threads wait for room, for progress, or for their turn.
+//! The list on which any number of threads wait for room, for progress, or for their turn.
 //!
-//! A cold list behind a count: a thread that makes progress fences and reads the count, and only
-//! takes the lock when a thread waits. The handshake is that of the wait cell, with the same choice
-//! of fences.
+//! A cold list with a count: a thread that makes progress fences and reads the count, and takes the
+//! lock only when a thread waits. The handshake is that of the wait cell, with the same choice of
+//! fences.
 //!
 //! # Why the consumers have a list of their own
 //! A [`Crowd`](super::crowd::Crowd) wakes the consumer that parked last, whose caches are warm; a
-//! list wakes the thread that has waited longest, so that no publisher starves. In a crowd tasks
-//! wait as well as threads, a thread that naps is not counted, and the woken consumer reports back
-//! before the next one is woken. On a list each thread says what it wants, keeps its position when
-//! it fails, and checks the goals of others. One list for both would ask, at each wake-up, which of
-//! two orders, two counts and two ways of passing on holds. What they share is the handshake: a
-//! count that is read after a light fence, and written before a heavy one.
+//! list wakes the thread that has waited longest, so that no publisher starves. A crowd holds tasks
+//! as well as threads, does not count a napping thread, and a woken consumer reports back before
+//! the next one is woken. On a list each thread states what it wants, keeps its position when it
+//! fails, and checks the goals of others.
 //!
-//! # How many are woken
-//! Each waiter says what it [wants](Want). Progress serves all who wait for it, and wakes them all.
-//! Room in a ring serves one, and so does a turn: a notification wakes the thread that has waited
-//! longest for that very thing, and no other. A [goal](Waiter::for_goal) is reached after many
-//! notifications: see below. An answer and an end come once, and wake the threads that wait for
-//! them. A thread that was woken and finds nothing, since a publisher that did not wait came first,
-//! keeps its place in the line.
+//! A common list would have to distinguish, at each wake-up, two orders, two counts and two ways to
+//! pass on. What they share is the handshake: a count that is read after a light fence, and written
+//! before a heavy one.
 //!
-//! One wake-up for each thing that is made is not enough where several threads make them: of two
-//! slots that are freed at once in a shared ring the later one may be told of first, and the thread
-//! woken for it fails, since the earlier one is still in a consumer's hands. So a thread that got
-//! what it waited for wakes the next one if there [is more](WaitList::wait_for).
+//! # Which threads are woken
+//! Each waiter states what it [wants](Want):
+//!
+//! - Progress serves every thread that waits for it, and wakes them all.
+//! - Room in a ring serves one thread, and so does a turn. A notification wakes the thread that has
+//!   waited longest for that same thing, and no other.
+//! - A [goal](Waiter::for_goal) is reached after many notifications: see below.
+//! - An answer and an end happen once, and wake the threads that wait for them.
+//!
+//! A woken thread that finds nothing, since a publisher that did not wait came first, keeps its
+//! position on the list.
+//!
+//! One wake-up for each slot is not enough where several threads free slots. Of two slots that are
+//! freed at once in a shared ring, the later one may be reported first. The thread woken for it
+//! fails, since a consumer still holds the earlier one. So a thread that succeeded wakes the next
+//! one if there [is more](WaitList::wait_for).
 //!
 //! # Goals
 //! A thread that waits for a goal, such as a flush, needs most reports of progress no more than the
-//! others do. A report wakes one of them, the *scout*. It checks its own goal, and then the goals
-//! of the others, and wakes the threads whose goals are reached. While a scout is on its way, a
-//! report wakes no other one. So a report costs one wake-up at most, however many wait.
+//! other waiters do. A report wakes one of them, the *scout*. It checks its own goal, and then the
+//! goals of the others, and wakes the threads whose goals are reached. While a scout is on its way,
+//! a report wakes no other one. So a report costs at most one wake-up, however many threads wait.
 //!
 //! # Invariants
-//! - A1: a thread that is taken off the list makes an attempt afterwards, or has another thread
-//!   woken in its stead: also when its time is over, and when its attempt unwinds.
-//! - A2: a thread whose attempt succeeded, on the list or off it, looks whether there is more, and
+//! - A1: a thread that is taken off the list makes an attempt afterwards, or another thread is
+//!   woken instead: also when its deadline has passed, and when its attempt unwinds.
+//! - A2: a thread whose attempt succeeded, on the list or off it, checks whether there is more, and
 //!   wakes the next one then.
-//! - A3: a thread sleeps only after an attempt that failed behind its entry and the heavy fence.
+//! - A3: a thread parks only after an attempt that failed after its entry and the heavy fence.
 //! - A4: a scout clears its mark under the lock of the list, and checks the goals after that. It
-//!   sees everything that a notifier had done before it found the mark there. A scout that unwinds
-//!   has another one called.
+//!   sees everything that a notifier had done before it found the mark there. If a scout unwinds,
+//!   another one is called.
 //!
-//! So nobody sleeps beside something that it could use: by A3 the thing was made after the
-//! sleeper's attempt, by a thread that saw the sleeper on the list and took the first one off. By
-//! A1 that one looks, or another one does. If it fails, the thing is taken, or is not to be had
-//! before something else is made, which is told of in its turn. If it succeeds, A2 goes on.
+//! So no thread stays parked while there is something that it could use. By A3 that was made after
+//! the attempt of the parked thread, by a thread that saw it on the list and took the first one
+//! off. By A1 that one makes an attempt, or another one does. If the attempt fails, the thing is
+//! taken, or is unavailable until something else is made, which is reported in its turn. If it
+//! succeeds, A2 wakes the next thread.
 
 mod line;
 #[cfg(test)]
@@ -67,19 +74,19 @@ use std::time::Duration;
 use waiter::Entry;
 pub(crate) use waiter::{Waiter, Want};
 
-/// The first park of a wait is no longer than this; each later one may take twice as long, up to
-/// the [`SAFETY_LIMIT`], so that a long wait costs little.
+/// The longest first park of a wait. Each later one may take twice as long, up to the
+/// [`SAFETY_LIMIT`], so that a long wait costs little.
 const FIRST_PARK: Duration = Duration::from_millis(100);
 
-/// The place where any number of threads wait for room, or for progress.
+/// A list on which any number of threads wait for room, or for progress.
 ///
 /// # Guarantees
-/// [`notify`](Self::notify) costs one fence of its pair and one load when nobody waits, and
+/// [`notify`](Self::notify) costs one fence of its pair and one load when no thread waits, and
 /// allocates nothing.
 ///
-/// A list is made with room for 16 who wait at the same time. The 17th allocates: then there is
-/// room for 32, which the list keeps, and so on. Besides, each call of
-/// [`wait_until`](Self::wait_until) allocates its place on the list.
+/// A new list has room for 16 threads that wait at the same time. The 17th allocates: then there is
+/// room for 32, which the list keeps, and so on. In addition, each call of
+/// [`wait_until`](Self::wait_until) allocates its entry.
 ///
 /// # Examples
 /// ```
@@ -99,19 +106,20 @@ const FIRST_PARK: Duration = Duration::from_millis(100);
 /// ```
 pub struct WaitList {
     pair: FencePair,
-    /// How many wait: for progress or a goal, in units of [`FOR_PROGRESS`], and for other things.
+    /// The number of waiting threads: for progress or a goal, in units of [`FOR_PROGRESS`], and for
+    /// other things.
     count: AtomicU64,
     line: Mutex<Line>,
 }
 
 impl WaitList {
-    /// A list on which nobody waits.
+    /// Creates a list on which no thread waits.
     ///
     /// # Examples
     /// ```
     /// use buslane::wait::{FencePair, WaitList};
     /// let list = WaitList::new(FencePair::process());
-    /// list.notify(); // nobody waits: a fence and a load
+    /// list.notify(); // no thread waits: a fence and a load
     /// assert_eq!(format!("{list:?}"), "WaitList { waiting: 0 }");
     /// ```
     #[must_use]
@@ -120,8 +128,9 @@ impl WaitList {
         Self { pair, count: AtomicU64::new(0), line: Mutex::new(line) }
     }
 
-    /// Waits until `attempt` succeeds, asking again after each notification; `None` when the
-    /// deadline is over first.
+    /// Waits until `attempt` succeeds, with a new attempt after each notification.
+    ///
+    /// Returns `None` if the deadline passes first.
     ///
     /// # Examples
     /// ```
@@ -135,7 +144,7 @@ impl WaitList {
         self.wait_as(&Waiter::new(), deadline, attempt)
     }
 
-    /// As [`wait_until`](Self::wait_until), without allocating.
+    /// Waits as [`wait_until`](Self::wait_until) does, without allocating.
     pub(crate) fn wait_as<R>(
         &self,
         waiter: &Waiter,
@@ -145,9 +154,11 @@ impl WaitList {
         self.wait(&mut Place::new(self, waiter), deadline, attempt)
     }
 
-    /// Waits in the line of those who want the same, until `attempt` gets it. Where a thread may be
-    /// woken for something that it finds in another's hands, `more` says whether the next in the
-    /// line would get something now.
+    /// Waits among the threads that want the same, in the order of arrival, until `attempt`
+    /// succeeds.
+    ///
+    /// A thread may be woken for something that another thread still holds. `more` returns whether
+    /// the next thread would get something now.
     pub(crate) fn wait_for<R>(
         &self,
         waiter: &Waiter,
@@ -163,8 +174,8 @@ impl WaitList {
         outcome
     }
 
-    /// Waits until the goal of `waiter` is reached; whether it is. `begun` is called once, when the
-    /// thread is on the list.
+    /// Waits until the goal of `waiter` is reached, and returns whether it is. `begun` is called
+    /// once, when the thread is on the list.
     pub(crate) fn wait_for_goal(&self, waiter: &Waiter, deadline: Deadline, begun: impl FnOnce()) -> bool {
         let mut begun = Some(begun);
         let attempt = || {
@@ -187,10 +198,10 @@ impl WaitList {
             let thread = Unparker::current();
             let woken = place.enter(&thread);
             // A removal does not wake a publisher that waits inside the sink. The publisher checks
-            // for it, so its parks stay short.
+            // for the removal, so its parks stay short.
             let longest_now = if is_inside() { FIRST_PARK } else { longest };
             // ORD(list.count): heavy fence; pairs with the light one in `notify`: either the
-            // notifier sees the count, or we see its progress.
+            // notifier sees the count, or the waiter sees its progress.
             let most = if heavy_fence(self.pair) { longest_now } else { DEGRADED_LIMIT };
             let outcome = recheck(&mut attempt);
             let left = deadline.remaining();
@@ -208,7 +219,7 @@ impl WaitList {
                 self.wake_reached();
             }
             let outcome = match outcome {
-                // A publisher inside a sink that is being removed waits no more: see
+                // A publisher inside a sink that is being removed must not wait any longer: see
                 // `sync::guarded`.
                 None if deadline.has_passed() || is_let_go() => attempt().ok_or(()),
                 None => {
@@ -222,7 +233,7 @@ impl WaitList {
         }
     }
 
-    /// Wakes all threads on the list. To be called after the progress that they wait for.
+    /// Wakes all threads on the list. Call it after the progress that they wait for.
     ///
     /// # Examples
     /// ```
@@ -253,7 +264,8 @@ impl WaitList {
         }
     }
 
-    /// As [`notify_progress`](Self::notify_progress), and wakes the first thread that wants this.
+    /// Wakes as [`notify_progress`](Self::notify_progress) does, and also the first thread with
+    /// this want.
     #[inline]
     pub(crate) fn notify_made(&self, want: Want) {
         if self.waiting() > 0 {
@@ -261,14 +273,14 @@ impl WaitList {
         }
     }
 
-    /// Wakes the first of those who want this.
+    /// Wakes the first thread with this want.
     pub(crate) fn notify_one(&self, want: Want) {
         if self.waiting() > 0 {
             self.pass_on(want);
         }
     }
 
-    /// The notifier's half of the handshake.
+    /// Executes the notifier's half of the handshake, and returns the count.
     #[inline]
     fn waiting(&self) -> u64 {
         // ORD(list.count): light fence; pairs with the heavy one in `wait`.
@@ -276,13 +288,13 @@ impl WaitList {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Whether a thread waits, of those that had not seen what the caller has done before.
+    /// Returns whether a thread waits that had not seen the caller's earlier changes.
     #[inline]
     pub(crate) fn is_waited_at(&self) -> bool {
         self.waiting() > 0
     }
 
-    /// Wakes this very thread, if it waits.
+    /// Wakes this thread, if it waits.
     pub(crate) fn notify_waiter(&self, waiter: &Waiter) {
         if self.waiting() > 0 {
             self.wake_entry(&waiter.0);
@@ -302,19 +314,21 @@ impl WaitList {
         }
     }
 
-    /// The scout's duty: wakes those whose goals are reached.
+    /// Wakes the threads whose goals are reached: the duty of the scout.
     #[cold]
     fn wake_reached(&self) {
         let goals = |listed: &Listed| (listed.want == Want::GOAL).then(|| listed.entry.clone());
         let waiting: Vec<_> = lock(&self.line).listed.iter().filter_map(goals).collect();
-        // Goals are looked at without the lock: notifiers of the data plane take it.
+        // Goals are checked without the lock: notifiers of the data plane take it.
         for entry in waiting.iter().filter(|entry| entry.is_reached()) {
             self.wake_entry(entry);
         }
     }
 
-    /// No fence: the lock is taken in any case. A thread that enters behind it sees what this one
-    /// has seen.
+    /// Wakes the first thread with this want.
+    ///
+    /// Without a fence, since the lock is taken in any case: a thread that enters after it sees
+    /// what the caller has seen.
     #[cold]
     fn pass_on(&self, want: Want) {
         self.call(Call { all: false, progress: false, one: Some(want) });
@@ -322,8 +336,8 @@ impl WaitList {
 
     #[cold]
     fn call(&self, mut call: Call) {
-        // Those who are there now, in their order: a thread that comes back meanwhile has looked,
-        // and waits for what is made next.
+        // Only the threads on the list now, in their order: a thread that returns meanwhile has
+        // made its attempt, and waits for the next change.
         let (mut from, mut limit) = (0, None);
         while call.all || call.progress || call.one.is_some() {
             let entry = {
@@ -336,7 +350,7 @@ impl WaitList {
                     call.one = None;
                 }
                 if line.listed.last().is_none_or(|last| last.ticket < from) {
-                    // That was the last of them all.
+                    // The last thread has been called.
                     call = Call { all: false, progress: false, one: None };
                 }
                 self.count.store(line.count(), Ordering::Relaxed);

@@ -1,25 +1,25 @@
-//! The place where any number of readers of one stream sleep, all of whom an event wakes.
+//! The parking place of any number of readers of one stream, all of which an event wakes.
 //!
-//! Readers that go to sleep push themselves on a stack; a publisher that finds the stack not empty
-//! takes all of it at once and wakes *one* thread, to which it hands the others. That one wakes
-//! another and hands it half of the rest, and so on. So a publish costs one wake-up at most,
-//! however many sleep, and those who follow find nobody; and no lock is taken that a sleeper, who
-//! may lose its processor, could hold. (Tasks are woken by whoever meets them: that is a call, and
-//! the task may never run.)
+//! Readers that park push themselves on a stack. A publisher that finds the stack not empty takes
+//! all of it at once and wakes *one* thread, to which it hands the others. That thread wakes
+//! another one and hands it half of the rest, and so on. So a publish costs at most one wake-up,
+//! however many readers are parked, and later publishers find the stack empty. No lock is taken
+//! that a preempted reader could hold. (A task is woken by the thread that reaches it: that is a
+//! call, and the task may never run.)
 //!
-//! The handshake is that of the wait cell: the publisher stores its event, fences, and looks at the
-//! stack; the reader gets on the stack, fences, and looks for events again. A reader that gets up
-//! before anybody called it stays on the stack, and lies down again without another push.
+//! The handshake is that of the wait cell: the publisher stores its event, fences, and checks the
+//! stack; the reader pushes itself on the stack, fences, and checks for events again. A reader that
+//! returns before it was called stays on the stack, and parks again without another push.
 //!
 //! # Invariants
 //! - L1: the sleeper in a berth belongs to its reader in OUT and AWAY, where there is none, and to
-//!   whoever moved the state to TAKING.
+//!   the thread that moved the state to TAKING.
 //! - L2: a berth is on the stack, or in one chain taken from it, exactly in AWAY, ASLEEP and
-//!   TAKING. So its link is written by its reader in OUT, and else by whoever has the chain.
-//! - L3: whoever was called while ASLEEP, and has a chain handed to it, wakes that chain before it
-//!   does anything else.
-//! - L4: nodes are freed when the `Sleepers` and all their berths are gone, so a link is good as
-//!   long as one of them lives.
+//!   TAKING. So its link is written by its reader in OUT, and otherwise by the owner of the chain.
+//! - L3: a reader that was called while ASLEEP, and has a chain handed to it, wakes that chain
+//!   before it does anything else.
+//! - L4: nodes are freed when the `Sleepers` and all their berths are gone, so a link is valid
+//!   while one of them lives.
 //! - L5: a berth is used by one thread at a time (`&mut Berth`), and only with the `Sleepers` that
 //!   made it. No user code runs between a change of its state and the step that belongs to it:
 //!   wakers are cloned before, and dropped and called after.
@@ -40,22 +40,22 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-/// Not on the stack; nobody sleeps.
+/// Not on the stack, without a sleeper.
 const OUT: u64 = 0;
-/// On the stack, and nobody sleeps.
+/// On the stack, without a sleeper.
 const AWAY: u64 = 1;
 /// On the stack, with a sleeper.
 const ASLEEP: u64 = 2;
-/// Somebody is taking the sleeper out.
+/// A thread is taking the sleeper out.
 const TAKING: u64 = 3;
 /// The sleeper was called and has a chain to wake; not on the stack.
 const CALLED: u64 = 4;
 
-/// The place of one reader among the [`Sleepers`] that made it, by [`Sleepers::berth`].
+/// The entry of one reader among the [`Sleepers`] that made it, by [`Sleepers::berth`].
 ///
-/// It goes with one thread or task at a time. Dropping it takes a sleeper out that is still
-/// registered, and gives the place back for the next reader. It keeps the memory of all places
-/// alive, but not the `Sleepers`: in a berth that outlives them no sleeper is woken any more.
+/// One thread or task uses it at a time. Dropping it removes a registered sleeper, and frees the
+/// entry for the next reader. It keeps the memory of all entries alive, but not the `Sleepers`: in
+/// a berth that outlives them no sleeper is woken any more.
 ///
 /// # Examples
 /// One for each reader:
@@ -65,7 +65,7 @@ const CALLED: u64 = 4;
 /// let sleepers = Sleepers::new(FencePair::process());
 /// let mut berth = sleepers.berth();
 /// let mut asked = 0;
-/// sleepers.park_unless(&mut berth, Some(Duration::from_secs(1)), || { asked += 1; true }); // something has come: no sleep
+/// sleepers.park_unless(&mut berth, Some(Duration::from_secs(1)), || { asked += 1; true }); // there is an event: no park
 /// assert_eq!(asked, 1);
 /// ```
 pub struct Berth {
@@ -77,18 +77,18 @@ pub struct Berth {
 struct Node {
     state: CachePadded<AtomicU64>,
     sleeper: Slot<Sleeper>,
-    /// The next one on the stack or in the chain.
+    /// The next node on the stack or in the chain.
     next: AtomicPtr<Node>,
-    /// What a sleeper that is called has to wake.
+    /// The chain that a called sleeper has to wake.
     handed: AtomicPtr<Node>,
 }
 
-/// The place where any number of readers of one stream sleep, all of whom an event wakes.
+/// The parking place of any number of readers of one stream, all of which an event wakes.
 ///
 /// # Guarantees
-/// [`wake`](Self::wake) costs one load when nobody sleeps, with the symmetric pair also a fence,
-/// and one system call when any number of threads do. It takes no lock, allocates nothing, and is
-/// lock-free. Sleeping allocates nothing either.
+/// [`wake`](Self::wake) costs one load when no reader is parked, with the symmetric pair also a
+/// fence, and one system call when any number of threads are. It takes no lock, allocates nothing,
+/// and is lock-free. Parking allocates nothing either.
 ///
 /// # Examples
 /// ```
@@ -110,8 +110,8 @@ struct Node {
 /// ```
 pub struct Sleepers {
     first: CachePadded<AtomicPtr<Node>>,
-    /// What `first` is when nobody is on the stack: null, or with the symmetric pair something that
-    /// no berth is.
+    /// The value of `first` when the stack is empty: null, or with the symmetric pair an address of
+    /// no berth.
     empty: *mut Node,
     pair: FencePair,
     nodes: Arc<Mutex<Nodes>>,
@@ -129,13 +129,13 @@ unsafe impl Send for Sleepers {}
 unsafe impl Sync for Sleepers {}
 
 impl Sleepers {
-    /// A place where nobody sleeps.
+    /// Creates a parking place without readers.
     ///
     /// # Examples
     /// ```
     /// use buslane::wait::{FencePair, Sleepers};
     /// let sleepers = Sleepers::new(FencePair::Symmetric);
-    /// sleepers.wake(); // nobody is there
+    /// sleepers.wake(); // no reader is parked
     /// assert_eq!(format!("{sleepers:?}"), "Sleepers { pair: Symmetric, .. }");
     /// ```
     #[must_use]
@@ -147,13 +147,13 @@ impl Sleepers {
         Self { first: CachePadded::new(AtomicPtr::new(empty)), empty, pair, nodes: Arc::default() }
     }
 
-    /// A place for one more reader. Allocates when there are more than ever before.
+    /// Returns a berth for one more reader. Allocates when there are more than ever before.
     ///
     /// # Examples
     /// ```
     /// use buslane::wait::{FencePair, Sleepers};
     /// let sleepers = Sleepers::new(FencePair::process());
-    /// let mut berths = [sleepers.berth(), sleepers.berth()]; // of two readers
+    /// let mut berths = [sleepers.berth(), sleepers.berth()]; // for two readers
     /// let mut looks = 0;
     /// for berth in &mut berths {
     ///     sleepers.park_unless(berth, None, || { looks += 1; true });
@@ -176,8 +176,10 @@ impl Sleepers {
         Berth { node, home: self.nodes.clone() }
     }
 
-    /// Wakes everybody who sleeps, most of them through others. To be called behind the store of
-    /// what they sleep for: the publisher's fence is part of it.
+    /// Wakes every parked reader, most of them through others.
+    ///
+    /// Call it after the store of the event that they wait for. The publisher's fence is part of
+    /// this call.
     ///
     /// # Examples
     /// ```
@@ -200,8 +202,8 @@ impl Sleepers {
     pub fn wake(&self) {
         if !MODEL {
             // ORD(sleepers.first): light fence; pairs with the heavy ones in `park_unless` and
-            // `register`. All that the asymmetric pair needs. The symmetric one's stack is never
-            // null, so its fence costs no look here.
+            // `register`. The asymmetric pair needs no more. The symmetric pair's stack is never
+            // null, so its fence is in `call`.
             light_fence(FencePair::Asymmetric);
         }
         // ORD(sleepers.first): Relaxed; the fences order it against the push in `lie_down`.
@@ -227,12 +229,14 @@ impl Sleepers {
         }
     }
 
-    /// Parks the calling thread until it is woken or the limit is over, unless `ready`, asked after
-    /// the thread is announced as asleep, says that there is something to do. May return for no
-    /// reason, and does after a second at the latest.
+    /// Parks the calling thread until it is woken or the limit has passed, unless `ready` returns
+    /// `true`.
+    ///
+    /// `ready` is called after the thread is announced as parked, and reports whether there is
+    /// work. The park may end spuriously, and ends after a second at the latest.
     ///
     /// # Panics
-    /// When `berth` was made by other `Sleepers`.
+    /// If `berth` was made by other `Sleepers`.
     ///
     /// # Examples
     /// ```
@@ -245,7 +249,7 @@ impl Sleepers {
     /// assert!(begin.elapsed() < Duration::from_secs(3600));
     /// ```
     pub fn park_unless(&self, berth: &mut Berth, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
-        /// Gets up also when `ready` unwinds.
+        /// Takes the thread out also when `ready` unwinds.
         struct Stay<'a>(&'a Berth);
         impl Drop for Stay<'_> {
             fn drop(&mut self) {
@@ -264,11 +268,11 @@ impl Sleepers {
         }
     }
 
-    /// Announces a task as asleep. Look for events afterwards; when there are some, they are the
-    /// caller's to take.
+    /// Announces a task as parked. The caller checks for events afterwards, and takes those that it
+    /// finds.
     ///
     /// # Panics
-    /// When `berth` was made by other `Sleepers`.
+    /// If `berth` was made by other `Sleepers`.
     ///
     /// # Examples
     /// ```
@@ -289,19 +293,19 @@ impl Sleepers {
     /// ```
     pub fn register(&self, berth: &mut Berth, task: &Waker) {
         self.check(berth);
-        // L5: user code, as is the destructor of the waker that was registered before.
+        // L5: user code, as is the destructor of the previous waker.
         let task = Sleeper::task(task);
         drop(berth.get_up());
         self.lie_down(berth, task);
-        // ORD(sleepers.first): heavy fence, as in `park_unless`. A task cannot be parked with a
-        // limit, so it must not fail.
+        // ORD(sleepers.first): heavy fence, as in `park_unless`. It must not fail, since a task
+        // cannot park with a limit.
         heavy_fence_or_wait(self.pair);
     }
 
-    /// Takes out the task that was registered, if it was not woken yet.
+    /// Removes the registered task, if it was not woken yet.
     ///
     /// # Panics
-    /// When `berth` was made by other `Sleepers`.
+    /// If `berth` was made by other `Sleepers`.
     ///
     /// # Examples
     /// ```
@@ -310,7 +314,7 @@ impl Sleepers {
     /// let sleepers = Sleepers::new(FencePair::process());
     /// let mut berth = sleepers.berth();
     /// sleepers.register(&mut berth, Waker::noop());
-    /// sleepers.cancel(&mut berth); // and a wake does not call that task
+    /// sleepers.cancel(&mut berth); // a wake does not call that task any more
     /// sleepers.wake();
     /// ```
     pub fn cancel(&self, berth: &mut Berth) {
@@ -318,18 +322,19 @@ impl Sleepers {
         drop(berth.get_up());
     }
 
-    /// L5: a berth on the stack of other `Sleepers` would be linked twice, and freed while it is.
+    /// L5: a berth on the stack of other `Sleepers` would be linked twice, and freed while it is
+    /// linked.
     fn check(&self, berth: &Berth) {
-        assert!(Arc::ptr_eq(&self.nodes, &berth.home), "the berth belongs to other sleepers");
+        assert!(Arc::ptr_eq(&self.nodes, &berth.home), "use a berth only with the `Sleepers` that made it");
     }
 
-    /// Puts a sleeper into a berth of ours in which there is none.
+    /// Puts a sleeper into an empty berth of this reader.
     fn lie_down(&self, berth: &Berth, sleeper: Sleeper) {
         let node = &*berth.node;
         // SAFETY: L1: the state is OUT or AWAY: `get_up` left it so.
         unsafe { node.sleeper.put(sleeper) };
         // ORD(berth.state): Release; pairs with the Acquire in `rouse_one`: the sleeper is there.
-        // Acquire, where it fails, pairs with its Release: our link was read.
+        // Acquire, where it fails, pairs with its Release: the link was read.
         if node.state.compare_exchange(AWAY, ASLEEP, Ordering::Release, Ordering::Acquire).is_ok() {
             return;
         }
@@ -350,14 +355,14 @@ impl Sleepers {
 }
 
 impl Berth {
-    /// Takes the sleeper out, for the caller to drop, unless it was called: then this does what it
-    /// was called for. Leaves the state OUT or AWAY.
+    /// Takes the sleeper out, for the caller to drop, unless it was called: then this wakes the
+    /// chain that was handed to it. Leaves the state OUT or AWAY.
     fn get_up(&self) -> Option<Sleeper> {
         let node = &*self.node;
         let mut pace = Pace::new();
         loop {
             // ORD(berth.state): Acquire; pairs with the Release in `rouse_one`: the sleeper is out,
-            // and the chain handed.
+            // and the chain handed over.
             match node.state.load(Ordering::Acquire) {
                 ASLEEP => {
                     if node.state.compare_exchange(ASLEEP, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok()
@@ -390,8 +395,10 @@ impl Drop for Berth {
     }
 }
 
-/// Wakes a chain. `share` says what of the rest the caller goes on with, and what the thread gets
-/// that it wakes.
+/// Wakes a chain.
+///
+/// `share` splits the rest into the part that the caller continues with and the part that the woken
+/// thread gets.
 fn rouse(chain: *mut Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) {
     let mut left = NonNull::new(chain);
     while let Some(node) = left {
@@ -400,11 +407,12 @@ fn rouse(chain: *mut Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) 
     }
 }
 
-/// Wakes the first of a chain; what is left of the chain for the caller.
+/// Wakes the first sleeper of a chain, and returns the part of the chain that remains for the
+/// caller.
 fn rouse_one(node: &Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) -> *mut Node {
     let rest = node.next.load(Ordering::Relaxed);
     loop {
-        // ORD(berth.state): Release; pairs with the Acquire in `lie_down`: we have read the link.
+        // ORD(berth.state): Release; pairs with the Acquire in `lie_down`: the link was read.
         if node.state.compare_exchange(AWAY, OUT, Ordering::Release, Ordering::Relaxed).is_ok() {
             return rest;
         }
@@ -424,13 +432,14 @@ fn rouse_one(node: &Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) -
         Sleeper::Task(_) => (rest, OUT),
     };
     // ORD(berth.state): Release; pairs with the Acquire in `get_up`: the sleeper is out, and the
-    // chain handed.
+    // chain handed over.
     node.state.store(after, Ordering::Release);
     sleeper.wake();
     kept
 }
 
-/// Cuts a chain in two. The second part, which is handed on, is at least as long as the first one.
+/// Splits a chain in two. The second part, which the woken thread gets, is at least as long as the
+/// first one.
 fn halve(chain: *mut Node) -> (*mut Node, *mut Node) {
     let link = |node: *mut Node| {
         // SAFETY: L2, L4: the chain is ours, and its berths live.
@@ -455,7 +464,7 @@ fn halve(chain: *mut Node) -> (*mut Node, *mut Node) {
 impl Drop for Node {
     fn drop(&mut self) {
         if self.state.load(Ordering::Relaxed) == ASLEEP {
-            // SAFETY: L1: in ASLEEP there is a sleeper, and nobody else can reach it now.
+            // SAFETY: L1: in ASLEEP there is a sleeper, and no other thread can reach it now.
             drop(unsafe { self.sleeper.take() });
         }
     }

@@ -1,5 +1,4 @@
-//! How a consumer waits: the strategies, and the pure logic that turns what it saw into its next
-//! step.
+//! Wait strategies of consumers, and the pure logic that derives the next step from what was found.
 
 use crate::error::{ConfigError, Invalid, ParseSettingError};
 use crate::sync::MODEL;
@@ -10,29 +9,28 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How a consumer waits when it finds nothing to do.
+/// The strategy by which a consumer waits when it finds no event.
 ///
 /// | strategy | consumer | publisher pays | idle |
 /// |---|---|---|---|
-/// | [`Nap`](Self::Nap) (default of `Queue`) | naps, shorter when more flows; parks after a silence | a wake-up at most once per silence | nothing |
-/// | [`SpinPark`](Self::SpinPark) (default of `Receiver`) | spins briefly, parks | a wake-up whenever it sleeps, and one fence per publish | nothing |
+/// | [`Nap`](Self::Nap) (default of `Queue`) | naps, for less time at a higher event rate; parks after an idle period | at most one wake-up per idle period | nothing |
+/// | [`SpinPark`](Self::SpinPark) (default of `Receiver`) | spins briefly, parks | a wake-up whenever the consumer is parked, and one fence per publish | nothing |
 /// | [`Park`](Self::Park) | parks at once | the same, more often | nothing |
-/// | [`Poll`](Self::Poll) | never parks; the interval doubles from `busy` to `idle` | never a system call | up to 1 % of a processor |
+/// | [`Poll`](Self::Poll) | never parks; the interval doubles from `busy` to `idle` | no system call | up to 1 % of a processor |
 /// | [`BusySpin`](Self::BusySpin) | spins | nothing | a whole processor |
 ///
-/// Under each of them a consumer that keeps up with a fast flow (more than one event in about 60
-/// ns) looks away for up to a microsecond after it has run its lanes dry, so that it and the
-/// publishers work in batches rather than fight for the same lines of memory. An event that comes
-/// alone waits for nothing.
+/// With each strategy, a consumer that keeps up with a fast flow (more than one event in about 60
+/// ns) pauses for up to a microsecond after it has drained its lanes. So the consumer and the
+/// publishers work in batches instead of contending for the same cache lines. A single event is not
+/// delayed.
 ///
-/// On a machine with one or two processors nothing but `BusySpin` spins for more than a microsecond
-/// or two.
+/// On a machine with one or two processors only `BusySpin` spins for more than a microsecond or
+/// two.
 ///
-/// # As text
-/// `Display` writes, and `FromStr` reads, `nap:NAP,PARK_AFTER`, `spin_park`, `park`,
-/// `poll:BUSY,IDLE` and `busy_spin`; `FromStr` also takes `nap` and `poll` with their defaults, and
-/// `-` for `_`. A duration is a whole number and a unit: `ns`, `us`, `ms` or `s`. With the feature
-/// `serde` the same text is the serialized form.
+/// # As text `Display` writes, and `FromStr` reads, `nap:NAP,PARK_AFTER`, `spin_park`, `park`,
+/// `poll:BUSY,IDLE` and `busy_spin`; `FromStr` also accepts `nap` and `poll` with their defaults,
+/// and `-` for `_`. A duration is a whole number and a unit: `ns`, `us`, `ms` or `s`. With the
+/// feature `serde` the same text is the serialized form.
 ///
 /// # Examples
 /// ```
@@ -50,38 +48,38 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitStrategy {
-    /// Naps at most `nap` at a time, and only so long that no lane should get more than a quarter
-    /// full; parks after `park_after` without an event. Default: 100 µs and 10 ms.
+    /// Naps for at most `nap`, and only until a lane would be a quarter full; parks after
+    /// `park_after` without an event. Default: 100 µs and 10 ms.
     Nap {
-        /// The longest nap; cut to `park_after`, and to a second.
+        /// The longest nap; limited to `park_after`, and to a second.
         nap: Duration,
-        /// The silence after which the consumer parks and wants to be woken.
+        /// The idle time after which the consumer parks and must be woken.
         park_after: Duration,
     },
     /// Spins for a microsecond or two (longer with more than two processors), yields, then parks.
     SpinPark,
     /// Parks at once.
     Park,
-    /// Sleeps for an interval that doubles from `busy` to `idle` while nothing comes. Default: 100
-    /// µs and 5 ms.
+    /// Sleeps for an interval that doubles from `busy` to `idle` while no event arrives. Default:
+    /// 100 µs and 5 ms.
     ///
     /// An idle consumer wakes up once per `idle`: with the default 200 times a second, which takes
     /// at most 1 % of a processor. Half the interval costs twice as much.
     Poll {
         /// The interval while events flow.
         busy: Duration,
-        /// The interval while none do.
+        /// The interval while no events flow.
         idle: Duration,
     },
-    /// Spins without end: the lowest latency for a whole processor.
+    /// Spins without end: the lowest latency, at the cost of a whole processor.
     ///
-    /// With more spinning threads than processors the scheduler runs them by turns, milliseconds
-    /// each, and everybody waits for a turn: then any other strategy is faster.
+    /// With more spinning threads than processors, the scheduler runs them in turn, milliseconds
+    /// each, and every thread waits for its turn. Any other strategy is faster then.
     BusySpin,
 }
 
 impl WaitStrategy {
-    /// [`Nap`](Self::Nap) with its defaults: 100 µs, and 10 ms.
+    /// Returns [`Nap`](Self::Nap) with its defaults: 100 µs, and 10 ms.
     ///
     /// # Examples
     /// ```
@@ -95,7 +93,7 @@ impl WaitStrategy {
         Self::Nap { nap: Duration::from_micros(100), park_after: Duration::from_millis(10) }
     }
 
-    /// [`Poll`](Self::Poll) with its defaults: 100 µs, and 5 ms.
+    /// Returns [`Poll`](Self::Poll) with its defaults: 100 µs, and 5 ms.
     ///
     /// # Examples
     /// ```
@@ -109,7 +107,7 @@ impl WaitStrategy {
         Self::Poll { busy: Duration::from_micros(100), idle: Duration::from_millis(5) }
     }
 
-    /// Whether the consumer parks seldom enough for the asymmetric fence to be the cheaper one.
+    /// Returns whether the consumer parks so rarely that the asymmetric fence is cheaper.
     pub(crate) fn parks_rarely(self) -> bool {
         !matches!(self, Self::SpinPark | Self::Park)
     }
@@ -139,7 +137,7 @@ impl fmt::Display for WaitStrategy {
 impl FromStr for WaitStrategy {
     type Err = ParseSettingError;
 
-    /// Reads what `Display` writes.
+    /// Parses the text that `Display` writes.
     ///
     /// # Errors
     /// [`ParseSettingError`] with the list of valid texts. Whether the intervals are valid is
@@ -176,7 +174,7 @@ const VALID: &str = "nap, nap:NAP,PARK_AFTER, spin_park, park, poll, poll:BUSY,I
 #[cfg(feature = "serde")]
 crate::error::serde_as_text!(WaitStrategy);
 
-/// What a consumer that found nothing does next.
+/// The next step of a consumer that found no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Spin,
@@ -187,21 +185,20 @@ pub(crate) enum Step {
 
 /// A nap shorter than this costs more than it saves.
 const SHORTEST_NAP: Duration = Duration::from_micros(20);
-/// What `Nap` cuts its naps to, so that an event waits no longer than that, whatever the user asked
-/// for.
+/// The longest nap of `Nap`, whatever the user asked for: no event waits longer.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
 
-/// Remembers what a consumer saw lately and says how to wait.
+/// The recent observations of a consumer, which determine how it waits.
 #[derive(Debug)]
 pub(crate) struct Idler {
     strategy: WaitStrategy,
-    /// Empty looks since the last event.
+    /// Empty polls since the last event.
     looks: u32,
     /// Events since the last decision.
     events: u64,
-    /// When the last decision was taken.
+    /// The time of the last decision.
     decided: Option<Instant>,
-    /// When the silence began.
+    /// The time at which the idle period began.
     silent_since: Option<Instant>,
     interval: Duration,
 }
@@ -211,23 +208,24 @@ impl Idler {
         Self { strategy, looks: 0, events: 0, decided: None, silent_since: None, interval: Duration::ZERO }
     }
 
-    /// The consumer found this many events, at least one: a look that found none must not begin the
-    /// wait anew.
+    /// Records that the consumer found `events` events, at least one: a poll that found none must
+    /// not restart the wait.
     #[inline]
     pub(crate) fn found(&mut self, events: usize) {
-        debug_assert!(events > 0, "a look that found nothing was reported");
+        debug_assert!(events > 0, "a poll that found no event must not be reported");
         self.events += events as u64;
         self.looks = 0;
     }
 
-    /// The consumer was parked and is awake again: it naps for a while before it parks once more.
-    /// Where several share the events, most wake-ups find nothing, and without this each event
-    /// would cost its publisher one.
+    /// Records that the consumer was woken from a park: it naps for a while before it parks again.
+    ///
+    /// Where several consumers share the events, most wake-ups find none. Without the naps, each
+    /// event would cost its publisher a wake-up.
     pub(crate) fn roused(&mut self) {
         self.silent_since = None;
     }
 
-    /// The consumer found nothing. `capacity` is that of a lane.
+    /// Returns the next step of a consumer that found no event. `capacity` is that of a lane.
     pub(crate) fn step(&mut self, capacity: usize, now: impl FnOnce() -> Instant) -> Step {
         if MODEL {
             return Step::Park;
@@ -249,8 +247,7 @@ impl Idler {
             WaitStrategy::Nap { nap, park_after } => {
                 let now = now();
                 let (silence, limit) = self.flow(now, capacity);
-                // No publisher ends a nap: one longer than the silence before a park would put that
-                // off.
+                // No publisher ends a nap: a nap longer than `park_after` would delay the park.
                 let nap = nap.min(park_after).min(LONGEST_NAP).min(limit);
                 if silence >= park_after { Step::Park } else { Self::nap_or_yield(nap) }
             }
@@ -268,8 +265,8 @@ impl Idler {
         if nap < SHORTEST_NAP { Step::Yield } else { Step::Nap(nap) }
     }
 
-    /// How long nothing came, and how long a nap may be before a lane is a quarter full at the rate
-    /// seen last.
+    /// Returns how long no event arrived, and how long a nap may last before a lane is a quarter
+    /// full at the last observed rate.
     fn flow(&mut self, now: Instant, capacity: usize) -> (Duration, Duration) {
         let events = std::mem::take(&mut self.events);
         let since = self.decided.replace(now);
@@ -285,7 +282,8 @@ impl Idler {
     }
 }
 
-/// How many looks a thread takes before it parks: a microsecond or two on one or two processors.
+/// Returns the number of polls before a thread parks: a microsecond or two on one or two
+/// processors.
 pub(crate) fn spin_looks() -> u32 {
     if MODEL {
         return 0;
@@ -294,7 +292,7 @@ pub(crate) fn spin_looks() -> u32 {
     *LOOKS.get_or_init(|| looks_on(online_processors()))
 }
 
-/// The number of polls on a machine with this many processors.
+/// Returns the number of polls on a machine with this many processors.
 fn looks_on(processors: usize) -> u32 {
     match processors {
         1 => 0,

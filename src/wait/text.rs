@@ -1,4 +1,4 @@
-//! Durations as texts: a number and a unit.
+//! Durations as text: a number and a unit.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 /// The units, with their nanoseconds.
 const UNITS: [(&str, u128); 4] = [("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)];
 
-/// A duration as a whole number of the largest unit that has one: `250ms`, `2s`. [`parse`] reads it
-/// back exactly.
+/// A duration as a whole number of the largest unit that divides it: `250ms`, `2s`. [`parse`] reads
+/// it back exactly.
 pub(crate) struct Text(pub(crate) Duration);
 
 impl fmt::Display for Text {
@@ -19,8 +19,8 @@ impl fmt::Display for Text {
     }
 }
 
-/// Reads a whole number with the unit `ns`, `us`, `ms` or `s`; nothing where the text is none, or
-/// longer than a duration can be.
+/// Parses a whole number with the unit `ns`, `us`, `ms` or `s`. Returns `None` for other text, and
+/// for a value above `Duration::MAX`.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, name) = text.split_at(end);
@@ -31,7 +31,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
     Some(Duration::new(u64::try_from(nanos / second).ok()?, (nanos % second) as u32))
 }
 
-/// Splits a text into its name, with `_` for `-`, and what follows the first colon.
+/// Splits a text at the first colon into its name, with `_` for `-`, and the rest.
 pub(crate) fn split(text: &str) -> (String, Option<&str>) {
     let (name, rest) = match text.split_once(':') {
         Some((name, rest)) => (name, Some(rest)),
@@ -40,7 +40,7 @@ pub(crate) fn split(text: &str) -> (String, Option<&str>) {
     (name.replace('-', "_"), rest)
 }
 
-/// Reads two durations with a comma in between.
+/// Parses two durations with a comma between them.
 pub(crate) fn parse_two(text: &str) -> Option<(Duration, Duration)> {
     let (one, other) = text.split_once(',')?;
     Some((parse(one)?, parse(other)?))

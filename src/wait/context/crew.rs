@@ -1,12 +1,14 @@
-//! The threads that others wait for at one object: they must not wait there themselves.
+//! The threads that others wait for at one object, where they must not wait themselves.
 
 use super::of_this_thread;
 use super::visit::{Purpose, Visit, is_on_the_way};
 use std::sync::Arc;
 
-/// This thread shows events to user code, until this is dropped: it holds what flushes and removals
-/// wait for, and it is the one that makes room. As [`WaitedFor`](super::WaitedFor) and
-/// [`Crew::enter`] together, for a few instructions.
+/// A mark: this thread shows events to user code, until it is dropped.
+///
+/// Flushes and removals wait for these events, and this thread is the one that makes room. It has
+/// the effect of [`WaitedFor`](super::WaitedFor) and [`Crew::enter`] together, for a few
+/// instructions.
 #[must_use]
 pub(crate) struct Reading {
     outer: usize,
@@ -20,7 +22,8 @@ impl Drop for Reading {
     }
 }
 
-/// Those who read from a mailbox, or end an object: others wait for them there, so they must not.
+/// The threads that read from a mailbox, or close an object. Others wait for them there, so they
+/// must not wait there.
 ///
 /// Clones name the same crew.
 #[derive(Clone)]
@@ -35,21 +38,22 @@ impl Crew {
         Arc::as_ptr(&self.0).addr()
     }
 
-    /// This thread is one of them, until the visit is dropped. `None` when it is already.
+    /// Marks this thread as a member, until the visit is dropped. Returns `None` if it is one
+    /// already.
     pub(crate) fn enter(&self) -> Option<Visit> {
         Visit::begin(self.address(), Purpose::Work)
     }
 
-    /// This thread is one of them, and shows what it reads to user code.
+    /// Marks this thread as a member that shows what it reads to user code.
     #[inline]
     pub(crate) fn read(&self) -> Reading {
         let outer = of_this_thread(0, |context| context.reading.replace(self.address()));
-        // Seldom: one read is inside another.
+        // Rare: one read is inside another.
         let visit = if outer == 0 { None } else { Visit::begin(outer, Purpose::Work) };
         Reading { outer, _visit: visit }
     }
 
-    /// Whether this thread is one of them.
+    /// Returns whether this thread is a member.
     pub(crate) fn is_here(&self) -> bool {
         of_this_thread(0, |context| context.reading.get()) == self.address()
             || is_on_the_way(self.address(), Purpose::Work)

@@ -1,8 +1,8 @@
-//! How long calls on this thread may wait in all.
+//! The limit on the waits of calls on this thread.
 //!
-//! A `Timeout` bounds the waits of its downstream sinks: for room in a full lane, for a back-off,
-//! for an answer. It cannot reach into them; so it leaves a limit on the thread, and every wait of
-//! the crate reads it. The time starts to run at the first wait: a write that need not wait reads
+//! A `Timeout` bounds the waits of its downstream sinks: for room in a full lane, for a backoff,
+//! for an answer. It cannot reach into them, so it sets a limit on the thread, and every wait of
+//! the crate reads it. The limit starts to run at the first wait: a write that need not wait reads
 //! no clock.
 
 use super::of_this_thread;
@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use std::cell::Cell;
 use std::time::Duration;
 
-/// A limit that no wait has read yet, and the deadline of those that have been read.
+/// A limit that no wait has read yet, and the deadline of the limits that have been read.
 #[derive(Clone, Copy)]
 pub(super) struct ThreadLimits {
     fresh: Option<Duration>,
@@ -22,8 +22,7 @@ impl ThreadLimits {
     pub(super) const NONE: Self = Self { fresh: None, known: Deadline::NEVER };
 }
 
-/// A limit to the waits on this thread, until it is dropped. Limits within limits: the earliest
-/// counts.
+/// A limit on the waits on this thread, until it is dropped. Of nested limits the earliest applies.
 #[must_use = "the limit holds until this is dropped"]
 pub(crate) struct WaitLimit {
     outer: ThreadLimits,
@@ -31,21 +30,22 @@ pub(crate) struct WaitLimit {
 
 impl WaitLimit {
     pub(crate) fn begin(limit: Duration) -> Self {
-        // The outer limit starts to run now at the latest: it may not be asked for again before
-        // this one ends.
+        // The outer limit starts to run now at the latest: it may not be read again before this one
+        // ends.
         let known = Self::deadline();
         let outer = ThreadLimits { fresh: None, known };
         of_this_thread((), |context| context.limits.set(ThreadLimits { fresh: Some(limit), known }));
         Self { outer }
     }
 
-    /// As a deadline: what a close or a flush calls waits no longer than itself. Nothing where
-    /// there is none.
+    /// Sets a limit from a deadline, so that the callees of a close or a flush wait no longer than
+    /// it does. Returns `None` if the deadline is unlimited.
     pub(crate) fn until(deadline: Deadline) -> Option<Self> {
         deadline.remaining().map(Self::begin)
     }
 
-    /// The deadline of every wait on this thread: [`Deadline::NEVER`] where there is no limit.
+    /// Returns the deadline of every wait on this thread: [`Deadline::NEVER`] where there is no
+    /// limit.
     pub(crate) fn deadline() -> Deadline {
         let resolve = |cell: &Cell<ThreadLimits>| {
             let mut limits = cell.get();
@@ -59,10 +59,11 @@ impl WaitLimit {
     }
 }
 
-/// What is offered on this thread is offered for the last time, until this is dropped: a close is
-/// out of time, and will drop the events that come back. A retry gives them to its dead letters in
-/// place of one more attempt.
-#[must_use = "it is the last offer until this is dropped"]
+/// A mark: each offer on this thread is the last one, until it is dropped.
+///
+/// The deadline of a close has passed, and it will drop the events that are returned. A retry moves
+/// them to its dead letters instead of making another attempt.
+#[must_use = "the mark holds until this is dropped"]
 pub(crate) struct LastOffer(bool);
 
 impl LastOffer {
@@ -70,7 +71,7 @@ impl LastOffer {
         Self(of_this_thread(true, |context| context.last_offer.replace(true)))
     }
 
-    /// Until this is dropped, offers are ordinary ones.
+    /// Makes offers ordinary ones again, until the result is dropped.
     pub(crate) fn suspend() -> Self {
         Self(of_this_thread(false, |context| context.last_offer.replace(false)))
     }
@@ -92,7 +93,8 @@ impl Drop for WaitLimit {
     }
 }
 
-/// The drop of a last handle, and of all that go with it on this thread: they share one limit.
+/// A mark for the drop of a last handle. All drops that it causes on this thread share its
+/// deadline.
 pub(crate) struct HandleDrop {
     deadline: Deadline,
     outermost: bool,
@@ -120,12 +122,12 @@ impl Drop for HandleDrop {
 }
 
 impl Deadline {
-    /// Returns the deadline of the waits on the calling thread: [`NEVER`](Self::NEVER) where there
+    /// Returns the deadline of the waits on the calling thread, or [`NEVER`](Self::NEVER) if there
     /// is none.
     ///
     /// A [`Timeout`](crate::sink::Timeout), a close and a flush bound the waits of the sinks that
-    /// they call. A sink that waits by itself, such as for the answer to a request, waits no longer
-    /// than that. A limit starts to run when it is first asked for, so a write that need not wait
+    /// they call. A sink that waits by itself, such as for the answer to a request, must wait no
+    /// longer than that. A limit starts to run when it is first read, so a write that need not wait
     /// reads no clock.
     ///
     /// # Examples
@@ -157,7 +159,7 @@ mod tests {
         assert_eq!(WaitLimit::deadline(), Deadline::NEVER);
         let outer = WaitLimit::begin(Duration::from_secs(3600));
         let long = WaitLimit::deadline();
-        assert_eq!(WaitLimit::deadline(), long, "the same at each question");
+        assert_eq!(WaitLimit::deadline(), long, "each call must return the same deadline");
         {
             let _longer = WaitLimit::begin(Duration::from_secs(36_000));
             assert_eq!(WaitLimit::deadline(), long);

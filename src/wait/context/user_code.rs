@@ -1,7 +1,7 @@
 //! Calls of user code: sinks, handlers, hooks, closures, wakers, clones and destructors of events.
 //!
-//! User code may panic, and the bus continues. And nothing waits inside user code. Under loom
-//! nothing is caught: a caught assertion would blind the model.
+//! If user code panics, the bus continues. No wait of the crate happens inside user code. Under
+//! loom nothing is caught: a caught assertion would hide a failure from the model.
 
 use super::{DEPTH_LIMIT, may_wait_to_drop, of_this_thread, user_code_depth};
 use crate::error::WriteError;
@@ -9,7 +9,7 @@ use std::any::Any;
 use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// This thread is in user code, until this is dropped: here nothing of the crate waits.
+/// A mark: this thread is in user code, where the crate does not wait, until it is dropped.
 #[must_use]
 pub(crate) struct UserCode(());
 
@@ -20,7 +20,7 @@ impl UserCode {
         Self(())
     }
 
-    /// The guard that was forgotten on this thread.
+    /// Returns the guard that was forgotten on this thread.
     pub(crate) fn forgotten() -> Self {
         Self(())
     }
@@ -33,12 +33,13 @@ impl Drop for UserCode {
     }
 }
 
-/// A bus inside a bus, where waiting is still allowed, until this is dropped.
+/// A mark: a bus publishes inside another bus, where waiting is still allowed, until it is dropped.
 #[must_use]
 pub(crate) struct InnerBus(());
 
 impl InnerBus {
-    /// `None` when buses and sinks call each other too deep on this thread.
+    /// Enters one level. Returns `None` when buses and sinks call each other too deeply on this
+    /// thread.
     pub(crate) fn enter() -> Option<Self> {
         of_this_thread(true, |context| {
             let depth = context.depth.get();
@@ -59,7 +60,7 @@ impl Drop for InnerBus {
     }
 }
 
-/// The call of a sink as user code, until this is dropped.
+/// A mark: a sink is called as user code, until it is dropped.
 #[must_use]
 pub(crate) struct Delivery {
     _depth: InnerBus,
@@ -67,21 +68,23 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// `None` when buses and sinks call each other too deep on this thread.
+    /// Enters one level. Returns `None` when buses and sinks call each other too deeply on this
+    /// thread.
     pub(crate) fn enter() -> Option<Self> {
         InnerBus::enter().map(|depth| Self { _depth: depth, _user_code: UserCode::enter() })
     }
 }
 
-/// Clones an event as user code, in which nothing waits.
+/// Clones an event as user code, in which the crate does not wait.
 #[inline(always)]
 pub(crate) fn cloned<T: Clone>(value: &T) -> T {
     let _user_code = UserCode::enter();
     value.clone()
 }
 
-/// The destructors of what a user gave to the crate: user code, in which nothing waits but the drop
-/// of a last handle, where that may wait outside.
+/// A mark: the destructor of a value that a user gave to the crate runs, until it is dropped.
+///
+/// It is user code, in which only the drop of a last handle waits, and only if it may wait outside.
 #[must_use]
 pub(crate) struct Disposal {
     outer: Option<u32>,
@@ -105,8 +108,7 @@ impl Drop for Disposal {
 
 /// Calls user code; `Err` carries the text of its panic.
 ///
-/// Nothing of ours is left half done when it unwinds: our structures are not touched during the
-/// call.
+/// The crate's structures are not touched during the call, so none is half changed when it unwinds.
 #[inline]
 pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     if !crate::sync::CATCHES {
@@ -115,19 +117,19 @@ pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(call)).map_err(text_of)
 }
 
-/// Calls user code, in which nothing of ours waits.
+/// Calls user code, in which the crate does not wait.
 #[inline]
 pub(crate) fn user_code<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     let _user_code = UserCode::enter();
     caught(call)
 }
 
-/// Calls a hook, whose panic ends here.
+/// Calls a hook, and catches its panic.
 pub(crate) fn quietly(call: impl FnOnce()) {
     let _ = user_code(call);
 }
 
-/// Drops a value of the user. A panic of its destructor ends here: see [`discard_each`].
+/// Drops a user value, and catches a panic of its destructor: see [`discard_each`].
 #[inline]
 pub(crate) fn discard<T>(value: T) {
     if needs_drop::<T>() {
@@ -135,8 +137,10 @@ pub(crate) fn discard<T>(value: T) {
     }
 }
 
-/// Drops what a user gave to the crate: a sink, a closure, a lane. The caller does not know of it,
-/// so a panic of its destructor ends here; nothing waits there but the drop of a last handle.
+/// Drops a value that a user gave to the crate: a sink, a closure, a lane.
+///
+/// The caller may be unrelated to the value, so a panic of its destructor is caught. Only the drop
+/// of a last handle waits there.
 pub(crate) fn dispose<T>(value: T) {
     if needs_drop::<T>() {
         let _disposal = Disposal::begin();
@@ -144,13 +148,14 @@ pub(crate) fn dispose<T>(value: T) {
     }
 }
 
-/// As [`dispose`], for several: the panic of one destructor costs no other value its own.
+/// Drops several values as [`dispose`] does: the panic of one destructor does not skip the others.
 pub(crate) fn dispose_each<T>(values: impl IntoIterator<Item = T>) {
     values.into_iter().for_each(dispose);
 }
 
-/// The event that comes back with an error. The error's source is user code, and a panic of its
-/// destructor is not the publisher's.
+/// Returns the event of an error.
+///
+/// The error's source is user code, and a panic of its destructor must not reach the publisher.
 pub(crate) fn event_of<E>(error: WriteError<E>) -> E {
     match error {
         WriteError::Failed { event, source } => {
@@ -161,23 +166,23 @@ pub(crate) fn event_of<E>(error: WriteError<E>) -> E {
     }
 }
 
-/// Calls user code that makes a text of an error; its panic makes a text, too.
+/// Calls user code that formats an error, and returns a text also when that panics.
 pub(crate) fn text_or_panic(text: impl FnOnce() -> String) -> String {
-    user_code(text).unwrap_or_else(|panic| format!("an error whose text panicked: {panic}"))
+    user_code(text).unwrap_or_else(|panic| format!("formatting the error panicked: {panic}"))
 }
 
-/// The text of an error, which is user code.
+/// Formats an error, which is user code.
 pub(crate) fn error_text(error: &(impl std::fmt::Display + ?Sized)) -> String {
     text_or_panic(|| error.to_string())
 }
 
-/// Drops values of the user, each by itself. A panic of a destructor ends here, and the next value
-/// is dropped all the same.
+/// Drops user values one by one. A panic of a destructor is caught, and the next value is still
+/// dropped.
 ///
-/// This is the rule for every value that the crate drops as its only owner: the call that drops it
-/// may belong to a caller that has never seen it, or to a thread that is unwinding already, or
-/// ending, where a panic would end the process. The panic hook has reported the panic, and what
-/// became of the event was counted before it was dropped.
+/// This is the rule for every value that the crate drops as its only owner. The call that drops it
+/// may belong to a caller that has never seen it. It may also belong to a thread that is unwinding
+/// already, or ending, where a panic would end the process. The panic hook has reported the panic,
+/// and the outcome of the event was counted before it was dropped.
 pub(crate) fn discard_each<T>(values: impl IntoIterator<Item = T>) {
     values.into_iter().for_each(discard);
 }
@@ -187,8 +192,8 @@ fn text_of(payload: Box<dyn Any + Send>) -> String {
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| String::from("a panic without a text"));
-    // The payload is user code, too, and so is what its destructor may throw in turn.
+        .unwrap_or_else(|| String::from("the panic payload is not a string"));
+    // The payload is user code, too, and so is a panic of its destructor.
     if let Err(worse) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
         std::mem::forget(worse);
     }

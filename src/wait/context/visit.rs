@@ -1,35 +1,35 @@
-//! What this thread is doing with which bus or queue: how a call that comes round a cycle is
-//! recognized.
+//! The objects that this thread visits, and for which purpose, so that a call that closes a cycle
+//! is recognized.
 
 use super::{Hold, of_this_thread};
 use crate::sync::MODEL;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 
-/// What is done with an object that may lead back to it.
+/// An operation on an object that may lead back to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     MakeLanes,
     Flush,
     Control,
-    /// Reading from it, or ending it: the thread is the one that others wait for there.
+    /// Reading from it, or closing it: other threads wait for this thread there.
     Work,
-    /// Continuing a flush that has to come this far.
+    /// Continuing a flush up to this goal.
     FlushTo(u64),
 }
 
-/// An object, by address, and what this thread is doing with it.
+/// An object, by address, and what this thread does with it.
 type Place = (usize, Purpose);
 
-/// Visits that need no memory.
+/// The number of visits that need no memory.
 pub(super) const NEAR: usize = 8;
 
-/// What this thread is doing with which object.
+/// The visits of this thread.
 ///
-/// It has no destructor, so that it answers also while the thread's other locals are dropped: an
-/// answer that fails there would have to mean "not here", and a cycle would not end, or "here
-/// already", and a close would be reported that never took place. It gives its memory back when the
-/// last visit ends.
+/// It has no destructor, so that it can be read also while the thread's other locals are dropped. A
+/// failed read there would have to mean "not here", and a cycle would not end, or "here already",
+/// and a close would be reported that never took place. It frees its memory when the last visit
+/// ends.
 pub(super) struct Here {
     near: [Cell<Option<Place>>; NEAR],
     far: RefCell<ManuallyDrop<Vec<Place>>>,
@@ -56,7 +56,7 @@ impl Here {
         near.chain(self.far.borrow().iter().copied()).collect()
     }
 
-    /// How far the flush that continues here has to come at this address.
+    /// Returns the goal at this address of the flush that continues here.
     fn flush_goal(&self, address: usize) -> Option<u64> {
         let goal = |place: Place| match place.1 {
             Purpose::FlushTo(goal) if place.0 == address => Some(goal),
@@ -85,7 +85,8 @@ impl Here {
 pub(crate) struct Visit(Place);
 
 impl Visit {
-    /// `None` when this thread is there already for the same purpose: it has come round a cycle.
+    /// Begins a visit. Returns `None` if this thread is there already for the same purpose: the
+    /// call has closed a cycle.
     pub(crate) fn begin(address: usize, purpose: Purpose) -> Option<Self> {
         let place = (address, purpose);
         let begin = |visits: &Here| {
@@ -95,8 +96,8 @@ impl Visit {
             }
             first
         };
-        // Only a model's thread-locals can be gone, where no cycle is built.
-        debug_assert!(MODEL || of_this_thread(false, |_| true), "without a destructor it is never gone");
+        // Only in a model, where no cycle is built, can the thread-locals be gone.
+        debug_assert!(MODEL || of_this_thread(false, |_| true), "without a destructor it stays accessible");
         of_this_thread(true, |context| begin(&context.visits)).then(|| Self(place))
     }
 }
@@ -107,19 +108,19 @@ impl Drop for Visit {
     }
 }
 
-/// Whether this thread is at this place for this purpose.
+/// Returns whether this thread visits this address for this purpose.
 pub(crate) fn is_on_the_way(address: usize, purpose: Purpose) -> bool {
     of_this_thread(false, |context| context.visits.has((address, purpose)))
 }
 
-/// How far the flush that continues on this thread has to come at this address; nothing if it
-/// begins here.
+/// Returns the goal at this address of the flush that continues on this thread. Returns `None` if
+/// the flush begins here.
 pub(crate) fn flush_goal(address: usize) -> Option<u64> {
     of_this_thread(None, |context| context.visits.flush_goal(address))
 }
 
-/// While it lives, whatever a flush tells on this thread holds the attachment of the sink through
-/// which it came, until that is done.
+/// A mark: each sink that a flush tells on this thread keeps the attachment through which the flush
+/// came, until it is done.
 #[must_use]
 pub(crate) struct Holding(());
 
@@ -138,15 +139,16 @@ impl Drop for Holding {
             let emptied = holds.is_empty().then(|| std::mem::take(&mut **holds));
             (last, emptied)
         };
-        // Holds end in the reverse order of their beginnings. What they keep is user code: dropped
+        // Holds end in the reverse order of their beginnings. Their contents are user code, dropped
         // when nothing is borrowed.
         let held = of_this_thread((None, None), |context| end(&context.holds));
         drop(held);
     }
 }
 
-/// Where a thread is on its way through a graph of buses and queues, and what it holds there, to be
-/// carried to another thread that continues for it.
+/// The visits and holds of a thread in a graph of buses and queues.
+///
+/// They are carried to another thread that continues for it.
 #[derive(Default)]
 pub(crate) struct Visits {
     places: Vec<Place>,
@@ -161,13 +163,13 @@ impl Visits {
         }
     }
 
-    /// One step further.
+    /// Adds a visit.
     pub(crate) fn and(mut self, address: usize, purpose: Purpose) -> Self {
         self.places.push((address, purpose));
         self
     }
 
-    /// The same way once more, to continue a flush that has to come so far at these addresses.
+    /// Returns the same visits, to continue a flush up to these goals at their addresses.
     pub(crate) fn again(&self, goals: &[(usize, u64)]) -> Self {
         let mut places = self.places.clone();
         for (address, goal) in goals {
@@ -177,14 +179,16 @@ impl Visits {
         Self { places, holds: self.holds.clone() }
     }
 
-    /// Whether both have the same visits.
+    /// Returns whether both have the same visits.
     pub(crate) fn came_like(&self, other: &Self) -> bool {
         self.places == other.places
     }
 
-    /// Continues from here on the calling thread, which keeps its own visits, until the guard is
-    /// dropped. The thread that it continues for waits for it, so it must not wait where that one
-    /// must not.
+    /// Continues these visits on the calling thread, which keeps its own, until the guard is
+    /// dropped.
+    ///
+    /// The original thread waits for the calling thread, which therefore must not wait where the
+    /// original thread must not.
     pub(crate) fn adopt(&self) -> Adopted {
         let begin = |place: &Place| Visit::begin(place.0, place.1);
         Adopted {

@@ -1,14 +1,14 @@
-//! Models of the place where several consumers park.
+//! Models of the parking place of several consumers.
 
 use super::Crowd;
 use crate::wait::FencePair;
 use loom_tests::{Arc, AtomicUsize, Ordering, model, thread};
 use std::time::Duration;
 
-/// How long a nap takes at most on real threads; in a model it ends with a wake-up only.
+/// The longest nap on real threads; in a model only a wake-up ends it.
 const NAP: Duration = Duration::from_secs(1);
 
-/// Where consumers park, and what they check for.
+/// A crowd, and the progress that its consumers check for.
 struct Place {
     crowd: Crowd,
     progress: AtomicUsize,
@@ -43,8 +43,8 @@ impl Place {
 
 #[test]
 fn wake_all_ends_a_nap() {
-    // A consumer that naps sees what changed, or is woken: by the lock alone. Fails when the check
-    // after the announcement is missing in `Crowd::nap_unless`, or comes before it.
+    // A napping consumer sees the change or is woken, by the lock alone. Fails when the check after
+    // the announcement is missing in `Crowd::nap_unless`, or comes before it.
     model(|| {
         let place = Place::new();
         let other = place.clone();
@@ -60,8 +60,8 @@ fn wake_all_ends_a_nap() {
 
 #[test]
 fn wake_all_ends_naps_and_parks() {
-    // All are woken, on whichever list. Fails when `Crowd::wake_all` leaves out a list, or counts
-    // it before it has the lock.
+    // Consumers on both lists are woken. Fails when `Crowd::wake_all` omits a list, or counts it
+    // before it has the lock.
     model(|| {
         let place = Place::new();
         let (napping, parking) = (place.clone(), place.clone());

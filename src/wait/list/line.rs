@@ -1,4 +1,5 @@
-//! The threads of a list in the order of their arrival, and which of them a notification takes off.
+//! The waiting threads of a list in the order of arrival, and the choice of those that a
+//! notification wakes.
 
 use super::WaitList;
 use super::waiter::{Entry, Waiter, Want};
@@ -7,16 +8,16 @@ use crate::sync::{AtomicBool, Ordering, lock};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One thread that waits for progress, in the count.
+/// One thread that waits for progress, in units of the count.
 pub(super) const FOR_PROGRESS: u64 = 1 << 32;
 
-/// Those who wait, in the order of their arrival.
+/// The waiting threads, in the order of their arrival.
 pub(super) struct Line {
     pub(super) next: u64,
     pub(super) listed: Vec<Listed>,
-    /// How many of them wait for progress, or for a goal.
+    /// The number of threads that wait for progress, or for a goal.
     pub(super) for_progress: usize,
-    /// The ticket of the thread that was called to check goals, and has not begun.
+    /// The ticket of the thread that was called to check goals and has not begun.
     pub(super) scout: Option<u64>,
 }
 
@@ -26,7 +27,7 @@ pub(super) struct Listed {
     pub(super) entry: Arc<Entry>,
 }
 
-/// Who is woken by a notification.
+/// The threads that a notification wakes.
 #[derive(Clone, Copy)]
 pub(super) struct Call {
     pub(super) all: bool,
@@ -35,7 +36,7 @@ pub(super) struct Call {
 }
 
 impl Line {
-    /// Takes off the first of those with these tickets that is called.
+    /// Takes off the first thread in this range of tickets that the call wakes.
     pub(super) fn take_first(&mut self, tickets: Range<u64>, call: Call) -> Option<Listed> {
         let first = self.listed.partition_point(|listed| listed.ticket < tickets.start);
         let mut rest = self.listed.get(first..)?.iter().take_while(|listed| listed.ticket < tickets.end);
@@ -65,15 +66,15 @@ impl Line {
     }
 }
 
-/// The place of one thread in the line, from its first look to its last.
+/// The position of one thread on the list, from its first attempt to its last.
 pub(super) struct Place<'a> {
     list: &'a WaitList,
     pub(super) waiter: &'a Waiter,
     ticket: Option<u64>,
     on_list: bool,
-    /// It was taken off the list, and has not looked since.
+    /// The thread was taken off the list, and has made no attempt since.
     pub(super) called: bool,
-    /// It was called as the scout, and has not looked at the goals of others since.
+    /// The thread was called as the scout, and has not checked the goals of others since.
     pub(super) scouts: bool,
 }
 
@@ -82,7 +83,8 @@ impl<'a> Place<'a> {
         Self { list, waiter, ticket: None, on_list: false, called: false, scouts: false }
     }
 
-    /// Enters the list, where it stood before if it did; the word that says that it was woken.
+    /// Enters the list, at its previous position if it had one, and returns the word that is set by
+    /// a wake-up.
     pub(super) fn enter(&mut self, thread: &Unparker) -> &'a AtomicBool {
         let entry = self.waiter.begin(thread);
         let mut line = lock(&self.list.line);
@@ -120,7 +122,7 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.leave();
-        // The attempt unwinds.
+        // Both marks are set here only if the attempt unwinds.
         if self.scouts {
             // A4.
             self.list.call(Call { all: false, progress: true, one: None });

@@ -5,7 +5,7 @@ use crate::time::{Deadline, Pause};
 use crate::wait::FencePair;
 use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
 
-/// A list, and what its threads wait for.
+/// A list, and the progress that its threads wait for.
 struct Place {
     list: WaitList,
     progress: AtomicUsize,
@@ -32,8 +32,8 @@ impl Place {
 
 #[test]
 fn notify_wakes_a_waiter() {
-    // Progress is seen by the waiter, or its notifier wakes it: no deadlock. Fails when the fence
-    // of `notify` or that of `wait_until` is missing.
+    // The waiter sees the progress, or its notifier wakes it: no deadlock. Fails when the fence of
+    // `notify` or that of `wait_until` is missing.
     model(|| {
         let place = Place::new();
         let worker = place.clone();
@@ -46,7 +46,7 @@ fn notify_wakes_a_waiter() {
 #[test]
 fn two_notifies_wake_a_waiter_twice() {
     // A waiter that was woken too early waits again and is woken again. Fails when a fence is
-    // missing, or when an entry that was taken off the list is kept as the waiter's own.
+    // missing, or when the waiter keeps an entry that was taken off the list.
     model(|| {
         let place = Place::new();
         let worker = place.clone();
@@ -61,8 +61,8 @@ fn two_notifies_wake_a_waiter_twice() {
 
 #[test]
 fn notify_wakes_both_waiters() {
-    // Both are woken, whichever came first, and neither takes the other's place. Fails when a fence
-    // is missing, or when `forget` removes more than the caller's own entry.
+    // Both are woken, in either order of arrival, and neither takes the other's position. Fails
+    // when a fence is missing, or when `Place::leave` removes more than the caller's own entry.
     model(|| {
         let place = Place::new();
         let waiters = [0, 1].map(|_| {
@@ -78,8 +78,8 @@ fn notify_wakes_both_waiters() {
 
 #[test]
 fn leaving_waiter_keeps_the_count_of_others() {
-    // One waiter is content with the first step and leaves; the count still tells of the other.
-    // Fails when `forget` stores a count of its own instead of the list's length.
+    // One waiter needs only the first step and leaves; the count still includes the other. Fails
+    // when `Place::leave` stores a count of its own instead of the list's.
     model(|| {
         let place = Place::new();
         let (first, second) = (place.clone(), place.clone());
@@ -94,8 +94,8 @@ fn leaving_waiter_keeps_the_count_of_others() {
 
 #[test]
 fn passed_deadline_still_finds_earlier_progress() {
-    // Without time, progress made before the call is found, and the list is left as it was. Fails
-    // when the attempt comes after the deadline's check.
+    // With an expired deadline, progress made before the call is found, and the list is left
+    // unchanged. Fails when the attempt comes after the check of the deadline.
     model(|| {
         let place = Place::new();
         let worker = place.clone();
@@ -112,8 +112,8 @@ fn passed_deadline_still_finds_earlier_progress() {
 
 #[test]
 fn interruption_ends_a_pause() {
-    // The wait ends, and the waiting thread sees what was done before the interruption. Fails when
-    // the interruption does not notify, or ORD(pause.interrupted) is Relaxed.
+    // The wait ends, and the waiting thread sees what precedes the interruption. Fails when the
+    // interruption does not notify, or ORD(pause.interrupted) is Relaxed.
     model(|| {
         let pause = Arc::new(Pause::new());
         let before = Arc::new(AtomicUsize::new(0));
@@ -122,13 +122,13 @@ fn interruption_ends_a_pause() {
             done.store(1, Ordering::Relaxed);
             other.interrupt();
         });
-        assert!(!pause.wait(Deadline::NEVER, || false), "interrupted");
-        assert_eq!(before.load(Ordering::Relaxed), 1, "done before the interruption");
+        assert!(!pause.wait(Deadline::NEVER, || false), "the wait must end by the interruption");
+        assert_eq!(before.load(Ordering::Relaxed), 1, "the waiter must see what precedes the interruption");
         other.join().unwrap();
     });
 }
 
-/// Slots, for each of which one thread waits.
+/// Free slots; one thread waits for each.
 struct Room {
     line: WaitList,
     free: AtomicUsize,
@@ -156,9 +156,9 @@ impl Room {
 
 #[test]
 fn two_free_slots_wake_two_waiters() {
-    // Each of two that wait gets one of two slots, whichever of them is woken for which. Fails when
-    // a fence is missing, or when a waiter that finds a slot for itself keeps the wake-up that it
-    // got for another.
+    // Each of two waiters gets one of two slots, whichever is woken for which. Fails when a fence
+    // is missing, or when a waiter that finds a slot by itself keeps the wake-up that it got for
+    // another.
     model(|| {
         let room = Room::new();
         let waiters = [0, 1].map(|_| {
@@ -173,8 +173,8 @@ fn two_free_slots_wake_two_waiters() {
 
 #[test]
 fn timed_out_waiter_leaves_the_slot_to_another() {
-    // One waiter has no time, and may be woken when it gives up: it takes the slot then, or the
-    // other one is woken. Fails when it makes no attempt after it has left the list.
+    // One waiter has an expired deadline, and may be woken when it gives up: it takes the slot
+    // then, or the other one is woken. Fails when it makes no attempt after it has left the list.
     model(|| {
         let room = Room::new();
         let (hurried, patient) = (room.clone(), room.clone());
@@ -190,7 +190,7 @@ fn timed_out_waiter_leaves_the_slot_to_another() {
     });
 }
 
-/// Progress, and flushes that wait for some of it.
+/// Handled events, and flushes that wait for some of them.
 struct Flow {
     goals: WaitList,
     handled: AtomicUsize,
@@ -230,9 +230,9 @@ fn one_report_ends_two_flushes() {
 
 #[test]
 fn two_reports_end_two_flushes_of_other_goals() {
-    // The thread with the farther goal may be the scout for both reports. Fails when a fence is
-    // missing, when a scout that goes back to sleep does not check the goals of others, or when it
-    // stays the scout while it sleeps: deadlocks.
+    // The thread with the higher goal may be the scout for both reports. Fails when a fence is
+    // missing, when a scout that parks again does not check the goals of others, or when it stays
+    // the scout while it is parked: deadlocks.
     model_with(2, || {
         let flow = Flow::new();
         let flushes = [2, 1].map(|goal| {
@@ -247,7 +247,8 @@ fn two_reports_end_two_flushes_of_other_goals() {
 
 #[test]
 fn timed_out_scout_checks_the_goals_of_others() {
-    // The scout may have no time. Fails when it leaves without its duty done: a deadlock.
+    // The scout's deadline may have passed. Fails when it leaves without performing its duty: a
+    // deadlock.
     model(|| {
         let flow = Flow::new();
         let hurried = flow.clone();
@@ -255,7 +256,7 @@ fn timed_out_scout_checks_the_goals_of_others() {
         let patient = flow.clone();
         let patient = thread::spawn(move || assert!(Flow::flush(&patient, Deadline::NEVER, 1)));
         flow.handle();
-        assert!(!hurried.join().unwrap(), "its goal lies farther");
+        assert!(!hurried.join().unwrap(), "its goal must not be reached");
         patient.join().unwrap();
     });
 }

@@ -1,11 +1,11 @@
-//! Which threads a notification wakes: one test plays all of them.
+//! Tests of the choice of threads that a notification wakes; one thread plays all of them.
 
 use super::{Place, WaitList, Waiter, Want};
 use crate::sync::Ordering;
 use crate::sync::membarrier::FencePair;
 use crate::sync::parking::Unparker;
 
-/// Threads in a line, by what they want; the test plays all of them.
+/// Puts threads with these wants on a list, for a test that plays all of them.
 fn in_line<const N: usize>(list: &WaitList, wants: [Want; N], check: impl FnOnce(&mut [Place<'_>])) {
     let waiters = wants.map(Waiter::wanting);
     let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(list, waiter)).collect();
@@ -97,7 +97,7 @@ fn unused_wake_up_is_passed_on() {
         // As when its attempt unwinds.
         drop(unwinds);
         assert_eq!(woken(places), [true, false]);
-        // One that was not called has nothing to pass on.
+        // A thread that was not called has nothing to pass on.
         let last = Waiter::wanting(Want::SHARED_ROOM);
         let mut leaves = Place::new(&list, &last);
         let _ = leaves.enter(&Unparker::current());

@@ -1,42 +1,44 @@
-//! A thread that waits, and what it waits for.
+//! A waiting thread, and what it waits for.
 
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::wait::Sleeper;
 use std::sync::Arc;
 
-/// What a thread on the list waits for.
+/// A kind of event that a thread on the list waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Want(u64);
 
 impl Want {
-    /// Progress of any kind: serves all.
+    /// Progress of any kind: serves every waiter.
     pub(super) const PROGRESS: Self = Self(0);
-    /// Room in the ring that all publishers share: a slot serves one.
+    /// Room in the ring that all publishers share: a slot serves one waiter.
     pub(crate) const SHARED_ROOM: Self = Self(1);
-    /// A goal, which progress reaches at last: serves those whose goal it is.
+    /// A goal, which progress reaches in the end: serves the waiters whose goal it is.
     pub(super) const GOAL: Self = Self(u64::MAX);
-    /// The end of what the list belongs to: woken by [`WaitList::notify`] only.
+    /// The end of the list's owner: woken by [`WaitList::notify`] only.
     pub(crate) const END: Self = Self(u64::MAX - 1);
 
-    /// Room in the ring of one lane, which is told from others by where this lies.
+    /// Returns the want for room in the ring of one lane, identified by the lane's address.
     pub(crate) fn room_in<T>(lane: &T) -> Self {
         Self(std::ptr::from_ref(lane).addr() as u64)
     }
 
-    /// The answers to one request, identified by its address.
+    /// Returns the want for the answers to one request, identified by its address.
     pub(crate) fn answers_to<T>(request: &T) -> Self {
         Self::room_in(request)
     }
 
-    /// Whether a report of progress concerns a thread that waits for this.
+    /// Returns whether a report of progress concerns a thread with this want.
     pub(super) fn is_progress(self) -> bool {
         self == Self::PROGRESS || self == Self::GOAL
     }
 }
 
-/// A thread that waits, or will, and what it waits for. A publisher that must not allocate when it
-/// has to wait brings one along. A clone stands for the same thread.
+/// A waiting thread, or one that is about to wait, with what it waits for.
+///
+/// A publisher that must not allocate when it has to wait brings one along. A clone represents the
+/// same thread.
 #[derive(Clone)]
 pub(crate) struct Waiter(pub(super) Arc<Entry>);
 
@@ -66,7 +68,7 @@ impl Entry {
 }
 
 impl Waiter {
-    /// For progress.
+    /// Creates a waiter for progress.
     pub(crate) fn new() -> Self {
         Self::wanting(Want::PROGRESS)
     }
@@ -75,7 +77,8 @@ impl Waiter {
         Self::with(want, None)
     }
 
-    /// For a goal. `is_reached` is asked by other threads, too, and is no user code.
+    /// Creates a waiter for a goal. Other threads call `is_reached` as well, and it is not user
+    /// code.
     pub(crate) fn for_goal(is_reached: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self::with(Want::GOAL, Some(Box::new(is_reached)))
     }
@@ -88,8 +91,8 @@ impl Waiter {
         self.0.want
     }
 
-    /// Makes it wait. A notifier of an earlier wait may still have the entry and wake this one too
-    /// early, which is harmless.
+    /// Prepares the entry for a wait. A notifier of an earlier wait may still have the entry and
+    /// wake this wait too early, which is harmless.
     pub(super) fn begin(&self, thread: &Unparker) -> &Arc<Entry> {
         *lock(&self.0.sleeper) = Some(Sleeper::Thread(thread.clone()));
         self.0.woken.store(false, Ordering::Relaxed);
