@@ -38,7 +38,7 @@ impl Sequence {
         self.count += 1;
     }
 
-    /// For sinks that may refuse: numbers may be missing, but never decrease.
+    /// Checks an event of a sink that may refuse: numbers may be missing, but never decrease.
     fn note_with_gaps(&mut self, event: Numbered) {
         let next = &mut self.next[event.source as usize];
         assert!(next.is_none_or(|next| event.number >= next), "publisher {}", event.source);

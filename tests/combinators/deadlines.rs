@@ -72,7 +72,7 @@ where
     S: Sink<u32> + Sink<Vec<u32>> + Sink<buslane::retry::DeadLetter<u32>> + 'static,
 {
     vec![
-        ("nothing", |sink| Box::new(sink)),
+        ("no combinator", |sink| Box::new(sink)),
         ("arc", |sink| Box::new(Arc::new(sink))),
         ("map", |sink| Box::new(sink.map(|n: &u32| *n))),
         ("filter", |sink| Box::new(sink.filter(|_: &u32| true))),

@@ -73,8 +73,8 @@ impl<E, F: Fn(u32) -> Next + Send + Sync> RetryPolicy<E> for By<F> {
     }
 }
 
-/// The load of go-events' tests: 100 concurrent writes. The first 50 attempts fail, and after them
-/// nine of ten.
+/// Runs the load of go-events' tests: 100 concurrent writes. The first 50 attempts fail, and after
+/// them nine of ten.
 fn delivers_a_hundred_at_once<P: RetryPolicy<u64> + 'static>(clock: ManualClock, policy: P) {
     let sink = flaky(|attempt, _| attempt < 50 || attempt % 10 != 0);
     let retry = sink.clone().retry(policy).clock(clock.clone());

@@ -75,7 +75,7 @@ fn e4_queue_into_an_unread_channel_closes() {
 }
 
 /// In go-events, a write after the close may be accepted at random, the stream has no end, and a
-/// reader that sees both at once may leave events unread.
+/// reader that sees both concurrently may leave events unread.
 #[test]
 fn e8_closed_channel_refuses_and_drains_the_rest() {
     for _ in 0..100 {

@@ -24,7 +24,7 @@ impl Event {
 }
 
 impl Clone for Event {
-    /// The act goes with the clone that was made first, so that it runs in one sink.
+    /// The first clone takes the act, so that it runs in one sink.
     fn clone(&self) -> Self {
         Self(Mutex::new(lock(&self.0).take()))
     }
@@ -184,7 +184,8 @@ fn destructor_in_local_publish_does_not_wait() {
     each("with_local", |world, _, event| drop(world.bus.with_local(|publisher| publisher.publish(event))));
 }
 
-/// A journal for the destructors of a single writer's events, which cannot reach the writer itself.
+/// Returns a journal for the destructors of a single writer's events, which cannot reach the writer
+/// itself.
 fn barred() -> Journal<u64> {
     let barred = Journal::builder().capacity(1).gate_limit(HOUR).build().unwrap();
     std::mem::forget(barred.subscription().gating().subscribe().unwrap());

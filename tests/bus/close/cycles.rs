@@ -290,7 +290,7 @@ fn batches_in_a_ring(overflow: Overflow, between: Between) -> [(Arc<Later>, Queu
 #[test]
 fn batches_in_a_ring_flush_promptly() {
     let betweens: [(&str, Between); 5] = [
-        ("nothing", |batch| Box::new(batch)),
+        ("no wrapper", |batch| Box::new(batch)),
         ("filter", |batch| Box::new(batch.filter(|_| true))),
         ("retry", |batch| Box::new(batch.retry(buslane::retry::Backoff::default().max_attempts(1)))),
         ("tee", |batch| Box::new(batch.tee(buslane::sink_fn(|_: &u32| ())))),
