@@ -214,7 +214,7 @@ fn panicking_clone_leaves_earlier_sinks_their_event() {
                 }
             }));
             assert!(unwound.is_err(), "clone {at}");
-            // Each consumer whose lane got the event is parked without a timeout of the test, and
+            // Each consumer whose lane got the event is parked without a timeout of its own, and
             // has to be woken.
             for handled in &seen[..at] {
                 assert_eq!(handled.recv_timeout(GUARD), Ok(1), "clone {at}, batch {batch}");

@@ -105,7 +105,8 @@ fn a_batch_counts_each_event_and_sink() {
     assert_eq!(publisher.publish_batch([]), Err(Closed(())));
 }
 
-/// Publishes by the deadline, once with private lanes and once with the shared lanes.
+/// Publishes by the deadline, with private lanes and with the shared lanes, and returns both
+/// results.
 fn both_publish(bus: &Bus<u32>, event: u32, deadline: Deadline) -> [Result<Published, WriteError<u32>>; 2] {
     let shared = bus.with_local(|_| bus.with_local(|shared| shared.publish_by(event, deadline)));
     [bus.publisher().publish_by(event, deadline), shared]

@@ -333,7 +333,7 @@ fn removed_sink_is_dropped_despite_an_idle_publisher() {
     let other = bus.add(Kept(drops.track(2))).unwrap();
     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
     assert_eq!(drops.ids(), [1]);
-    assert_eq!(bus.remove(other), Ok(Removed::Quiet), "the idle publisher has not taken this lane");
+    assert_eq!(bus.remove(other), Ok(Removed::Quiet), "the idle publisher never saw this sink");
     assert_eq!(drops.ids(), [1, 2]);
     assert_eq!(idle.publish(2), Ok(took(0, 0)));
 }

@@ -62,8 +62,8 @@ fn batch_is_forwarded_before_its_byte_limit() {
     let script = Script::new();
     let batch = script.clone().batch(100).bytes(10, |event: &u64| *event as usize);
     write_all(&batch, [4, 4, 3, 7, 20, 1, usize::MAX as u64, 2]);
-    // With 3 the batch would have 11 bytes, and with 7 exactly 10. An event of 20 exceeds any limit
-    // and is a batch by itself.
+    // With 3 the first batch would have 11 bytes. With 7 the second has exactly 10. An event of 20
+    // exceeds the limit and is a batch by itself.
     assert_eq!(script.batches(), [vec![4, 4], vec![3, 7], vec![20], vec![1], vec![usize::MAX as u64]]);
     assert_eq!(assert_balanced(&batch.state()).pending, 1);
 }

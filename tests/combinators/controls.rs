@@ -225,7 +225,7 @@ fn every_control_reaches_every_sink_of_a_fan_out() {
                 let [first, second] = [0, 1].map(|at| probes[at].take());
                 let context = format!("{control} through {name}, {first_panics} {second_panics}");
                 if control == "is closed" && first_panics {
-                    // A sink that panics counts as open, so the bus need not ask the next one.
+                    // A sink that panics counts as open, so no other sink need be asked.
                 } else if keeps.contains(&control) {
                     assert!(second.is_empty(), "{context}: {second:?}");
                 } else {

@@ -89,8 +89,8 @@ fn last_handle_drop_in_a_direct_sink_does_not_wait() {
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     sender.send(bus.clone()).unwrap();
     ends(move || {
-        // The test drops its own handle first, so the sink drops the last handle but one. The last
-        // is the handle that `publish` borrows for the call.
+        // The sink drops the last handle but one. The last is the handle that `publish` borrows for
+        // the call.
         let published = bus.publish(1);
         assert_eq!(published, Ok(took(2, 0)));
         drop(bus);

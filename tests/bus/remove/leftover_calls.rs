@@ -175,7 +175,7 @@ const SINKS: [(&str, Make); 15] = [
 /// What publishers do before the removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
-    /// They have not taken up the new lane.
+    /// They have not seen the sink yet.
     Nothing,
     /// They have published, and are idle.
     Published,

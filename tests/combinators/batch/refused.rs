@@ -53,7 +53,7 @@ fn refused_batch_is_offered_again_at_a_tick() {
 fn worker_offers_a_batch_again_after_a_failed_flush() {
     let (batch, script) = batch(10);
     let queue = batch.queue(16).unwrap();
-    // The batch is refused in the flush, at the next tick, and when the worker asks again.
+    // The batch is refused in the flush, at the next tick, and when the worker is asked again.
     script.answer([Full; 3]);
     write_all(&queue, [1]);
     let report = queue.flush_timeout(GUARD);
