@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 use test_support::{GUARD, ends};
 
-/// Waits that no test can sit out: a read can only end by a wake-up.
+/// Waits longer than any test: only a wake-up can end the read.
 const DEEP: [WaitStrategy; 2] =
     [WaitStrategy::Nap { nap: HOUR, park_after: HOUR }, WaitStrategy::Poll { busy: HOUR, idle: HOUR }];
 
