@@ -1,4 +1,4 @@
-//! Reads a channel in a loop on a thread of its own, while two threads publish.
+//! Reads a channel in a loop on a separate thread, while two threads publish.
 //!
 //! The channel is lossless: a publisher whose lane is full blocks until the reader makes room.
 //!

@@ -14,7 +14,7 @@ use buslane::error::SubscribeError;
 use buslane::journal::{Entry, Sequence, Start};
 use buslane::{Bus, Journal};
 
-/// Reads everything from `start` on, and returns it as text with the position after it.
+/// Reads all entries from `start`, and returns them as text with the position after the last one.
 fn visit(journal: &Journal<String>, start: Start) -> Result<(String, Sequence), SubscribeError> {
     let mut subscriber = journal.subscribe(start)?;
     let mut seen = Vec::new();
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let publish =
         |event: &str| bus.publish(event.to_owned()).map(|published| assert!(published.is_complete()));
 
-    // These two are published before anything subscribes.
+    // Published before the first subscriber.
     publish("created")?;
     publish("renamed")?;
     let (seen, position) = visit(&journal, Start::Oldest)?;

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let queue = Queue::builder()
         .workers(4)
         .ordered_by(|deposit: &Deposit| deposit.account)
-        // Called once for each worker: each closure has state of its own.
+        // Called once for each worker: each closure has its own state.
         .spawn_each(|_worker| {
             let statements = statements.clone();
             let mut balances = HashMap::new();

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let audit = Queue::builder().capacity(8);
     let audit = audit.spawn(|number: i32| if number < 0 { Err("negative") } else { Ok(()) })?;
     bus.add_named("audit", audit.clone())?;
-    // Nothing reads this channel, so it fills up.
+    // The receiver of this channel never reads, so the channel fills up.
     let (slow, _receiver) = Channel::lossy(4)?;
     bus.add_named("slow", slow)?;
 
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         lost += bus.publish(number)?.dropped;
     }
     assert_eq!(lost, 2, "the result of a publish counts the events that were dropped");
-    // Waits until the worker thread has handled everything.
+    // Waits until the worker thread has handled every accepted event.
     assert!(audit.flush_timeout(Duration::from_secs(10)).is_done());
 
     for sink in bus.snapshot().sinks {

@@ -1,4 +1,4 @@
-//! Attachments: a sink that is removed when its guard is dropped, wherever that is.
+//! Attachments: guards that remove their sink when they are dropped.
 
 use buslane::bus::{Attachment, Removed};
 use buslane::error::{AddError, RemoveError};
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use test_support::{Drops, GUARD, lock, wait_for};
 
-/// What a drop that does not wait may take on a machine that is busy.
+/// The upper bound for a drop that must not wait, with slack for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 #[test]
@@ -131,9 +131,9 @@ fn drop_while_unwinding_does_not_wait_for_a_call() {
         gate.wait_reached(1);
         let unwound = catch_unwind(AssertUnwindSafe(|| {
             let _attached = attached;
-            panic!("as asked by the test");
+            panic!("panic requested by the test");
         }));
-        // The call is still inside.
+        // The call is still in progress.
         assert!(unwound.is_err() && !bus.has_sinks());
         gate.open();
     });

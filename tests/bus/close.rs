@@ -1,5 +1,5 @@
-//! The end of a bus: what is handled, who is told what, what a deadline leaves behind; and the
-//! flush.
+//! Closing a bus: which events are handled, what each caller gets back, and what remains at the
+//! deadline. Also flushing.
 
 mod cycles;
 mod deadlines;
@@ -18,7 +18,7 @@ use test_support::{GUARD, Log, ends, wait_for};
 
 const SHORT: Duration = Duration::from_millis(20);
 
-/// A bus with one queue, named "queue", whose handler passes a gate with each event.
+/// Returns a bus with one queue, named "queue", whose handler waits at a gate for each event.
 fn held_bus() -> (Bus<u32>, Gate, Log<u32>) {
     let (bus, gate, log) = (Bus::new(), Gate::closed(), Log::new());
     let (at, handled) = (gate.clone(), log.clone());
@@ -72,7 +72,7 @@ fn concurrent_closes_get_one_report() {
         })
         .collect();
     wait_for(|| bus.is_closed());
-    assert!(closers.iter().all(|closer| !closer.is_finished()), "an event is in the handler's hands");
+    assert!(closers.iter().all(|closer| !closer.is_finished()), "the handler has not returned");
     gate.open();
     let reports: Vec<_> = closers.into_iter().map(|closer| closer.join().unwrap()).collect();
     assert_eq!(log.entries(), [1]);
@@ -130,7 +130,7 @@ fn close_at_its_deadline_names_the_stuck_handler() {
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 6));
     assert_eq!(report.unfinished, ["queue", "inner/queue"]);
     assert_eq!(report.to_string(), "timed out, 6 undelivered, unfinished: queue, inner/queue");
-    assert_eq!(bus.close(), report, "the report stands");
+    assert_eq!(bus.close(), report, "a second close returns the same report");
     assert_eq!(sink(&bus, "queue").state.status, SinkStatus::Closing);
     gate.open();
     inner_gate.open();
@@ -180,12 +180,12 @@ fn close_waits_for_the_direct_call_in_progress() {
         gate.wait_reached(1);
         let closer = thread::spawn(move || (closing.close_timeout(GUARD), log.entries()));
         wait_for(|| bus.is_closed());
-        assert!(!closer.is_finished(), "a call is in progress");
+        assert!(!closer.is_finished(), "the close waits for the call in progress");
         gate.open();
         let (report, called) = closer.join().unwrap();
         let (published, name) = publisher.join().unwrap();
         assert!(report.is_done(), "{report}");
-        assert_eq!(called, [1], "{name}: the close returned before the call that it should wait for");
+        assert_eq!(called, [1], "{name}: the close returned before the call in progress ended");
         assert_eq!((published.accepted + published.refused as usize, published.dropped), (2, 0));
         assert_eq!(published.accepted, 1 + after.entries().len());
     }
@@ -204,14 +204,14 @@ fn close_closes_sinks_in_insertion_order() {
             bus.remove(id).unwrap();
         }
     }
-    bus.add_named("behind", closable("behind").filter(|_: &u32| true)).unwrap();
+    bus.add_named("filtered", closable("filtered").filter(|_: &u32| true)).unwrap();
     bus.add_named("queued", closable("queued").queue(8).unwrap()).unwrap();
     let inner = Bus::new();
     inner.add(closable("nested")).unwrap();
     bus.add(inner).unwrap();
     assert!(bus.close().is_done());
     assert!(bus.close().is_done());
-    assert_eq!(order.entries(), ["first", "second", "third", "fourth", "behind", "queued", "nested"]);
+    assert_eq!(order.entries(), ["first", "second", "third", "fourth", "filtered", "queued", "nested"]);
 }
 
 #[test]
@@ -243,13 +243,13 @@ fn close_returns_the_event_of_a_blocked_publisher() {
     for which in 0..3 {
         for filtered in [false, true] {
             let bus = Bus::new();
-            // Called before the publisher waits; it takes nothing, so that nobody has the second
-            // event.
+            // The bus calls this sink before the publisher waits. It refuses the event, so that no
+            // sink has accepted the second event.
             let reached = Log::new();
             let seen = reached.clone();
             bus.add(sink_fn(move |event: &u32| {
                 seen.push(*event);
-                Err::<(), _>("not for me")
+                Err::<(), _>("refused by the test")
             }))
             .unwrap();
             let (channel, mut receiver) =
@@ -291,8 +291,8 @@ fn close_waits_for_sinks_downstream_of_a_queue() {
         let mut publisher = bus.publisher();
         assert_eq!(publisher.publish_batch([1, 2, 3]), Ok(took(3, 0)));
         let report = bus.close();
-        assert!(report.is_done(), "bus behind: {bus_behind}: {report}");
-        assert_eq!(behind.entries(), [1, 2, 3], "bus behind: {bus_behind}");
+        assert!(report.is_done(), "downstream is a bus: {bus_behind}: {report}");
+        assert_eq!(behind.entries(), [1, 2, 3], "downstream is a bus: {bus_behind}");
         assert_eq!(last.state().status, SinkStatus::Closed);
         assert_eq!(bus.close(), report);
     }

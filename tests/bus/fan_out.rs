@@ -1,4 +1,5 @@
-//! The bus: who gets what, in which order, under which name, and what keeps it open.
+//! Fan-out of a bus: which sink gets which event, the order, the names of sinks, and what keeps the
+//! bus open.
 
 use buslane::bus::Removed;
 use buslane::error::{AddError, ConfigErrorKind, RecvError, TryRecvError};
@@ -9,7 +10,7 @@ use std::thread;
 use test_support::bus::{Route, assert_books, flush_bus, recorder, took};
 use test_support::{Log, ends, invalid};
 
-/// A handler that remembers what it handled.
+/// Returns a queue, and the log of the events that its handler handled.
 fn logging_queue() -> (Log<u64>, Queue<u64>) {
     let log = Log::new();
     let handled = log.clone();
@@ -37,7 +38,7 @@ fn every_publish_path_delivers_once_to_each_sink() {
     for (event, route) in (0..).zip(routes.iter_mut().chain(&mut late)) {
         assert_eq!(route.publish(event), Ok(took(6, 0)), "{}", route.name());
     }
-    // A channel is flushed by its reader.
+    // The reader of a channel has to drain it for a flush to end.
     assert_eq!(nested.drain().collect::<HashSet<_>>(), (0..6).collect());
     flush_bus(&bus);
     assert_eq!(called.entries(), [0, 1, 2, 3, 4, 5]);
@@ -88,9 +89,13 @@ fn lanes_are_filled_before_direct_sinks_are_called() {
     bus.add(channel.clone()).unwrap();
     bus.add(channel.filter(|_: &u32| true)).unwrap();
     let _ = bus.publisher().publish(7).unwrap();
-    assert_eq!(seen.try_recv(), Ok(2), "both lanes are filled");
+    assert_eq!(seen.try_recv(), Ok(2), "the direct sink ran after both lanes had the event");
     let _ = bus.publisher().publish_batch([8, 9]).unwrap();
-    assert_eq!((seen.try_recv(), seen.try_recv()), (Ok(6), Ok(6)), "both lanes have the whole batch");
+    assert_eq!(
+        (seen.try_recv(), seen.try_recv()),
+        (Ok(6), Ok(6)),
+        "the direct sink ran after both lanes had the batch"
+    );
     assert_eq!(receiver.drain().count(), 6);
 }
 
@@ -152,7 +157,7 @@ fn two_handles_to_one_sink_are_one_entry() {
             id
         })
         .collect();
-    assert_eq!(ids[2], ids[3], "an Arc of a sink, seen through another type");
+    assert_eq!(ids[2], ids[3], "clones of an Arc have one identity, whatever their type");
     assert_eq!(bus.sink_count(), 4);
     assert!(bus.snapshot().sinks.iter().all(|sink| sink.name != "again"));
     assert_eq!(publisher.publish(1), Ok(took(4, 0)));
@@ -180,11 +185,11 @@ fn an_id_is_never_used_again() {
     let mut ids = HashSet::new();
     for _ in 0..5 {
         let id = bus.add(channel.clone()).unwrap();
-        assert!(ids.insert(id), "{id} was there before");
+        assert!(ids.insert(id), "{id} was used before");
         assert_eq!(bus.publish(0), Ok(took(1, 0)));
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
     }
-    assert_eq!(channel.state().depth, 5, "the channel is the same, whatever its id");
+    assert_eq!(channel.state().depth, 5, "every id led to the same channel");
 }
 
 #[test]

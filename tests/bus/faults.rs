@@ -1,5 +1,5 @@
-//! Faults on a bus: panics, errors, closed sinks, and handlers that turn on their own bus. The
-//! others notice nothing.
+//! Faults on a bus: panics, errors, closed sinks, and handlers that change their own bus. No other
+//! sink is affected.
 
 use buslane::bus::SinkFailure;
 use buslane::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
@@ -13,7 +13,7 @@ use std::thread;
 use test_support::bus::{Closable, Route, assert_books, flush_bus, ledger, lost, recorder, sink, took};
 use test_support::{GUARD, Log, ends, wait_for};
 
-/// A direct sink that takes nothing, ever, and how often it was asked.
+/// Returns a direct sink that always reports `Closed`, and the number of its calls.
 fn closed_sink() -> (Arc<AtomicUsize>, impl Sink<u32> + 'static) {
     struct ClosedSink(Arc<AtomicUsize>);
     impl Sink<u32> for ClosedSink {
@@ -39,8 +39,8 @@ fn closed_sink_is_purged_and_the_rest_lose_nothing() {
         bus.add(other).unwrap();
         let mut route = Route::all(&bus).into_iter().nth(which).unwrap();
         assert_eq!(route.publish(1), Ok(took(3, 1)));
-        assert_eq!(bus.sink_count(), 3, "skipped at once");
-        assert_eq!(route.publish(2), Ok(took(3, 0)), "{}: it is not asked again", route.name());
+        assert_eq!(bus.sink_count(), 3, "a closed sink is no longer counted");
+        assert_eq!(route.publish(2), Ok(took(3, 0)), "{}: the closed sink is not called again", route.name());
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         assert_books(&bus);
         assert_eq!(bus.snapshot().sinks.len(), 3, "purged");
@@ -114,7 +114,7 @@ fn failing_sink_refuses_and_calls_a_panicking_hook() {
     let bus = Bus::builder()
         .on_error(move |failure: &SinkFailure| {
             count.fetch_add(1, Ordering::Relaxed);
-            panic!("the hook fails too: {failure}");
+            panic!("panic in the hook: {failure}");
         })
         .build();
     bus.add_named("fails", sink_fn(|_: &u32| Err::<(), _>("no space"))).unwrap();
@@ -127,7 +127,7 @@ fn failing_sink_refuses_and_calls_a_panicking_hook() {
     let failed = ledger(&bus, "fails");
     assert_eq!((failed.offered, failed.accepted, failed.refused.failed), (3, 0, 3));
     assert_eq!(sink(&bus, "fails").state.last_error.as_deref(), Some("no space"));
-    assert_eq!(bus.sink_count(), 2, "a failure does not close a sink");
+    assert_eq!(bus.sink_count(), 2, "a failure closed the sink");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn panic_in_a_stage_or_handler_affects_no_other_sink() {
     bus.add_named("queue", queue.unwrap()).unwrap();
     let mut publisher = bus.publisher();
     for event in 0..3 {
-        // The handler panics later.
+        // The handler panics later, on its worker.
         let told = if event == 1 { lost(1, 2, 0) } else { took(3, 0) };
         assert_eq!(publisher.publish(event), Ok(told));
     }
@@ -167,20 +167,20 @@ fn panic_in_a_stage_or_handler_affects_no_other_sink() {
     }
 }
 
-/// An event whose clone panics when a countdown is over.
+/// An event whose clone panics once a countdown ends.
 struct Fragile(u32, Arc<AtomicUsize>);
 
 impl Clone for Fragile {
     fn clone(&self) -> Self {
-        assert!(self.1.fetch_sub(1, Ordering::Relaxed) != 1, "no more clones");
+        assert!(self.1.fetch_sub(1, Ordering::Relaxed) != 1, "panic in the clone");
         Self(self.0, self.1.clone())
     }
 }
 
 #[test]
 fn panicking_clone_leaves_earlier_sinks_their_event() {
-    // Kinds of sinks in the order in which a publisher serves them; the clone for the one numbered
-    // `at` panics.
+    // One sink of each kind, in the order in which a publisher serves them. The clone for sink `at`
+    // panics.
     for at in 0..4 {
         for batch in [false, true] {
             let bus: Bus<Fragile> = Bus::new();
@@ -214,15 +214,19 @@ fn panicking_clone_leaves_earlier_sinks_their_event() {
                 }
             }));
             assert!(unwound.is_err(), "clone {at}");
-            // Each consumer that was promised the event sleeps without a limit of its own, and is
-            // woken.
+            // Each consumer whose lane got the event is parked without a timeout of its own, and
+            // has to be woken.
             for handled in &seen[..at] {
                 assert_eq!(handled.recv_timeout(GUARD), Ok(1), "clone {at}, batch {batch}");
             }
             clones.store(usize::MAX, Ordering::Relaxed);
             assert!(publisher.publish(Fragile(2, clones)).is_ok_and(|published| published == took(5, 0)));
             for handled in &seen {
-                assert_eq!(handled.recv_timeout(GUARD), Ok(2), "exactly once, clone {at}, batch {batch}");
+                assert_eq!(
+                    handled.recv_timeout(GUARD),
+                    Ok(2),
+                    "delivered exactly once, clone {at}, batch {batch}"
+                );
             }
             flush_bus(&bus);
             assert_books(&bus);
@@ -291,7 +295,8 @@ fn publish_to_own_full_queue_is_refused_at_once() {
         let queue = Queue::builder().capacity(2).overflow(Overflow::Block).spawn(move |event: u32| {
             let Some(bus) = weak.upgrade().filter(|_| event == 0) else { return };
             for mut route in Route::all(&bus) {
-                // The slot of the event in hand counts where a lane is the one that it came from.
+                // The event that is being handled still occupies a slot, in the lane from which it
+                // came.
                 let refused: u32 = (1..=3).map(|event| route.publish(event).unwrap().refused).sum();
                 log.push((route.name(), refused));
             }
@@ -340,7 +345,7 @@ fn panicking_user_lane_does_not_stop_the_publish() {
         let mut route = Route::all(&bus).into_iter().nth(which).unwrap();
         let caught =
             catch_unwind(AssertUnwindSafe(|| (0..3).map(|event| route.publish(event).is_ok()).count()));
-        assert!(caught.is_ok(), "{}: a panic of foreign code is caught where it was called", route.name());
+        assert!(caught.is_ok(), "{}: a panic of user code reached the caller", route.name());
         assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 2]);
         assert_eq!(called.entries(), [0, 1, 2]);
     }
@@ -366,7 +371,7 @@ fn blocked_direct_sink_delays_no_other_publisher() {
     for mut route in Route::all(&bus) {
         assert_eq!(route.publish(1), Ok(took(2, 0)));
     }
-    // The control plane, too.
+    // Nor does the sink delay the control plane.
     let id = bus.add(Closable::new(|_: &u32| (), || {})).unwrap();
     assert!(bus.remove_timeout(id, GUARD).is_ok());
     assert_eq!(bus.snapshot().sinks.len(), 2);

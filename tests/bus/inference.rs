@@ -1,5 +1,4 @@
-//! Type inference: what compiles without an annotation. The closures name the type of the event,
-//! and nothing else does.
+//! Type inference: code that compiles without an annotation. Only the closures name the event type.
 
 use buslane::queue::Handler;
 use buslane::retry::Backoff;
@@ -23,7 +22,7 @@ impl Handler<u32> for Printing {
     }
 }
 
-/// Each sink alone decides the type of its bus, and nothing is published.
+/// Each sink alone determines the event type of its bus. Nothing is published.
 #[test]
 fn sink_decides_the_type_of_the_bus() -> Result<(), BoxError> {
     let bus = Bus::new();
@@ -73,7 +72,7 @@ fn chain_decides_the_type_of_the_bus() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// What is published, or read, decides where no sink does.
+/// A published or received event determines the type where no sink does.
 #[test]
 fn use_decides_where_no_sink_does() -> Result<(), BoxError> {
     let bus = Bus::new();
@@ -110,7 +109,7 @@ fn use_decides_where_no_sink_does() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Nothing names the type here: these need the annotation.
+/// No expression names the event type here, so the annotation is needed.
 #[test]
 fn annotation_is_needed_where_nothing_names_the_type() -> Result<(), BoxError> {
     let bus = Bus::<u32>::new();

@@ -1,4 +1,4 @@
-//! The publisher that a thread keeps for a bus: lent, nested, and gone with its thread.
+//! The publisher that a thread caches for a bus: borrowed, nested, and freed at thread exit.
 
 use buslane::error::{Closed, RecvError};
 use buslane::{Bus, Channel, Overflow, Published, sink_fn};
@@ -23,7 +23,7 @@ fn a_thread_has_one_publisher_for_each_bus() {
     let bus = one.clone();
     let _ = thread::spawn(move || bus.with_local(|local| local.publish(5)).unwrap()).join().unwrap();
     wait_for(|| one.snapshot().publishers == 1);
-    assert_eq!(receiver.recv(), Ok(5), "what the thread published outlives it");
+    assert_eq!(receiver.recv(), Ok(5), "the event outlives the publishing thread");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn panicking_closure_returns_the_local_publisher() {
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         bus.with_local(|local| {
             let _ = local.publish(1).unwrap();
-            panic!("after the publish");
+            panic!("panic after the publish");
         })
     }));
     assert!(unwound.is_err());
@@ -135,7 +135,7 @@ fn new_local_publisher_frees_those_of_dropped_buses() {
     assert_eq!(drops.ids(), (0..10).collect::<Vec<_>>());
 }
 
-/// Publishes on a bus when it is dropped, and closes it if it is to.
+/// Publishes on a bus when it is dropped, and then closes the bus if the flag is set.
 struct LastWord(Bus<u32>, bool);
 
 impl Drop for LastWord {
@@ -143,7 +143,7 @@ impl Drop for LastWord {
         assert_eq!(self.0.with_local(|local| local.publish(2)), Ok(took(1, 0)));
         if self.1 {
             assert!(self.0.close().is_done());
-            // Makes room for its own publisher, and lets go of that of the bus that is closed now.
+            // Caches one more publisher, which frees the publisher of the bus that is now closed.
             let third: Bus<u32> = Bus::new();
             let _ = third.with_local(|local| local.publish(0)).unwrap();
         }
@@ -162,7 +162,7 @@ fn freed_publisher_may_publish_on_the_next_bus() {
         }))
         .unwrap();
         let _ = gone.with_local(|local| local.publish(1)).unwrap();
-        // The publisher that this thread keeps is all that holds the bus now.
+        // The publisher that this thread caches is now the last owner of the bus.
         drop(gone);
         let published = next.with_local(|local| local.publish(3));
         assert_eq!(published, if closes { Err(Closed(3)) } else { Ok(took(1, 0)) });
@@ -170,7 +170,7 @@ fn freed_publisher_may_publish_on_the_next_bus() {
     }
 }
 
-/// Publishes when its thread ends.
+/// Publishes when its thread exits.
 struct Farewell(Bus<&'static str>, mpsc::Sender<bool>);
 
 impl Drop for Farewell {
@@ -199,7 +199,7 @@ fn destructor_at_thread_exit_publishes() {
             thread::spawn(move || {
                 let farewell = Farewell(publishing.clone(), sender);
                 let set = || FAREWELL.with(|place| place.replace(Some(farewell)));
-                // Destructors run in an order that depends on which of the two was first used.
+                // The order of destructors depends on which thread-local was used first.
                 if farewell_first {
                     drop(set());
                     let _ = publishing.with_local(|local| local.publish("oh")).unwrap();
@@ -218,7 +218,7 @@ fn destructor_at_thread_exit_publishes() {
     }
 }
 
-/// Publishes into a bus without room when its thread ends.
+/// Publishes on a bus without room when its thread exits.
 struct Refused(Bus<u32>, mpsc::Sender<Result<Published, Closed<u32>>>);
 
 impl Drop for Refused {
@@ -240,7 +240,7 @@ fn destructor_at_thread_exit_does_not_wait_for_room() {
     let (sender, published) = mpsc::channel();
     let publishing = bus.clone();
     let ending = thread::spawn(move || {
-        // Used first, it is destroyed last, when the thread keeps no publisher any more.
+        // Used first, so destroyed last: by then the thread has no cached publisher any more.
         REFUSED.with(|place| place.replace(Some(Refused(publishing.clone(), sender))));
         publishing.with_local(|_| ());
     });

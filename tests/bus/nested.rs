@@ -1,5 +1,5 @@
-//! Buses on buses: lanes all the way through, one bus's end seen from the other, and cycles that
-//! end.
+//! Nested buses: events sent through all levels, closing as seen from inner and outer bus, and
+//! cycles in which every call returns.
 
 use buslane::bus::Removed;
 use buslane::error::{AddError, Closed};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use test_support::bus::{Route, assert_books, flush_bus, ledger, recorder, sink, took};
 use test_support::{GUARD, ends};
 
-/// Two buses on each other, each with a direct sink.
+/// Returns two buses that are each a sink of the other, each with a direct sink.
 fn cycle() -> (Bus<u64>, Bus<u64>) {
     let (left, right) = (Bus::new(), Bus::new());
     left.add_named("right", right.clone()).unwrap();
@@ -24,7 +24,7 @@ fn nested_buses_forward_to_sinks_added_later() {
     middle.add_named("inner", inner.clone()).unwrap();
     let mut routes = Route::all(&outer);
     for (event, route) in (0..).zip(&mut routes) {
-        assert_eq!(route.publish(event), Ok(took(1, 0)), "accepted by a bus that nobody listens to");
+        assert_eq!(route.publish(event), Ok(took(1, 0)), "a bus without sinks accepts the event");
     }
     let mut receiver = inner.subscribe_lossy(64).unwrap();
     let (called, direct) = recorder();
@@ -131,7 +131,7 @@ fn cycle_of_two_buses_refuses_a_looping_event() {
             let rounds = called.entries().len() - before;
             assert!((1..=17).contains(&rounds), "{}: {rounds} rounds", route.name());
         }
-        // What is refused at the end of the round is in the books of the bus that refused it.
+        // The bus that refuses the event at the end of the round counts it in its ledger.
         assert!(matches!(left.write(1), Ok(()) | Err(WriteError::Reentrant(1))));
     });
 }

@@ -1,4 +1,4 @@
-//! The ways to publish and what they count: with and without waiting, lazily, in batches, from
+//! The ways to publish and what each counts: with and without waiting, lazily, in batches, and from
 //! clones on other threads.
 
 use buslane::error::Closed;
@@ -16,7 +16,7 @@ use test_support::{GUARD, wait_for};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A bus with one channel of two events, named "channel".
+/// Returns a bus with one channel of capacity 2, named "channel".
 fn small(overflow: Overflow) -> (Bus<u32>, Receiver<u32>) {
     let (channel, receiver) = Channel::builder().capacity(2).overflow(overflow).build().unwrap();
     let bus = Bus::new();
@@ -31,7 +31,7 @@ fn oversized_batch_is_counted_by_the_overflow_policy() {
         (Overflow::DropOldest, took(10, 0), vec![8, 9]),
         (Overflow::Refuse, took(4, 6), vec![0, 1]),
         (Overflow::BlockFor(Duration::from_millis(1)), took(4, 6), vec![0, 1]),
-        // The first that finds no room closes the channel, and what it holds is still read.
+        // The first event without room closes the channel. The events in it are still read.
         (Overflow::Close, took(4, 6), vec![0, 1]),
     ];
     for (overflow, published, left) in cases {
@@ -43,7 +43,7 @@ fn oversized_batch_is_counted_by_the_overflow_policy() {
         assert_eq!(publisher.publish_batch([0, 1, 2, 8, 9]), Ok(published), "{overflow:?}");
         assert_books(&bus);
         assert_eq!(receiver.drain().collect::<Vec<_>>(), left, "{overflow:?}");
-        assert_eq!(behind_filter.drain().collect::<Vec<_>>(), left, "{overflow:?} behind a filter");
+        assert_eq!(behind_filter.drain().collect::<Vec<_>>(), left, "{overflow:?}, downstream of a filter");
         assert_books(&bus);
     }
 }
@@ -105,8 +105,8 @@ fn a_batch_counts_each_event_and_sink() {
     assert_eq!(publisher.publish_batch([]), Err(Closed(())));
 }
 
-/// What a publisher with lanes of its own, and one without, answer to a publish until this
-/// deadline.
+/// Publishes by the deadline, with private lanes and with the shared lanes, and returns both
+/// results.
 fn both_publish(bus: &Bus<u32>, event: u32, deadline: Deadline) -> [Result<Published, WriteError<u32>>; 2] {
     let shared = bus.with_local(|_| bus.with_local(|shared| shared.publish_by(event, deadline)));
     [bus.publisher().publish_by(event, deadline), shared]
@@ -132,7 +132,7 @@ fn refused_event_comes_back_with_the_first_reason() {
                 assert!(matches!(shared.publish_by(4, deadline), Err(WriteError::Full(4))));
             });
         });
-        // One sink that takes the event is enough: the refusal is a count.
+        // One sink that accepts the event is enough: the refusal is only counted.
         full.add(noop()).unwrap();
         assert_eq!(publisher.publish_by(5, deadline).unwrap(), took(1, 1));
         assert_eq!(ledger(&full, "channel").refused.full, 3);
@@ -143,7 +143,7 @@ fn refused_event_comes_back_with_the_first_reason() {
 fn event_comes_back_from_a_closed_bus_only_as_closed() {
     let bus = Bus::new();
     for answer in both_publish(&bus, 1, Deadline::NOW) {
-        assert_eq!(answer.unwrap(), took(0, 0), "without sinks the publish is complete");
+        assert_eq!(answer.unwrap(), took(0, 0), "a publish without sinks is complete");
     }
     let _ = bus.close();
     for answer in both_publish(&bus, 2, Deadline::NOW) {
@@ -160,7 +160,7 @@ fn publish_waits_for_room_until_its_deadline() {
         let deadline = Deadline::after(Duration::from_millis(5));
         assert!(matches!(publisher.publish_by(3, deadline), Err(WriteError::Timeout(3))));
         assert!(deadline.has_passed());
-        // Through the shared lanes the thread carries the deadline into the sink's `write`.
+        // With the shared lanes, the thread passes the deadline to the sink's `write`.
         bus.with_local(|_| {
             bus.with_local(|shared| {
                 (4..=5).for_each(|n| assert_eq!(shared.publish(n), Ok(took(1, 0))));
@@ -184,7 +184,7 @@ fn try_publish_never_waits_for_room_on_any_lane() {
         let mut publisher = bus.publisher();
         assert_eq!((1..=2).map(|n| publisher.try_publish(n).unwrap().accepted).sum::<usize>(), 4);
         assert!(matches!(publisher.try_publish(3), Err(WriteError::Full(3))));
-        // Through the shared lanes, as it happens where the cached publisher is lent already.
+        // Uses the shared lanes, because the cached publisher is borrowed already.
         bus.with_local(|_| {
             bus.with_local(|shared| {
                 assert_eq!((1..=2).map(|n| shared.try_publish(n).unwrap().accepted).sum::<usize>(), 4);
@@ -203,7 +203,7 @@ fn bus_try_publish_never_waits_for_room() {
         let (bus, mut receiver) = small(overflow);
         assert_eq!((1..=2).map(|n| bus.try_publish(n).unwrap().accepted).sum::<usize>(), 2);
         assert!(matches!(bus.try_publish(3), Err(WriteError::Full(3))));
-        // One sink that takes the event is enough: the refusal is a count.
+        // One sink that accepts the event is enough: the refusal is only counted.
         bus.add(noop()).unwrap();
         assert_eq!(bus.try_publish(4).unwrap(), took(1, 1));
         assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2]);
@@ -215,7 +215,7 @@ fn bus_try_publish_never_waits_for_room() {
 #[test]
 fn bus_try_publish_gives_back_what_all_refused() {
     let bus = Bus::new();
-    assert_eq!(bus.try_publish(1).unwrap(), took(0, 0), "without sinks the publish is complete");
+    assert_eq!(bus.try_publish(1).unwrap(), took(0, 0), "a publish without sinks is complete");
     bus.add(sink_fn(|_: &u32| Err("no space left"))).unwrap();
     assert!(matches!(bus.try_publish(2), Err(WriteError::Failed { event: 2, .. })));
     let _ = bus.close();
@@ -232,7 +232,7 @@ fn block_for_times_out_and_others_get_the_event() {
             assert_eq!(accepted, if event < 2 { took(2, 0) } else { took(1, 1) }, "{}", route.name());
         }
         assert_eq!(other.drain().count(), 3);
-        // The shared lane serves only one of the routes; the others have lanes of their own.
+        // Only one of the routes uses the shared lane. The others have private lanes.
         assert_eq!(receiver.drain().count(), 2);
     }
     assert_eq!(ledger(&bus, "channel").refused.timeout, 3);
@@ -248,7 +248,7 @@ fn blocked_publisher_serves_others_then_resumes() {
             let mut route = Route::all(&publishing).into_iter().nth(which).unwrap();
             (0..3).map(|event| route.publish(event).unwrap()).collect::<Vec<_>>()
         });
-        // The third event has reached the sink with room: the publisher waits for the one without.
+        // The sink with room has the third event: the publisher waits for the sink without room.
         if which != 1 {
             let seen: Vec<u32> = (0..3).map(|_| other.recv_timeout(GUARD).unwrap()).collect();
             assert_eq!(seen, [0, 1, 2]);
@@ -262,12 +262,12 @@ fn blocked_publisher_serves_others_then_resumes() {
 #[test]
 fn publish_with_makes_no_event_without_sinks() {
     let bus: Bus<u32> = Bus::new();
-    let never = || -> u32 { panic!("nobody listens") };
+    let never = || -> u32 { panic!("no sink wants the event") };
     let mut publisher = bus.publisher();
     assert_eq!(publisher.publish_with(never), Ok(took(0, 0)));
     assert_eq!(bus.with_local(|local| local.publish_with(never)), Ok(took(0, 0)));
     let nested = bus.with_local(|_| bus.with_local(|shared| shared.publish_with(never)));
-    assert_eq!(nested, Ok(took(0, 0)), "through the shared lanes");
+    assert_eq!(nested, Ok(took(0, 0)), "in a publish with the shared lanes");
     let id = bus.add(noop()).unwrap();
     assert_eq!(publisher.publish_with(|| 1), Ok(took(1, 0)));
     assert_eq!(bus.with_local(|_| bus.with_local(|shared| shared.publish_with(|| 1))), Ok(took(1, 0)));
@@ -283,10 +283,10 @@ fn publish_with_makes_no_event_after_receivers_drop() {
     let mut publisher = bus.publisher();
     assert_eq!(publisher.publish_with(|| 1), Ok(took(1, 0)));
     drop(receiver);
-    // The list of sinks has not changed: the publisher learns from its lane that nobody reads
-    // there.
+    // The list of sinks has not changed: the publisher learns from its lane that the receiver was
+    // dropped.
     assert_eq!(publisher.publish_with(|| 2), Ok(took(0, 1)));
-    assert_eq!(publisher.publish_with(|| panic!("nobody listens")), Ok(took(0, 0)));
+    assert_eq!(publisher.publish_with(|| panic!("no sink wants the event")), Ok(took(0, 0)));
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn publisher_clones_use_lanes_of_their_own() {
             })
         })
         .collect();
-    // They come back, so that their lanes still are there.
+    // The threads return their publishers, so that the lanes still exist.
     let publishers: Vec<Publisher<u64>> = threads.into_iter().map(|it| it.join().unwrap()).collect();
     assert_eq!((bus.snapshot().publishers, receiver.state().lanes), (5, 5));
     let mut seen: Vec<u64> = receiver.drain().collect();

@@ -1,5 +1,5 @@
-//! Removing a sink: what it promises about calls in progress, what still enters and is handled, and
-//! what is let go.
+//! Removing a sink: what the removal guarantees about calls in progress, which events still enter
+//! and are handled, and what is dropped.
 
 mod entry_paths;
 mod leftover_calls;
@@ -18,7 +18,7 @@ use test_support::{Drops, GUARD, Log, Tracked, assert_balanced, ends, wait_for};
 
 const SHORT: Duration = Duration::from_millis(20);
 
-/// A sink that records its drop.
+/// A sink whose drop is recorded.
 struct Kept(#[expect(dead_code, reason = "only its drop matters")] Tracked);
 
 impl Sink<u32> for Kept {
@@ -81,7 +81,7 @@ fn removed_sink_handles_only_accepted_events() {
         assert_eq!(seen, [1, 2, 3]);
         assert_eq!(assert_balanced(&queue.state()).delivered, 1);
         assert_balanced(&channel.state());
-        // Not closed: it serves whoever writes to it, and can be added again.
+        // The queue is not closed: it serves its other writers, and can be added again.
         queue.write(4).unwrap();
         let _again = bus.add(queue.clone()).unwrap();
         assert_eq!(route.publish(5), Ok(took(2, 0)));
@@ -108,7 +108,7 @@ fn direct_sink_removing_itself_does_not_wait() {
             assert_eq!(route.publish(1), Ok(took(1, 0)));
             assert_eq!(route.publish(2), Ok(took(0, 0)));
             assert_eq!(bus.snapshot().sinks.len(), 0);
-            assert_eq!(drops.ids(), [1], "let go by the next look, the publisher's being idle or not");
+            assert_eq!(drops.ids(), [1], "the next control call drops the sink, also with an idle publisher");
             removed.entries()
         });
         assert_eq!(removed, [(1, Ok(Removed::FromInside))]);
@@ -180,7 +180,7 @@ fn a_removal_waits_for_the_call_in_progress() {
         let (removing, log) = (bus.clone(), called.clone());
         let remover = thread::spawn(move || (removing.remove(id), log.entries()));
         wait_for(|| bus.sink_count() == 0);
-        assert!(!remover.is_finished(), "a call is in progress");
+        assert!(!remover.is_finished(), "the removal waits for the call in progress");
         gate.open();
         assert_eq!(remover.join().unwrap(), (Ok(Removed::Quiet), vec![1]));
         assert_eq!(publisher.join().unwrap(), took(1, 0));
@@ -209,18 +209,18 @@ fn limited_removal_reports_a_call_in_progress() {
         assert_eq!(bus.remove_timeout(id, Duration::ZERO), Err(RemoveError::Unknown));
         assert_eq!(other.publish(2), Ok(took(0, 0)));
         assert_eq!(bus.publish(3), Ok(took(0, 0)));
-        assert_eq!(drops.ids(), [0; 0], "it is in use");
+        assert_eq!(drops.ids(), [0; 0], "a sink in use is not dropped");
         gate.open();
         assert_eq!(publisher.join().unwrap(), took(1, 0));
         assert_eq!(called.entries(), [1]);
         assert_eq!(bus.snapshot().sinks.len(), 0);
-        assert_eq!(drops.ids(), [1], "let go by the next look");
+        assert_eq!(drops.ids(), [1], "the next control call drops the sink");
     }
 }
 
 #[test]
 fn removal_keeps_out_a_publish_begun_before() {
-    // The publish is held up in an earlier sink, so that it meets the removed one after the removal
+    // An earlier sink holds up the publish, so that it reaches the removed sink after the removal
     // returned.
     type Build = fn() -> (Box<dyn Sink<u32>>, Channel<u32>, buslane::Receiver<u32>);
     fn of(builder: buslane::channel::ChannelBuilder<u32>) -> (Channel<u32>, buslane::Receiver<u32>) {
@@ -258,7 +258,7 @@ fn removal_keeps_out_a_publish_begun_before() {
         let mut publisher = bus.publisher();
         let publisher = thread::spawn(move || publisher.publish(1).unwrap());
         gate.wait_reached(1);
-        assert_eq!(bus.remove_timeout(id, GUARD), Ok(Removed::Quiet), "{what}: nobody is inside");
+        assert_eq!(bus.remove_timeout(id, GUARD), Ok(Removed::Quiet), "{what}: no call is in progress");
         gate.open();
         let _ = publisher.join().unwrap();
         assert_eq!(channel.state().depth, 0, "{what}: an event entered after the removal");
@@ -333,7 +333,7 @@ fn removed_sink_is_dropped_despite_an_idle_publisher() {
     let other = bus.add(Kept(drops.track(2))).unwrap();
     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
     assert_eq!(drops.ids(), [1]);
-    assert_eq!(bus.remove(other), Ok(Removed::Quiet), "which the idle publisher never saw");
+    assert_eq!(bus.remove(other), Ok(Removed::Quiet), "the idle publisher never saw this sink");
     assert_eq!(drops.ids(), [1, 2]);
     assert_eq!(idle.publish(2), Ok(took(0, 0)));
 }
@@ -345,7 +345,11 @@ fn removal_drains_and_closes_a_queue_owned_by_the_bus() {
     let mut idle = bus.publisher();
     let _ = idle.publish_batch([1, 2, 3]).unwrap();
     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
-    assert_eq!(ends(move || handled.iter().collect::<Vec<_>>()), [1, 2, 3], "and the worker ends");
+    assert_eq!(
+        ends(move || handled.iter().collect::<Vec<_>>()),
+        [1, 2, 3],
+        "the worker ends after the last event"
+    );
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     let id = bus.snapshot().sinks[0].id;
     let _ = idle.publish(4).unwrap();

@@ -1,4 +1,4 @@
-//! What a bus says about itself: every sink with its place, its state and its books.
+//! The snapshot of a bus: every sink with its position, state and ledger.
 
 use buslane::stats::{SinkKind, SinkStatus};
 use buslane::testing::Gate;
@@ -55,7 +55,7 @@ fn the_backlog_shows_as_depth_high_water_and_age() {
     gate.wait_reached(1);
     let state = sink(&bus, "slow").state;
     assert_eq!((state.depth, state.ledger.pending, state.ledger.delivered), (8, 8, 0));
-    assert_eq!(state.backlog_for, Some(Duration::ZERO), "the first look begins the count");
+    assert_eq!(state.backlog_for, Some(Duration::ZERO), "the first snapshot starts the backlog's clock");
     assert_balanced(&state);
     let later = sink(&bus, "slow").state;
     assert!(later.backlog_for.is_some_and(|age| age > Duration::ZERO));

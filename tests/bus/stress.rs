@@ -1,6 +1,6 @@
-//! Several publishers while sinks come, go and close: every sink that stays has each event once and
-//! in order, one that leaves has no gap up to its end, and all books balance. Sizes keep each
-//! scenario under a few seconds.
+//! Several publishers while sinks are added, removed and closed. A sink that stays gets each event
+//! once and in order. A sink that leaves sees no gap up to its end. All ledgers balance. Sizes keep
+//! each scenario under a few seconds.
 
 use buslane::bus::Removed;
 use buslane::error::TryRecvError;
@@ -15,14 +15,14 @@ use test_support::{GUARD, assert_balanced, lock};
 const PUBLISHERS: u64 = 3;
 const EVENTS: u64 = 4_000;
 
-/// Which publisher, and its how-manieth event.
+/// An event with its publisher and its number in that publisher's sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Numbered {
     source: u64,
     number: u64,
 }
 
-/// Checks, for each publisher, that numbers come one after the other from wherever they begin.
+/// Checks for each publisher that its numbers are consecutive, from any first number.
 #[derive(Clone, Default)]
 struct Sequence {
     next: [Option<u64>; PUBLISHERS as usize],
@@ -38,7 +38,7 @@ impl Sequence {
         self.count += 1;
     }
 
-    /// For sinks that may refuse: some numbers are left out, none comes late.
+    /// Checks an event of a sink that may refuse: numbers may be missing, but never decrease.
     fn note_with_gaps(&mut self, event: Numbered) {
         let next = &mut self.next[event.source as usize];
         assert!(next.is_none_or(|next| event.number >= next), "publisher {}", event.source);
@@ -49,7 +49,7 @@ impl Sequence {
     #[track_caller]
     fn assert_complete(&self) {
         assert_eq!(self.next, [Some(EVENTS); PUBLISHERS as usize]);
-        assert_eq!(self.count, PUBLISHERS * EVENTS, "from the first event on");
+        assert_eq!(self.count, PUBLISHERS * EVENTS, "no event is missing");
     }
 }
 
@@ -64,7 +64,7 @@ fn lossless() -> QueueBuilder<Numbered> {
     Queue::builder().capacity(64).overflow(Overflow::Block)
 }
 
-/// Starts the publishers, each by a way of its own; each ends with its last event.
+/// Starts the publishers, each with a different route. Each ends after its last event.
 fn publishers(bus: &Bus<Numbered>, go: &Arc<AtomicBool>) -> Vec<JoinHandle<()>> {
     (0..PUBLISHERS)
         .map(|source| {
@@ -82,8 +82,7 @@ fn publishers(bus: &Bus<Numbered>, go: &Arc<AtomicBool>) -> Vec<JoinHandle<()>> 
         .collect()
 }
 
-/// One sink of every kind that loses nothing, and what each has seen. `None` is for the channel
-/// behind a reader.
+/// Adds one lossless sink of every kind, and returns the events that each has seen.
 fn steady_sinks(bus: &Bus<Numbered>) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut seen = || {
@@ -138,7 +137,7 @@ fn sinks_see_events_once_while_others_come_and_go() {
                 assert_eq!(bus.remove(id), Ok(Removed::Quiet));
                 let before = calls.load(Ordering::Relaxed);
                 thread::yield_now();
-                assert_eq!(calls.load(Ordering::Relaxed), before, "called after its removal");
+                assert_eq!(calls.load(Ordering::Relaxed), before, "the sink was called after its removal");
             }
             2 => drop(bus.subscribe_lossy(8).unwrap()),
             3 => {
@@ -160,10 +159,10 @@ fn sinks_see_events_once_while_others_come_and_go() {
     for (queue, entered, seen) in passing {
         assert!(queue.flush_timeout(GUARD).is_done());
         let ledger = assert_balanced(&queue.state());
-        assert_eq!(ledger.accepted, entered, "an event entered after the removal");
+        assert_eq!(ledger.accepted, entered, "an event entered the queue after the removal");
         assert_eq!((ledger.delivered, ledger.pending), (lock(&seen).count, 0));
     }
-    // The books are meaningful at rest only, and publishers went on while these closed.
+    // A ledger balances only at rest, and publishers were still running when these queues closed.
     for (queue, seen) in closed {
         let ledger = assert_balanced(&queue.state());
         assert_eq!((ledger.delivered, ledger.pending), (lock(&seen).count, 0));
@@ -173,7 +172,7 @@ fn sinks_see_events_once_while_others_come_and_go() {
     assert!(report.is_done(), "{report}");
 }
 
-/// Reads until the stream ends; whatever comes has no gap.
+/// Reads until the stream ends, and checks that the events have no gap.
 fn read(mut receiver: Receiver<Numbered>) -> JoinHandle<Sequence> {
     thread::spawn(move || {
         let mut sequence = Sequence::default();
@@ -279,7 +278,7 @@ fn shared_queue_serves_buses_that_add_and_remove_it() {
                 for number in 0..EVENTS / 10 {
                     let id = bus.add(queue.clone()).unwrap();
                     assert_eq!(publisher.publish(Numbered { source, number }).unwrap().accepted, 1);
-                    // Order holds within one lane; here each event has a lane of its own.
+                    // Order holds within one lane, and here each event has a different lane.
                     assert!(queue.flush_timeout(GUARD).is_done());
                     assert_eq!(bus.remove(id), Ok(Removed::Quiet));
                 }
@@ -294,7 +293,7 @@ fn shared_queue_serves_buses_that_add_and_remove_it() {
     drop(buses);
     assert!(
         queue.write(Numbered { source: 0, number: EVENTS / 10 }).is_ok(),
-        "removed before the buses went"
+        "a queue removed from its bus stays open"
     );
     assert!(queue.close().is_done());
 }

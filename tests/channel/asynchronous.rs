@@ -1,4 +1,4 @@
-//! Reading as a task: futures, polls, and wakers that are neither lost nor kept.
+//! Reading as a task: futures, polls, and wakers that are neither lost nor leaked.
 
 use crate::filled;
 use buslane::error::RecvError;
@@ -92,12 +92,12 @@ fn dropped_future_loses_no_event_and_keeps_no_waker() {
         let (count, waker) = WakeCount::waker();
         let mut context = Context::from_waker(&waker);
         drop(receiver.recv_async());
-        // Dropped while it waits: the next event wakes nobody.
+        // Dropped while it waits: the next event wakes no task.
         assert!(pin!(receiver.recv_async()).poll(&mut context).is_pending());
         entry.write(1).unwrap();
         assert_eq!((count.get(), Arc::strong_count(&count)), (0, 2), "{way:?}");
         assert_eq!(receiver.recv(), Ok(1));
-        // Dropped after it was woken: the event stays.
+        // Dropped after its task was woken: the event stays in the channel.
         {
             let mut future = pin!(receiver.recv_async());
             assert!(future.as_mut().poll(&mut context).is_pending());
@@ -137,7 +137,7 @@ fn every_kind_of_end_wakes_a_waiting_task() {
         block_on(async {
             assert_eq!(receiver.recv_async().await, Ok(0));
             sender.send(None).unwrap();
-            // Overflows meanwhile: what is left, then the end.
+            // The channel overflows meanwhile: the task reads the remaining events, then the end.
             while let Ok(event) = receiver.recv_async().await {
                 assert_eq!(event, 1);
             }

@@ -1,4 +1,4 @@
-//! Iterators of receivers, and the ways of reading that all receivers have.
+//! Iterators of receivers, and the read methods that all receivers have.
 
 use buslane::channel::{Exclusive, IntoIter, Iter, Kind, Shared, SharedReceiver, TryIter};
 use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
@@ -20,7 +20,7 @@ fn filled_shared() -> (Channel<u64>, SharedReceiver<u64>) {
     (channel, receiver)
 }
 
-/// Every way to read that both kinds of receiver have.
+/// Reads with every method that both kinds of receiver have.
 fn read_in_every_way<K: Kind>((channel, mut receiver): (Channel<u64>, Receiver<u64, K>)) {
     assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
@@ -80,7 +80,7 @@ fn iterator_types_are_public_and_declare_fused() {
     let mut polled: TryIter<'_, u64> = receiver.try_iter();
     assert_eq!((polled.next(), polled.next(), polled.next()), (Some(1), Some(2), None));
     channel.write(3).unwrap();
-    assert_eq!(polled.next(), Some(3), "it goes on with what comes later");
+    assert_eq!(polled.next(), Some(3), "the iterator continues with later events");
     channel.close();
     let blocking: Iter<'_, u64, Exclusive> = receiver.iter();
     fused(&blocking);

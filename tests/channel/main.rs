@@ -1,4 +1,4 @@
-//! The channel: every way of reading, the ends of a stream, and what a reader is told about it.
+//! The channel: every read method, the ways in which a stream ends, and what the reader is told.
 
 mod asynchronous;
 
@@ -23,7 +23,7 @@ use test_support::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A channel with the numbers below `count` in it, by one of the two ways.
+/// Returns a channel that holds the numbers below `count`, written by the given way.
 fn filled(way: Way, count: u64) -> (Channel<u64>, Receiver<u64>, Entry<u64>) {
     let (channel, receiver) = Channel::lossy(16).unwrap();
     let mut entry = Entry::into(&channel, way);
@@ -77,13 +77,13 @@ fn every_read_method_takes_the_next_event() {
         assert_eq!(receiver.iter().next(), Some(7));
         assert_eq!(receiver.try_iter().next(), Some(8));
         let mut drain = receiver.drain();
-        // Not there when the drain began.
+        // Not in the channel when the drain began.
         entry.write(12).unwrap();
         assert_eq!(drain.by_ref().collect::<Vec<_>>(), [9, 10, 11]);
         drop(drain);
         assert_eq!(receiver.recv_batch(&mut batch, usize::MAX), Ok(1));
         assert_eq!(assert_balanced(&channel.state()).delivered, 13);
-        // And nothing when there is nothing.
+        // No method returns an event from an empty channel.
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
         assert_eq!(receiver.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout));
         assert_eq!(receiver.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
@@ -111,7 +111,7 @@ fn waiting_reader_gets_the_event_of_another_thread() {
             entry.write(event).unwrap();
             assert_eq!(seen.recv_timeout(GUARD), Ok(Some(event)), "{way:?}");
         }
-        // The last way in but one, and then the channel itself: the reader's iterator ends.
+        // Drops the last other handle and then the channel itself, so the reader's iterator ends.
         drop((entry, _channel));
         ends(move || reader.join().unwrap());
     }
@@ -195,7 +195,7 @@ fn unread_events_of_a_dropped_receiver_are_counted() {
 
 #[test]
 fn single_reads_take_turns_over_the_lanes() {
-    // A quarter of eight is two: no lane gets further ahead while the others have events.
+    // A quarter of eight is two: no lane gets further ahead while the other lane has events.
     for private in [[true, true], [true, false]] {
         let (channel, mut receiver) = Channel::lossy(8).unwrap();
         let mut entries =
@@ -255,7 +255,11 @@ fn flush_waits_for_the_reader_to_drain_the_backlog() {
         entry.write(2).unwrap();
         assert_eq!(flush(&channel, Deadline::NOW), Finish::TimedOut);
         drop(receiver);
-        assert_eq!(flush(&channel, Deadline::NEVER), Finish::Done, "nobody is left who could read");
+        assert_eq!(
+            flush(&channel, Deadline::NEVER),
+            Finish::Done,
+            "without a receiver there is nothing to wait for"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! Every policy on both ways in: what comes back, what is counted, and what the hook is told.
+//! Every overflow policy on private and shared lanes: which event comes back, what is counted, and
+//! what the hook gets.
 
 use crate::HOUR;
 use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
@@ -16,7 +17,7 @@ struct Full {
     dropped: Log<(u64, DropReason)>,
 }
 
-/// A lane for two that holds 0 and 1.
+/// Returns a lane of capacity 2 that holds 0 and 1.
 fn full(overflow: Overflow, way: Way) -> Full {
     let dropped = Log::new();
     let hook = dropped.clone();
@@ -74,7 +75,7 @@ fn drop_oldest_counts_every_evicted_event() {
         writer.join().unwrap();
         channel.close();
         let read = ends(move || reader.join().unwrap());
-        assert!(read.is_sorted_by(|a, b| a < b), "each once, in order");
+        assert!(read.is_sorted_by(|a, b| a < b), "each event once, and in order");
         let ledger = assert_balanced(&channel.state());
         assert_eq!((ledger.accepted, ledger.delivered), (50_000, read.len() as u64));
         let mut all: Vec<_> =
@@ -199,7 +200,7 @@ fn closing_overflow_disconnects_after_the_backlog() {
         let expected = if way == Way::Shared { vec![0, 1, 7] } else { vec![0, 1, 7, 7] };
         others.iter_mut().take(expected.len() - 2).for_each(|entry| entry.write(7).unwrap());
         assert_eq!(outcome(full.entry.write(2)), Outcome::Closed(2), "{way:?}");
-        // All ways in are closed, and a close does not make a mere end of it.
+        // All lanes are closed, and a later close does not turn the overflow into a plain end.
         assert!(others.iter_mut().all(|entry| outcome(entry.write(3)) == Outcome::Closed(3)));
         full.channel.close();
         full.receiver.close();

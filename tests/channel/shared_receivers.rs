@@ -1,4 +1,4 @@
-//! A channel with many readers: each event goes to one of them, and the end to all.
+//! A channel with several receivers: each event goes to one of them, and the end to all.
 
 use buslane::channel::SharedReceiver;
 use buslane::error::{ConfigErrorKind, RecvError, RecvTimeoutError, TryRecvError};
@@ -46,7 +46,7 @@ fn shared_readers_divide_events_exactly_once() {
         channel.close();
         let parts: Vec<Vec<u64>> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
         for part in &parts {
-            // Each reader takes the events of one publisher in order.
+            // Each reader gets the events of one publisher in order.
             for publisher in 0..4 {
                 assert!(part.iter().filter(|n| **n / EVENTS == publisher).is_sorted());
             }
@@ -100,7 +100,11 @@ fn last_receiver_drop_closes_and_counts_the_rest() {
         drop(one);
         assert_eq!(channel.state().status, SinkStatus::Open, "{way:?}");
         let ledger = assert_balanced(&channel.state());
-        assert_eq!((ledger.delivered, ledger.pending), (1, 3), "the books of a receiver that is gone");
+        assert_eq!(
+            (ledger.delivered, ledger.pending),
+            (1, 3),
+            "the ledger still counts for the dropped receiver"
+        );
         drop(other);
         assert!(entry.write(drops.track(9)).is_err_and(|error| error.is_closed()));
         assert_eq!(dropped.entries(), [1, 2, 3].map(|id| (id, DropReason::ReceiverDropped)));
@@ -191,7 +195,7 @@ fn an_event_wakes_one_task_and_the_end_wakes_all() {
         assert!(poll(receiver, at).is_pending());
     }
     channel.write(1).unwrap();
-    assert_eq!(woken(), [0, 0, 1], "whoever came last");
+    assert_eq!(woken(), [0, 0, 1], "the task that polled last is woken");
     channel.write(2).unwrap();
     assert_eq!(woken(), [0, 1, 1]);
     assert!(poll(&mut receivers[1], 1).is_ready());
@@ -216,13 +220,13 @@ fn woken_task_that_is_dropped_wakes_another() {
         assert_eq!((first.get(), second.get()), (0, 1));
     }
     assert_eq!((first.get(), second.get()), (1, 1));
-    // One that was not woken leaves no trace.
+    // A task that was not woken leaves no registration.
     assert!(other.poll_recv(&mut Context::from_waker(&second_waker)).is_ready());
     assert!(one.poll_recv(&mut Context::from_waker(&first_waker)).is_pending());
     drop(other);
     assert_eq!(one.try_recv(), Err(TryRecvError::Empty));
     channel.write(2).unwrap();
-    assert_eq!((first.get(), second.get()), (1, 1), "nobody sleeps any more");
+    assert_eq!((first.get(), second.get()), (1, 1), "no task is registered any longer");
     assert_eq!(one.recv(), Ok(2));
 }
 
@@ -270,7 +274,7 @@ fn a_removal_ends_the_wait_of_a_publisher_for_room() {
     let mut publisher = bus.publisher();
     let _ = publisher.publish(1).unwrap();
     let blocked = waits(move || publisher.publish(2).unwrap());
-    // The one who would read is the one who removes.
+    // The thread that removes the sink is also the reader.
     let remover = bus.clone();
     ends(move || remover.remove(id).unwrap());
     assert_eq!(ends(move || blocked.join().unwrap()).accepted, 0);

@@ -1,6 +1,5 @@
-//! One reader that is polled as a task and blocked on as a thread, by turns: the task that was left
-//! behind gives way to the thread, under every wait strategy, and no wake-up is lost in either
-//! direction.
+//! One reader that is polled as a task and then blocks a thread. The blocking read replaces the
+//! task that was polled before, under every wait strategy, and neither loses a wake-up.
 
 use buslane::channel::SharedReceiver;
 use buslane::{Channel, Journal, Receiver, Sink, WaitStrategy};
@@ -30,9 +29,9 @@ impl Wake for Task {
     }
 }
 
-/// A reader of events that are numbers.
+/// A reader of numbered events.
 trait Reads: Send + 'static {
-    /// Polls once; the event, if one is there.
+    /// Polls once, and returns the event if there is one.
     fn poll(&mut self, context: &mut Context<'_>) -> Option<u64>;
     /// Polls the future once and drops it.
     fn poll_future(&mut self, context: &mut Context<'_>) -> Option<u64>;
@@ -95,27 +94,31 @@ fn mix<R: Reads>(mut reader: R, write: impl Fn(u64), name: &str) {
         let waker = Waker::from(left_behind.clone());
         assert_eq!(reader.poll(&mut Context::from_waker(&waker)), None, "{name}");
         drop(waker);
-        assert_eq!(Arc::strong_count(&left_behind), 2, "{name}: the task waits");
+        assert_eq!(Arc::strong_count(&left_behind), 2, "{name}: the task is registered");
         let blocked = thread::spawn(move || {
             let event = reader.block(timed);
             (reader, event)
         });
-        // The thread has begun to wait, and the task is forgotten: nothing keeps its waker.
+        // The thread waits now, and the task is no longer registered: its waker was dropped.
         wait_for(|| Arc::strong_count(&left_behind) == 1);
         write(7);
         wait_for(|| blocked.is_finished());
         let event;
         (reader, event) = blocked.join().unwrap();
-        assert_eq!((event, left_behind.0.load(Ordering::Relaxed)), (7, 0), "{name}: woken in its stead");
-        // A future that was polled and dropped leaves nothing behind either.
+        assert_eq!(
+            (event, left_behind.0.load(Ordering::Relaxed)),
+            (7, 0),
+            "{name}: the thread is woken, not the task"
+        );
+        // A future that was polled and dropped leaves no waker either.
         let dropped = Arc::new(Task::default());
         assert_eq!(
             reader.poll_future(&mut Context::from_waker(&Waker::from(dropped.clone()))),
             None,
             "{name}"
         );
-        assert_eq!(Arc::strong_count(&dropped), 1, "{name}: the future is gone");
-        // And the next task is woken, as if no thread had been there.
+        assert_eq!(Arc::strong_count(&dropped), 1, "{name}: the future dropped its waker");
+        // The next task is woken as if no thread had waited.
         let next = Arc::new(Task::default());
         let waker = Waker::from(next.clone());
         let mut context = Context::from_waker(&waker);
@@ -146,8 +149,8 @@ fn blocking_read_replaces_a_waiting_task() {
 
 #[test]
 fn a_blocking_read_loses_no_event_of_other_readers() {
-    // A task of one reader that is woken and never polled again blocks no other reader once its own
-    // reader blocks.
+    // A task that is woken and never polled again blocks no other reader once its own reader
+    // blocks.
     for wait in [WaitStrategy::nap(), WaitStrategy::SpinPark, WaitStrategy::Park, WaitStrategy::poll()] {
         let (channel, mut first) = Channel::builder().wait_strategy(wait).build_shared().unwrap();
         let mut second = first.clone();

@@ -1,10 +1,10 @@
-//! What was written, its call having returned, before a read began is found by it: by every read
-//! that does not wait, of every kind of receiver and every kind of lane.
+//! A read finds every event whose write returned before the read began. This holds for every
+//! non-blocking read, of every kind of receiver and lane.
 //!
-//! Each writer counts an event once its call has returned. The reader loads these counts, reads
-//! until it is told that nothing is there, and then must have got, or lost to an eviction that was
-//! told of, at least as many events of each writer. The events are large or small, so that the time
-//! between the claim of a slot and its filling differs.
+//! Each writer counts an event after its call has returned. The reader loads these counts and then
+//! reads until it finds no event. By then it must have got at least as many events of each writer,
+//! including those that were reported as evicted. Events are small or large, which varies the time
+//! between the claim of a slot and the write into it.
 
 mod parked;
 
@@ -20,11 +20,11 @@ use std::time::Duration;
 use test_support::{ends, lane};
 
 const WRITERS: usize = 4;
-/// Few enough that nothing is refused: the reader falls behind at most by what is written between
-/// two of its reads.
+/// Large enough that no event is refused: the reader lags by at most the events written between two
+/// of its reads.
 const CAPACITY: usize = 512;
 
-/// An event: its writer, its number, and ballast that makes the write take longer.
+/// An event: its writer, its number, and a payload that makes the write take longer.
 type Event<const WORDS: usize> = (usize, u64, [u64; WORDS]);
 
 #[derive(Clone, Default)]
@@ -44,7 +44,7 @@ impl Counts {
     }
 }
 
-/// How events come into the channel.
+/// How events enter the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Into {
     Shared,
@@ -52,10 +52,10 @@ enum Into {
     Lanes,
 }
 
-/// Some of what is there, handed to the callback; whether there may be more.
+/// Passes some of the available events to the callback, and returns whether there may be more.
 type Read<R, E> = fn(&mut R, &mut dyn FnMut(E)) -> bool;
 
-/// Reads with `read` beside the writers, and checks each read that found nothing more.
+/// Reads with `read` while the writers run, and checks each read that found no further event.
 fn check<const WORDS: usize, R: Send + 'static>(
     (channel, mut receiver): (Channel<Event<WORDS>>, R),
     evicted: Counts,
@@ -64,8 +64,8 @@ fn check<const WORDS: usize, R: Send + 'static>(
     read: Read<R, Event<WORDS>>,
 ) {
     const ROUNDS: usize = 5000;
-    // How many events a writer adds in one round at most: a read that ends only when it finds
-    // nothing would not end otherwise.
+    // The most events that a writer adds in one round. Without this limit, a read that ends only
+    // when it finds no event would never end.
     const LEAD: u64 = 64;
     let name = format!("{name}, {into:?}, {} bytes", WORDS * 8);
     ends(move || {
@@ -107,7 +107,7 @@ fn check<const WORDS: usize, R: Send + 'static>(
                 let before = returned.get();
                 let mut order = [0_u64; WRITERS];
                 while read(&mut receiver, &mut |(writer, n, ballast): Event<WORDS>| {
-                    assert!(n >= order[writer], "{name}: the order of one writer");
+                    assert!(n >= order[writer], "{name}: the events of one writer are out of order");
                     assert!(ballast.iter().all(|word| *word == n));
                     order[writer] = n;
                     got[writer] += 1;
@@ -130,7 +130,7 @@ fn check<const WORDS: usize, R: Send + 'static>(
                 }
             }
             drop(stopped);
-            // Writers that wait for room are let go.
+            // Reads on, so that writers that wait for room can finish.
             while returned.get() != std::array::from_fn(|writer| got[writer] + evicted.get()[writer]) {
                 read(&mut receiver, &mut |(writer, ..)| got[writer] += 1);
             }
@@ -138,7 +138,7 @@ fn check<const WORDS: usize, R: Send + 'static>(
     });
 }
 
-/// Lets the writers end, also when the check fails.
+/// Stops the writers, also when the check fails.
 struct StopAtEnd<'a>(&'a AtomicBool);
 
 impl Drop for StopAtEnd<'_> {
@@ -152,12 +152,12 @@ fn builder<const WORDS: usize>(
     evicted: &Counts,
 ) -> buslane::channel::ChannelBuilder<Event<WORDS>> {
     let evicted = evicted.clone();
-    // Room for what four writers write while the reader does not run; an eviction is told of before
-    // the evicting write returns.
+    // Room for the events that four writers write while the reader does not run. The hook reports
+    // an eviction before the evicting write returns.
     Channel::builder().capacity(CAPACITY).overflow(overflow).on_drop(
         move |(writer, ..): Event<WORDS>, reason| {
-            // With `DropOldest`, an event is dropped itself when the oldest one is just being
-            // taken.
+            // With `DropOldest`, the new event itself is dropped while the reader is taking the
+            // oldest one.
             if matches!(reason, DropReason::Evicted | DropReason::Full) {
                 evicted.add(writer);
             }
@@ -165,7 +165,7 @@ fn builder<const WORDS: usize>(
     )
 }
 
-/// All ways to read a channel without waiting.
+/// Returns all ways to read a channel without waiting.
 fn reads<E: Send + 'static>() -> Vec<(&'static str, Read<Receiver<E>, E>)> {
     vec![
         ("try_recv", |receiver, take| receiver.try_recv().map(&mut *take).is_ok()),
@@ -177,11 +177,12 @@ fn reads<E: Send + 'static>() -> Vec<(&'static str, Read<Receiver<E>, E>)> {
             receiver.drain().for_each(&mut *take);
             false
         }),
-        // At most a quarter of a lane at a time, so that is repeated until nothing is found.
+        // Reads at most a quarter of a lane at a time, so the caller repeats it until it finds no
+        // event.
         ("drain_with", |receiver, take| receiver.drain_with(&mut *take) > 0),
         ("is_empty, then recv_batch", |receiver, take| {
             const MOST: usize = 64;
-            // Nothing is there that has been written, so there is nothing to wait for.
+            // An empty channel holds no event written before, so there is nothing to wait for.
             if receiver.is_empty() {
                 return false;
             }
@@ -194,8 +195,8 @@ fn reads<E: Send + 'static>() -> Vec<(&'static str, Read<Receiver<E>, E>)> {
         ("recv_timeout of zero", |receiver, take| {
             receiver.recv_timeout(Duration::ZERO).map(&mut *take).is_ok()
         }),
-        // It may park first, and then reads once more.
-        ("recv_timeout of a moment", |receiver, take| {
+        // May park first, and then reads once more.
+        ("recv_timeout of a nanosecond", |receiver, take| {
             receiver.recv_timeout(Duration::from_nanos(1)).map(&mut *take).is_ok()
         }),
     ]
@@ -232,8 +233,8 @@ fn unbounded_reads_find_events_written_before() {
 
 #[test]
 fn evicting_reads_find_events_written_before() {
-    // `drain` and `len` count what is there when they begin, and what is evicted meanwhile makes
-    // place for later events.
+    // `drain` and `len` count the events that are there when they begin. Evictions meanwhile make
+    // room for later events, so these two are left out.
     for (name, read) in
         reads().into_iter().filter(|(name, _)| ["try_recv", "try_iter", "drain_with"].contains(name))
     {
@@ -262,7 +263,7 @@ fn shared_receivers_find_events_written_before() {
         ("recv_timeout of zero", |receiver, take| {
             receiver.recv_timeout(Duration::ZERO).map(&mut *take).is_ok()
         }),
-        ("recv_timeout of a moment", |receiver, take| {
+        ("recv_timeout of a nanosecond", |receiver, take| {
             receiver.recv_timeout(Duration::from_nanos(1)).map(&mut *take).is_ok()
         }),
     ];
@@ -277,7 +278,8 @@ fn shared_receivers_find_events_written_before() {
 
 #[test]
 fn bulk_read_rechecks_lanes_before_it_ends() {
-    // One event is known from an earlier look, and nine have come since.
+    // The receiver knows of one event from an earlier load of the tail. Nine more were written
+    // since.
     let (channel, mut receiver) = Channel::builder().capacity(64).build().unwrap();
     let mut publisher = lane(&channel);
     let mut push = |n: u64| assert!(publisher.push(n, Deadline::NOW).is_ok());

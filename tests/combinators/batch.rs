@@ -1,5 +1,5 @@
-//! Batches: when one is complete, what becomes of one that the sink behind does not take, and the
-//! books.
+//! Batches: when a batch is complete, what happens to one that the inner sink refuses, and the
+//! ledger.
 
 mod refused;
 mod script;
@@ -21,12 +21,12 @@ use test_support::{Outcome, assert_balanced, ends, flush, invalid, outcome};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Tells the sink the time; returns when it wants to be told again.
+/// Ticks the sink, and returns the time at which the sink wants its next tick.
 fn tick<E>(sink: &impl Sink<E>, now: Instant) -> Option<Instant> {
     sink.tick(now)
 }
 
-/// A batch of at most `count` events in front of a script.
+/// Returns a batch of at most `count` events, and the script that is its inner sink.
 fn batch(count: usize) -> (Batch<u64, Arc<Script>>, Arc<Script>) {
     let script = Script::new();
     (script.clone().batch(count), script)
@@ -62,7 +62,8 @@ fn batch_is_forwarded_before_its_byte_limit() {
     let script = Script::new();
     let batch = script.clone().batch(100).bytes(10, |event: &u64| *event as usize);
     write_all(&batch, [4, 4, 3, 7, 20, 1, usize::MAX as u64, 2]);
-    // 3 would make 11; 7 makes exactly 10; 20 is too large for any batch and makes one of its own.
+    // With 3 the first batch would have 11 bytes. With 7 the second has exactly 10. An event of 20
+    // exceeds the limit and is a batch by itself.
     assert_eq!(script.batches(), [vec![4, 4], vec![3, 7], vec![20], vec![1], vec![usize::MAX as u64]]);
     assert_eq!(assert_balanced(&batch.state()).pending, 1);
 }
@@ -72,21 +73,21 @@ fn batch_is_forwarded_at_the_age_of_its_first_event() {
     let (batch, script) = batch(100);
     let batch = batch.age(SECOND);
     let start = Instant::now();
-    assert_eq!(tick(&batch, start), None, "nothing is held");
+    assert_eq!(tick(&batch, start), None, "an empty batch is never due");
 
     write_all(&batch, [1]);
     assert_eq!(tick(&batch, start), Some(start + SECOND));
     write_all(&batch, [2]);
     let half = start + SECOND / 2;
-    assert_eq!(tick(&batch, half), Some(start + SECOND), "the first event counts");
+    assert_eq!(tick(&batch, half), Some(start + SECOND), "the age is that of the first event");
     assert_eq!(tick(&batch, start + SECOND), None);
     assert_eq!(script.batches(), [[1, 2]]);
 
-    // The next batch has an age of its own.
+    // The next batch has its own age.
     write_all(&batch, [3]);
     assert_eq!(tick(&batch, start + 5 * SECOND), Some(start + 6 * SECOND));
     assert_eq!(script.batches().len(), 1);
-    assert_eq!(tick(&batch, start + 9 * SECOND), None, "a late tick");
+    assert_eq!(tick(&batch, start + 9 * SECOND), None, "a late tick forwards the batch");
     assert_eq!(script.batches(), [vec![1, 2], vec![3]]);
 }
 
@@ -105,7 +106,7 @@ fn next_batch_starts_with_an_age_of_its_own() {
 #[test]
 fn tick_returns_the_earliest_due_time_or_none() {
     let now = Instant::now();
-    // The batch downstream is asked too, and the earlier of the two wins.
+    // The inner batch is also ticked, and the earlier due time wins.
     for (outer, inner) in [(HOUR, SECOND), (SECOND, HOUR)] {
         let downstream = Arc::new(noop::<Vec<Vec<u64>>>().batch(2).age(inner));
         let batch = downstream.clone().batch(2).age(outer);
@@ -128,7 +129,11 @@ fn end_of_batch_forwards_only_when_configured() {
     let batch = batch.at_end_of_batch();
     batch.end_of_batch();
     assert_eq!(script.batches(), [[1]]);
-    assert_eq!(script.signals(), ["end of batch", "end of batch"], "which goes on to the sink behind");
+    assert_eq!(
+        script.signals(),
+        ["end of batch", "end of batch"],
+        "the signal is forwarded to the inner sink"
+    );
 }
 
 #[test]
@@ -140,7 +145,7 @@ fn flush_forwards_the_batch_then_flushes_downstream() {
     assert_eq!(script.batches(), [[0, 1, 2, 3]]);
     assert!(script.signals().contains(&"flush".into()));
     flush(&queue);
-    assert_eq!(script.batches().len(), 1, "nothing is handed on twice, and no batch is empty");
+    assert_eq!(script.batches().len(), 1, "no event is forwarded twice, and no batch is empty");
 }
 
 #[test]
@@ -165,7 +170,7 @@ fn invalid_settings_are_errors() {
     assert_eq!(invalid(sink().batch(0).queue(1)), ConfigErrorKind::BatchSize);
     assert_eq!(invalid(sink().batch(1).bytes(0, |_| 1).queue(1)), ConfigErrorKind::BatchBytes);
     assert_eq!(invalid(sink().batch(1).age(Duration::ZERO).queue(1)), ConfigErrorKind::BatchAge);
-    assert!(sink().batch(usize::MAX).queue(1).is_ok(), "no memory is taken in advance");
+    assert!(sink().batch(usize::MAX).queue(1).is_ok(), "no memory is allocated in advance");
 }
 
 #[test]
@@ -209,7 +214,7 @@ fn queue_ticks_and_close_empty_its_batch() {
     assert_eq!((ledger.delivered, ledger.pending), (100, 0));
 }
 
-/// distribution#3047: one event for each request cannot keep up.
+/// Regression test for distribution#3047, where one request per event could not keep up.
 #[test]
 fn a_thousand_concurrent_writes_are_a_hundred_batches() {
     let (batch, script) = batch(10);
@@ -238,14 +243,14 @@ fn writers_fill_the_next_batch_while_one_is_sent() {
         move || write_all(&batch, [2])
     });
     gate.wait_reached(1);
-    // The first batch is in the sink's hands; the second one fills up, and then there is no more
+    // The inner sink has the first batch. The second batch fills up, and then there is no more
     // room.
     write_all(&batch, [3, 4]);
     assert_eq!(outcome(batch.write(5)), Outcome::Full(5));
     assert_eq!(assert_balanced(&batch.state()).pending, 4);
     gate.open();
     first.join().unwrap();
-    assert_eq!(script.batches(), [[1, 2], [3, 4]], "whoever was on the way takes the next one along");
+    assert_eq!(script.batches(), [[1, 2], [3, 4]], "the sending thread also sends the next batch");
     assert_balanced(&batch.state());
 }
 
@@ -276,7 +281,7 @@ fn close_waits_for_a_batch_being_sent_or_defers() {
         }
         first.join().unwrap();
         assert_eq!(script.batches(), [vec![1, 2], vec![3]]);
-        // What waits with a batch in its hands is told when the time for that is over.
+        // Without time to wait, the close aborts the sink that is still sending a batch.
         let expected = if deadline == Deadline::NOW { &["abort", "close"][..] } else { &["close"] };
         assert_eq!(script.signals(), expected);
         let state = batch.state();

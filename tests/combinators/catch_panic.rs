@@ -1,4 +1,4 @@
-//! Panics of the sink behind, with a bus in front and without.
+//! Panics of the inner sink, with and without a bus upstream.
 
 use crate::{channel, describe, entry};
 use buslane::error::OutOfMemory;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use test_support::bus::{lost, sink, took};
 use test_support::{Entry, Outcome, WAYS, assert_balanced, outcome};
 
-/// Panics at odd numbers.
+/// Returns a sink that panics on odd numbers.
 fn odd_panics() -> impl Sink<u64> {
     sink_fn(|event: &u64| assert!(event.is_multiple_of(2), "odd"))
 }
@@ -58,7 +58,7 @@ fn bus_removes_a_sink_that_only_panics() {
     assert!(bus.close().is_done());
 }
 
-/// A sink with lanes whose every method panics at its time.
+/// A sink with lanes whose methods panic.
 struct Clumsy<S>(S);
 
 struct ClumsyLane(Lane<u64>);

@@ -1,4 +1,4 @@
-//! Every control reaches every inner sink of every wrapper, and a panic of one of several keeps it
+//! Every control reaches every inner sink of every wrapper, and a panic of one inner sink keeps it
 //! from no other.
 
 use buslane::retry::{Backoff, DeadLetter};
@@ -11,7 +11,7 @@ use buslane::{Bus, Channel, Overflow, Sink, SinkExt, WriteError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Notes which of its controls were called, and panics in each if it is to.
+/// A sink that logs its controls, and panics in each of them if `panics` is set.
 #[derive(Clone, Default)]
 struct Probe {
     calls: Arc<Mutex<Vec<&'static str>>>,
@@ -72,10 +72,10 @@ impl<E> Sink<E> for Probe {
 
 type Control = (&'static str, fn(&dyn Sink<u32>));
 
-/// How long a close and a flush may take.
+/// The limit of a close and a flush.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// All controls; the close comes last, because it changes what the others do.
+/// All controls. The close comes last, because it changes how the others behave.
 const CONTROLS: [Control; 7] = [
     ("tick", |sink| _ = sink.tick(Instant::now())),
     ("end of batch", |sink| sink.end_of_batch()),
@@ -86,7 +86,7 @@ const CONTROLS: [Control; 7] = [
     ("close", |sink| drop(sink.close_by(Deadline::after(LIMIT)))),
 ];
 
-/// A wrapper of a user, which names its inner sink, and forwards events.
+/// A user-defined wrapper that names its inner sink and forwards events.
 struct Forwarding<S>(S);
 
 impl<E, S: Sink<E>> Sink<E> for Forwarding<S> {
@@ -99,7 +99,7 @@ impl<E, S: Sink<E>> Sink<E> for Forwarding<S> {
     }
 }
 
-/// A fan-out of a user.
+/// A user-defined fan-out.
 struct FanOut<S>(Vec<S>);
 
 impl<E: Clone, S: Sink<E>> Sink<E> for FanOut<S> {
@@ -114,7 +114,7 @@ impl<E: Clone, S: Sink<E>> Sink<E> for FanOut<S> {
 
 type Build = fn(Probe, Probe) -> Box<dyn Sink<u32>>;
 
-/// Wrappers, and the controls which they answer by themselves.
+/// A wrapper, and the controls that it answers itself.
 struct Wrapper {
     name: &'static str,
     build: Build,
@@ -145,8 +145,8 @@ const WRAPPERS: [Wrapper; 20] = [
     wrapper("slow", |sink, _| Box::new(Slow::new(sink, Duration::ZERO, SystemClock))),
     wrapper("flaky", |sink, _| Box::new(Flaky::new(sink))),
     wrapper("gated", |sink, _| Box::new(Gate::closed().before(sink))),
-    wrapper("a wrapper of a user", |sink, _| Box::new(Forwarding(sink))),
-    // A batch counts events, and what is downstream batches of them.
+    wrapper("a user-defined wrapper", |sink, _| Box::new(Forwarding(sink))),
+    // The batch describes itself, because it counts events and its inner sink counts batches.
     Wrapper {
         name: "batch",
         build: |sink, _| Box::new(SinkExt::<u32>::batch(sink, 2)),
@@ -157,8 +157,8 @@ const WRAPPERS: [Wrapper; 20] = [
 /// Every wrapper of two sinks.
 const FAN_OUTS: [Wrapper; 5] = [
     wrapper("tee", |one, other| Box::new(SinkExt::<u32>::tee(one, other))),
-    wrapper("a fan-out of a user", |one, other| Box::new(FanOut(vec![one, other]))),
-    // Dead letters are no part of the state of what they come from.
+    wrapper("a user-defined fan-out", |one, other| Box::new(FanOut(vec![one, other]))),
+    // Dead letters are not part of the state of the retry that they come from.
     Wrapper {
         name: "retry with dead letters",
         build: |one, other| {
@@ -225,11 +225,11 @@ fn every_control_reaches_every_sink_of_a_fan_out() {
                 let [first, second] = [0, 1].map(|at| probes[at].take());
                 let context = format!("{control} through {name}, {first_panics} {second_panics}");
                 if control == "is closed" && first_panics {
-                    // A sink that does not answer counts as open, so no other one need be asked.
+                    // A sink that panics counts as open, so no other sink need be asked.
                 } else if keeps.contains(&control) {
                     assert!(second.is_empty(), "{context}: {second:?}");
                 } else {
-                    // The state says also whether all sinks are closed.
+                    // The state also reports whether all sinks are closed.
                     assert!(first.starts_with(&[control]) && second.starts_with(&[control]), "{context}");
                 }
             }
@@ -244,7 +244,7 @@ fn fan_out_of_a_user_answers_for_all_of_its_sinks() {
     let sink = FanOut(vec![one, other]);
     sink.write(1).unwrap();
     drop(of_other);
-    assert!(!sink.reports_closed(), "one of them takes events");
+    assert!(!sink.reports_closed(), "one of the sinks is open");
     let mut report = FlushReport::default();
     sink.flush_by(Deadline::NOW, &mut report);
     assert_eq!(report.unfinished, ["sink 1"], "{report}");

@@ -1,9 +1,9 @@
-//! Every limit that a user gives is kept, whatever combinator stands between the call and a sink
-//! that is stuck.
+//! Every limit that a caller sets is kept, whatever combinator is between the call and a stuck
+//! sink.
 //!
-//! A close or a flush that waits by itself stops at its deadline. User code that takes its time is
-//! left to the control thread of a bus, or to the worker of a queue: a combinator that is closed
-//! directly calls its sink on the calling thread, and returns with it.
+//! A close or a flush that waits in this crate stops at its deadline. Slow user code is left to the
+//! control thread of a bus, or to the worker of a queue. A combinator that is closed directly calls
+//! its sink on the calling thread, and returns when that call returns.
 
 use buslane::retry::Backoff;
 use buslane::stats::{CloseReport, Finish, FlushReport};
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use test_support::GUARD;
 
 const LIMIT: Duration = Duration::from_millis(30);
-/// How long a call with that limit may take on a busy machine.
+/// The longest that a call with that limit may take on a busy machine.
 const AT_MOST: Duration = Duration::from_secs(10);
 
-/// Where a sink is stuck.
+/// The method in which a sink is stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum In {
     Write,
@@ -65,13 +65,14 @@ fn policy() -> Backoff {
     Backoff::new(GUARD, GUARD)
 }
 
-/// Every combinator around a sink of events, and one of each kind around another one.
+/// Returns every combinator around a sink of events, and one of each kind around another
+/// combinator.
 fn combinators<S>() -> Vec<(&'static str, Build<S>)>
 where
     S: Sink<u32> + Sink<Vec<u32>> + Sink<buslane::retry::DeadLetter<u32>> + 'static,
 {
     vec![
-        ("nothing", |sink| Box::new(sink)),
+        ("no combinator", |sink| Box::new(sink)),
         ("arc", |sink| Box::new(Arc::new(sink))),
         ("map", |sink| Box::new(sink.map(|n: &u32| *n))),
         ("filter", |sink| Box::new(sink.filter(|_: &u32| true))),
@@ -94,13 +95,13 @@ where
     ]
 }
 
-/// Calls on a thread of its own; fails when that takes far longer than the limit.
+/// Runs the call on its own thread, and panics if it takes far longer than the limit.
 #[track_caller]
 fn in_time<R: Send + 'static>(what: &str, call: impl FnOnce() -> R + Send + 'static) -> R {
     let (sender, result) = mpsc::channel();
     let begun = Instant::now();
     thread::spawn(move || sender.send(call()));
-    let result = result.recv_timeout(GUARD).unwrap_or_else(|_| panic!("{what}: does not return"));
+    let result = result.recv_timeout(GUARD).unwrap_or_else(|_| panic!("{what}: the call did not return"));
     assert!(begun.elapsed() < AT_MOST, "{what}: {:?}", begun.elapsed());
     result
 }
@@ -136,7 +137,7 @@ fn queue_keeps_its_limit_despite_a_stuck_sink() {
     for place in [In::Write, In::Close, In::Flush] {
         for (name, build) in combinators::<Stuck>() {
             if name == "dead letters" && place == In::Write {
-                continue; // No letter is sent.
+                continue; // No dead letter is sent.
             }
             let stuck = Stuck::new(place);
             let queue = build(stuck.clone()).queue(8).unwrap();
@@ -158,7 +159,7 @@ fn queue_keeps_its_limit_despite_a_stuck_sink() {
     }
 }
 
-/// A queue with a worker that is stuck in a handler, and with an event that waits for it.
+/// A queue whose worker is stuck in a handler while another event waits.
 #[derive(Clone)]
 struct StuckQueue<T: Send + 'static>(Queue<T>);
 
@@ -191,7 +192,7 @@ fn direct_calls_keep_limits_despite_a_stuck_queue() {
     }
 }
 
-/// Takes whatever a combinator makes of events.
+/// Accepts every event type that a combinator produces.
 struct Mapped(StuckQueue<u32>);
 
 macro_rules! takes {
@@ -249,7 +250,7 @@ fn direct_calls_wait_for_a_slow_sink() {
                 sender.send(finish)
             });
             stuck.1.wait_reached(1);
-            assert!(returned.try_recv().is_err(), "{context}: the sink is borrowed");
+            assert!(returned.try_recv().is_err(), "{context}: the call returned while the sink was in use");
             stuck.1.open();
             let finish = returned.recv_timeout(GUARD);
             assert_eq!(finish, Ok(Finish::Done), "{context}");

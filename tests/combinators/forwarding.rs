@@ -1,4 +1,4 @@
-//! What every combinator hands on to the sink behind it.
+//! The methods that every combinator forwards to its inner sink.
 
 use crate::describe;
 use buslane::error::OutOfMemory;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use test_support::{Outcome, lock, outcome};
 
-/// Writes down which of its methods was called.
+/// A sink that logs which of its methods were called.
 #[derive(Debug, Default)]
 struct Probe(Mutex<Vec<String>>);
 
@@ -64,8 +64,8 @@ impl Sink<u64> for Probe {
     }
 }
 
-/// Calls every method through a combinator, and checks that the probe behind it was reached and
-/// answered.
+/// Calls every method through a combinator, and checks that the inner probe was called and that its
+/// answer came back.
 #[track_caller]
 fn assert_hands_on(probe: &Probe, sink: &impl Sink<u64>) {
     assert!(sink.has_lanes());
@@ -110,7 +110,7 @@ fn every_combinator_forwards_methods_and_has_a_key() {
     let inner = Some(SinkKey::of(&probe));
     assert_eq!(keys.iter().filter(|key| **key == inner).count(), 1);
     assert!(keys.iter().all(Option::is_some));
-    // Inspectors without a size are still told apart.
+    // Zero-sized inspectors still have different keys.
     let inspects = [noop::<u64>().inspect(()), noop::<u64>().inspect(())];
     assert_ne!(inspects[0].key(), inspects[1].key());
     assert_eq!(inspects[0].key(), inspects[0].key());

@@ -1,4 +1,4 @@
-//! Lists of what is to be ignored, as filters, and where a filter runs.
+//! Ignore lists as filters, and the thread on which a filter runs.
 
 use crate::describe;
 use buslane::stats::Finish;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use test_support::bus::{Closable, recorder, took};
 use test_support::{GUARD, Log, Outcome, assert_balanced, ends, outcome};
 
-/// What distribution tells endpoints about.
+/// The content of a notification that distribution sends to endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Note {
     action: &'static str,
@@ -21,13 +21,13 @@ struct Note {
 const LAYER: &str = "application/octet-stream";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// Either list may be empty, and what stands in one of them is ignored. The cases of distribution's
-/// own `TestIgnoredSink` are in `go_events/users.rs`.
+/// Either list may be empty, and events in one of them are ignored. The cases of distribution's own
+/// `TestIgnoredSink` are in `go_events/users.rs`.
 #[test]
 fn events_in_either_list_are_ignored() {
     let notes =
         [("push", MANIFEST), ("push", LAYER), ("pull", MANIFEST), ("pull", LAYER)].map(|(action, media)| {
-            // Each as it is published.
+            // One note for each combination.
             Note { action, media }
         });
     let cases: [(&[&str], &[&str], &[usize]); 7] = [
@@ -52,7 +52,7 @@ fn events_in_either_list_are_ignored() {
     }
 }
 
-/// distribution's ignored sink did not close the sink behind it.
+/// distribution's ignored sink did not close its inner sink.
 #[test]
 fn e43_close_of_an_ignore_list_closes_the_inner_sink() {
     let (log, events) = (Log::new(), Log::new());
@@ -64,11 +64,11 @@ fn e43_close_of_an_ignore_list_closes_the_inner_sink() {
     (0..1000).for_each(|event| ignoring.write(event).unwrap());
     assert!(ignoring.close_by(Deadline::after(GUARD)).is_done());
     assert_eq!(log.entries(), ["closed"]);
-    assert_eq!(events.entries().len(), 500, "and what was accepted is handled before");
+    assert_eq!(events.entries().len(), 500, "all accepted events are handled before the close");
     assert_eq!(outcome(behind.write(1)), Outcome::Closed(1));
     assert!(ignoring.close_by(Deadline::NOW).is_done());
-    assert_eq!(log.entries(), ["closed"], "once");
-    // Through a bus, the same.
+    assert_eq!(log.entries(), ["closed"], "the sink is closed once");
+    // The same through a bus.
     let closes = log.clone();
     let sink = Closable::new(|_: &u64| (), move || closes.push("by the bus"));
     let bus = Bus::new();
@@ -77,7 +77,7 @@ fn e43_close_of_an_ignore_list_closes_the_inner_sink() {
     assert_eq!(log.entries(), ["closed", "by the bus"]);
 }
 
-/// moby: a matcher that waited for a lock, which a publisher held, froze the whole bus.
+/// moby: a matcher that waited for a lock held by a publisher blocked the whole bus.
 #[test]
 fn e41_hung_filter_downstream_stalls_only_its_worker() {
     let (gate, (log, other)) = (Gate::closed(), recorder());
@@ -92,7 +92,7 @@ fn e41_hung_filter_downstream_stalls_only_its_worker() {
     let mut publisher = bus.publisher();
     let _ = publisher.publish(0).unwrap();
     gate.wait_reached(1);
-    // Everything goes on: both ways to publish, adding, removing.
+    // Both ways to publish, adding and removing still work.
     let (publishing, log) = (bus.clone(), log.clone());
     ends(move || {
         for event in 1..500 {
@@ -108,8 +108,8 @@ fn e41_hung_filter_downstream_stalls_only_its_worker() {
     assert!(bus.close().is_done());
 }
 
-/// In front of a queue a filter runs on the publisher: one that hangs holds up its own publisher,
-/// and nobody else's.
+/// A filter upstream of a queue runs on the publishing thread: one that hangs delays only its own
+/// publisher.
 #[test]
 fn e41_hung_filter_upstream_stalls_only_its_publisher() {
     let gate = Gate::closed();
@@ -135,7 +135,7 @@ fn e41_hung_filter_upstream_stalls_only_its_publisher() {
         }
     });
     assert_eq!(receiver.drain().count(), 998);
-    // A close does not hang either, and says who is still inside.
+    // A close does not hang either, and its report names the sink that is still in use.
     let report = bus.close_timeout(Duration::from_millis(1));
     assert_ne!(report.finish, Finish::Pending);
     gate.open();

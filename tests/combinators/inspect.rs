@@ -1,4 +1,4 @@
-//! Those who look on: what they see, where, and that they change nothing.
+//! Inspectors: what they see and where, and that they change nothing.
 
 use crate::{channel, describe, entry};
 use buslane::sink::Inspector;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use test_support::bus::{assert_books, took};
 use test_support::{Log, Outcome, WAYS, assert_balanced, outcome};
 
-/// Writes down what it sees.
+/// An inspector that logs what it sees.
 #[derive(Clone)]
 struct Witness(Log<String>);
 
@@ -94,7 +94,7 @@ fn inspector_panics_affect_no_delivery() {
 #[test]
 fn close_inside_an_inspector_does_not_wait() {
     assert!(sink_fn(|_: &u64| ()).inspect(()).write(1).is_ok());
-    // A queue whose close has to wait: its worker is held up.
+    // A queue whose close has to wait, because its worker is stuck.
     let gate = Gate::closed();
     let at = gate.clone();
     let held = Queue::builder().spawn(move |_: u64| at.pass()).unwrap();

@@ -7,12 +7,12 @@ use buslane::{Bus, Overflow, Queue, Sink, sink_fn};
 use test_support::bus::{ledger, took};
 use test_support::{Entry, GUARD, Log, Outcome, WAYS, Way, assert_balanced, flush, lane, outcome, wait_for};
 
-/// A queue that answers as `overflow` says when `capacity` events wait.
+/// Returns a queue that applies `overflow` when `capacity` events wait.
 fn limited(sink: impl Sink<u64> + 'static, capacity: usize, overflow: Overflow) -> Queue<u64> {
     Queue::builder().capacity(capacity).overflow(overflow).spawn_sink(sink).unwrap()
 }
 
-/// A sink that is held up at the gate, and what it has handled.
+/// Returns a sink that waits at the gate, and the log of the events that it handled.
 fn held() -> (impl Sink<u64> + 'static, Gate, Log<u64>) {
     let (gate, log) = (Gate::closed(), Log::new());
     let (at, handled) = (gate.clone(), log.clone());
@@ -23,8 +23,8 @@ fn held() -> (impl Sink<u64> + 'static, Gate, Log<u64>) {
     (sink, gate, log)
 }
 
-/// swarmkit's `TestLimitQueueNoLimit`: one in the sink's hands and 9999 held, all of them handled
-/// once it goes on.
+/// swarmkit's `TestLimitQueueNoLimit`: one event is in the sink and 9999 wait. The sink handles all
+/// of them once it continues.
 #[test]
 fn a_queue_without_a_limit_holds_everything() {
     let (sink, gate, log) = held();
@@ -40,22 +40,22 @@ fn a_queue_without_a_limit_holds_everything() {
     assert!(log.entries().into_iter().eq(0..10_000));
 }
 
-/// swarmkit's `TestLimitQueueWithLimit`: one in the sink's hands and ten held; the eleventh is
-/// refused, until one was handled.
+/// swarmkit's `TestLimitQueueWithLimit`: one event is in the sink and ten wait. The queue refuses
+/// the eleventh until one is handled.
 #[test]
 fn e42_limit_of_ten_refuses_the_eleventh_event() {
     for way in WAYS {
         let (sink, gate, log) = held();
         let queue = limited(sink, 10, Overflow::Refuse);
-        // On the other way in, so that it takes no room on this one: a private lane's slot is free
-        // when its event is handled.
+        // Written to the other lane, so that it takes no room in this one: a slot of a private lane
+        // is free only when its event is handled.
         let mut other = Entry::into(&queue, if way == Way::Private { Way::Shared } else { Way::Private });
         other.write(0).unwrap();
         gate.wait_reached(1);
         let mut entry = Entry::into(&queue, way);
         (1..=10).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "{way:?}"));
         (11..=12).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Full(event), "{way:?}"));
-        // It says nothing but that it is full: it is not closed, and nobody is told so.
+        // The queue is full and nothing else: it stays open and records no error.
         let state = queue.state();
         assert_eq!((state.status, state.depth, state.last_error.as_deref()), (SinkStatus::Open, 11, None));
         assert_eq!(assert_balanced(&state).refused.full, 2);
@@ -119,7 +119,7 @@ fn e42_bus_counts_refusals_and_removes_a_closed_queue() {
     let mut publisher = bus.publisher();
     (1..=4).for_each(|event| assert_eq!(publisher.publish(event), Ok(took(2, 0))));
     assert_eq!(publisher.publish(5), Ok(took(0, 2)));
-    assert_eq!(publisher.publish(6), Ok(took(0, 1)), "the one that overflowed is off the bus");
+    assert_eq!(publisher.publish(6), Ok(took(0, 1)), "the queue that overflowed is removed from the bus");
     assert_eq!(bus.sink_count(), 1);
     let refused = ledger(&bus, "refusing").refused;
     assert_eq!((refused.full, refused.total()), (2, 2));

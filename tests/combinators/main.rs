@@ -1,4 +1,4 @@
-//! The combinators: what each does to an event, on every way into it, and that its books balance.
+//! The combinators: what each does to an event on every kind of lane, and that its ledger balances.
 
 mod batch;
 mod catch_panic;
@@ -34,7 +34,7 @@ fn invalid_settings_are_typed_errors_of_the_queue() {
     assert_eq!(invalid(sink().queue(0)), Capacity);
 }
 
-/// Events that may go to another thread but not be shared with it.
+/// An event type that is `Send` but not `Sync`.
 type Lonely = std::cell::Cell<u64>;
 
 #[test]
@@ -49,7 +49,7 @@ fn combinators_are_send_and_sync_for_every_event() {
     check::<buslane::sink::Timeout<Lonely, Noop<Lonely>>>();
 }
 
-/// Events that nobody can clone.
+/// An event type that is not `Clone`.
 struct Single;
 
 #[test]

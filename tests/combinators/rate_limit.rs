@@ -1,4 +1,4 @@
-//! So many events in a time, by a clock that is moved by hand.
+//! Rate limits, with a clock that the test advances.
 
 use crate::{channel, describe, entry};
 use buslane::testing::ManualClock;
@@ -25,17 +25,17 @@ fn a_burst_passes_at_once_and_then_the_rate() {
             }
             receiver.drain().count()
         };
-        assert_eq!(pass(10), 3, "the bucket is full at first");
+        assert_eq!(pass(10), 3, "the bucket starts full");
         clock.advance(Duration::from_nanos(99_999_999));
         assert_eq!(pass(10), 0);
         clock.advance(Duration::from_nanos(1));
-        assert_eq!(pass(10), 1, "a token comes back every tenth of a second");
+        assert_eq!(pass(10), 1, "one token is added every 100 ms");
         clock.advance(Duration::from_millis(250));
         assert_eq!(pass(10), 2);
         clock.advance(Duration::from_millis(50));
-        assert_eq!(pass(10), 1, "and no part of one is lost");
+        assert_eq!(pass(10), 1, "fractions of a token add up");
         clock.advance(Duration::from_secs(3600));
-        assert_eq!(pass(10), 3, "the bucket holds no more than a burst");
+        assert_eq!(pass(10), 3, "the bucket holds at most one burst");
         let ledger = assert_balanced(&describe(&sink));
         assert_eq!((ledger.offered, ledger.delivered, ledger.filtered), (60, 10, 50));
     }
@@ -56,7 +56,7 @@ fn the_slowest_and_the_fastest_rate_do_not_overflow() {
             sink.write(event).unwrap();
             clock.advance(Duration::from_secs(1));
         }
-        // Longer than the moments can be told apart.
+        // Longer than the limiter can represent in nanoseconds.
         clock.advance(Duration::from_secs(1 << 40));
         sink.write(100).unwrap();
         let filtered = describe(&sink).ledger.filtered;
@@ -88,12 +88,12 @@ fn publishers_share_one_rate_limit_exactly() {
 
 #[test]
 fn clock_panic_costs_its_event_and_rewind_nothing() {
-    /// Shows the moments of a list, and panics at its end.
+    /// Returns the times in a list, and panics at the end of the list.
     #[derive(Debug)]
     struct Listed(Instant, std::sync::Mutex<Vec<u64>>);
     impl Clock for Listed {
         fn now(&self) -> Instant {
-            let seconds = test_support::lock(&self.1).pop().expect("a moment");
+            let seconds = test_support::lock(&self.1).pop().expect("the list has a next time");
             self.0 + Duration::from_secs(seconds)
         }
         fn wait_until(&self, _: Instant, _: &Arc<Pause>) {}

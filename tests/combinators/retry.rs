@@ -1,5 +1,5 @@
-//! Retries: go-events' own tests by behaviour, its defects, and what is promised about policies,
-//! waits, dead letters and keys.
+//! Retries: the behavior that go-events tests, its defects, and the guarantees of policies, waits,
+//! dead letters and keys.
 
 mod breaker;
 mod close;
@@ -23,8 +23,8 @@ pub(crate) const MILLI: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-/// A sink that says of each attempt, by its number from 0, whether it fails, and keeps what it
-/// took.
+/// A sink that decides for each attempt, by its number from 0, whether it fails, and keeps the
+/// events that it accepted.
 pub(crate) struct Flaky<F> {
     fails: F,
     attempts: AtomicU64,
@@ -64,7 +64,7 @@ impl<F: Fn(u64, u64) -> bool + Send + Sync> Sink<u64> for Flaky<F> {
     }
 }
 
-/// A policy made of a function of the number of attempts.
+/// A policy made from a function of the number of attempts.
 pub(crate) struct By<F>(pub(crate) F);
 
 impl<E, F: Fn(u32) -> Next + Send + Sync> RetryPolicy<E> for By<F> {
@@ -73,8 +73,8 @@ impl<E, F: Fn(u32) -> Next + Send + Sync> RetryPolicy<E> for By<F> {
     }
 }
 
-/// The load of go-events' tests: 100 writes at once; every attempt fails, and after the 50th nine
-/// of ten.
+/// Runs the load of go-events' tests: 100 concurrent writes. The first 50 attempts fail, and after
+/// them nine of ten.
 fn delivers_a_hundred_at_once<P: RetryPolicy<u64> + 'static>(clock: ManualClock, policy: P) {
     let sink = flaky(|attempt, _| attempt < 50 || attempt % 10 != 0);
     let retry = sink.clone().retry(policy).clock(clock.clone());
@@ -88,7 +88,7 @@ fn delivers_a_hundred_at_once<P: RetryPolicy<u64> + 'static>(clock: ManualClock,
     let mut taken = sink.taken.entries();
     taken.sort_unstable();
     assert_eq!(taken, (0..100).collect::<Vec<_>>());
-    assert!(clock.passed() > Duration::ZERO, "failures were not waited for");
+    assert!(clock.passed() > Duration::ZERO, "the retry did not wait after a failure");
     for _ in 0..2 {
         assert!(retry.close_by(Deadline::NOW).is_done());
         assert_eq!(outcome(retry.write(7)), Outcome::Closed(7));
@@ -123,7 +123,8 @@ fn e5_close_closes_the_sink_and_giving_up_fails() {
 
 #[test]
 fn e12_only_a_closed_variant_ends_the_attempts() {
-    // Its own error, as distribution's HTTP sink has: no variant, so it is a failure like others.
+    // A user-defined error, as distribution's HTTP sink has: no variant of `WriteError`, so it is
+    // an ordinary failure.
     #[derive(Debug)]
     struct OwnClosed;
     impl std::fmt::Display for OwnClosed {
@@ -152,7 +153,7 @@ fn e12_only_a_closed_variant_ends_the_attempts() {
     assert_eq!(outcome(Foreign.retry(Judge).write(1)), Outcome::Failed(1));
 
     let sink = flaky(|_, _| false);
-    let retry = sink.clone().retry(By(|_| panic!("nobody asks about a closed sink")));
+    let retry = sink.clone().retry(By(|_| panic!("the policy is not called for a closed sink")));
     let _ = sink.close_by(Deadline::NOW);
     assert_eq!(outcome(retry.write(2)), Outcome::Closed(2));
 }

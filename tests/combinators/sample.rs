@@ -1,4 +1,4 @@
-//! One in so many events.
+//! Sampling: one in `n` events.
 
 use crate::{channel, describe, entry};
 use buslane::time::Deadline;
@@ -63,7 +63,7 @@ fn a_sample_of_a_closed_sink_is_closed() {
         let mut entry = entry(&sink, way);
         assert!(sink.close_by(Deadline::NOW).is_done());
         assert_eq!(outcome(entry.write(1)), Outcome::Closed(1), "{way:?}");
-        assert_eq!(outcome(entry.write(2)), Outcome::Closed(2), "nor what would not have gone on");
+        assert_eq!(outcome(entry.write(2)), Outcome::Closed(2), "an event outside the sample is refused too");
         assert_balanced(&describe(&sink));
     }
 }

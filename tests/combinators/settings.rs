@@ -1,5 +1,5 @@
-//! Invalid settings: the call that puts a chain to use reports them, and a sink that no call has
-//! checked refuses every event.
+//! Invalid settings: the call that puts a chain to use reports them, and an unchecked sink refuses
+//! every event.
 
 use buslane::error::{AddError, ConfigError, ConfigErrorKind, SpawnError};
 use buslane::retry::{Attempt, Backoff, Next, RetryPolicy};
@@ -13,7 +13,7 @@ use test_support::{assert_balanced, invalid};
 
 type Boxed = Arc<dyn Sink<u32>>;
 
-/// A sink with one invalid setting for each setting that a sink has.
+/// Returns one sink for each setting, with an invalid value of it.
 fn sinks() -> Vec<(Boxed, ConfigErrorKind)> {
     let retry = || noop::<u32>().retry(Backoff::default().factor(0.0));
     vec![
@@ -68,9 +68,9 @@ fn chain_reports_settings_of_its_inner_sinks() {
 fn unchecked_sink_refuses_every_event() {
     for (sink, kind) in sinks() {
         let Err(WriteError::Failed { event: 7, source }) = sink.write(7) else {
-            panic!("{kind:?} let an event pass")
+            panic!("{kind:?}: the sink accepted an event")
         };
-        let error = source.downcast_ref::<ConfigError>().expect("the source is the setting");
+        let error = source.downcast_ref::<ConfigError>().expect("the source is the configuration error");
         assert_eq!(error.kind(), kind);
         assert!(sink.lane().is_ok_and(|lane| lane.is_none()) && !sink.has_lanes(), "{kind:?}");
         let mut state = SinkState::default();
@@ -106,7 +106,7 @@ fn policy_that_panics_in_validate_is_an_error() {
             Next::GiveUp
         }
         fn validate(&self) -> Result<(), ConfigError> {
-            panic!("as asked by the test")
+            panic!("panic requested by the test")
         }
     }
     let refused = noop::<u32>().retry(Panics).queue(8);

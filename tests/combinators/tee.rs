@@ -1,4 +1,4 @@
-//! Every event to two sinks, each of which counts for itself.
+//! Tee: every event goes to two sinks, and each side counts separately.
 
 use crate::{channel, describe, entry};
 use buslane::sink::lane::Lanes;
@@ -34,10 +34,10 @@ fn write_succeeds_when_either_side_accepts() {
         let sink = Arc::new(left.tee(right));
         let mut entry = entry(&sink, way);
         assert_eq!(outcome(entry.write(1)), Outcome::Accepted);
-        assert_eq!(outcome(entry.write(2)), Outcome::Accepted, "{way:?}: one side had room");
-        assert_eq!(outcome(entry.write(3)), Outcome::Full(3), "{way:?}: neither had");
+        assert_eq!(outcome(entry.write(2)), Outcome::Accepted, "{way:?}: one side has room");
+        assert_eq!(outcome(entry.write(3)), Outcome::Full(3), "{way:?}: neither side has room");
         assert_eq!(one.recv(), Ok(1));
-        assert_eq!(outcome(entry.write(4)), Outcome::Accepted, "{way:?}: the other one had");
+        assert_eq!(outcome(entry.write(4)), Outcome::Accepted, "{way:?}: the other side has room");
         assert_eq!((one.recv(), other.drain().collect::<Vec<_>>()), (Ok(4), vec![1, 2]));
         let ledger = assert_balanced(&describe(&sink));
         assert_eq!((ledger.offered, ledger.delivered, ledger.refused.full), (8, 4, 4), "{way:?}");
@@ -56,7 +56,11 @@ fn closed_side_is_skipped_until_both_are_closed() {
         (2..5).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "{way:?}"));
         let state = describe(&sink);
         let ledger = assert_balanced(&state);
-        assert_eq!((ledger.refused.closed, state.status), (1, SinkStatus::Open), "asked once, {way:?}");
+        assert_eq!(
+            (ledger.refused.closed, state.status),
+            (1, SinkStatus::Open),
+            "a closed side is tried once, {way:?}"
+        );
         other.close();
         assert_eq!(outcome(entry.write(5)), Outcome::Closed(5), "{way:?}");
         assert_eq!(outcome(entry.write(6)), Outcome::Closed(6), "{way:?}");
@@ -73,10 +77,10 @@ fn error_worth_a_retry_takes_precedence() {
     let (failing, sink) = (sink_fn(|_: &u64| Err("no")), left.tee(right));
     sink.write(1).unwrap();
     other.close();
-    assert_eq!(outcome(sink.write(2)), Outcome::Full(2), "the other one is closed");
+    assert_eq!(outcome(sink.write(2)), Outcome::Full(2), "`Full` takes precedence over `Closed`");
     assert_eq!(outcome(sink.write(3)), Outcome::Full(3));
     let sink = failing.tee(sink);
-    assert_eq!(outcome(sink.write(4)), Outcome::Failed(4), "the first one's");
+    assert_eq!(outcome(sink.write(4)), Outcome::Failed(4), "the failure of the first side comes back");
     let state = describe(&sink);
     assert!(state.last_error.as_deref().is_some_and(|text| text.contains("no")));
     let ledger = assert_balanced(&state);
@@ -110,7 +114,7 @@ fn tee_counts_for_sides_without_a_ledger() {
     bus.add_named("tee", sink).unwrap();
     let mut publisher = bus.publisher();
     for event in 0..10 {
-        // One side keeps the last one away, and the other one loses it.
+        // One side filters the last event out, and the other side panics on it.
         let told = if event == 9 { lost(0, 1, 0) } else { took(1, 0) };
         assert_eq!(publisher.publish(event), Ok(told));
     }
@@ -153,10 +157,10 @@ fn blocked_side_delays_only_its_publisher() {
         bus.add(direct).unwrap();
         let mut publisher = bus.publisher();
         let _ = publisher.publish(1).unwrap();
-        assert_eq!(publisher.try_publish(2).unwrap(), took(2, 0), "the side with room took it");
+        assert_eq!(publisher.try_publish(2).unwrap(), took(2, 0), "the side with room accepts the event");
         let waiter = waits(move || publisher.publish(3));
         let (_slow, _log) = ends(move || {
-            // Everybody else has the event while one side has no room for it.
+            // All other sinks get the event while one side has no room for it.
             (0..2).for_each(|_| assert!(other.recv().is_ok()));
             assert_eq!(other.recv(), Ok(3));
             while log.entries().len() < 3 {
@@ -185,7 +189,7 @@ fn removal_ends_both_lanes_and_keeps_the_sinks_open() {
     assert!(ends(move || removing.remove(id)).is_ok());
     assert!(waiter.join().unwrap().is_ok_and(|published| published.accepted == 0));
     assert_eq!((one.drain().collect::<Vec<_>>(), other.drain().collect::<Vec<_>>()), (vec![1], vec![1]));
-    // The tee itself goes on, also on another bus.
+    // The tee itself still works, also on another bus.
     tee.write(3).unwrap();
     let bus = Bus::new();
     bus.add_named("again", tee).unwrap();
@@ -206,8 +210,7 @@ fn removal_ends_the_wait_beside_an_unsealable_lane() {
     let waiter = waits(move || (publisher.publish(2), publisher.publish(3)));
     let removing = bus.clone();
     assert!(ends(move || removing.remove(id)).is_ok());
-    // One side had the event already, if the publish had come so far; the next publish finds
-    // nobody.
+    // The first publish may already have reached one side. The next publish finds no sink.
     let (_, after) = waiter.join().unwrap();
     assert_eq!(after, Ok(took(0, 0)));
     assert!(unbounded.close().is_done());
@@ -271,12 +274,12 @@ fn tee_with_a_laneless_side_is_called_directly() {
     let bus = Bus::new();
     bus.add(sink).unwrap();
     let mut publisher = bus.publisher();
-    // Nothing waits inside a direct sink: there, the full side refuses.
+    // A call into a direct sink never waits, so the full side refuses.
     assert_eq!(publisher.publish(1), Ok(took(1, 0)));
     assert_eq!(publisher.publish(2), Ok(took(1, 0)));
     assert_books(&bus);
     assert_eq!(receiver.recv(), Ok(1));
-    // Called by oneself, it may.
+    // A direct write to the tee may wait.
     let sink = channel.tee(noop());
     sink.write(3).unwrap();
     let waiter = waits(move || outcome(sink.write(4)));

@@ -1,5 +1,5 @@
-//! The limit to waits: on every way in, for the crate's own waits only, and without a thread per
-//! write.
+//! The limit on waits: on every kind of lane, for the crate's own waits only, and without a thread
+//! per write.
 
 use crate::{channel, describe, entry};
 use buslane::time::Deadline;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use test_support::bus::{assert_books, ledger, took};
 use test_support::{Outcome, WAYS, assert_balanced, lane, outcome};
 
-/// Short: what it limits waits for something that does not come.
+/// Short, because the limited wait is for room that never comes.
 const LIMIT: Duration = Duration::from_millis(2);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// swarmkit's `TestTimeoutDropErrSinkGen`: nobody reads, and then somebody does.
+/// swarmkit's `TestTimeoutDropErrSinkGen`: no reader at first, and then there is one.
 #[test]
 fn unread_channel_times_out_and_a_read_one_accepts() {
     for way in WAYS {
@@ -23,10 +23,10 @@ fn unread_channel_times_out_and_a_read_one_accepts() {
         let mut entry = entry(&sink, way);
         assert_eq!(outcome(entry.write(1)), Outcome::Accepted, "{way:?}");
         assert_eq!(outcome(entry.write(2)), Outcome::Timeout(2), "{way:?}");
-        // Unlike swarmkit's, it does not close the sink.
+        // Unlike swarmkit's sink, this one is not closed by a timeout.
         assert_eq!(receiver.recv(), Ok(1));
         assert_eq!(outcome(entry.write(3)), Outcome::Accepted, "{way:?}");
-        // What came back is not delivered later.
+        // An event that came back is not delivered later.
         assert_eq!(receiver.drain().collect::<Vec<_>>(), [3]);
         let ledger = assert_balanced(&describe(&sink));
         assert_eq!((ledger.offered, ledger.delivered, ledger.refused.timeout), (3, 2, 1));
@@ -65,10 +65,10 @@ fn publisher_waits_at_most_the_limit() {
     assert_eq!(publisher.publish(2), Ok(took(1, 1)));
     assert_eq!(publisher.try_publish(3).unwrap(), took(1, 1));
     assert_eq!(ledger(&bus, "slow").refused.timeout, 1);
-    assert_eq!(ledger(&bus, "slow").refused.full, 1, "who does not wait is not timed out");
+    assert_eq!(ledger(&bus, "slow").refused.full, 1, "a publish that does not wait does not time out");
     assert_eq!(slow_reader.recv(), Ok(1));
     assert_eq!(publisher.publish(4), Ok(took(2, 0)));
-    assert_eq!(bus.publish(5), Ok(took(2, 0)), "the shared lane has room of its own");
+    assert_eq!(bus.publish(5), Ok(took(2, 0)), "the shared lane has its own room");
     assert_eq!(bus.publish(6), Ok(took(1, 1)));
     let mut left: Vec<_> = slow_reader.drain().collect();
     left.sort_unstable();
@@ -83,7 +83,7 @@ fn a_timeout_ends_with_the_write_it_was_for() {
     let sink = limited.clone().timeout(Duration::ZERO);
     sink.write(1).unwrap();
     assert_eq!(outcome(sink.write(2)), Outcome::Timeout(2));
-    // The same thread, without the limit: it waits until there is room.
+    // The same thread without the limit waits until there is room.
     let writer = thread::spawn(move || {
         let timed_out = matches!(sink.write(2), Err(WriteError::Timeout(2)));
         (timed_out, outcome(limited.write(3)))
@@ -92,8 +92,8 @@ fn a_timeout_ends_with_the_write_it_was_for() {
     assert_eq!(writer.join().unwrap().1, Outcome::Accepted);
 }
 
-/// swarmkit's timeout sink ran each write on a thread of its own, which a write that timed out left
-/// behind.
+/// swarmkit's timeout sink ran each write on its own thread, which a write that timed out left
+/// running.
 #[test]
 fn e38_a_timeout_starts_no_thread_for_a_write() {
     let threads = Arc::new(Mutex::new(Vec::<ThreadId>::new()));
@@ -103,8 +103,7 @@ fn e38_a_timeout_starts_no_thread_for_a_write() {
     let me = thread::current().id();
     let threads = threads.lock().unwrap();
     assert!(threads.len() == 1000 && threads.iter().all(|thread| *thread == me));
-    // A thousand writes that time out leave nothing behind that could deliver, or hold, their
-    // events.
+    // A thousand writes that time out leave nothing that could deliver or hold their events.
     let (channel, mut receiver) = channel(1, Overflow::Block);
     let sink = channel.timeout(Duration::ZERO);
     let mut lane = lane(&sink);

@@ -1,5 +1,4 @@
-//! Sinks and what stands around them: functions, pointers, filters and maps, written to directly
-//! and through lanes.
+//! Function sinks, pointers, filters and maps, written to directly and through lanes.
 
 use buslane::error::OutOfMemory;
 use buslane::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Lanes};
@@ -59,12 +58,12 @@ fn minimal_sink_has_no_lane_and_no_key() {
     assert_eq!(Plain.close_by(Deadline::NOW), CloseReport::done());
     assert!(Plain.lane().unwrap().is_none() && Plain.key().is_none());
     assert_eq!(describe(&Plain), SinkState::default());
-    // And neither have filter and map in front of it a lane.
+    // Nor do a filter and a map upstream of it have a lane.
     assert!(Plain.filter(|_: &u64| true).lane().unwrap().is_none());
     assert!(Plain.map(|text: &String| text.len() as u64).lane().unwrap().is_none());
 }
 
-/// Writes down which of its methods was called.
+/// A sink that logs which of its methods were called.
 #[derive(Default)]
 struct Probe {
     calls: Mutex<Vec<String>>,
@@ -115,8 +114,8 @@ impl Sink<u64> for Probe {
     }
 }
 
-/// Calls every method through a wrapper, and checks that the probe behind it was reached and
-/// answered.
+/// Calls every method through a wrapper, and checks that the inner probe was called and that its
+/// answer came back.
 fn assert_hands_on(probe: &Probe, sink: impl Sink<u64>) {
     assert_eq!(outcome(sink.write(3)), Outcome::Timeout(3));
     assert_eq!(sink.close_by(Deadline::NOW), CloseReport::timed_out(5));
@@ -156,7 +155,7 @@ fn clones_share_a_key_and_other_sinks_do_not() {
     assert!(key.is_some() && key == one.clone().key() && key != other.key());
     let plain = noop::<u8>();
     assert_eq!((plain.key(), Sink::<u8>::key(&&plain), Box::new(noop::<u8>()).key()), (None, None, None));
-    // A sink's own key goes before the address of the pointer around it.
+    // A sink's own key takes precedence over the address of a pointer to it.
     let own = Some(SinkKey::of(&other));
     let keyed = Probe { key: own, ..Probe::default() };
     assert_eq!((Sink::key(&&keyed), Box::new(&keyed).key(), Arc::new(&keyed).key()), (own, own, own));
@@ -167,7 +166,7 @@ fn clones_share_a_key_and_other_sinks_do_not() {
         (Arc::new(channel.clone()).key(), Box::new(queue.clone()).key())
     );
     assert_ne!(channel.key(), queue.key());
-    // A filter in front of a sink is another sink.
+    // A filter upstream of a sink is a different sink.
     let filters = [1, 2].map(|least| channel.clone().filter(move |event: &u64| *event >= least));
     assert!(filters[0].key().is_some() && filters[0].key() != filters[1].key());
     assert_ne!(filters[0].key(), channel.key());
@@ -184,7 +183,7 @@ fn filter_passes_matches_and_counts_the_rest() {
         let mut entry = entry(&sink, way);
         (0..12).for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Accepted, "{way:?}"));
         assert_eq!(outcome(entry.write(13)), Outcome::Full(13));
-        assert_eq!(outcome(entry.write(14)), Outcome::Accepted, "what is not kept needs no room");
+        assert_eq!(outcome(entry.write(14)), Outcome::Accepted, "a filtered event needs no room");
         let state = describe(&sink);
         assert_eq!((state.kind, state.depth), (SinkKind::Channel, 3));
         let ledger = assert_balanced(&state);
@@ -193,7 +192,7 @@ fn filter_passes_matches_and_counts_the_rest() {
         assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 5, 9]);
         assert!(sink.close_by(Deadline::NOW).is_done());
         assert_eq!(outcome(entry.write(17)), Outcome::Closed(17));
-        // The books of a lane that is gone are kept.
+        // The ledger keeps the counts of a dropped lane.
         drop(entry);
         let ledger = assert_balanced(&describe(&sink));
         assert_eq!((ledger.filtered, ledger.refused.closed, ledger.delivered), (7, 1, 3));
@@ -256,7 +255,7 @@ fn staged_lane_waits_and_seals_like_its_inner_lane() {
 
 #[test]
 fn user_stage_wraps_a_lane() {
-    /// Hands on every event twice.
+    /// Forwards every event twice.
     struct Twice(Lane<u64>);
     impl LaneWrite<u64> for Twice {
         fn offer(&mut self, event: u64, deadline: Deadline) -> Result<Disposition, WriteError<u64>> {
@@ -267,7 +266,7 @@ fn user_stage_wraps_a_lane() {
             Some(&self.0)
         }
     }
-    /// What a stage says of itself unless it is told to say more.
+    /// A stage that reports the defaults.
     struct Silent;
     impl LaneWrite<u64> for Silent {
         fn offer(&mut self, event: u64, _: Deadline) -> Result<Disposition, WriteError<u64>> {

@@ -1,5 +1,5 @@
-//! What may cross threads, what may be cloned, and what may stand behind `dyn`: promises that a
-//! change of a field could break without a word.
+//! Which types are `Send`, `Sync` and `Clone`, and which traits are dyn compatible: promises that a
+//! change of a private field could break unnoticed.
 
 use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
 use buslane::error::{
@@ -31,7 +31,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// An event that may go to another thread but not be shared with it.
+/// An event type that is `Send` but not `Sync`.
 type Lonely = Cell<u64>;
 
 /// Fails to compile unless each type has all the traits.
@@ -44,7 +44,7 @@ macro_rules! assert_impl {
     };
 }
 
-/// Fails to compile if one of the types has the trait: then `check` means two things.
+/// Fails to compile if a type has the trait, because `check` is then ambiguous.
 macro_rules! assert_not_impl {
     ($($type:ty),+ $(,)?: $bound:path) => {
         const _: () = {
@@ -59,8 +59,8 @@ macro_rules! assert_not_impl {
     };
 }
 
-// Handles to sinks are used from many threads, whatever the event; both halves of a ring and a
-// reader move.
+// Several threads use handles to sinks, whatever the event type. Both halves of a ring and a reader
+// can move to another thread.
 assert_impl!(
     Queue<Lonely>, Channel<Lonely>, Noop<Lonely>, Batch<Lonely, Channel<Vec<Lonely>>>, Filter<Lonely, Queue<Lonely>, fn(&Lonely) -> bool>,
     Map<u8, Lonely, Queue<Lonely>, fn(&u8) -> Lonely>, mpmc::Ring<Lonely>, dyn Sink<Lonely>,
@@ -74,12 +74,12 @@ assert_impl!(
     Send
 );
 
-// A sink of events that must stay on their thread is still a sink; its events are not kept.
+// A sink of events that are not `Send` is still a sink, because it does not keep them.
 assert_impl!(Noop<Rc<u8>>, SinkFn<Rc<u8>, fn(&Rc<u8>)>: Send + Sync + Sink<Rc<u8>>);
 assert_not_impl!(mpmc::Ring<Rc<u8>>, spsc::Producer<Rc<u8>>, spsc::Consumer<Rc<u8>>: Send);
 assert_not_impl!(mpmc::Ring<Rc<u8>>, Lane<u8>: Sync);
 
-// One reader, one producer, one consumer, one lane for each publisher.
+// There is one reader, one producer, one consumer, and one lane per publisher.
 assert_impl!(
     Queue<Lonely>, Channel<Lonely>, SharedReceiver<Lonely>, spsc::Sealer<Lonely>, LaneSealer, SinkState, CloseReport:
     Clone
@@ -88,13 +88,13 @@ assert_not_impl!(
     Receiver<u8>, Recv<'static, u8>, Lane<u8>, spsc::Producer<u8>, spsc::Consumer<u8>, mpmc::Ring<u8>, WaitCell: Clone
 );
 
-// Futures that need no pin, so that they can be selected over.
+// Futures that are `Unpin`, so that they can be used in a `select!`.
 assert_impl!(
     Recv<'static, Lonely>, Recv<'static, Lonely, buslane::channel::Shared>: Future<Output = Result<Lonely, RecvError>> + Unpin
 );
 assert_impl!(Receiver<Lonely>, Queue<Lonely>, Channel<Lonely>, Lane<Lonely>: Unpin);
 
-// Errors ask nothing of the event but what threads ask of it.
+// Errors require of the event type only what their thread safety requires.
 struct Plain;
 assert_impl!(WriteError<Plain>, Closed<Plain>: Error + Debug + Display + Send + Sync);
 assert_impl!(mpmc::PushError<Plain>: Debug);
@@ -104,7 +104,7 @@ assert_impl!(
 );
 assert_impl!(SpawnError, Imbalance: Error + Send + Sync);
 
-// What is passed around by value.
+// Types that are passed by value.
 assert_impl!(
     Deadline, DropReason, Dropped, Finish, Ledger, Overflow, Deadline, Refused, SinkKey, SinkStatus, WaitStrategy,
     FencePair:
@@ -114,7 +114,7 @@ assert_impl!(SinkKey, DropReason: Hash);
 assert_impl!(Finish: Ord);
 assert_impl!(CloseReport, FlushReport: Display + Default + PartialEq + Eq + Send + Sync);
 
-// Everything says something about itself, also with events that say nothing.
+// All types implement `Debug`, even if the event type does not.
 assert_impl!(
     Queue<Plain>, Channel<Plain>, Receiver<Plain>, Recv<'static, Plain>, SharedReceiver<Plain>,
     Recv<'static, Plain, buslane::channel::Shared>, Lane<Plain>, LaneSealer, QueueBuilder<Plain>,
@@ -124,8 +124,8 @@ assert_impl!(
     Debug
 );
 
-// A journal lends its events to all threads; its handles are shared, its subscribers and its only
-// publisher are not.
+// A journal lends its events to all threads. Its handles are shared, but its subscribers and its
+// single writer are not.
 assert_impl!(Journal<Plain>, Feed<Plain>, blocks::Source<Plain>, blocks::SharedWriter<Plain>: Clone + Send + Sync + Unpin + Debug);
 assert_impl!(
     JournalWriter<Plain>, Subscriber<Plain>, Subscription<Plain>, JournalBuilder<Plain>, RecvEntry<'static, Plain>,
@@ -148,7 +148,7 @@ assert_impl!(Sequence: Hash + Ord + Display + Default);
 assert_impl!(SubscribeError: Error);
 assert_impl!(SubscriberState: Clone + Debug + Display + Default + PartialEq + Eq + Send + Sync);
 
-// Pointers to sinks are sinks, of one size or none.
+// Pointers to sinks are sinks, whether the sink is sized or not.
 assert_impl!(
     &'static dyn Sink<u8>, Box<dyn Sink<u8>>, Arc<dyn Sink<u8>>, Box<Queue<u8>>, Arc<Channel<u8>>, Journal<u8>, &'static Noop<u8>,
     Arc<Box<dyn Sink<u8>>>, Filter<u8, Arc<dyn Sink<u8>>, fn(&u8) -> bool>:

@@ -1,5 +1,4 @@
-//! Every duration and every moment that a caller may give, at both ends: none of them panics, and
-//! each means what it says.
+//! Extreme durations and times in every call that takes one: none panics, and each has its meaning.
 
 use buslane::error::ConfigErrorKind;
 use buslane::journal::{Entry, Start, Until};
@@ -16,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use test_support::{GUARD, ends, invalid};
 
-/// Longer than any clock holds, or about as long.
+/// Longer than any clock can represent, or close to it.
 const LONG: [Duration; 5] = [
     Duration::MAX,
     Duration::new(u64::MAX, 0),
@@ -25,7 +24,7 @@ const LONG: [Duration; 5] = [
     Duration::from_secs(1_000 * 365 * 24 * 3600),
 ];
 
-/// The last moment of the clock, about.
+/// Returns about the latest time that the clock can represent.
 fn far() -> Instant {
     let (mut moment, mut step) = (Instant::now(), Duration::MAX);
     while step > Duration::from_secs(1) {
@@ -37,7 +36,7 @@ fn far() -> Instant {
     moment
 }
 
-/// Runs the test for every long duration, on a thread that is given up when it hangs.
+/// Runs the test for every long duration, on a thread that is abandoned when it hangs.
 fn for_each_long(test: impl Fn(Duration) + Clone + Send + 'static) {
     for long in LONG {
         let test = test.clone();
@@ -94,8 +93,8 @@ fn reads_take_every_duration_and_moment() {
         let journal = Journal::<u32>::builder().capacity(64).build().unwrap();
         let mut subscriber = journal.subscribe(Start::Oldest).unwrap();
         let reader = thread::spawn(move || {
-            let one = subscriber.recv_timeout(long).expect("an event");
-            let two = subscriber.recv_deadline(far()).expect("an event");
+            let one = subscriber.recv_timeout(long).expect("an event before the timeout");
+            let two = subscriber.recv_deadline(far()).expect("an event before the deadline");
             assert!(matches!([one, two], [Entry::Event(_, 0), Entry::Event(_, 1)]));
         });
         (0..2).for_each(|n| assert!(journal.publish(n).is_ok()));
@@ -118,7 +117,7 @@ fn blocking_writes_take_every_duration() {
         let (channel, _receiver) = build();
         let bounded = channel.timeout(Duration::from_millis(1));
         bounded.write(1).unwrap();
-        assert!(matches!(bounded.write(2), Err(WriteError::Timeout(2))), "the shorter limit counts");
+        assert!(matches!(bounded.write(2), Err(WriteError::Timeout(2))), "the shorter limit applies");
 
         let (channel, mut receiver) =
             Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
@@ -166,16 +165,16 @@ fn waiting_strategies_take_every_duration() {
             assert!(queue.flush_timeout(long).is_done(), "{wait:?}");
             assert!(queue.close_timeout(long).is_done(), "{wait:?}");
         }
-        // Nothing but a publish can end the wait of this reader: the channel stays open until all
-        // events were read.
+        // Only a publish can end the wait of this reader: the channel stays open until all events
+        // are read.
         for park_after in [brief, long] {
             let wait = WaitStrategy::Nap { nap: long, park_after };
             let (channel, mut receiver) = Channel::builder().wait_strategy(wait).build().unwrap();
             let (tell, told) = mpsc::channel();
             let reader = thread::spawn(move || receiver.iter().for_each(|n: u32| tell.send(n).unwrap()));
             for n in 0..2 {
-                // The reader's strategy takes real time to reach the step after `park_after`.
-                // Nothing marks that step.
+                // The reader's strategy takes real time to reach the step after `park_after`, and
+                // no observable state marks that step.
                 thread::sleep(3 * brief);
                 channel.write(n).unwrap();
                 assert_eq!(told.recv_timeout(GUARD), Ok(n), "{wait:?}");
@@ -196,7 +195,7 @@ fn waiting_strategies_take_every_duration() {
 #[test]
 fn retries_take_every_duration() {
     for_each_long(|long| {
-        // Each wait is as long as a wait can be, and a clock that hurries goes through all of them.
+        // Each wait is as long as possible, and a hurrying clock skips it.
         let failing = || sink_fn(|_: &u32| Err("no route"));
         let backoff = || Backoff::new(long, long).max_attempts(5);
         assert!(failing().retry(backoff()).clock(ManualClock::hurrying()).write(1).is_err());
@@ -209,7 +208,7 @@ fn retries_take_every_duration() {
         let breaker = Breaker::new(1, long).clock(clock.clone()).max_attempts(3).max_elapsed(long);
         assert!(failing().retry(breaker).clock(clock).write(1).is_err());
 
-        // A close ends a wait that would last for ever.
+        // A close ends a wait that would otherwise never end.
         let queue = failing().retry(Backoff::new(long, long)).queue(8).unwrap();
         queue.write(1).unwrap();
         assert!(!queue.close_timeout(Duration::from_millis(1)).is_done());
@@ -253,7 +252,7 @@ fn combinators_take_every_duration() {
     }
 }
 
-/// A sink that never has room.
+/// A sink that always reports `Full`.
 struct Full;
 
 impl<E> Sink<E> for Full {
@@ -270,12 +269,12 @@ fn ticks_take_every_moment() {
             batch.write(1).unwrap();
             let next = batch.tick(now);
             assert!(next.is_none_or(|next| next >= now));
-            // What is refused is offered again after a moment.
+            // A refused batch is offered again after a short time.
             let full = SinkExt::<Vec<u32>>::batch(Full, 1).age(long);
             let _ = full.write(1);
             let next = full.tick(now);
             assert!(next.is_none_or(|next| next >= now));
-            // What fails is set aside for as long as the policy says.
+            // A failed event is deferred for as long as the policy demands.
             let policy = Backoff::new(long, long);
             let keyed = sink_fn(|_: &u32| Err("no route")).retry_by_key(|n| *n, policy);
             keyed.write(1).unwrap();
@@ -283,7 +282,7 @@ fn ticks_take_every_moment() {
             assert!(!keyed.close_by(Deadline::NOW).is_done());
         }
     }
-    // A handler that wants its next tick at the end of all time.
+    // A handler that requests its next tick at the latest possible time.
     struct Patient;
     impl Handler<u32> for Patient {
         fn handle(&mut self, _: u32) -> Result<(), BoxError> {

@@ -1,5 +1,5 @@
-//! What every sink and every public type promises: the contract of a sink, one line for each sink
-//! and combinator, the bounds of every duration, and the auto traits.
+//! What every sink and every public type guarantees: the sink contract with one line for each sink
+//! and combinator, the extreme durations, and the auto traits.
 
 mod adapters;
 mod auto_traits;
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-/// A sink at the end of a chain.
+/// Tests the contract of a sink at the end of a chain.
 macro_rules! leaf {
     ($name:ident, $make:expr) => {
         #[test]
@@ -32,8 +32,9 @@ macro_rules! leaf {
     };
 }
 
-/// A sink in front of another one: the contract, and that everything reaches the one behind. A
-/// second expression says what is to be checked, and a third one which events arrive, where these
+/// Tests the contract of a sink upstream of another one, and that every event reaches the inner
+/// sink. A second expression selects what is checked. A third one gives the events that arrive,
+/// where they differ from the written ones.
 /// are not the ones that were written.
 macro_rules! chain {
     ($name:ident, $make:expr) => {
@@ -51,29 +52,29 @@ macro_rules! chain {
     };
 }
 
-/// A queue with enough room for everything that the contract writes.
+/// Returns a builder of queues with enough room for all events that the contract writes.
 fn roomy() -> QueueBuilder<u64> {
     Queue::builder().capacity(512)
 }
 
-/// Tries again as often as it must, without waiting for long.
+/// Returns a policy that retries as often as necessary, with short waits.
 fn patient() -> Backoff {
     Backoff::new(Duration::from_micros(1), Duration::from_micros(10))
 }
 
-/// A queue with next to no room.
+/// Returns a queue with very little room.
 fn tight(overflow: Overflow) -> impl Fn(Collect<u64>) -> Queue<u64> {
     move |behind| Queue::builder().capacity(8).overflow(overflow).spawn_sink(behind).unwrap()
 }
 
-/// A channel whose reader hands everything on.
+/// Returns a channel whose reader forwards every event.
 fn read_by(behind: Collect<u64>, overflow: Overflow) -> Channel<u64> {
     let (channel, mut receiver) = Channel::builder().capacity(512).overflow(overflow).build().unwrap();
     std::thread::spawn(move || receiver.iter().for_each(|event| drop(behind.write(event))));
     channel
 }
 
-/// A journal whose publishers wait for a reader that hands everything on.
+/// Returns a journal whose publishers wait for a reader that forwards every event.
 fn journal_read_by(behind: Collect<u64>) -> Journal<u64> {
     let journal = Journal::builder().capacity(8).gate_limit(Duration::from_secs(20)).build().unwrap();
     let mut reader = journal.subscription().gating().subscribe().unwrap();
@@ -83,7 +84,7 @@ fn journal_read_by(behind: Collect<u64>) -> Journal<u64> {
     journal
 }
 
-/// For sinks of which a test keeps no other handle.
+/// Leaks a value, for sinks of which the test keeps no other handle.
 fn leaked<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
@@ -94,7 +95,7 @@ fn opened() -> Gate {
     gate
 }
 
-/// A bus with one sink.
+/// Returns a bus with one sink.
 fn bus_of(behind: impl Sink<u64> + 'static) -> Bus<u64> {
     let bus = Bus::new();
     bus.add(behind).unwrap();
@@ -109,7 +110,7 @@ leaf!(a_collecting_sink_keeps_the_contract, Collect::new);
 leaf!(a_sink_that_could_panic_keeps_the_contract, Panicking::new);
 leaf!(a_channel_that_is_read_keeps_the_contract, || read_by(Collect::new(), Overflow::Block));
 leaf!(an_unread_channel_keeps_the_contract, || {
-    // The receiver stays: without it the channel is closed.
+    // The receiver is kept: without one the channel is closed.
     let (channel, receiver) = Channel::lossy(512).unwrap();
     leaked(receiver);
     channel
@@ -231,7 +232,7 @@ chain!(a_panic_catcher_keeps_the_contract, |behind: Collect<u64>| behind.catch_p
 chain!(a_panic_catching_queue_keeps_the_contract, |behind| {
     roomy().spawn_sink(behind).unwrap().catch_panic()
 });
-/// A chain of batches.
+/// Tests a chain of batches.
 macro_rules! batches {
     ($name:ident, $make:expr) => {
         chain!($name, $make, SinkContract::new(), |n: u64| n, |batch: Vec<u64>| batch);
@@ -306,7 +307,7 @@ fn handles_to_one_sink_have_one_key() {
 
 static ONE_FOR_ALL: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
 
-/// A sink that is right but for the one thing that it is told to do wrong.
+/// A sink that keeps the contract except for one mistake.
 struct Wrong {
     mistake: &'static str,
     behind: Collect<u64>,
@@ -343,9 +344,9 @@ impl Sink<u64> for Wrong {
         let closed = self.closed.load(Ordering::Acquire);
         match self.mistake {
             "refuses at once" => Err(WriteError::Full(event)),
-            "takes events when it is closed" if closed => Ok(()),
+            "accepts events when it is closed" if closed => Ok(()),
             "is full when it is closed" if closed => Err(WriteError::Full(event)),
-            "gives another event back" if closed => Err(WriteError::Closed(event + 1)),
+            "returns another event" if closed => Err(WriteError::Closed(event + 1)),
             _ if closed => Err(WriteError::Closed(event)),
             "loses an event" if event == 100 => Ok(()),
             "delivers twice" if event == 100 => {
@@ -360,7 +361,7 @@ impl Sink<u64> for Wrong {
                 self.behind.write(event)
             }
             "delivers out of order" => Ok(()),
-            "panics while many write" if event == 100 => panic!("a defect"),
+            "panics in concurrent writes" if event == 100 => panic!("a defect"),
             _ => self.behind.write(event),
         }
     }
@@ -369,20 +370,20 @@ impl Sink<u64> for Wrong {
         let second = self.closed.swap(true, Ordering::AcqRel);
         assert!(!(second && self.is("panics when it is closed twice")), "closed already");
         match self.mistake {
-            "never done" => buslane::stats::CloseReport::timed_out(1),
-            "does not hand a close on" => buslane::stats::CloseReport::done(),
+            "never finishes its close" => buslane::stats::CloseReport::timed_out(1),
+            "does not forward a close" => buslane::stats::CloseReport::done(),
             _ => self.behind.close_by(deadline),
         }
     }
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<u64>>, OutOfMemory> {
-        let deaf = self.is("has a lane that takes nothing");
-        let has = deaf || self.is("has lanes and says it has none");
+        let deaf = self.is("has a lane that refuses every event");
+        let has = deaf || self.is("has lanes and reports that it has none");
         Ok(has.then(|| Lane::staged(WrongLane { behind: self.behind.clone(), deaf })))
     }
 
     fn makes_lanes(&self, _: Internal) -> bool {
-        self.is("says that it has lanes") || self.is("has a lane that takes nothing")
+        self.is("reports lanes that it does not have") || self.is("has a lane that refuses every event")
     }
 
     fn inner(&self, visit: &mut Inner<'_>) {
@@ -392,13 +393,13 @@ impl Sink<u64> for Wrong {
     }
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
-        if !self.is("does not hand a flush on") && !self.is("does not name its inner sink") {
+        if !self.is("does not forward a flush") && !self.is("does not name its inner sink") {
             self.behind.flush_by(deadline, report);
         }
     }
 
     fn abort_now(&self) {
-        if !self.is("does not hand an abort on") {
+        if !self.is("does not forward an abort") {
             self.behind.abort_now();
         }
     }
@@ -409,22 +410,22 @@ impl Sink<u64> for Wrong {
 
     fn reports_closed(&self) -> bool {
         match self.mistake {
-            "says that it is closed" => true,
-            "does not say that it is closed" => false,
+            "reports that it is closed" => true,
+            "does not report that it is closed" => false,
             _ => self.closed.load(Ordering::Acquire),
         }
     }
 
     fn key(&self) -> Option<SinkKey> {
         match self.mistake {
-            "has a key that moves" => Some(SinkKey::of(Box::leak(Box::new(Arc::new(()))))),
+            "has a key that changes" => Some(SinkKey::of(Box::leak(Box::new(Arc::new(()))))),
             "has the same key as others" => Some(SinkKey::of(&*ONE_FOR_ALL)),
             _ => self.behind.key(),
         }
     }
 }
 
-/// Checks that the contract finds the mistake, and names the clause.
+/// Checks that the contract detects the mistake, and names the clause.
 #[track_caller]
 fn found(mistake: &'static str, clause: &str) {
     let make = |behind| Wrong { mistake, behind, closed: AtomicBool::new(false) };
@@ -448,32 +449,32 @@ fn contract_accepts_a_correct_sink() {
 #[test]
 fn contract_detects_faults_in_open_and_close() {
     found("refuses at once", "accepts");
-    found("says that it is closed", "accepts");
+    found("reports that it is closed", "accepts");
     found("panics when it is closed twice", "closes");
-    found("never done", "closes");
-    found("takes events when it is closed", "stays closed");
+    found("never finishes its close", "closes");
+    found("accepts events when it is closed", "stays closed");
     found("is full when it is closed", "stays closed");
-    found("gives another event back", "stays closed");
-    found("does not say that it is closed", "stays closed");
+    found("returns another event", "stays closed");
+    found("does not report that it is closed", "stays closed");
 }
 
 #[test]
 fn contract_detects_faults_in_keys_and_lanes() {
-    found("has a key that moves", "identity");
+    found("has a key that changes", "identity");
     found("has the same key as others", "identity");
     found("panics at the end of a batch", "controls");
-    found("says that it has lanes", "lanes");
-    found("has lanes and says it has none", "lanes");
-    found("has a lane that takes nothing", "lanes");
-    found("panics while many write", "threads");
+    found("reports lanes that it does not have", "lanes");
+    found("has lanes and reports that it has none", "lanes");
+    found("has a lane that refuses every event", "lanes");
+    found("panics in concurrent writes", "threads");
 }
 
 #[test]
 fn contract_detects_faults_in_delivery() {
     found("does not name its inner sink", "forwards");
-    found("does not hand a flush on", "forwards");
-    found("does not hand a close on", "forwards");
-    found("does not hand an abort on", "forwards");
+    found("does not forward a flush", "forwards");
+    found("does not forward a close", "forwards");
+    found("does not forward an abort", "forwards");
     found("loses an event", "delivery");
     found("delivers twice", "delivery");
     found("delivers what it refuses", "delivery");

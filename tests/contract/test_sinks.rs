@@ -1,4 +1,4 @@
-//! The sinks for tests: that they do what they are asked to, and nothing else.
+//! The test sinks of `buslane::testing`: each does what it documents, and nothing else.
 
 use buslane::stats::{FlushReport, SinkState};
 use buslane::testing::{Collect, FLAKY, Flaky, Gate, Gated, ManualClock, PANICKING, Panicking, Slow};
@@ -51,7 +51,7 @@ fn collect_counts_controls_and_refuses_when_closed() {
     assert_eq!((ledger.offered, ledger.delivered, ledger.refused.closed), (2, 1, 1));
 }
 
-/// Which of so many writes fail.
+/// Returns which of `writes` writes fail.
 fn failures(flaky: &Flaky<u64, Collect<u64>>, writes: u64) -> Vec<u64> {
     (0..writes).filter(|n| flaky.write(*n).is_err()).collect()
 }
@@ -153,7 +153,7 @@ fn zero_limit_close_ends_gated_and_slow_writes() {
             thread::yield_now();
         }
         let dropped = queue.state().ledger.dropped;
-        assert_eq!((dropped.failed, dropped.aborted), (1, 2), "the one in hand came back");
+        assert_eq!((dropped.failed, dropped.aborted), (1, 2), "the sink returned the event in progress");
     }
     assert!(seen.is_empty());
 }
@@ -175,7 +175,7 @@ fn slow_sink_delays_by_its_own_clock() {
         seen.wait_for(n);
     }
     assert_eq!(clock.passed(), 3 * HOUR);
-    // A delay without an end is ended by a close.
+    // A close ends a delay that would otherwise never end.
     let endless = Arc::new(Slow::new(seen, Duration::MAX, ManualClock::new()));
     let writer = thread::spawn({
         let endless = endless.clone();
@@ -208,7 +208,7 @@ fn panicking_sink_panics_where_configured() {
         let _sink = Panicking::<u8>::new().on_drop();
         panic!("a first panic");
     });
-    assert!(unwinding.join().is_err(), "and the process goes on");
+    assert!(unwinding.join().is_err(), "the panic ends only its own thread");
 }
 
 #[test]

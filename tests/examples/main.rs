@@ -1,7 +1,7 @@
-//! The examples, run as programs: each prints the text that its documentation shows, and no other.
+//! Runs each example as a program, and checks that it prints exactly the text in its documentation.
 //!
-//! `cargo test` builds them before it runs the tests. `cargo test --test examples` does not build
-//! them again.
+//! `cargo test` builds the examples before it runs the tests. `cargo test --test examples` does not
+//! build them again.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -12,7 +12,8 @@ use std::{fs, io, thread};
 /// The most lines that an example may have.
 const MAX_LINES: usize = 60;
 
-/// How long an example may run before the test fails instead of hanging. It takes milliseconds.
+/// The time limit of an example, after which the test fails instead of hanging. An example takes
+/// milliseconds.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// One file of `examples`.
@@ -23,22 +24,23 @@ struct Example {
 }
 
 impl Example {
-    /// The text of its `//!` comment.
+    /// Returns the text of the example's `//!` comment.
     fn documentation(&self) -> Vec<&str> {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
         lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect()
     }
 
-    /// The only block of text in its documentation.
+    /// Returns the only text block in the example's documentation.
     fn documented_output(&self) -> String {
         let lines = self.documentation();
         let [begin, end] = ["```text", "```"].map(|fence| lines.iter().position(|line| *line == fence));
         let block = begin.zip(end).map(|(begin, end)| &lines[begin + 1..end]);
-        let block = block.unwrap_or_else(|| panic!("{}: no block of text that shows its output", self.name));
+        let block = block
+            .unwrap_or_else(|| panic!("{}: the documentation has no text block with the output", self.name));
         block.iter().flat_map(|line| [*line, "\n"]).collect()
     }
 
-    /// The program, which cargo builds next to the tests.
+    /// Returns the path of the program, which cargo builds next to the tests.
     fn program(&self) -> PathBuf {
         let this = std::env::current_exe().expect("the path of this test");
         let target = this.parent().and_then(Path::parent).expect("a directory below the target directory");
@@ -57,7 +59,7 @@ impl Example {
     }
 }
 
-/// All examples, sorted by name.
+/// Returns all examples, sorted by name.
 fn examples() -> Vec<Example> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let entries = fs::read_dir(directory).expect("the directory of the examples");
@@ -84,7 +86,7 @@ fn run(example: &Example) -> (ExitStatus, String, String) {
         (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        // Neither text fills a pipe, so they can be read one after the other.
+        // Neither output fills a pipe, so they can be read in turn.
         let printed = io::read_to_string(&mut stdout).expect("text on standard output");
         let errors = io::read_to_string(&mut stderr).expect("text on standard error");
         let _ = sender.send((printed, errors));

@@ -20,7 +20,7 @@ fn broadcaster_delivers_once_to_sinks_added_twice() {
     let sinks: Vec<Collect<u64>> = (0..SINKS).map(|_| Collect::new()).collect();
     let add = |sink: &Collect<u64>| {
         let id = bus.add(sink.clone()).unwrap();
-        assert_eq!(bus.add(sink.clone()), Ok(id), "the second time it is the same entry");
+        assert_eq!(bus.add(sink.clone()), Ok(id), "a second add returns the same entry");
         id
     };
     let ids: Vec<_> = sinks.iter().map(add).collect();
@@ -32,8 +32,8 @@ fn broadcaster_delivers_once_to_sinks_added_twice() {
         assert_eq!(bus.remove(*id), Ok(Removed::Quiet));
         assert_eq!(bus.remove(*id), Err(RemoveError::Unknown));
     }
-    assert_eq!(bus.publish(EVENTS).unwrap().accepted, 0, "reaches nobody");
-    assert!(!sinks.iter().any(Collect::is_closed), "a removal closes nothing");
+    assert_eq!(bus.publish(EVENTS).unwrap().accepted, 0, "an event was accepted without sinks");
+    assert!(!sinks.iter().any(Collect::is_closed), "a removal closed a sink");
 
     for sink in &sinks {
         add(sink);
@@ -45,7 +45,7 @@ fn broadcaster_delivers_once_to_sinks_added_twice() {
     }
 }
 
-/// The same through publishers of their own, into queues: sinks behind lanes.
+/// The same with a publisher per thread and with queues, which are sinks with lanes.
 #[test]
 fn broadcaster_with_queues_delivers_the_same() {
     let bus = Bus::new();
@@ -76,7 +76,7 @@ fn broadcaster_with_queues_delivers_the_same() {
     }
 }
 
-/// TestChannel. It has no buffer there; here the smallest capacity is one.
+/// TestChannel. In go-events the channel has no buffer. Here the smallest capacity is one.
 #[test]
 fn channel_accepts_writers_until_it_is_closed() {
     assert_eq!(invalid(Channel::<u64>::lossy(0)), ConfigErrorKind::Capacity);
@@ -101,7 +101,7 @@ fn channel_accepts_writers_until_it_is_closed() {
     write_all(false);
     let (received, end) = ends(move || reader.join().unwrap());
     assert_all(received, 100);
-    assert_eq!(end, Err(RecvError::Closed), "what Done tells there");
+    assert_eq!(end, Err(RecvError::Closed), "as Done reports in go-events");
 }
 
 /// TestFilter.
@@ -115,7 +115,7 @@ fn filter_passes_the_even_numbers() {
     assert!(seen.taken().into_iter().eq((0..100).step_by(2)));
 }
 
-/// What its documentation forbids: "no methods on filter are goroutine safe" there.
+/// Use that go-events forbids: "no methods on filter are goroutine safe".
 #[test]
 fn e12_a_filter_is_used_and_closed_by_many_threads() {
     let seen = Collect::new();
@@ -132,7 +132,7 @@ fn e12_a_filter_is_used_and_closed_by_many_threads() {
     check_close(&filter, 1);
 }
 
-/// TestQueue: the sink is slow because it stands at a gate.
+/// TestQueue: the sink is slow because it waits at a gate.
 #[test]
 fn queue_close_waits_for_writes_to_a_slow_sink() {
     let (gate, seen) = (Gate::closed(), Collect::new());
@@ -145,7 +145,7 @@ fn queue_close_waits_for_writes_to_a_slow_sink() {
     };
     let queue = Queue::builder().capacity(1024).overflow(Overflow::Refuse).spawn(handler).unwrap();
     at_once(EVENTS, |n| queue.write(n).unwrap());
-    assert!(seen.is_empty(), "no write waited for the sink");
+    assert!(seen.is_empty(), "a write waited for the sink");
     let closing = waits({
         let (queue, seen) = (queue.clone(), seen.clone());
         move || (queue.close_timeout(GUARD), seen.len() as u64)
@@ -157,7 +157,7 @@ fn queue_close_waits_for_writes_to_a_slow_sink() {
     assert_all(seen.taken(), EVENTS);
 }
 
-/// The same without a bound, as it is there, and with a sink that the queue closes.
+/// The same without a bound, as in go-events, and with a sink that the queue closes.
 #[test]
 fn unbounded_queue_closes_its_sink_after_last_event() {
     let (gate, seen) = (Gate::closed(), Collect::new());
@@ -169,7 +169,7 @@ fn unbounded_queue_closes_its_sink_after_last_event() {
     assert_all(seen.taken(), EVENTS);
 }
 
-/// A writer that reads behind it sees what it wrote: there is no event in flight between two calls
+/// A thread that writes and then reads gets what it wrote: no event is in flight between two calls
 /// on one thread.
 #[test]
 fn a_channel_hands_over_what_was_written_before() {

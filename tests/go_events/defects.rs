@@ -1,5 +1,5 @@
-//! One test for each defect of go-events that concerns delivery, overflow and what the user is
-//! told; `lifecycle` has those about closing, and the retry tests those about retries.
+//! One test for each defect of go-events in delivery, overflow and reports to the user. The defects
+//! in closing are in `lifecycle`, and those in retries are in the retry tests.
 
 use buslane::bus::Removed;
 use buslane::stats::{DropReason, Finish};
@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 use test_support::{GUARD, Log, assert_balanced, ends, wait_for};
 
-/// There, the sink behind a closed one misses the event, and the last one gets it twice.
-/// `bus/faults` shows it for every way to publish and every kind of sink.
+/// In go-events, the sink after a closed one misses the event, and the last sink gets it twice.
+/// `bus/faults` tests every way to publish and every kind of sink.
 #[test]
 fn e1_closed_sink_costs_the_others_nothing() {
     let bus = Bus::new();
@@ -31,11 +31,11 @@ fn e1_closed_sink_costs_the_others_nothing() {
     assert_eq!(bus.sink_count(), 4);
 }
 
-/// There, one sink that blocks stops every other one, all writers, Add, Remove and Close.
+/// In go-events, one sink that blocks stops all other sinks, all writers, Add, Remove and Close.
 #[test]
 fn e2_a_sink_that_blocks_concerns_only_itself() {
     let (bus, gate, seen) = (Bus::new(), Gate::closed(), Collect::new());
-    // One stands behind a queue, and one on a publisher's thread.
+    // One sink blocks a queue's worker, and one a publishing thread.
     let queue = Queue::builder().spawn_sink(gate.before(Collect::new())).unwrap();
     let stuck = bus.add_named("stuck", queue).unwrap();
     let at = gate.clone();
@@ -72,7 +72,7 @@ fn e2_a_sink_that_blocks_concerns_only_itself() {
     assert!(blocked.join().unwrap().is_ok());
 }
 
-/// There, a queue in front of a sink that stands still grows until the memory is gone.
+/// In go-events, a queue upstream of a stalled sink grows until memory is exhausted.
 #[test]
 fn e3_a_queue_holds_no_more_than_its_capacity() {
     const CAPACITY: usize = 16;
@@ -86,7 +86,7 @@ fn e3_a_queue_holds_no_more_than_its_capacity() {
         for _ in 0..100_000 {
             let _ = queue.write(event.clone());
         }
-        // The test's own, one in the hands of the worker, and what waits.
+        // One clone in the test, one in the worker, and the waiting events.
         assert!(Arc::strong_count(&event) <= 2 + CAPACITY, "{overflow:?}");
         let ledger = assert_balanced(&queue.state());
         assert_eq!(
@@ -100,7 +100,7 @@ fn e3_a_queue_holds_no_more_than_its_capacity() {
     }
 }
 
-/// There, a nil event is the mark by which the queue knows that it is closed, and ends the process.
+/// In go-events, a nil event marks the closed queue internally, and ends the process.
 #[test]
 fn e7_an_event_that_is_nothing_is_an_event() {
     let seen = Collect::new();
@@ -117,24 +117,24 @@ fn e7_an_event_that_is_nothing_is_an_event() {
     assert_eq!(units.len(), 3);
 }
 
-/// There, a queue swallows that its sink is closed: a broadcaster never lets go of it, and it goes
-/// on accepting.
+/// In go-events, a queue ignores that its sink is closed: the broadcaster never removes it, and it
+/// accepts further events.
 #[test]
 fn e10_queue_closes_with_its_sink_and_leaves_the_bus() {
     let (bus, behind) = (Bus::new(), Collect::new());
     let queue = behind.clone().queue(8).unwrap();
     bus.add(queue.clone()).unwrap();
     let _ = behind.close_by(buslane::time::Deadline::NOW);
-    assert_eq!(bus.publish(1).unwrap().accepted, 1, "nobody knows yet");
+    assert_eq!(bus.publish(1).unwrap().accepted, 1, "the queue does not know yet that its sink is closed");
     wait_for(|| matches!(queue.write(2), Err(WriteError::Closed(2))));
-    assert_eq!(bus.publish(3).unwrap().accepted, 0, "the bus learns it");
+    assert_eq!(bus.publish(3).unwrap().accepted, 0, "the bus learns that the queue is closed");
     assert_eq!((bus.publish(4).unwrap().refused, bus.sink_count()), (0, 0));
     assert!(queue.close().is_done());
     let ledger = assert_balanced(&queue.state());
     assert!(ledger.dropped.failed >= 1 && ledger.accepted == ledger.dropped.total(), "{ledger}");
 }
 
-/// There, a drop is a line in a log, with the event in it.
+/// In go-events, a drop is a log line that contains the event.
 #[test]
 fn e11_drops_are_counted_and_reported_without_events() {
     let (gate, drops, errors) = (Gate::closed(), Log::new(), Log::new());
@@ -179,11 +179,11 @@ fn e11_drops_are_counted_and_reported_without_events() {
     assert!(texts.iter().all(|text| !text.contains("secret")), "{texts:?}");
 }
 
-/// There, the sinks given to the constructor are not compared, one that cannot be compared panics,
-/// a panic of any sink ends the process, and the printing of a broadcaster races with it.
+/// In go-events, the constructor does not compare its sinks, and a sink that is not comparable
+/// panics. A panic of any sink ends the process. Printing a broadcaster is a data race.
 #[test]
 fn e14_sinks_are_told_apart_printed_and_may_panic() {
-    /// Has no identity of its own.
+    /// A sink without a key.
     struct Loose(Collect<u32>);
     impl Sink<u32> for Loose {
         fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
@@ -207,7 +207,7 @@ fn e14_sinks_are_told_apart_printed_and_may_panic() {
     assert_eq!(bus.snapshot().sinks[3].state.ledger.dropped.panicked, 100);
 }
 
-/// There, a sink that calls its broadcaster waits for itself.
+/// In go-events, a sink that calls its broadcaster waits for itself.
 #[test]
 fn e14_a_sink_may_call_the_bus_that_calls_it() {
     let (bus, seen) = (Bus::new(), Collect::new());
@@ -233,7 +233,8 @@ fn e14_a_sink_may_call_the_bus_that_calls_it() {
     assert!(bus.is_closed() && bus.close().is_done());
 }
 
-/// There, each event costs two meetings of goroutines, a list node and a wake-up for each queue.
+/// In go-events, each event costs two goroutine handoffs, a list node, and a wake-up for each
+/// queue.
 #[test]
 fn e16_what_waits_is_handled_in_one_batch() {
     let (gate, seen) = (Gate::closed(), Collect::new());
@@ -241,7 +242,7 @@ fn e16_what_waits_is_handled_in_one_batch() {
     (0..1000).for_each(|n| queue.write(n).unwrap());
     gate.open();
     assert!(queue.close_timeout(GUARD).is_done());
-    // The first may be taken before the others are there.
+    // The worker may take the first event before the others are written.
     assert!((1..=2).contains(&seen.ends_of_batch()), "{} ends", seen.ends_of_batch());
     assert!(seen.taken().into_iter().eq(0..1000));
     let (channel, mut receiver) = Channel::lossy(1024).unwrap();
@@ -251,8 +252,8 @@ fn e16_what_waits_is_handled_in_one_batch() {
     assert!(batch.into_iter().eq(0..1000));
 }
 
-/// There, the matcher runs in the broadcaster's one goroutine: one that waits for a lock which a
-/// publisher holds freezes all.
+/// In go-events, the matcher runs in the broadcaster's only goroutine: if it waits for a lock that
+/// a publisher holds, everything stops.
 #[test]
 fn e41_waiting_filter_stops_only_its_own_thread() {
     let (bus, gate) = (Bus::new(), Gate::closed());
@@ -264,7 +265,7 @@ fn e41_waiting_filter_stops_only_its_own_thread() {
         }
         true
     };
-    // One filter in front of its queue, one behind it.
+    // One filter is upstream of its queue, and one downstream.
     bus.add(seen[0].clone().queue(64).unwrap().filter(wait_for_zero.clone())).unwrap();
     bus.add(seen[1].clone().filter(wait_for_zero).queue(64).unwrap()).unwrap();
     bus.add(seen[2].clone()).unwrap();
@@ -279,7 +280,7 @@ fn e41_waiting_filter_stops_only_its_own_thread() {
         move || {
             let mut publisher = bus.publisher();
             (1..=10).for_each(|n| assert_eq!(publisher.publish(n).unwrap().accepted, 3));
-            // Nobody waits for the one who stands in the predicate.
+            // No other thread waits for the publisher in the predicate.
             seen[0].wait_for(10);
             seen[2].wait_for(10);
             let late = bus.add(noop()).unwrap();

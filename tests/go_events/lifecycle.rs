@@ -1,5 +1,4 @@
-//! One test for each defect of go-events, and of what was built on it, that concerns closing,
-//! leaving and coming.
+//! One test for each defect, of go-events and of code built on it, in closing, removing and adding.
 
 use buslane::error::{AddError, RecvError};
 use buslane::retry::Backoff;
@@ -12,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 use test_support::{Drops, GUARD, Log, assert_balanced, ends, wait_for, waits};
 
-/// There, a close waits for ever when the sink blocks, or is retried for ever, and the right order
-/// of closes contradicts the flush.
+/// In go-events, a close never ends when the sink blocks or is retried without limit, and the right
+/// order of closes contradicts the flush.
 #[test]
 fn e4_close_ends_at_its_limit_whatever_the_sink_does() {
     let gate = Gate::closed();
@@ -27,13 +26,13 @@ fn e4_close_ends_at_its_limit_whatever_the_sink_does() {
     });
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 10));
     gate.open();
-    // The rest is given up and counted, not handled later.
+    // The remaining events are dropped and counted, and not handled later.
     wait_for(|| queue.state().ledger.pending == 0);
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.delivered, ledger.dropped.aborted), (1, 9));
 }
 
-/// A sink that listens to an abort returns at once.
+/// A sink that supports an abort returns at once.
 #[test]
 fn e4_expired_close_reaches_a_waiting_sink() {
     let (gate, seen) = (Gate::closed(), Collect::new());
@@ -44,10 +43,10 @@ fn e4_expired_close_reaches_a_waiting_sink() {
     let report = bus.close_timeout(Duration::ZERO);
     assert_eq!(report.finish, Finish::TimedOut);
     wait_for(|| seen.is_closed());
-    assert_eq!((seen.len(), gate.waiting()), (0, 0), "nobody opened the gate");
+    assert_eq!((seen.len(), gate.waiting()), (0, 0), "the abort ended the wait at the gate");
 }
 
-/// The deadlock of three between a queue's close, a channel that nobody reads, and the removal.
+/// The three-way deadlock between a queue's close, an unread channel, and the removal.
 #[test]
 fn e4_queue_into_an_unread_channel_closes() {
     for order in 0..3 {
@@ -75,8 +74,8 @@ fn e4_queue_into_an_unread_channel_closes() {
     }
 }
 
-/// There, a write after the close may be accepted at random, the stream has no end, and a reader
-/// that sees both at once may leave events behind.
+/// In go-events, a write after the close may be accepted at random, the stream has no end, and a
+/// reader that sees both concurrently may leave events unread.
 #[test]
 fn e8_closed_channel_refuses_and_drains_the_rest() {
     for _ in 0..100 {
@@ -89,7 +88,7 @@ fn e8_closed_channel_refuses_and_drains_the_rest() {
     }
 }
 
-/// A sink whose close stands at a gate.
+/// A sink whose close waits at a gate.
 struct SlowToClose {
     gate: Gate,
     seen: Collect<u64>,
@@ -106,8 +105,8 @@ impl Sink<u64> for SlowToClose {
     }
 }
 
-/// There, a second close returns while the first one is still at work, and writers wait for the
-/// lock that it holds.
+/// In go-events, a second close returns while the first one is in progress, and writers wait for
+/// the lock that it holds.
 #[test]
 fn e9_closes_wait_for_the_end_and_writers_do_not() {
     let (gate, seen) = (Gate::closed(), Collect::new());
@@ -131,8 +130,8 @@ fn e9_closes_wait_for_the_end_and_writers_do_not() {
     assert_eq!(reports[1], reports[0]);
 }
 
-/// There, a broadcaster is a goroutine from its first moment on, which stays for ever unless it is
-/// closed.
+/// In go-events, a broadcaster starts a goroutine when it is created, which runs until the
+/// broadcaster is closed.
 #[test]
 fn e15_a_bus_that_is_forgotten_leaves_nothing_behind() {
     let drops = Drops::default();
@@ -160,8 +159,8 @@ fn e15_a_bus_that_is_forgotten_leaves_nothing_behind() {
     assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Closed)));
 }
 
-/// In swarmkit, a goroutine copies events for a reader that has stopped reading, and stays; and a
-/// stream is closed only if that was asked for.
+/// In swarmkit, a goroutine copies events for a reader that has stopped reading, and never ends. A
+/// stream is closed only on request.
 #[test]
 fn e39_dropped_reader_releases_waiters_and_ends() {
     let bus = Bus::new();
@@ -174,10 +173,10 @@ fn e39_dropped_reader_releases_waiters_and_ends() {
         move || (0..3).map(|n| publisher.publish(n).unwrap().accepted).sum::<usize>()
     });
     drop(receiver);
-    assert!(blocked.join().unwrap() >= 3, "the other reader has them all");
+    assert!(blocked.join().unwrap() >= 3, "the other reader gets every event");
     assert_eq!((bus.publish(3).unwrap().accepted, bus.sink_count()), (1, 1));
     assert!(bus.close().is_done());
-    // Two ways into it: each keeps its order.
+    // The events came through two lanes, and each keeps its own order.
     let mut read: Vec<_> = other.iter().collect();
     read.sort_unstable();
     assert_eq!(read, [0, 0, 1, 2, 3]);
@@ -205,8 +204,8 @@ fn e40_a_subscription_beside_a_close_fails_or_ends() {
     }
 }
 
-/// In containerd, an event that cannot be read does not leave the loop as it should, the stream has
-/// no end of its own, and each subscriber has a queue without a bound.
+/// In containerd, an unreadable event does not end the loop as it should, the stream has no end,
+/// and each subscriber has an unbounded queue.
 #[test]
 fn e44_unreadable_and_missed_events_are_counted() {
     let bus = Bus::new();
@@ -227,8 +226,8 @@ fn e44_unreadable_and_missed_events_are_counted() {
     assert_eq!(receiver.recv(), Err(RecvError::Closed));
 }
 
-/// In containerd, what its shim could not deliver goes to the end of the line again, by a goroutine
-/// of its own, and is dropped after the fifth time.
+/// In containerd, a separate goroutine appends events that the shim could not deliver to the end of
+/// the queue again. It drops them after the fifth attempt.
 #[test]
 fn e44_what_is_tried_again_keeps_its_place() {
     let (clock, attempts) = (ManualClock::hurrying(), Log::new());
@@ -237,7 +236,7 @@ fn e44_what_is_tried_again_keeps_its_place() {
     let sink = sink_fn(move |n: &u64| {
         tried.push(*n);
         let before = tried.entries().iter().filter(|tried| *tried == n).count();
-        // One arrives at the fifth attempt, and one never.
+        // Event 3 is delivered at the fifth attempt, and event 7 never.
         if *n == 7 || *n == 3 && before < 5 { Err("away") } else { behind.write(*n).map_err(|_| "closed") }
     });
     let (letters, mut dead) = Channel::lossy(8).unwrap();
@@ -250,8 +249,8 @@ fn e44_what_is_tried_again_keeps_its_place() {
     assert_eq!((letter.event, letter.attempts, attempts.entries().len()), (7, 6, 8 + 5 + 6));
 }
 
-/// What a closed bus does not do: hold on to sinks whose close another one waits for. Kept here,
-/// since it is the order in which go-events' users had to close by hand.
+/// A closed bus does not keep sinks open whose close another sink waits for. The test is here
+/// because go-events' users had to close in this order by hand.
 #[test]
 fn e4_bus_closes_its_sinks_in_order_of_addition() {
     let bus = Bus::<u32>::new();

@@ -1,6 +1,5 @@
-//! What docker/go-events' own tests show, and what those of its users do, by behaviour and at the
-//! same sizes; and one test for each defect of theirs. The page `docs::go_events` says where the
-//! two differ.
+//! The tests of docker/go-events and of its users, by behavior and at the same sizes, and one test
+//! for each of their defects. The page `docs::go_events` lists where buslane differs.
 
 mod components;
 mod defects;
@@ -14,8 +13,8 @@ use std::sync::Barrier;
 use std::thread;
 use test_support::GUARD;
 
-/// What go-events asks of every sink that is closed: it succeeds, twice, and nothing enters
-/// afterwards.
+/// Checks what go-events requires of every sink: a close succeeds, also the second time, and no
+/// event enters afterwards.
 #[track_caller]
 fn check_close<E>(sink: &impl Sink<E>, late: E) {
     for _ in 0..2 {
@@ -25,8 +24,7 @@ fn check_close<E>(sink: &impl Sink<E>, late: E) {
     assert!(matches!(sink.write(late), Err(WriteError::Closed(_))));
 }
 
-/// Calls `write` with each of these numbers on a thread of its own, with all threads there before
-/// the first begins.
+/// Calls `write` with each of the numbers on a separate thread, once all threads have started.
 fn at_once(count: u64, write: impl Fn(u64) + Sync) {
     const STACK: usize = 256 * 1024;
     let (write, start) = (&write, &Barrier::new(count as usize));
@@ -41,7 +39,7 @@ fn at_once(count: u64, write: impl Fn(u64) + Sync) {
     });
 }
 
-/// All of them, once each, in whatever order.
+/// Asserts that every number below `count` appears exactly once, in any order.
 #[track_caller]
 fn assert_all(mut numbers: Vec<u64>, count: u64) {
     numbers.sort_unstable();

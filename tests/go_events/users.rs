@@ -1,4 +1,4 @@
-//! The tests of those who built on go-events, where they concern the same parts.
+//! The tests of projects that build on go-events, where they concern the same parts.
 
 use crate::{assert_all, at_once, check_close};
 use buslane::error::RecvError;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::thread;
 use test_support::{Entry, GUARD, Log, WAYS, assert_balanced, ends, wait_for};
 
-/// distribution's TestEventQueue: its listeners count what goes in and out; here the ledger does.
+/// distribution's TestEventQueue: its listeners count incoming and outgoing events. Here the ledger
+/// does.
 #[test]
 fn queue_has_no_pending_events_after_close() {
     let (gate, seen) = (Gate::closed(), Collect::new());
@@ -19,28 +20,27 @@ fn queue_has_no_pending_events_after_close() {
     let ledger = queue.state().ledger;
     assert_eq!((ledger.offered, ledger.accepted, ledger.pending, ledger.delivered), (1000, 1000, 1000, 0));
     gate.open();
-    // A second close is an error there.
+    // In distribution, a second close is an error.
     check_close(&queue, 1000);
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.accepted, ledger.pending, ledger.delivered), (1000, 0, 1000));
     assert_eq!((ledger.refused.closed, seen.len()), (1, 1000));
 }
 
-/// What distribution tells its endpoints about.
+/// The content of a notification that distribution sends to its endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Note {
     action: &'static str,
     target: &'static str,
 }
 
-/// distribution's TestIgnoredSink, all of its 17 cases: an endpoint is not told of what stands in
+/// distribution's TestIgnoredSink with all of its 17 cases: an endpoint gets no event that is in
 /// one of its two lists.
 #[test]
 fn endpoint_receives_no_ignored_targets_or_actions() {
     const BLOB: Note = Note { action: "push", target: "blob" };
     const MANIFEST: Note = Note { action: "pull", target: "manifest" };
-    /// The event, the targets and the actions that are ignored, and whether the endpoint is told of
-    /// the event.
+    /// The event, the ignored targets and actions, and whether the endpoint gets the event.
     type Case = (Note, &'static [&'static str], &'static [&'static str], bool);
     let cases: [Case; 17] = [
         (BLOB, &[], &[], true),
@@ -78,7 +78,7 @@ fn endpoint_receives_no_ignored_targets_or_actions() {
     }
 }
 
-/// What containerd publishes.
+/// An event as containerd publishes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Envelope {
     namespace: &'static str,
@@ -99,7 +99,7 @@ fn published() -> Vec<Envelope> {
     ]
 }
 
-/// containerd's TestExchangeBasic: two subscribers, three events, and an end that both are told of.
+/// containerd's TestExchangeBasic: two subscribers, three events, and an end that both see.
 #[test]
 fn subscribers_receive_every_event_and_the_end() {
     let bus = Bus::new();
@@ -109,7 +109,7 @@ fn subscribers_receive_every_event_and_the_end() {
     for event in events {
         assert_eq!(bus.publish(event.clone()).unwrap().accepted, 2);
     }
-    // One of them goes, and is forgotten.
+    // One subscriber leaves, and the bus removes it.
     assert_eq!(second.drain().collect::<Vec<_>>(), events);
     drop(second);
     assert_eq!(bus.publish(published().remove(3)).unwrap().accepted, 1);
@@ -118,8 +118,8 @@ fn subscribers_receive_every_event_and_the_end() {
     assert_eq!((read, end), (published(), Err(RecvError::Closed)));
 }
 
-/// containerd's TestExchangeFilters: filters are functions here, so that its little language is
-/// that of the user.
+/// containerd's TestExchangeFilters. Filters are functions here, so a filter language is up to the
+/// user.
 #[test]
 fn subscribers_see_what_their_filters_keep() {
     type Keep = fn(&Envelope) -> bool;
@@ -163,9 +163,9 @@ fn subscribers_see_what_their_filters_keep() {
     }
 }
 
-/// What the tests of containerd's `eventq` show, but for its limit in time: what comes while nobody
-/// reads is kept for the first reader, up to a bound, and whoever comes later has what comes later.
-/// What is never read is told.
+/// The behavior that the tests of containerd's `eventq` check, without its time limit. Events
+/// without a reader are kept for the first reader, up to a bound. A later reader gets later events
+/// only. Events that are never read are reported.
 #[test]
 fn the_first_reader_has_what_came_before_it() {
     let (bus, discarded) = (Bus::new(), Log::new());
@@ -191,8 +191,7 @@ fn the_first_reader_has_what_came_before_it() {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tagged(&'static [&'static str], u64);
 
-/// swarmkit's TestWatch: watchers of tags get theirs in order, and nothing after they have
-/// cancelled.
+/// swarmkit's TestWatch: watchers get events with their tags in order, and none after they cancel.
 #[test]
 fn watchers_receive_tagged_events_until_they_cancel() {
     let bus = Bus::new();
@@ -217,9 +216,8 @@ fn watchers_receive_tagged_events_until_they_cancel() {
     assert_eq!((numbers(&mut first), numbers(&mut second)), (vec![], vec![5, 6]));
 }
 
-/// swarmkit's TestTimeoutLimitWatch: a watcher that is slower than its limit allows is cut off, is
-/// told so when it has read what it was promised, and is forgotten; one that cancels has its stream
-/// ended.
+/// swarmkit's TestTimeoutLimitWatch. A watcher that exceeds its limit is disconnected and removed.
+/// It learns that after it has read all accepted events. The stream of a watcher that cancels ends.
 #[test]
 fn slow_watcher_is_disconnected() {
     const LIMIT: u64 = 5;
@@ -234,14 +232,14 @@ fn slow_watcher_is_disconnected() {
     assert_eq!(taken, [2, 2, 2, 2, 2, 1, 1, 1, 1, 1]);
     assert!((0..LIMIT).all(|n| slow.recv() == Ok(n)));
     assert_eq!(slow.recv(), Err(RecvError::Overflowed));
-    assert_eq!(bus.sink_count(), 1, "the slow one is forgotten");
+    assert_eq!(bus.sink_count(), 1, "the slow watcher is removed");
     cancelled.close();
-    assert_eq!(cancelled.iter().count() as u64, 2 * LIMIT, "what it was promised, and then the end");
+    assert_eq!(cancelled.iter().count() as u64, 2 * LIMIT, "all accepted events, and then the end");
     assert_eq!(publisher.publish(0).unwrap().accepted, 0);
 }
 
-/// The numbers of swarmkit's benchmarks: up to 10 000 listeners and 64 publishers. Each addition
-/// copies the list of a bus, so where there are very many, buses stand on a bus.
+/// The sizes of swarmkit's benchmarks: up to 10 000 listeners and 64 publishers. Each addition
+/// copies the list of a bus, so large numbers are spread over nested buses.
 #[test]
 fn many_publishers_reach_many_listeners_once_each() {
     const EACH: u64 = 2;
@@ -270,8 +268,8 @@ fn many_publishers_reach_many_listeners_once_each() {
     }
 }
 
-/// distribution's TestMetricsExpvar: every endpoint is listed with its counts. There, one that is
-/// gone is listed for ever.
+/// distribution's TestMetricsExpvar: every endpoint is listed with its counts. In distribution, a
+/// removed endpoint stays listed.
 #[test]
 fn snapshot_lists_endpoints_with_their_counts() {
     let (bus, gate) = (Bus::new(), Gate::closed());
@@ -282,7 +280,7 @@ fn snapshot_lists_endpoints_with_their_counts() {
         bus.add_named("failing", failing.queue(8).unwrap()).unwrap(),
     ];
     (0..3).for_each(|n| assert_eq!(bus.publish(n).unwrap().accepted, 2));
-    // (events, pending, successes, failures) of each, as they are called there.
+    // The (events, pending, successes, failures) of each endpoint, in distribution's terms.
     let counts = || -> Vec<_> {
         let counts =
             |ledger: Ledger| (ledger.accepted, ledger.pending, ledger.delivered, ledger.dropped.failed);
@@ -290,7 +288,7 @@ fn snapshot_lists_endpoints_with_their_counts() {
         sinks.map(|sink| (sink.name, counts(sink.state.ledger))).collect()
     };
     wait_for(|| counts() == [("slow".into(), (3, 3, 0, 0)), ("failing".into(), (3, 0, 0, 3))]);
-    // Only now, since a ledger balances at rest.
+    // Checked only now, because a ledger balances at rest.
     for sink in bus.snapshot().sinks {
         let _ = assert_balanced(&sink.state);
     }
@@ -300,6 +298,6 @@ fn snapshot_lists_endpoints_with_their_counts() {
     assert!(bus.flush_timeout(GUARD).is_done());
     assert_eq!(counts()[0].1, (3, 0, 3, 0));
     bus.remove(ids[1]).unwrap();
-    assert_eq!(counts().len(), 1, "and no longer");
+    assert_eq!(counts().len(), 1, "a removed endpoint is still listed");
     assert!(bus.close().is_done());
 }

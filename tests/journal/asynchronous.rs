@@ -1,4 +1,4 @@
-//! Reading as a task: futures, polls, and wakers that are neither lost nor kept.
+//! Reading as a task: futures, polls, and wakers that are neither lost nor leaked.
 
 use crate::{books, event, journals, numbers, own};
 use buslane::Journal;
@@ -77,12 +77,12 @@ fn dropped_future_loses_no_event_and_keeps_no_waker() {
         let (count, waker) = WakeCount::waker();
         let mut context = Context::from_waker(&waker);
         drop(reader.recv_async());
-        // Dropped while it waits: the next event wakes nobody.
+        // Dropped while it waits: the next event wakes no task.
         assert!(pin!(reader.recv_async()).poll(&mut context).is_pending());
         pen.publish(0).unwrap();
         assert_eq!((count.get(), Arc::strong_count(&count)), (0, 2));
         assert_eq!(reader.recv().map(event), Ok((0, 0)));
-        // Dropped after it was woken: the event stays.
+        // Dropped after its task was woken: the event stays in the journal.
         {
             let mut future = pin!(reader.recv_async());
             assert!(future.as_mut().poll(&mut context).is_pending());
@@ -107,7 +107,7 @@ fn dropped_waiting_subscriber_leaves_no_waker() {
             let [first, mut second, third] = readers;
             drop((first, third));
             pen.publish(round).unwrap();
-            assert_eq!(count.get() as u64, round + 1, "one was left");
+            assert_eq!(count.get() as u64, round + 1, "one task is still registered");
             assert_eq!(second.try_recv().map(event), Ok((round, round)));
         }
         assert_eq!(Arc::strong_count(&count), 2);
@@ -169,7 +169,7 @@ fn one_publish_wakes_all_tasks_that_wait() {
                 assert_eq!(reader.poll_recv(&mut Context::from_waker(&waker)), ready(round));
             }
         }
-        assert_eq!(Arc::strong_count(&count), 2, "no waker is kept");
+        assert_eq!(Arc::strong_count(&count), 2, "no waker is left");
         books(&feed);
     }
 }
@@ -179,7 +179,9 @@ fn task_receives_the_lag() {
     for mut pen in journals(4) {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         pen.all(0..100);
-        let Entry::Lagged(missed) = block_on(reader.recv_async()).unwrap() else { panic!("no lag") };
+        let Entry::Lagged(missed) = block_on(reader.recv_async()).unwrap() else {
+            panic!("no lag was reported")
+        };
         let (first, _) = event(block_on(reader.recv_async()).unwrap());
         assert_eq!(first, missed);
     }

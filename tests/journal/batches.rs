@@ -1,5 +1,5 @@
-//! Batches by reference: events are looked at where they lie, and stay there meanwhile, whatever
-//! the publisher does.
+//! Batches by reference: a batch borrows events in place, and they stay there until the reader
+//! continues, whatever the publisher does.
 
 use crate::{HOUR, books, event, journals, now, numbers, own, walk};
 use buslane::WaitStrategy;
@@ -41,9 +41,9 @@ fn batch_in_hand_survives_overwrites() {
         pen.all((64..5000).map(|id| drops.track(id)));
         assert!(batch.iter().map(|event| event.id).eq(0..64));
         let gone = drops.ids();
-        assert!(gone.iter().all(|id| *id >= 64), "those in hand are alive");
-        assert!(gone.len() >= 5000 - 4 * 64, "a bounded number of others are, too: {}", gone.len());
-        // It moves on, and they go with the next events.
+        assert!(gone.iter().all(|id| *id >= 64), "the events of a borrowed batch are not dropped");
+        assert!(gone.len() >= 5000 - 4 * 64, "the number of kept events is bounded: {}", gone.len());
+        // The reader continues, and its block is dropped with the next events.
         assert_eq!(reader.try_recv_with(|_| ()), Ok(Entry::Lagged(4936 - 64)));
         pen.all((5000..6000).map(|id| drops.track(id)));
         assert!(drops.ids().iter().copied().take(64).eq(0..64));
@@ -60,7 +60,7 @@ fn reader_dropped_mid_batch_releases_its_block() {
             let mut reader = feed.subscribe(Start::Now).unwrap();
             pen.all((0..32).map(|n| drops.track(100 * round + n)));
             let batch = event(reader.recv_slice().unwrap()).1;
-            // It leaves with most of them not looked at.
+            // The reader is dropped while most of its batch is unread.
             assert_eq!(batch[0].id, 100 * round);
             drop(reader);
             assert_eq!(books(&feed).subscribers.len(), 0);

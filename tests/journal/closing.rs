@@ -1,5 +1,4 @@
-//! The end of a journal: final, told once everything was read, and brought about by whoever holds
-//! it.
+//! The end of a journal: it is final, reported once every event is read, and caused by any handle.
 
 use crate::{books, event, journals, now, numbers, own, rest};
 use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
@@ -75,7 +74,7 @@ fn history_is_dropped_with_the_last_reader() {
         drop(feed);
         assert!(drops.ids().is_empty());
         assert!((0..10).all(|_| reader.try_recv_with(|_| ()).is_ok()));
-        assert!(drops.ids().is_empty(), "reading takes nothing away");
+        assert!(drops.ids().is_empty(), "reading drops no event");
         drop(reader);
         assert_eq!(drops.ids(), numbers(0..10));
     }

@@ -1,5 +1,5 @@
-//! One test for each defect of moby's events and their publisher (E31 to E37), and of the filter in
-//! front of the queue (E41).
+//! One test for each defect of moby's events and their publisher (E31 to E37), and of the filter
+//! upstream of the queue (E41).
 
 use crate::{Pen, books, event, journals, now, numbers, own, rest, walk};
 use buslane::error::RecvError;
@@ -11,15 +11,15 @@ use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 use test_support::{ends, lock};
 
-/// There, a listener that is not ready within 100 ms misses events, and nobody counts them or tells
-/// it.
+/// In moby, a listener that is not ready within 100 ms misses events, which are neither counted nor
+/// reported.
 #[test]
 fn e31_missed_events_are_counted_and_reported() {
     for mut pen in journals(64) {
         let feed = pen.feed();
         let mut late = feed.subscription().start(Start::Oldest).name("late").subscribe().unwrap();
         pen.all(0..1000);
-        // 936 to 999 are kept.
+        // The journal keeps 936 to 999.
         assert_eq!(late.recv(), Ok(Entry::Lagged(936)));
         assert_eq!(now(&mut late), numbers(936..1000));
         let state = &books(&feed).subscribers[0];
@@ -27,8 +27,8 @@ fn e31_missed_events_are_counted_and_reported() {
     }
 }
 
-/// There, each event costs a goroutine and a timer for each subscriber, and one that is slow holds
-/// up publishers, those who come and those who leave.
+/// In moby, each event costs a goroutine and a timer for each subscriber. A slow subscriber delays
+/// publishers, and others that subscribe or leave.
 #[test]
 fn e32_stalled_subscriber_delays_no_other() {
     for mut pen in journals(64) {
@@ -54,16 +54,16 @@ fn e32_stalled_subscriber_delays_no_other() {
         });
         gate.open();
         let (first, (then, lags), ledger) = standing.join().unwrap();
-        assert_eq!(first, Ok(Entry::Event(Sequence::new(0), 0)), "what it holds stays as it is");
-        assert_eq!(then, numbers(9936..10_000), "and then what is kept");
+        assert_eq!(first, Ok(Entry::Event(Sequence::new(0), 0)), "the event in use does not change");
+        assert_eq!(then, numbers(9936..10_000), "then the events that are kept");
         assert_eq!((lags, ledger.dropped.evicted), (vec![9935], 9935));
         pen.close();
     }
 }
 
-/// There, an event that is logged just before a subscriber takes the history comes a second time
-/// with the live stream; publishers that log at once may get two orders, one in the history and one
-/// live.
+/// In moby, an event that is logged just before a subscriber takes the history arrives again with
+/// the live stream. Publishers that log concurrently may produce two orders, one in the history and
+/// one live.
 #[test]
 fn e33_history_joins_live_without_gap_or_repeat() {
     const EACH: u64 = 3_000;
@@ -82,7 +82,7 @@ fn e33_history_joins_live_without_gap_or_repeat() {
                         })
                     })
                     .collect();
-                // They join one after the other, in the middle of it all.
+                // The subscribers join one after the other while events are published.
                 let readers: Vec<_> = (0..20)
                     .map(|_| {
                         let mut subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -104,7 +104,7 @@ fn e33_history_joins_live_without_gap_or_repeat() {
     assert!(seen.iter().all(|seen| *seen == history));
 }
 
-/// There, the history is searched backwards up to the first event that is too old, although times
+/// In moby, the history is searched backwards up to the first event that is too old, although times
 /// are not in order.
 #[test]
 fn e33_events_with_unordered_times_are_found() {
@@ -121,15 +121,18 @@ fn e33_events_with_unordered_times_are_found() {
     books(&journal.feed());
 }
 
-/// There, in the first version, each event is logged by a goroutine of its own, in whatever order
-/// they run.
+/// In the first version of moby, each event is logged by a separate goroutine, in any order.
 #[test]
 fn e34_publish_returns_its_sequence() {
     for mut pen in journals(128) {
         let mut subscriber = pen.feed().subscribe(Start::Now).unwrap();
         for n in 0..100 {
             assert_eq!(pen.publish(n).unwrap(), Sequence::new(n));
-            assert_eq!(subscriber.try_recv(), Ok(Entry::Event(Sequence::new(n), n)), "at once");
+            assert_eq!(
+                subscriber.try_recv(),
+                Ok(Entry::Event(Sequence::new(n), n)),
+                "the event is readable at once"
+            );
         }
         assert_eq!(pen.batch(numbers(100..110)), Sequence::new(100));
         assert_eq!(now(&mut subscriber), numbers(100..110));
@@ -137,8 +140,8 @@ fn e34_publish_returns_its_sequence() {
     }
 }
 
-/// There, the history has one size, is moved by one place for each event, and nothing but a time
-/// says where to go on.
+/// In moby, the history has a fixed size, each event moves all of it by one position, and only a
+/// time identifies where to resume.
 #[test]
 fn e35_history_size_is_exact_and_resumes_by_sequence() {
     for capacity in [1, 2, 3, 64, 100, 1000, 65_536] {
@@ -147,7 +150,7 @@ fn e35_history_size_is_exact_and_resumes_by_sequence() {
             pen.all(0..kept + 10);
             let mut all = feed.subscribe(Start::Oldest).unwrap();
             assert_eq!(now(&mut all), numbers(10..kept + 10), "capacity {capacity}");
-            // A client leaves, and comes back for what follows.
+            // A client leaves, and resumes with the next event.
             let go_on = all.next_sequence();
             drop(all);
             pen.publish(kept + 10).unwrap();
@@ -158,7 +161,7 @@ fn e35_history_size_is_exact_and_resumes_by_sequence() {
     }
 }
 
-/// There, a publisher that was closed goes on, and whoever subscribes then waits for ever.
+/// In moby, a closed publisher continues, and a later subscriber waits forever.
 #[test]
 fn e36_late_subscriber_reads_history_then_the_close() {
     for mut pen in journals(64) {
@@ -189,7 +192,7 @@ fn e36_late_subscriber_reads_history_then_the_close() {
     }
 }
 
-/// There, an eviction of one that is gone counts it once more.
+/// In moby, a second eviction of a subscriber counts it again.
 #[test]
 fn e36_subscribers_are_counted_exactly() {
     for pen in journals::<u64>(64) {
@@ -199,7 +202,7 @@ fn e36_subscribers_are_counted_exactly() {
         assert_eq!(count(), 5);
         subscribers.pop();
         pen.close();
-        assert_eq!(count(), 4, "a close evicts nobody");
+        assert_eq!(count(), 4, "a close evicts no subscriber");
         for left in (0..4).rev() {
             let mut one = subscribers.pop().unwrap();
             assert_eq!(one.recv(), Err(RecvError::Closed));
@@ -209,7 +212,7 @@ fn e36_subscribers_are_counted_exactly() {
     }
 }
 
-/// There, the function that says what a subscriber wants runs in a goroutine for each event, and
+/// In moby, the function that selects a subscriber's events runs in a goroutine for each event, and
 /// its panic ends the daemon.
 #[test]
 fn e37_filter_runs_and_panics_on_its_reader_only() {
@@ -219,7 +222,7 @@ fn e37_filter_runs_and_panics_on_its_reader_only() {
         let (log, reader) = (asked.clone(), thread::current().id());
         let picky = feed.subscription().filter(move |n: &u64| {
             lock(&log).push(thread::current().id());
-            assert_ne!(*n, 2, "as asked by the test");
+            assert_ne!(*n, 2, "panic requested by the test");
             true
         });
         let mut picky = picky.subscribe().unwrap();
@@ -228,7 +231,7 @@ fn e37_filter_runs_and_panics_on_its_reader_only() {
             pen.all(0..5);
             pen
         });
-        assert!(lock(&asked).is_empty(), "nobody has read, so nobody was asked");
+        assert!(lock(&asked).is_empty(), "the filter runs only when the subscriber reads");
         let seen: Vec<_> = picky.try_iter().collect();
         let expected = [0, 1, 2, 3, 4].map(|n| match n {
             2 => Entry::Panicked(Sequence::new(2)),
@@ -243,8 +246,8 @@ fn e37_filter_runs_and_panics_on_its_reader_only() {
     }
 }
 
-/// There, the filter runs in the one goroutine that serves all: one that waits for a lock freezes
-/// the whole bus.
+/// In moby, the filter runs in the only goroutine for all subscribers: if it waits for a lock, the
+/// whole bus stops.
 #[test]
 fn e41_blocked_filter_delays_only_its_subscriber() {
     for mut pen in journals(64) {
@@ -269,7 +272,7 @@ fn e41_blocked_filter_delays_only_its_subscriber() {
     }
 }
 
-/// The same with a filter that publishes into the journal whose event it is asked about.
+/// The same with a filter that publishes into the journal that it filters.
 #[test]
 fn e41_a_filter_may_publish_into_its_own_journal() {
     let journal = Journal::new(64).unwrap();

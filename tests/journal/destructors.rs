@@ -1,5 +1,5 @@
-//! The destructor of an event that is overwritten, or that goes with its journal, may do whatever
-//! it likes: what would wait there answers at once.
+//! The destructor of an event may make any call, both when the event is overwritten and when it is
+//! dropped with its journal. A call that would wait elsewhere returns at once.
 
 use crate::{HOUR, journals};
 use buslane::bus::Removed;
@@ -13,7 +13,7 @@ use test_support::{ends, lock, wait_for};
 
 type Act = Box<dyn FnOnce() + Send>;
 
-/// An event whose destructor does something, once. Clones do nothing.
+/// An event whose destructor runs an act once. Clones run none.
 #[derive(Default)]
 struct Event(Mutex<Option<Act>>);
 
@@ -24,7 +24,7 @@ impl Event {
 }
 
 impl Clone for Event {
-    /// The act goes with the clone that was made first, so that it runs in one sink.
+    /// The first clone takes the act, so that it runs in one sink.
     fn clone(&self) -> Self {
         Self(Mutex::new(lock(&self.0).take()))
     }
@@ -39,17 +39,17 @@ impl Drop for Event {
     }
 }
 
-/// What a destructor may call: a bus with a journal and others on it, each of which would make it
-/// wait.
+/// Everything that a destructor may call: a bus with a journal and other sinks, each of which would
+/// make the caller wait.
 struct World {
     bus: Bus<Event>,
     journal: Journal<Event>,
     id: SinkId,
     other: SinkId,
-    /// Full, and without a reader.
+    /// A full channel without a reader.
     full: Channel<u64>,
     full_bus: Bus<u64>,
-    /// A publisher of it would wait for a subscriber.
+    /// A journal whose publisher would wait for a subscriber.
     barred: Journal<u64>,
     queue: Queue<Event>,
 }
@@ -72,7 +72,7 @@ fn world() -> Arc<World> {
 
 type Call = fn(&World);
 
-/// Everything that waits elsewhere.
+/// Returns all calls that wait elsewhere.
 fn acts() -> Vec<(&'static str, Call)> {
     let acts: [(&str, Call); 15] = [
         ("remove of the journal", |world| {
@@ -91,7 +91,7 @@ fn acts() -> Vec<(&'static str, Call)> {
         ("flush of the bus", |world| {
             assert_eq!(world.bus.flush_timeout(HOUR).finish, Finish::Pending);
         }),
-        // Done where its worker is done already.
+        // Done if the queue's worker has already ended.
         ("close of a queue", |world| assert_ne!(world.queue.close_timeout(HOUR).finish, Finish::TimedOut)),
         ("flush of a queue", |world| assert_ne!(world.queue.flush_timeout(HOUR).finish, Finish::TimedOut)),
         ("a publish into a full channel", |world| {
@@ -126,8 +126,7 @@ fn acts() -> Vec<(&'static str, Call)> {
     acts.into()
 }
 
-/// Puts an event that acts when it is dropped into the journal, and publishes until it is
-/// overwritten.
+/// Puts an event with a destructor into the journal, and publishes until it is overwritten.
 #[track_caller]
 fn each(name: &str, publish: impl Fn(&World, &mut Publisher<Event>, Event) + Copy + Send + 'static) {
     for (act, body) in acts() {
@@ -140,7 +139,7 @@ fn each(name: &str, publish: impl Fn(&World, &mut Publisher<Event>, Event) + Cop
                 flag.store(true, Ordering::Release);
             }
         });
-        world.journal.publish(event).unwrap_or_else(|_| panic!("open"));
+        world.journal.publish(event).unwrap_or_else(|_| panic!("the journal is open"));
         let name = format!("{name}: {act}");
         let acted = ends({
             let done = done.clone();
@@ -185,7 +184,8 @@ fn destructor_in_local_publish_does_not_wait() {
     each("with_local", |world, _, event| drop(world.bus.with_local(|publisher| publisher.publish(event))));
 }
 
-/// What the destructors of the only writer's events call: they cannot reach the writer itself.
+/// Returns a journal for the destructors of a single writer's events, which cannot reach the writer
+/// itself.
 fn barred() -> Journal<u64> {
     let barred = Journal::builder().capacity(1).gate_limit(HOUR).build().unwrap();
     std::mem::forget(barred.subscription().gating().subscribe().unwrap());
@@ -193,7 +193,8 @@ fn barred() -> Journal<u64> {
     barred
 }
 
-/// An event whose destructor publishes where it would have to wait, and how that went.
+/// Returns an event whose destructor publishes where it would have to wait, and the result of that
+/// publish.
 fn waiting_event() -> (Event, Arc<OnceLock<bool>>) {
     let (barred, outcome) = (barred(), Arc::new(OnceLock::new()));
     let seen = outcome.clone();
@@ -232,7 +233,7 @@ fn destructor_left_to_a_reader_waits_for_no_gate() {
         let mut slow = pen.feed().subscribe(Start::Oldest).unwrap();
         assert!(slow.try_recv_with(|_| ()).is_ok());
         pen.all((0..4).map(|_| Event::default()));
-        assert_eq!(outcome.get(), None, "its block is with the reader");
+        assert_eq!(outcome.get(), None, "the reader still has the event's block");
         drop(slow);
         ends(move || pen.all((0..4).map(|_| Event::default())));
         assert_eq!(outcome.get(), Some(&true));
@@ -278,7 +279,7 @@ fn clone_for_a_gating_subscriber_does_not_wait_for_it() {
 
 #[test]
 fn destructor_runs_when_others_may_publish() {
-    // While one runs, other publishers and readers go on: no claim is held.
+    // During a destructor, other publishers and readers continue, because no claim is held.
     let journal = Journal::<Event>::new(1).unwrap();
     let (other, feed) = (journal.clone(), journal.feed());
     let event = Event::new(move || {

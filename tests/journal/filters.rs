@@ -1,5 +1,5 @@
-//! Filters: asked once about each event, by whoever reads, in order; what they leave out is
-//! counted.
+//! Filters: each runs once per event, on the reading thread, in order. Events that a filter rejects
+//! are counted.
 
 use crate::{HOUR, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::Journal;
@@ -28,7 +28,7 @@ fn each_read_method_filters_each_event_once() {
             block_on(even.recv_async()).unwrap().event(),
             even.try_recv_with(|n| *n).unwrap().event(),
         ];
-        assert_eq!(asked.entries(), numbers(0..9), "not about one that is still to come");
+        assert_eq!(asked.entries(), numbers(0..9), "the filter has not run for later events");
         while let Ok(Entry::Event(_, batch)) = even.try_recv_slice() {
             seen.extend(batch.iter().map(|n| Some(*n)));
         }
@@ -51,7 +51,10 @@ fn batch_holds_consecutive_matches() {
         let mut seen = Vec::new();
         while let Ok(entry) = rows.try_recv_slice() {
             let (first, batch) = event(entry);
-            assert!(batch.iter().copied().eq(first..first + batch.len() as u64), "side by side");
+            assert!(
+                batch.iter().copied().eq(first..first + batch.len() as u64),
+                "the events of a batch are consecutive"
+            );
             seen.extend_from_slice(batch);
         }
         assert_eq!(
@@ -153,7 +156,7 @@ fn filter_and_time_window_both_apply() {
 fn nonblocking_read_ends_despite_a_filtered_flood() {
     let journal = Journal::new(64).unwrap();
     let inner = journal.clone();
-    // There is always one more, which nobody wants either.
+    // Each call publishes another event, which the filter also rejects.
     let never = journal.subscription().filter(move |n: &u64| {
         inner.publish(n + 1).unwrap();
         false
@@ -165,7 +168,7 @@ fn nonblocking_read_ends_despite_a_filtered_flood() {
         assert_eq!(never.try_recv_slice(), Err(TryRecvError::Empty));
         assert_eq!(never.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
         assert_eq!(never.try_iter().count(), 0);
-        // A task gives way to others, and comes back.
+        // A task yields to other tasks, and is woken again.
         let (count, waker) = WakeCount::waker();
         assert!(never.poll_recv(&mut Context::from_waker(&waker)).is_pending());
         assert!(count.get() > 0);

@@ -1,5 +1,5 @@
-//! Subscribers that publishers wait for: until they have read on, for so long, or until they are
-//! gone.
+//! Gating subscribers: publishers wait until they have read on, until the limit, or until they are
+//! dropped.
 
 use crate::{HOUR, Pen, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::error::RecvError;
@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 use test_support::{ends, waits};
 
-/// Journals whose publishers wait for so long.
+/// Returns journals whose publishers wait for at most `limit`.
 fn patient(capacity: usize, limit: Duration) -> [Pen<u64>; 2] {
     forms(|| builder(capacity, limit))
 }
@@ -22,14 +22,14 @@ fn gating(pen: &Pen<u64>, start: Start) -> Subscriber<u64> {
     pen.feed().subscription().start(start).gating().subscribe().unwrap()
 }
 
-/// Publishes until the gate bars the way; how far the journal is then.
+/// Publishes until a gating subscriber blocks the journal, and returns its next position.
 fn fill(pen: &mut Pen<u64>) -> u64 {
     let mut next = pen.feed().next().get();
     loop {
         match pen.try_publish(next) {
             Ok(sequence) => next = sequence.next().get(),
             Err(WriteError::Full(back)) => {
-                assert_eq!(back, next, "the event comes back");
+                assert_eq!(back, next, "the event that comes back");
                 return next;
             }
             Err(other) => panic!("{other}"),
@@ -48,7 +48,10 @@ fn publisher_overwrites_no_event_unread_by_a_gate() {
             for round in 0..20 {
                 let full = fill(&mut pen);
                 let block = 64.min(1 << capacity.ilog2());
-                assert!(full - next <= (capacity + block) as u64, "bounded, capacity {capacity}");
+                assert!(
+                    full - next <= (capacity + block) as u64,
+                    "the backlog is bounded, capacity {capacity}"
+                );
                 assert!(full - next >= if round == 0 { capacity as u64 } else { 1 }, "capacity {capacity}");
                 assert_eq!(gate.behind(), full - next);
                 assert_eq!(now(&mut gate), numbers(next..full));
@@ -56,7 +59,7 @@ fn publisher_overwrites_no_event_unread_by_a_gate() {
             }
             assert_eq!(own(&gate).dropped.evicted, 0);
             let (_, lags) = walk(&mut plain);
-            assert!(!lags.is_empty(), "others lag all the same, capacity {capacity}");
+            assert!(!lags.is_empty(), "other subscribers still lag, capacity {capacity}");
             let state = books(&feed);
             assert_eq!(state.ledger.refused.full, 20);
             assert!(state.subscribers[0].gating && !state.subscribers[1].gating);
@@ -71,7 +74,7 @@ fn publisher_waits_until_the_gate_reads() {
             for mut pen in patient(capacity, HOUR) {
                 let subscription = pen.feed().subscription().gating().wait_strategy(wait);
                 let mut gate = subscription.subscribe().unwrap();
-                // More than there is room for.
+                // More events than there is room for.
                 let publishing = thread::spawn(move || {
                     pen.all(0..500);
                     pen.close();
@@ -121,7 +124,7 @@ fn gate_limit_returns_the_event_to_the_publisher() {
             for _ in 0..3 {
                 assert!(matches!(pen.publish(next), Err(WriteError::Timeout(back)) if back == next));
             }
-            assert_eq!((feed.next().get(), own(&gate).delivered), (next, 0), "nothing was lost");
+            assert_eq!((feed.next().get(), own(&gate).delivered), (next, 0), "no event was lost");
             assert_eq!(books(&feed).ledger.refused.timeout, 3);
             assert_eq!(now(&mut gate), numbers(0..next));
             assert_eq!(pen.publish(next).unwrap().get(), next);
@@ -170,7 +173,8 @@ fn gate_past_its_last_event_delays_no_publisher() {
         let last = Until::Sequence(Sequence::new(9));
         let mut gate = pen.feed().subscription().gating().until(last).subscribe().unwrap();
         let next = fill(&mut pen);
-        // It reads as many as it asked for, and does not look for an eleventh.
+        // The subscriber reads exactly the events that it asked for, and does not poll for the
+        // eleventh.
         let seen: Vec<u64> = (0..10).map(|_| event(gate.recv().unwrap()).1).collect();
         assert_eq!(seen, numbers(0..10));
         let pen = ends(move || {
@@ -194,7 +198,8 @@ fn gate_ended_by_lag_releases_the_publisher() {
             pen
         });
         assert!(matches!(gate.recv(), Ok(Entry::Lagged(_))));
-        // Told that it has missed something, it is over: it need not be read once more.
+        // A subscriber that ends on lag is over once it has reported the lag: no further read is
+        // necessary.
         let pen = ends(move || publishing.join().unwrap());
         assert_eq!(gate.recv(), Err(RecvError::Closed));
         books(&pen.feed());
@@ -241,7 +246,7 @@ fn gate_that_starts_in_the_past_reads_its_lag_first() {
             let subscription = pen.feed().subscription().start(Start::At(Sequence::new(100))).on_lag(on_lag);
             let mut gate = subscription.gating().subscribe().unwrap();
             let next = fill(&mut pen);
-            assert!(next <= 1024, "it is waited for from the next block on: {next}");
+            assert!(next <= 1024, "publishers wait for it from the next block on: {next}");
             let (seen, lags) = walk(&mut gate);
             let first = if on_lag == OnLag::Oldest { next - 64 } else { next };
             assert_eq!((seen, lags), (numbers(first..next), vec![first - 100]));
@@ -266,7 +271,7 @@ fn waiting_publisher_blocks_no_subscriber_or_reader() {
                 let mut other = feed.subscribe(Start::Oldest).unwrap();
                 assert_eq!(now(&mut other), numbers(next - 64..next));
                 assert!(feed.state().subscribers[0].gating);
-                // One more to wait for.
+                // Adds and drops one more gating subscriber.
                 drop(feed.subscription().gating().subscribe().unwrap());
             }
         });

@@ -1,5 +1,5 @@
-//! Gating with many publishers, with batches, inside deliveries, and for subscribers that come
-//! while events flow.
+//! Gating with many publishers, with batches, inside deliveries, and for subscribers that are added
+//! while events are published.
 
 use crate::{HOUR, books, event, now, numbers, own, rest};
 use buslane::journal::{Entry, Sequence, Start};
@@ -13,7 +13,7 @@ fn journal(capacity: usize, limit: Duration) -> Journal<u64> {
     Journal::builder().capacity(capacity).gate_limit(limit).build().unwrap()
 }
 
-/// Says that it is over when the test is.
+/// Sets the flag when the test ends.
 struct EndsOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for EndsOnDrop<'_> {
@@ -22,7 +22,8 @@ impl Drop for EndsOnDrop<'_> {
     }
 }
 
-/// So many numbers, until the way is barred.
+/// Publishes consecutive numbers until a gating subscriber blocks the journal, and returns the next
+/// number.
 fn fill(journal: &Journal<u64>) -> u64 {
     let mut next = journal.feed().next().get();
     while journal.try_publish(next).is_ok() {
@@ -62,7 +63,7 @@ fn many_publishers_lose_no_event_for_many_gates() {
             let theirs = all[0].iter().filter(|n| **n / EACH == publisher).map(|n| n % EACH);
             assert!(theirs.eq(0..EACH), "publisher {publisher}, capacity {capacity}");
         }
-        assert!(all[0] == all[1] && all[1] == all[2], "one order for all");
+        assert!(all[0] == all[1] && all[1] == all[2], "all subscribers see one order");
         assert_eq!(books(&journal.feed()).ledger.refused.closed, 0);
     }
 }
@@ -94,7 +95,7 @@ fn late_batch_returns_its_unpublished_events() {
     let journal = journal(64, Duration::from_millis(1));
     let mut gate = journal.subscription().gating().subscribe().unwrap();
     let Err(WriteError::Timeout(back)) = journal.publish_batch(numbers(0..1000)) else {
-        panic!("no timeout")
+        panic!("the batch did not time out")
     };
     let published = 1000 - back.len() as u64;
     assert!((64..=128).contains(&published), "{published}");
@@ -111,7 +112,9 @@ fn late_batch_of_a_single_writer_returns_its_rest() {
         Journal::builder().capacity(64).gate_limit(Duration::from_millis(1)).build_single().unwrap();
     let mut gate = feed.subscription().gating().subscribe().unwrap();
     let events = numbers(0..1000);
-    let Err(WriteError::Timeout(back)) = writer.publish_batch(&events) else { panic!("no timeout") };
+    let Err(WriteError::Timeout(back)) = writer.publish_batch(&events) else {
+        panic!("the batch did not time out")
+    };
     let published = feed.next().get();
     assert_eq!(back, numbers(published..1000));
     assert_eq!(now(&mut gate), numbers(0..published));
@@ -155,7 +158,7 @@ fn publish_inside_a_delivery_does_not_wait() {
         Err(WriteError::Full(back)) => log.push(back),
         other => panic!("{other:?}"),
     };
-    // Called on the publisher's thread, and on a worker's.
+    // Called on the publisher's thread, and on a worker thread.
     let bus = Bus::new();
     let direct = publish.clone();
     bus.add(sink_fn(move |n: &u64| direct(*n))).unwrap();
@@ -167,7 +170,7 @@ fn publish_inside_a_delivery_does_not_wait() {
     });
     assert_eq!(refused.entries(), [7, 7]);
     assert_eq!(bus.snapshot().sinks[0].state.ledger.dropped.panicked, 0);
-    // And batches, and the only publisher.
+    // The same for batches, and for the single writer.
     let batches = Log::new();
     let (inner, log) = (journal.clone(), batches.clone());
     bus.add(sink_fn(move |n: &u64| {
@@ -210,7 +213,7 @@ fn gate_added_under_load_misses_no_later_event() {
                     next += 1;
                 }
             });
-            // Also when the test fails: the scope waits for the publisher.
+            // Sets the flag also when the test fails, because the scope waits for the publisher.
             let ends_publishing = EndsOnDrop(&over);
             for round in 0..60 {
                 let start = [Start::Now, Start::Oldest, Start::Last(capacity / 2)][round % 3];

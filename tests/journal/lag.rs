@@ -1,5 +1,5 @@
-//! Subscribers that are too slow: what they miss is counted exactly, and they go on as they asked
-//! to.
+//! Subscribers that are too slow: the missed events are counted exactly, and the subscriber resumes
+//! where it asked to.
 
 use crate::{books, event, journals, now, numbers, own, places, rest, walk};
 use buslane::error::SubscribeError;
@@ -8,12 +8,12 @@ use buslane::journal::{Entry, OnLag, Sequence, Start};
 use buslane::{Journal, Subscriber};
 use test_support::Drops;
 
-/// What a subscriber that is told of a lag has missed.
+/// Returns how many events the subscriber missed, which its next read must report.
 #[track_caller]
 fn missed(subscriber: &mut Subscriber<u64>) -> u64 {
     match subscriber.try_recv() {
         Ok(Entry::Lagged(missed)) => missed,
-        other => panic!("no lag: {other:?}"),
+        other => panic!("the read reported no lag: {other:?}"),
     }
 }
 
@@ -30,7 +30,7 @@ fn lag_is_reported_once_and_resumes_at_the_oldest() {
                 let (seen, lags) = walk(&mut slow);
                 let (gone, kept) = (lags[0], capacity as u64);
                 assert_eq!(lags.len(), 1, "capacity {capacity}");
-                // First what is gone, then all that is kept, and nothing else.
+                // First the number of missed events, then all kept events, and nothing else.
                 assert_eq!(seen.len() as u64 + gone, published - next);
                 assert_eq!(seen, numbers(published - kept..published), "capacity {capacity}");
                 next = published;
@@ -58,10 +58,10 @@ fn returning_reader_gets_the_exact_lag() {
             assert_eq!(client.behind(), published - before);
             let (seen, lags) = walk(&mut client);
             let gone: u64 = lags.iter().sum();
-            assert!(lags.len() <= 1, "told once, and first");
+            assert!(lags.len() <= 1, "the lag is reported once");
             assert_eq!(seen, numbers(before + gone..published), "left at {left}");
             let kept = seen.len() as u64;
-            assert!(kept >= (published - before).min(64), "what is kept is not missed");
+            assert!(kept >= (published - before).min(64), "kept events do not count as missed");
             assert_eq!(own(&client).dropped.evicted, gone);
             books(&feed);
         }
@@ -95,7 +95,7 @@ fn end_on_lag_reports_the_lag_then_closes() {
             let subscription = feed.subscription().start(Start::Oldest).on_lag(on_lag).end_on_lag();
             let mut strict = subscription.subscribe().unwrap();
             pen.all(0..64);
-            assert_eq!(now(&mut strict), numbers(0..64), "nothing missed, nothing ends");
+            assert_eq!(now(&mut strict), numbers(0..64), "without a lag the stream does not end");
             pen.all(64..1000);
             let gone = missed(&mut strict);
             assert_eq!(gone, if on_lag == OnLag::Oldest { 872 } else { 936 });
@@ -171,7 +171,7 @@ fn lag_in_mid_block_includes_its_rest() {
         pen.all(0..64);
         assert_eq!(slow.try_recv().map(event), Ok((0, 0)));
         pen.all(64..10_000);
-        // It stands in the first block, which was overwritten long ago.
+        // The subscriber is in the first block, which was overwritten long ago.
         assert_eq!(missed(&mut slow), 10_000 - 64 - 1);
         assert_eq!(now(&mut slow), numbers(9936..10_000));
         books(&feed);
@@ -183,14 +183,14 @@ fn every_event_is_dropped_exactly_once() {
     for capacity in [1, 3, 64, 100] {
         for mut pen in journals(capacity) {
             let (feed, drops) = (pen.feed(), Drops::default());
-            // They stand still, with a block in hand.
+            // These subscribers stall, each in one block.
             let mut still = [(); 2].map(|()| feed.subscribe(Start::Now).unwrap());
             assert!(pen.publish(drops.track(0)).is_ok());
             still.iter_mut().for_each(|one| assert!(one.try_recv_with(|_| ()).is_ok()));
             pen.all((1..1000).map(|id| drops.track(id)));
             let gone = drops.ids();
             assert!(gone.len() >= 1000 - capacity - 3 * 64, "{} gone, capacity {capacity}", gone.len());
-            assert!(gone.windows(2).all(|pair| pair[0] < pair[1]), "each of them once");
+            assert!(gone.windows(2).all(|pair| pair[0] < pair[1]), "each event is dropped once");
             drop((still, feed, pen));
             assert_eq!(drops.ids(), numbers(0..1000), "capacity {capacity}");
         }

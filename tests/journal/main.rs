@@ -1,5 +1,5 @@
-//! The journal: history and live stream in one order, lag told in its turn, publishers that nobody
-//! holds up, and books that balance whatever a subscriber does.
+//! The journal: history and live stream in one order, lag reported in its position, publishers that
+//! no plain subscriber delays, and ledgers that balance whatever a subscriber does.
 
 mod asynchronous;
 mod batches;
@@ -32,7 +32,7 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Every way to wait.
+/// Every wait strategy.
 const STRATEGIES: [WaitStrategy; 5] = [
     WaitStrategy::nap(),
     WaitStrategy::SpinPark,
@@ -41,7 +41,7 @@ const STRATEGIES: [WaitStrategy; 5] = [
     WaitStrategy::BusySpin,
 ];
 
-/// One of the two forms of a journal: for many publishers, and for one.
+/// A journal in one of its two forms: for many publishers, or with a single writer.
 #[derive(Debug)]
 enum Pen<E: Send + Sync + 'static> {
     Many(Journal<E>),
@@ -70,7 +70,7 @@ impl<E: Send + Sync + 'static> Pen<E> {
         }
     }
 
-    /// Publishes events together, none of which is refused.
+    /// Publishes events as a batch, none of which is refused.
     #[track_caller]
     fn batch(&mut self, events: Vec<E>) -> Sequence {
         match self {
@@ -93,40 +93,41 @@ impl<E: Send + Sync + 'static> Pen<E> {
     }
 }
 
-/// A journal of each form.
+/// Returns a journal of each form.
 fn forms<E: Send + Sync + 'static>(make: impl Fn() -> JournalBuilder<E>) -> [Pen<E>; 2] {
     let (writer, _) = make().build_single().unwrap();
     [Pen::Many(make().build().unwrap()), Pen::One(writer)]
 }
 
-/// A journal of each form that keeps so many events.
+/// Returns a journal of each form with this capacity.
 fn journals<E: Send + Sync + 'static>(capacity: usize) -> [Pen<E>; 2] {
     forms(|| Journal::builder().capacity(capacity))
 }
 
-/// The event of an entry that must be one.
+/// Returns the position and the event of an entry that must be an event.
 #[track_caller]
 fn event<E>(entry: Entry<E>) -> (u64, E) {
     match entry {
         Entry::Event(sequence, event) => (sequence.get(), event),
-        Entry::Lagged(missed) => panic!("{missed} missed"),
+        Entry::Lagged(missed) => panic!("{missed} events were missed"),
         other => panic!("a panic at {:?}", other.event().map(|_| ())),
     }
 }
 
-/// The events that are there now.
+/// Returns the events that are readable now.
 #[track_caller]
 fn now<E: Clone + Send + Sync>(subscriber: &mut Subscriber<E>) -> Vec<E> {
     subscriber.try_iter().map(|entry| event(entry).1).collect()
 }
 
-/// The places of the events that are there now.
+/// Returns the positions of the events that are readable now.
 #[track_caller]
 fn places<E: Clone + Send + Sync>(subscriber: &mut Subscriber<E>) -> Vec<u64> {
     subscriber.try_iter().map(|entry| event(entry).0).collect()
 }
 
-/// The events that are there now, and each lag. No place is left out, and none comes twice.
+/// Returns the events that are readable now, and each lag. Checks that no position is left out or
+/// repeated.
 #[track_caller]
 fn walk<E: Clone + Send + Sync>(subscriber: &mut Subscriber<E>) -> (Vec<E>, Vec<u64>) {
     let (mut events, mut lags) = (Vec::new(), Vec::new());
@@ -152,7 +153,7 @@ fn walk<E: Clone + Send + Sync>(subscriber: &mut Subscriber<E>) -> (Vec<E>, Vec<
     (events, lags)
 }
 
-/// The events up to the end, which is there or will come.
+/// Returns all remaining events, waiting for the end if necessary.
 #[track_caller]
 fn rest<E: Clone + Send + Sync>(subscriber: &mut Subscriber<E>) -> Vec<E> {
     subscriber.iter().map(|entry| event(entry).1).collect()
@@ -162,7 +163,7 @@ fn numbers(range: Range<u64>) -> Vec<u64> {
     range.collect()
 }
 
-/// The books of a subscriber, which balance.
+/// Returns the ledger of a subscriber, and checks that it balances.
 #[track_caller]
 fn own<E: Send + Sync>(subscriber: &Subscriber<E>) -> Ledger {
     let state = subscriber.state();
@@ -173,8 +174,8 @@ fn own<E: Send + Sync>(subscriber: &Subscriber<E>) -> Ledger {
     state.ledger
 }
 
-/// What a journal says about itself: its books and those of every subscriber balance, and it is in
-/// the journal what was accepted.
+/// Returns the state of a journal. Checks that its ledger and that of every subscriber balance, and
+/// that every accepted event is in the journal.
 #[track_caller]
 fn books<E: Send + Sync + 'static>(feed: &Feed<E>) -> SinkState {
     let state = feed.state();

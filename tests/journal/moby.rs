@@ -1,5 +1,4 @@
-//! What moby's own tests of its events and their publisher show, by behaviour and at the same
-//! sizes.
+//! The tests of moby's events and their publisher, by behavior and at the same sizes.
 
 use crate::{Pen, books, event, journals, now, numbers, rest};
 use buslane::Journal;
@@ -11,14 +10,14 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use test_support::ends;
 
-/// Moby's message: what happened, and when, in nanoseconds.
+/// Moby's message: an action, and its time in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Message {
     action: String,
     nanos: u64,
 }
 
-/// A moment so many nanoseconds behind one that has passed.
+/// Returns a time in the past, plus `nanos` nanoseconds.
 fn at(nanos: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(1_000_000_000_000_000_000 + nanos)
 }
@@ -27,7 +26,7 @@ fn message(nanos: u64) -> Message {
     Message { action: format!("action_{nanos}"), nanos }
 }
 
-/// A journal with messages of these times.
+/// Returns a journal with messages of these times.
 fn messages(times: impl IntoIterator<Item = u64>) -> Journal<Message> {
     let journal = Journal::builder().capacity(256).time_by(|message: &Message| at(message.nanos));
     let journal = journal.build().unwrap();
@@ -35,7 +34,7 @@ fn messages(times: impl IntoIterator<Item = u64>) -> Journal<Message> {
     journal
 }
 
-/// The times of the messages that a client gets who asks for those since and until some times.
+/// Returns the times of the messages that a client gets for a time window.
 fn window(journal: &Journal<Message>, since: u64, until: Option<u64>) -> Vec<u64> {
     let subscription = journal.subscription().start(Start::Since(at(since)));
     let mut subscriber = match until {
@@ -43,7 +42,7 @@ fn window(journal: &Journal<Message>, since: u64, until: Option<u64>) -> Vec<u64
         None => subscription.subscribe().unwrap(),
     };
     let seen = now(&mut subscriber).into_iter().map(|message| message.nanos).collect();
-    // Until is in the past: nothing follows, and nobody waits for it.
+    // The end of the window is in the past: no event follows, and the read does not wait.
     assert_eq!(matches!(subscriber.try_recv(), Err(TryRecvError::Closed)), until.is_some());
     books(&journal.feed());
     seen
@@ -167,7 +166,7 @@ fn newest_256_events_are_kept_and_live_ones_follow() {
 
 #[test]
 fn the_window_since_a_time_begins_between_nanoseconds() {
-    // moby#20999: nanoseconds were ignored, and all three came.
+    // moby#20999: nanoseconds were ignored, and all three messages arrived.
     let journal = messages([1, 3, 5]);
     assert_eq!(window(&journal, 4, None), [5]);
 }
@@ -180,7 +179,7 @@ fn past_time_window_yields_its_event_and_ends() {
 
 #[test]
 fn default_start_replays_no_history() {
-    // moby#13753: it was replayed unasked.
+    // moby#13753: the history was replayed without a request.
     let journal = messages([1, 3, 5]);
     let mut client = journal.subscribe(Start::Now).unwrap();
     assert_eq!(client.try_recv(), Err(TryRecvError::Empty));
@@ -222,7 +221,7 @@ fn past_window_is_read_to_its_end_without_waiting() {
         seen
     });
     assert_eq!(seen, [message(1), message(3)]);
-    // The journal itself goes on.
+    // The journal itself stays open.
     assert!(journal.publish(message(6)).is_ok());
 }
 

@@ -1,5 +1,5 @@
-//! A journal on a bus: everything published is replayable, by whichever way it came; and the bus
-//! may let go of it, or close it.
+//! A journal on a bus: every published event is replayable, whichever way it was published. The bus
+//! may remove or close the journal.
 
 use crate::{HOUR, books, event, now, numbers, own, rest};
 use buslane::bus::Removed;
@@ -68,12 +68,12 @@ fn late_subscriber_joins_without_a_gap() {
             })
         }
     });
-    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "one order for all");
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "all subscribers see one order");
     for thread in 0..2 {
         let own = seen[0].iter().filter(|n| **n % 2 == thread).map(|n| n / 2);
         assert!(own.eq(0..EVENTS / 2));
     }
-    assert!(journal.feed().is_closed(), "with the bus");
+    assert!(journal.feed().is_closed(), "the journal is closed with the bus");
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn removed_journal_works_without_the_bus() {
     assert_eq!(publisher.publish(1).unwrap(), took(0, 0));
     journal.publish(2).unwrap();
     assert_eq!(now(&mut reader), [0, 2]);
-    assert_eq!(reader.try_recv(), Err(TryRecvError::Empty), "it is not closed");
-    // And comes back.
+    assert_eq!(reader.try_recv(), Err(TryRecvError::Empty), "the removed journal is not closed");
+    // The journal is added again.
     bus.add(journal.clone()).unwrap();
     let _ = publisher.publish(3).unwrap();
     assert_eq!(now(&mut reader), [3]);
@@ -138,9 +138,9 @@ fn bus_removes_a_closed_journal() {
     let [mut publisher, mut shared, mut local] = Route::all(&bus);
     let _ = publisher.publish(0).unwrap();
     journal.close();
-    assert_eq!(publisher.publish(1).unwrap(), took(0, 1), "it learns it");
+    assert_eq!(publisher.publish(1).unwrap(), took(0, 1), "the bus learns that the journal is closed");
     assert_eq!(shared.publish(2).unwrap(), took(0, 0));
-    // Each publisher asks its own lane once.
+    // Each publisher tries its own lane once.
     assert_eq!((local.publish(3).unwrap(), local.publish(4).unwrap()), (took(0, 1), took(0, 0)));
     assert_eq!(bus.sink_count(), 0);
     assert_eq!(rest(&mut journal.subscribe(Start::Oldest).unwrap()), [0]);
@@ -223,7 +223,11 @@ fn gate_blocks_publish_and_refuses_try_publish() {
     assert_eq!(journal.feed().next().get(), next);
     assert_eq!(ledger(&bus, "journal").refused.full, 1);
     let publishing = waits(move || publisher.publish(next + 1).unwrap());
-    assert_eq!(seen.entries(), numbers(0..next + 2), "the other sink has it before anybody waits");
+    assert_eq!(
+        seen.entries(),
+        numbers(0..next + 2),
+        "the other sink gets the event before the publisher waits"
+    );
     let read: Vec<u64> = (0..next).map(|_| event(gate.recv().unwrap()).1).collect();
     assert_eq!(read, numbers(0..next));
     assert_eq!(ends(move || publishing.join().unwrap()), took(2, 0));
@@ -265,11 +269,11 @@ fn removal_from_the_bus_ends_the_wait_at_a_gate() {
     let removed = ends(move || bus.remove(id).map(|removed| (removed, bus)));
     let (removed, bus) = removed.unwrap();
     assert_eq!(removed, Removed::Quiet);
-    // The event that stood at the gate was refused, and those after it find no sink.
+    // The event that waited at the gate was refused, and later events find no sink.
     assert_eq!(ends(move || publishing.join().unwrap()), 128);
     drop(gate);
     assert!(bus.close().is_done());
-    assert!(!journal.feed().is_closed(), "it left the bus before");
+    assert!(!journal.feed().is_closed(), "the journal was removed before the close");
     let state = books(&journal.feed());
     assert_eq!((state.ledger.accepted, state.ledger.refused.closed), (128, 1));
 }
@@ -280,7 +284,7 @@ fn panicking_drop_of_overwritten_event_is_not_counted() {
     struct Bomb(bool);
     impl Drop for Bomb {
         fn drop(&mut self) {
-            assert!(!self.0 || thread::panicking(), "as asked by the test");
+            assert!(!self.0 || thread::panicking(), "panic requested by the test");
         }
     }
     let told = Log::new();
@@ -290,11 +294,15 @@ fn panicking_drop_of_overwritten_event_is_not_counted() {
     bus.add_named("journal", journal.clone()).unwrap();
     let mut publisher = bus.publisher();
     for n in 0..10 {
-        // With a panic the bus cannot tell what became of the event.
+        // With a panic the bus cannot know what became of the event.
         let published = publisher.publish(Bomb(n < 3)).unwrap();
         assert_eq!((published.accepted + published.dropped as usize, published.refused), (1, 0));
     }
-    assert_eq!((journal.feed().next().get(), told.entries().len()), (10, 0), "published all the same");
+    assert_eq!(
+        (journal.feed().next().get(), told.entries().len()),
+        (10, 0),
+        "the event is published despite the panic"
+    );
     assert_books(&bus);
     let ledger = sink(&bus, "journal").state.ledger;
     assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.panicked), (10, 10, 0));

@@ -1,5 +1,5 @@
-//! What a subscriber sees that stalled: first how many events were overwritten, then the events
-//! that are kept.
+//! The reads of a stalled subscriber: first the number of overwritten events, then the events that
+//! are kept.
 
 use crate::{Pen, books, event, forms, journals, now, numbers, own, rest, walk};
 use buslane::error::RecvError;
@@ -11,8 +11,8 @@ use test_support::block_on;
 const BOTH: [OnLag; 2] = [OnLag::Oldest, OnLag::Newest];
 const CAPACITIES: [usize; 7] = [1, 2, 3, 5, 64, 100, 200];
 
-/// A subscriber that has read the first `read` of `read + 1` events, and so stalls inside a block,
-/// unless that is too small.
+/// Returns a subscriber that has read the first `read` of `read + 1` events. It stalls inside a
+/// block, unless the block is too small.
 #[track_caller]
 fn stalled(pen: &mut Pen<u64>, on_lag: OnLag, read: u64) -> Subscriber<u64> {
     let mut subscriber = pen.feed().subscription().on_lag(on_lag).subscribe().unwrap();
@@ -27,8 +27,8 @@ fn stalled(pen: &mut Pen<u64>, on_lag: OnLag, read: u64) -> Subscriber<u64> {
     subscriber
 }
 
-/// Which events are still there: the blocks of the table, of which the one being written has a part
-/// only.
+/// Returns the first position that the ring still holds: that of its oldest block. The block that
+/// is being written is only partly filled.
 fn first_kept(feed: &Feed<u64>, capacity: usize) -> u64 {
     let (capacity, block) = (capacity as u64, 64.min(1 << capacity.ilog2()));
     let blocks = capacity.div_ceil(block) + 1;
@@ -109,7 +109,7 @@ fn every_read_method_reports_the_lag_first() {
     }
 
     fn stalled_at(pen: &mut Pen<u64>, on_lag: OnLag, read: u64) -> Subscriber<u64> {
-        // Each in a block of its own.
+        // Each subscriber stalls in a different block.
         let next = pen.feed().next().get();
         pen.all(next..next.next_multiple_of(64));
         stalled(pen, on_lag, read)
@@ -142,7 +142,9 @@ fn batch_in_hand_stays_whole_and_the_lag_follows() {
             let feed = pen.feed();
             let mut slow = feed.subscription().on_lag(on_lag).subscribe().unwrap();
             pen.all((0..10).map(|n: u64| n.to_string()));
-            let Ok(Entry::Event(_, batch)) = slow.try_recv_slice() else { panic!("a batch") };
+            let Ok(Entry::Event(_, batch)) = slow.try_recv_slice() else {
+                panic!("the read returned no batch")
+            };
             pen.all((10..1000).map(|n: u64| n.to_string()));
             assert_eq!(batch, (0..10).map(|n: u64| n.to_string()).collect::<Vec<_>>());
             let goes_on = if on_lag == OnLag::Oldest { 936 } else { 1000 };
@@ -194,7 +196,8 @@ fn lag_comes_first_on_a_closed_journal() {
 
 #[test]
 fn subscriber_that_was_not_overtaken_misses_nothing() {
-    // Its block is the oldest of those that are there, beyond what the capacity promises.
+    // The subscriber's block is the oldest in the ring, which holds more events than its capacity
+    // guarantees.
     for on_lag in BOTH {
         for mut pen in journals(64) {
             let mut slow = stalled(&mut pen, on_lag, 1);

@@ -1,5 +1,5 @@
-//! Foreign code that panics: the clone of an event, its drop, a filter, a look, a waker. Whoever it
-//! belongs to is told, and nobody else notices.
+//! User code that panics: the clone or drop of an event, a filter, a read callback, a waker. The
+//! panic is reported to its owner, and affects no other thread.
 
 use crate::{books, event, journals, now, numbers, own, walk};
 use buslane::Journal;
@@ -17,14 +17,14 @@ thread_local! {
     static CLONES_PANIC: Cell<bool> = const { Cell::new(false) };
 }
 
-/// An event whose clone panics where it is told to, for every fifth one.
+/// An event whose clone panics on this thread if enabled, for every fifth number.
 #[derive(Debug, PartialEq, Eq)]
 struct Fragile(u64);
 
 impl Clone for Fragile {
     fn clone(&self) -> Self {
         let panics = CLONES_PANIC.get() && self.0.is_multiple_of(5);
-        assert!(!panics, "as asked by the test");
+        assert!(!panics, "panic requested by the test");
         Self(self.0)
     }
 }
@@ -38,7 +38,7 @@ fn panicking_clone_costs_only_its_subscribers_event() {
         pen.all((0..12).map(Fragile));
         CLONES_PANIC.set(true);
         let seen: Vec<_> = one.try_iter().collect();
-        // In place nothing is cloned.
+        // A read in place clones no event.
         let again: Vec<u64> = {
             let mut in_place = feed.subscribe(Start::Oldest).unwrap();
             let look = |fragile: &Fragile| fragile.0;
@@ -85,7 +85,7 @@ fn panicking_read_callback_costs_its_event() {
         let mut reader = pen.feed().subscribe(Start::Now).unwrap();
         pen.all(0..3_u64);
         let look = |n: &u64| {
-            assert_ne!(*n, 1, "as asked by the test");
+            assert_ne!(*n, 1, "panic requested by the test");
             *n
         };
         let seen = [(); 3].map(|()| reader.try_recv_with(look).unwrap());
@@ -103,7 +103,7 @@ fn panicking_filter_costs_one_event_only() {
         let log = asked.clone();
         let picky = feed.subscription().filter(move |n: &u64| {
             lock(&log).push(*n);
-            assert_ne!(n % 4, 2, "as asked by the test");
+            assert_ne!(n % 4, 2, "panic requested by the test");
             true
         });
         let mut picky = picky.subscribe().unwrap();
@@ -121,7 +121,7 @@ fn panicking_filter_costs_one_event_only() {
     }
 }
 
-/// Counts those alive, and panics in some drops.
+/// A value that counts how many exist, and panics in its drop if armed.
 struct Bomb {
     id: u64,
     armed: bool,
@@ -138,12 +138,12 @@ impl Bomb {
 impl Drop for Bomb {
     fn drop(&mut self) {
         *lock(&self.alive) -= 1;
-        // A second panic while one unwinds would end the process.
-        assert!(!self.armed, "as asked by the test");
+        // A second panic during unwinding would abort the process.
+        assert!(!self.armed, "panic requested by the test");
     }
 }
 
-/// Whether the call panics.
+/// Returns whether the call panics.
 fn panics(call: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(call)).is_err()
 }
@@ -157,7 +157,7 @@ fn event_is_published_when_an_overwritten_drop_panics() {
         for id in 0..100 {
             let bomb = Bomb::new(id, id % 3 == 0, &alive);
             assert!(pen.publish(bomb).is_ok());
-            assert_eq!(feed.next().get(), id + 1, "it is published all the same");
+            assert_eq!(feed.next().get(), id + 1, "the event is published despite the panic");
             seen.extend(reader.try_recv_with(|bomb| bomb.id).unwrap().event());
         }
         assert_eq!(seen, numbers(0..100));
@@ -172,8 +172,8 @@ fn event_is_published_when_an_overwritten_drop_panics() {
 fn spare_and_overwritten_drops_may_both_panic() {
     for mut pen in journals(4) {
         let (feed, alive) = (pen.feed(), Arc::default());
-        // They stand in blocks, which the publisher takes out of the stream full, and gets back
-        // when they go on.
+        // Each subscriber stalls in a block. The publisher replaces the full block, and gets it
+        // back when the subscriber continues.
         let mut still = [(); 3].map(|()| feed.subscribe(Start::Now).unwrap());
         for id in 0..400 {
             let bomb = Bomb::new(id, true, &alive);
@@ -229,7 +229,7 @@ fn panicking_clone_publishes_the_events_before_it() {
     struct Picky(u64);
     impl Clone for Picky {
         fn clone(&self) -> Self {
-            assert_ne!(self.0, 7, "as asked by the test");
+            assert_ne!(self.0, 7, "panic requested by the test");
             Self(self.0)
         }
     }
@@ -238,7 +238,7 @@ fn panicking_clone_publishes_the_events_before_it() {
     let mut reader = feed.subscribe(Start::Now).unwrap();
     let mut read = || std::iter::from_fn(|| reader.try_recv_with(|event| event.0).ok()).count();
     assert!(panics(|| assert!(writer.publish_batch(&events).is_ok())));
-    assert_eq!(read(), 7, "each is cloned when its turn comes");
+    assert_eq!(read(), 7, "each event is cloned just before it is written");
     assert!(writer.publish_batch([Picky(7)]).is_ok(), "owned events are moved");
     assert_eq!(read(), 1);
     let journal = Journal::new(64).unwrap();
@@ -251,7 +251,7 @@ fn panicking_clone_publishes_the_events_before_it() {
 #[test]
 fn overwritten_drop_may_publish_into_its_journal() {
     type Home = Arc<Mutex<Option<Journal<Echo>>>>;
-    /// Publishes another one when it is dropped.
+    /// Publishes another event when it is dropped.
     struct Echo(u64, Home);
     impl Drop for Echo {
         fn drop(&mut self) {
@@ -266,7 +266,7 @@ fn overwritten_drop_may_publish_into_its_journal() {
     let journal = test_support::ends(move || {
         (0..20).for_each(|_| assert!(journal.publish(Echo(3, home.clone())).is_ok()));
         assert!(journal.publish_batch((0..20).map(|_| Echo(2, home.clone())).collect::<Vec<_>>()).is_ok());
-        // Otherwise they keep each other.
+        // Breaks the cycle in which the journal and its events keep each other alive.
         *lock(&home) = None;
         journal
     });
@@ -288,7 +288,7 @@ fn panicking_waker_affects_no_publisher_or_reader() {
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
-            panic!("as asked by the test");
+            panic!("panic requested by the test");
         }
     }
     for mut pen in journals(64) {
@@ -309,7 +309,7 @@ fn panicking_waker_affects_no_publisher_or_reader() {
     }
 }
 
-/// Found by the leak check of the address sanitizer.
+/// Found by the leak check of AddressSanitizer.
 #[test]
 fn waker_panic_payload_is_dropped() {
     struct Panics(Arc<()>);
@@ -337,7 +337,7 @@ fn a_reader_that_unwinds_leaves_the_journal_whole() {
         pen.all(0..10_u64);
         let unwound = thread::spawn(move || {
             let _ = reader.recv();
-            panic!("as asked by the test");
+            panic!("panic requested by the test");
         });
         assert!(unwound.join().is_err());
         assert_eq!(books(&feed).subscribers.len(), 0);

@@ -1,4 +1,4 @@
-//! Where a subscriber begins and ends, by places; and what cannot be.
+//! The positions at which a subscriber begins and ends, and invalid settings.
 
 use crate::{books, forms, journals, now, numbers, own, places, rest, walk};
 use buslane::error::{BuildError, ConfigErrorKind, OutOfMemory, SubscribeError};
@@ -35,7 +35,7 @@ fn future_position_is_refused_and_the_next_is_not() {
         assert_eq!(next.try_recv(), Err(TryRecvError::Empty));
         pen.publish(10).unwrap();
         assert_eq!(now(&mut next), [10]);
-        assert_eq!(books(&feed).subscribers.len(), 1, "those refused have left nothing");
+        assert_eq!(books(&feed).subscribers.len(), 1, "refused subscriptions leave no subscriber");
     }
 }
 
@@ -55,7 +55,7 @@ fn an_end_before_the_beginning_is_refused() {
         let at = |first| feed.subscription().start(Start::At(Sequence::new(first)));
         assert_eq!(at(5).until(to(4)).subscribe().err(), Some(SubscribeError::Inverted));
         assert_eq!(now(&mut at(5).until(to(5)).subscribe().unwrap()), [5]);
-        // Where only the journal knows where it begins, the end is reached at once.
+        // If only the journal can determine the start, the subscriber is at its end at once.
         let mut over = feed.subscription().until(to(4)).subscribe().unwrap();
         assert_eq!(over.recv(), Err(RecvError::Closed));
         assert_eq!(own(&over).accepted, 0);
@@ -172,7 +172,7 @@ fn subscriber_ends_after_its_until_position() {
         assert_eq!(seen, [10, 11, 12]);
         let mut never = until(u64::MAX).subscribe().unwrap();
         assert_eq!(never.try_recv(), Err(TryRecvError::Empty));
-        // What lies behind its end concerns a subscriber no more.
+        // Events after its end do not count for a subscriber.
         for subscriber in [&history, &live] {
             let state = subscriber.state();
             assert!(state.ended, "{state}");
@@ -236,13 +236,13 @@ fn subscriber_limit_is_max_readers_of_a_block() {
     let mut subscribers: Vec<_> = (0..MOST).map(|_| journal.subscribe(Start::Now).unwrap()).collect();
     let refused = journal.subscribe(Start::Now).err();
     assert_eq!(refused, Some(SubscribeError::TooManyReaders { most: MOST }));
-    // All of them have the first event in hand when it is overwritten.
+    // All subscribers hold the first event when it is overwritten.
     journal.publish(()).unwrap();
     assert!(subscribers.iter_mut().all(|subscriber| subscriber.try_recv_slice().is_ok()));
     journal.publish_batch(vec![(); 10]).unwrap();
     drop(subscribers.pop());
     assert!(journal.subscribe(Start::Now).is_ok());
     assert_eq!(journal.state().subscribers.len(), MOST - 1);
-    // To take each of them out of the list takes as long as the list is.
+    // Each drop searches the list of subscribers, so dropping all of them is too slow.
     std::mem::forget(subscribers);
 }

@@ -1,5 +1,5 @@
-//! Every way of reading, of both forms of a journal: what is there, what comes, and nothing when
-//! there is nothing.
+//! Every read method, of both forms of a journal: present events, later events, and the result when
+//! there is no event.
 
 use crate::{HOUR, STRATEGIES, books, event, journals, now, numbers, own, rest, walk};
 use buslane::Journal;
@@ -27,10 +27,10 @@ fn every_read_method_takes_the_next_event() {
         assert_eq!(reader.try_iter().next().map(event), Some((8, 8)));
         assert_eq!((reader.behind(), reader.next_sequence()), (5, Sequence::new(9)));
         assert_eq!(reader.recv_slice().map(event), Ok((9, &[9, 10, 11, 12, 13][..])));
-        // And nothing when there is nothing.
+        // No method returns an event when there is none.
         assert_eq!(reader.try_recv(), Err(TryRecvError::Empty));
         assert_eq!(
-            reader.try_recv_with(|_| unreachable!("there is nothing")),
+            reader.try_recv_with(|_| unreachable!("there is no event")),
             Err::<Entry<()>, _>(TryRecvError::Empty)
         );
         assert_eq!(reader.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout));
@@ -119,11 +119,11 @@ fn subscribers_of_a_journal_are_independent() {
         let mut readers: Vec<_> = (0..8).map(|_| feed.subscribe(Start::Now).unwrap()).collect();
         for n in 0..1000 {
             pen.publish(n).unwrap();
-            // The first reads each event, the second every second one, and so on.
+            // The first reads every event, the second every second one, and so on.
             for (every, reader) in readers.iter_mut().enumerate() {
                 if n % (every as u64 + 1) == 0 {
                     let (seen, _) = walk(reader);
-                    assert_eq!(seen.last(), Some(&n), "it has come to the end");
+                    assert_eq!(seen.last(), Some(&n), "the reader has reached the end");
                 }
             }
         }
@@ -198,11 +198,11 @@ fn batches_and_single_events_keep_publish_order() {
         let mut reader = feed.subscribe(Start::Now).unwrap();
         assert_eq!(pen.batch(numbers(0..100)), Sequence::new(0));
         assert_eq!(pen.publish(100).unwrap(), Sequence::new(100));
-        assert_eq!(pen.batch(vec![]), Sequence::new(101), "where the next one will lie");
+        assert_eq!(pen.batch(vec![]), Sequence::new(101), "an empty batch returns the next position");
         assert_eq!(pen.try_publish(101).unwrap(), Sequence::new(101));
         assert_eq!(pen.batch(numbers(102..300)), Sequence::new(102));
         assert_eq!(now(&mut reader), numbers(0..300));
-        // More than there is room for: the newest stay.
+        // More events than there is room for: the newest are kept.
         pen.batch(numbers(300..5_000));
         let (seen, lags) = walk(&mut reader);
         assert_eq!(seen.len() as u64 + lags[0], 4_700);

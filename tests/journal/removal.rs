@@ -1,5 +1,5 @@
-//! A journal that leaves a bus, or closes, while publishers wait at its gate: they are let go, and
-//! each event is accounted for.
+//! A journal that is removed from a bus, or closed, while publishers wait at its gate: they are
+//! released, and each event is accounted for.
 
 use crate::{HOUR, books, numbers, rest};
 use buslane::bus::Removed;
@@ -24,12 +24,12 @@ fn gate(journal: &Journal<u64>) -> Subscriber<u64> {
     journal.subscription().gating().subscribe().unwrap()
 }
 
-/// Fills the journal up to its gate, without waiting.
+/// Fills the journal up to its gate without waiting, and returns the number of events.
 fn fill(journal: &Journal<u64>) -> u64 {
     (0..).find(|n| journal.try_publish(*n).is_err()).unwrap()
 }
 
-/// A publisher with lanes of its own that publishes what the journal has no room for.
+/// Starts a publisher with private lanes that publishes an event for which the journal has no room.
 fn blocked(
     mut publisher: Publisher<u64>,
     publish: impl FnOnce(&mut Publisher<u64>) -> Published + Send + 'static,
@@ -37,7 +37,8 @@ fn blocked(
     waits(move || (publish(&mut publisher), publisher))
 }
 
-/// Removes a sink while a publisher with lanes of its own waits behind it; how that publish went.
+/// Removes a sink while a publisher with private lanes waits for it, and returns the result of that
+/// publish.
 #[track_caller]
 fn removed_meanwhile(
     bus: Bus<u64>,
@@ -67,7 +68,7 @@ fn removal_releases_a_publisher_at_the_gate() {
     let closed = journal.state().ledger.refused.closed;
     assert_eq!(removed_meanwhile(bus, id, one), took(0, 1));
     assert_eq!(books(&journal.feed()).ledger.refused.closed, closed + 1, "counted");
-    // The journal works on without the bus.
+    // The journal still works without the bus.
     assert!(!journal.feed().is_closed());
     assert_eq!(gate.try_iter().count() as u64, full);
     assert_eq!(journal.publish(7).unwrap().get(), full);
@@ -104,7 +105,7 @@ fn limited_removal_releases_a_publisher_at_the_gate() {
     fill(&journal);
     let publisher = blocked(bus.publisher(), one);
     let removed = ends(move || bus.remove_timeout(id, HOUR));
-    assert_eq!(removed, Ok(Removed::Quiet), "long before the limit");
+    assert_eq!(removed, Ok(Removed::Quiet), "the removal returns long before its limit");
     assert_eq!(ends(move || publisher.join().unwrap().0), took(0, 1));
 }
 
@@ -182,7 +183,7 @@ fn removal_keeps_publishers_of_another_bus_waiting() {
     assert_eq!(books(&journal.feed()).ledger.refused.closed, 1);
 }
 
-/// A stage of a user's own, which says nothing of how its lane ends.
+/// A user-defined stage that does not name its inner lane, so the lane cannot be sealed.
 struct Stage(Lane<u64>);
 
 impl LaneWrite<u64> for Stage {
@@ -195,7 +196,7 @@ impl LaneWrite<u64> for Stage {
     }
 }
 
-/// A sink of a user's own around another one.
+/// A user-defined wrapper around another sink.
 struct Wrapped<S>(S);
 
 impl<S: Sink<u64>> Sink<u64> for Wrapped<S> {
@@ -228,7 +229,7 @@ fn removal_releases_publishers_of_unsealable_sinks() {
             let between = Bus::new();
             inner.add(journal).unwrap();
             between.add(inner).unwrap();
-            // A bus that loses its last handle closes.
+            // A bus closes when its last handle is dropped.
             std::mem::forget(between.clone());
             bus.add(between).unwrap()
         }),
@@ -236,7 +237,7 @@ fn removal_releases_publishers_of_unsealable_sinks() {
             inner.add(journal.filter(|_| true)).unwrap();
             bus.add(inner.map(|n: &u64| *n)).unwrap()
         }),
-        ("a stage of the user's", |bus, journal, inner| {
+        ("a user-defined stage", |bus, journal, inner| {
             inner.add(journal.clone()).unwrap();
             bus.add(Wrapped(journal)).unwrap()
         }),
@@ -251,7 +252,7 @@ fn removal_releases_publishers_of_unsealable_sinks() {
         let _ = ends(move || publisher.join().unwrap());
         let refused = books(&journal.feed()).ledger.refused;
         assert_eq!(refused.timeout + refused.closed, 1, "{way}: {refused:?}");
-        // The inner bus and its journal go on.
+        // The inner bus and its journal still work.
         assert_eq!(gate.try_iter().count() as u64, full);
         assert_eq!((inner.sink_count(), inner.publish(7).unwrap()), (1, took(1, 0)), "{way}");
         assert_eq!(inner.publisher().publish(8).unwrap(), took(1, 0), "{way}");
@@ -286,7 +287,7 @@ fn wait_at_a_gate_ends_with_the_timeout_around_it() {
     assert_eq!(books(&journal.feed()).ledger.refused.timeout, 2);
 }
 
-/// Every way to wait at the gate of a journal on a bus.
+/// Starts a publisher for every way to wait at the gate of a journal on a bus.
 fn crowd(bus: &Bus<u64>, journal: &Journal<u64>) -> Vec<JoinHandle<u64>> {
     let refused = |published: Published| published.refused as u64;
     let routes = Route::all(bus).map(|mut route| {
@@ -305,8 +306,8 @@ fn crowd(bus: &Bus<u64>, journal: &Journal<u64>) -> Vec<JoinHandle<u64>> {
     all
 }
 
-/// Closes the bus somehow while publishers wait in every way; each of them is let go, and what it
-/// had is counted.
+/// Closes the bus with `close` while publishers wait in every way. Checks that each is released,
+/// and that its events are counted.
 #[track_caller]
 fn closed_meanwhile(close: impl FnOnce(Bus<u64>, Journal<u64>) + Send + 'static) {
     let (bus, journal) = (Bus::new(), journal());
@@ -320,7 +321,7 @@ fn closed_meanwhile(close: impl FnOnce(Bus<u64>, Journal<u64>) + Send + 'static)
     ends(move || close(bus, journal));
     let refused: u64 = crowd.into_iter().map(|one| ends(move || one.join().unwrap())).sum();
     assert_eq!(refused, 15);
-    // A publish that had not come to the journal yet was refused by the bus.
+    // The bus itself refused a publish that had not reached the journal yet.
     let counted = books(&feed).ledger.refused;
     assert!(counted.total() - before <= 15 && counted.closed >= 12, "{counted:?}");
     assert_eq!(rest(&mut gate), numbers(0..full));

@@ -1,5 +1,5 @@
-//! What a journal and its subscribers say about themselves: exact at rest, never impossible in
-//! between, and readable.
+//! The states of a journal and of its subscribers: exact at rest, always possible in between, and
+//! readable.
 
 use crate::{HOUR, Pen, books, event, forms, journals, now, own};
 use buslane::error::TryRecvError;
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 use test_support::{WAYS, Way, ends, wait_for};
 
-/// What the subscriber of this name says.
+/// Returns the state of the subscriber with this name.
 #[track_caller]
 fn named(pen: &Pen<u64>, name: &str) -> SubscriberState {
     let subscribers = books(&pen.feed()).subscribers;
@@ -58,14 +58,14 @@ fn subscriber_state_reports_position_and_lag() {
         assert_eq!(
             (state.next, state.behind, state.ledger.pending),
             (0, 1000, 1000),
-            "not told of its lag yet"
+            "the lag is not reported yet"
         );
         assert_eq!(slow.recv(), Ok(Entry::Lagged(936)));
         let state = named(&pen, "slow");
         assert_eq!((state.next, state.behind, state.ledger.dropped.evicted), (936, 64, 936));
-        assert_eq!(books(&feed).depth, 64, "that of the slowest");
+        assert_eq!(books(&feed).depth, 64, "the depth is that of the slowest subscriber");
         assert_eq!(slow.state(), state);
-        // It leaves, and its books with it.
+        // The subscriber is dropped, and its ledger with it.
         drop(slow);
         assert_eq!((books(&feed).depth, books(&feed).subscribers.len()), (0, 2));
         drop((quick, odd));
@@ -82,7 +82,7 @@ fn ledger_balances_after_every_read_method() {
             match step % 6 {
                 0 => drop(reader.try_recv()),
                 1 => _ = reader.try_recv_slice().is_ok(),
-                2 => drop(reader.try_recv_with(|n| assert!(n % 2 == 0, "as asked by the test"))),
+                2 => drop(reader.try_recv_with(|n| assert!(n % 2 == 0, "panic requested by the test"))),
                 3 => drop(reader.try_iter().count()),
                 4 => drop(reader.recv_timeout(HOUR)),
                 _ => {}
@@ -105,7 +105,7 @@ fn ended_subscriber_reports_no_backlog() {
         let state = named(&pen, "short");
         assert!(state.ended, "{state}");
         assert_eq!((state.next, state.behind, state.ledger.accepted), (5, 0, 5));
-        assert_eq!(short.behind(), 0, "it says the same of itself");
+        assert_eq!(short.behind(), 0, "the subscriber reports the same");
     }
 }
 
@@ -217,7 +217,8 @@ fn snapshot_under_churn_is_consistent() {
     }
 }
 
-/// A subscriber that nobody reads just now is where it says, although events flow.
+/// Checks that an idle subscriber is at the position that it reports, although events are
+/// published.
 #[track_caller]
 fn own_at_rest(next: Sequence, state: &SubscriberState) {
     assert_eq!(state.next, next.get());

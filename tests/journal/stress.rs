@@ -1,6 +1,6 @@
-//! Several publishers and readers that come and go, on real threads: every value is whole, each
-//! publisher's events are in order, what was delivered and missed adds up, and every value is
-//! dropped once. Sizes keep each scenario under a few seconds.
+//! Several publishers, and readers that are added and dropped, on real threads. Every value is
+//! whole, each publisher's events are in order, delivered and missed events add up, and every value
+//! is dropped once. Sizes keep each scenario under a few seconds.
 
 use crate::{Pen, books, own};
 use buslane::error::TryRecvError;
@@ -11,16 +11,16 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use test_support::ends;
 
-/// By each publisher.
+/// The number of events of each publisher.
 const EVENTS: u64 = 20_000;
-/// By each publisher that takes turns with its readers.
+/// The number of events of each publisher that waits for its readers.
 const GATED: u64 = 1_000;
 
-/// Made and not dropped.
+/// The number of values that were made and not dropped.
 #[derive(Clone, Default)]
 struct Alive(Arc<AtomicI64>);
 
-/// A value that shows when it is torn, mixed or dropped twice.
+/// A value that detects that it is torn, mixed or dropped twice.
 struct Value {
     publisher: u64,
     number: u64,
@@ -58,8 +58,8 @@ impl Drop for Value {
     }
 }
 
-/// What one reader has seen: each publisher's numbers only grow, and no place is left out that is
-/// not told.
+/// The events that one reader has seen: each publisher's numbers only grow, and no position is
+/// skipped without a reported lag.
 struct Seen {
     first: u64,
     place: u64,
@@ -90,7 +90,8 @@ impl Seen {
         self.lagged += missed;
     }
 
-    /// Reads what is there, by clones, in place and in batches by turns; whether that was anything.
+    /// Reads by clones, in place and in batches in turn, and returns whether there was an event or
+    /// a lag.
     fn read(&mut self, reader: &mut Subscriber<Value>, turn: u64) -> bool {
         let before = self.place;
         match turn % 3 {
@@ -104,7 +105,7 @@ impl Seen {
                 match reader.try_recv_with(|value| self.note(place, value)) {
                     Ok(Entry::Event(at, ())) => assert_eq!(at.get(), place),
                     Ok(Entry::Lagged(missed)) => self.skip(missed),
-                    Ok(other) => panic!("a look failed: {other:?}"),
+                    Ok(other) => panic!("a read in place failed: {other:?}"),
                     _ => {}
                 }
             }
@@ -129,7 +130,7 @@ impl Seen {
     }
 }
 
-/// Reads until the journal is closed, and to its end.
+/// Reads until the journal is closed, and then to its end.
 fn to_the_end(feed: &Feed<Value>, mut reader: Subscriber<Value>) -> Seen {
     let (mut seen, mut turn) = (Seen::by(&reader), 0);
     while reader.behind() > 0 || !feed.is_closed() {
@@ -139,11 +140,11 @@ fn to_the_end(feed: &Feed<Value>, mut reader: Subscriber<Value>) -> Seen {
         }
     }
     seen.add_up(&reader);
-    assert_eq!(reader.try_recv_with(|_| ()), Err(TryRecvError::Closed), "and then the end");
+    assert_eq!(reader.try_recv_with(|_| ()), Err(TryRecvError::Closed), "the end follows the last event");
     seen
 }
 
-/// Subscribes, reads a little, and leaves, again and again.
+/// Repeatedly subscribes, reads a little, and drops the subscriber.
 fn churn(feed: &Feed<Value>, over: &AtomicBool) {
     let mut rounds = 0;
     while rounds < 50 || !over.load(Ordering::Acquire) {
@@ -179,7 +180,8 @@ fn publish(pens: Vec<Pen<Value>>, events: u64, alive: &Alive) {
     });
 }
 
-/// Everything at once, on a journal of this capacity, with as many publishers as there are pens.
+/// Runs everything concurrently, on a journal of this capacity, with as many publishers as there
+/// are pens.
 fn storm(capacity: usize, publishers: usize) {
     let alive = Alive::default();
     let builder = || Journal::builder().capacity(capacity).sample_time();
@@ -227,7 +229,7 @@ fn storm(capacity: usize, publishers: usize) {
     assert_eq!(books(&feed).subscribers.len(), 1);
     assert!(alive.0.load(Ordering::Relaxed) >= capacity.min(published as usize) as i64);
     drop((feed, idle));
-    assert_eq!(alive.0.load(Ordering::Relaxed), 0, "each value was dropped once");
+    assert_eq!(alive.0.load(Ordering::Relaxed), 0, "a value was not dropped, or was dropped twice");
 }
 
 #[test]
@@ -256,7 +258,7 @@ fn gates_miss_no_event_while_others_come_and_go() {
                 let (feed, over) = (&feed, &over);
                 let reading = readers.map(|reader| scope.spawn(move || to_the_end(feed, reader)));
                 let churning = scope.spawn(move || churn(feed, over));
-                // Gates come and go as well.
+                // Gating subscribers are added and dropped as well.
                 let gates = scope.spawn(move || {
                     while !over.load(Ordering::Acquire) {
                         let mut gate = feed.subscription().gating().subscribe().unwrap();

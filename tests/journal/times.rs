@@ -1,5 +1,5 @@
-//! Where a subscriber begins and ends by time: the events' own times, exactly, and sampled ones,
-//! never too late and never too early.
+//! Start and end of a subscriber by time: exact for the events' own times. With sampled times, the
+//! start is never late, the end is never early, and each is off by at most a block.
 
 use crate::{HOUR, Pen, books, event, forms, now, own, places, rest};
 use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
@@ -16,17 +16,17 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// Journals of events that are their own times.
+/// Returns journals whose events are their own times.
 fn timed(capacity: usize) -> [Pen<SystemTime>; 2] {
     forms(|| Journal::builder().capacity(capacity).time_by(|time: &SystemTime| *time))
 }
 
-/// A subscriber to whatever lies between two times.
+/// Returns a subscriber to the events between two times.
 fn between<E: Send + Sync>(feed: &Feed<E>, since: SystemTime, until: SystemTime) -> Subscriber<E> {
     feed.subscription().start(Start::Since(since)).until(Until::Time(until)).subscribe().unwrap()
 }
 
-/// A moment later than all those before.
+/// Returns a time that is later than all earlier ones.
 fn next_moment() -> SystemTime {
     let before = SystemTime::now();
     wait_for(|| SystemTime::now() > before);
@@ -51,7 +51,7 @@ fn live_events_ignore_the_start_time() {
         pen.all([1, 5, 3].map(at));
         let mut since = pen.feed().subscribe(Start::Since(at(4))).unwrap();
         assert_eq!(now(&mut since), [at(5)]);
-        // As with moby, and unlike in the history: what comes now is news, whatever its time.
+        // As in moby, the start time does not apply to live events, whatever their times.
         pen.all([2, 6].map(at));
         assert_eq!(now(&mut since), [at(2), at(6)]);
         let ledger = own(&since);
@@ -66,9 +66,9 @@ fn first_live_event_after_the_end_ends_the_reader() {
         let later = |hours: u32| now_ + HOUR * hours;
         pen.all([later(1), later(9), later(2)]);
         let mut until = between(&feed, later(1), later(5));
-        // Of those that were there, later ones are left out.
+        // Of the events in the history, later ones are left out.
         assert_eq!(now(&mut until), [later(1), later(2)]);
-        assert_eq!(until.try_recv(), Err(TryRecvError::Empty), "and nothing is over");
+        assert_eq!(until.try_recv(), Err(TryRecvError::Empty), "the stream has not ended");
         pen.all([later(5), later(3), later(6), later(4)]);
         let seen = ends(move || (rest(&mut until), until));
         assert_eq!(seen.0, [later(5), later(3)]);
@@ -91,7 +91,7 @@ fn a_reader_that_waits_is_not_kept_beyond_its_time() {
             let reader = thread::spawn(move || (until.recv(), until.recv(), SystemTime::now()));
             let (first, end, when) = ends(move || reader.join().unwrap());
             assert_eq!((first, end), (Ok(Entry::Event(Sequence::new(0), over)), Err(RecvError::Closed)));
-            assert!(when > over, "{wait:?}: not too early");
+            assert!(when > over, "{wait:?}: the stream ended before its time");
         }
     }
 }
@@ -131,8 +131,12 @@ fn time_function_runs_only_on_timed_subscribers() {
         let mut since = feed.subscribe(Start::Since(at(5))).unwrap();
         thread::scope(|scope| scope.spawn(|| pen.all(0..10)).join().unwrap());
         assert_eq!(now(&mut plain).len(), 10);
-        assert_eq!(asked.entries().len(), before, "neither a publisher nor one without times asks");
-        // All of it is live, so all of it comes.
+        assert_eq!(
+            asked.entries().len(),
+            before,
+            "a publish, or a subscriber without times, called the time function"
+        );
+        // All events are live, so all of them are read.
         assert_eq!(now(&mut since).len(), 10);
         let mut again = feed.subscribe(Start::Since(at(5))).unwrap();
         assert_eq!(now(&mut again), [5, 6, 7, 8, 9]);
@@ -145,7 +149,7 @@ fn time_function_runs_only_on_timed_subscribers() {
 fn panicking_time_function_costs_only_its_event() {
     let make = || {
         Journal::builder().capacity(64).time_by(|n: &u64| {
-            assert_ne!(*n, 3, "as asked by the test");
+            assert_ne!(*n, 3, "panic requested by the test");
             at(*n)
         })
     };
@@ -160,10 +164,10 @@ fn panicking_time_function_costs_only_its_event() {
     }
 }
 
-/// Places, and a moment before the event of each.
+/// Positions, each with a time before its event.
 type Moments = Vec<(u64, SystemTime)>;
 
-/// Journals with so many events, and a moment in every step of so many and behind the last.
+/// Returns journals with this many events, and a time at every `step` events and after the last.
 fn sampled(capacity: usize, events: u64, step: u64) -> [(Pen<u64>, Moments); 2] {
     let publish = |mut pen: Pen<u64>| {
         let mut moments = Moments::new();
@@ -236,7 +240,7 @@ fn sampled_times_that_lie_ahead_bound_nothing_yet() {
         pen.publish(10).unwrap();
         pen.close();
         assert_eq!(ends(move || reader.join().unwrap()), (Ok((10, 10)), Err(RecvError::Closed)));
-        // There is no event of that time; those of its block come, and what follows.
+        // There is no event of that time: the events of its block are read, and later ones.
         let ahead = feed.subscribe(Start::Since(later)).unwrap();
         assert!(ahead.behind() <= BLOCK);
     }

@@ -1,4 +1,4 @@
-//! Readers that sleep: one publish wakes them all, a close too, and none of them sleeps for good.
+//! Readers that are parked: one publish or one close wakes all of them, and none stays parked.
 
 use crate::{HOUR, Pen, STRATEGIES, books, event, journals, numbers, own, rest};
 use buslane::error::RecvError;
@@ -10,11 +10,11 @@ use std::thread;
 use std::time::Duration;
 use test_support::{GUARD, ends};
 
-/// Naps that no test can wait for: whatever ends them wakes the sleeper.
+/// Waits longer than any test: only a wake-up can end the read.
 const DEEP: [WaitStrategy; 2] =
     [WaitStrategy::Nap { nap: HOUR, park_after: HOUR }, WaitStrategy::Poll { busy: HOUR, idle: HOUR }];
 
-/// Parks at once, after it has looked at the time.
+/// Parks at once, after it has read the clock.
 const RESTLESS: WaitStrategy =
     WaitStrategy::Nap { nap: Duration::from_micros(30), park_after: Duration::ZERO };
 
@@ -34,7 +34,7 @@ fn one_publish_wakes_every_reader_that_is_parked() {
             })
             .collect();
         for round in 0..100 {
-            // All have read the one before, and most lie down again meanwhile.
+            // All readers have read the previous event, and most have parked again meanwhile.
             pen.publish(round).unwrap();
             for _ in 0..READERS {
                 assert_eq!(acks.recv_timeout(GUARD), Ok(round));
@@ -57,7 +57,8 @@ fn publish_wakes_parked_readers_despite_churn() {
                     let (feed, start) = (&feed, &start);
                     scope.spawn(move || {
                         start.wait();
-                        // Each leaves after a few events, and comes back where it left.
+                        // Each reader drops its subscriber after a few events, and resumes at its
+                        // position.
                         let mut place = feed.oldest();
                         while place.get() < 1000 {
                             let subscription = feed.subscription().start(Start::At(place));
@@ -89,7 +90,7 @@ fn close_wakes_every_reader_in_every_wait_strategy() {
                     end
                 })
             });
-            // Most of them come to sleep meanwhile.
+            // Most readers park meanwhile.
             (0..200).for_each(|_| thread::yield_now());
             pen.close();
             for sleeper in sleepers {
@@ -182,7 +183,7 @@ fn events_of_many_publishers_wake_many_readers() {
             seen
         })
         .collect();
-    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "one order for all");
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "all readers see one order");
     let mut first = all.swap_remove(0);
     first.sort_unstable();
     assert_eq!(first, numbers(0..4 * EACH));

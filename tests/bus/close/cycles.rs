@@ -1,5 +1,5 @@
-//! Buses, queues and combinators in cycles, closed, flushed, looked at and taken apart by several
-//! threads at once: everything ends, and the reports are true.
+//! Cycles of buses, queues and combinators that several threads close, flush, query and change
+//! concurrently. Every call returns, and its report is correct.
 
 use buslane::error::AddError;
 use buslane::sink::Inner;
@@ -15,24 +15,25 @@ use test_support::{GUARD, Log, limit, wait_for};
 
 const ROUNDS: usize = 100;
 
-/// Far below the limits that the tests give: a call that waits out its limit is found.
+/// Far below the limits that the tests set, so that a call that waits until its limit fails the
+/// test.
 const PROMPTLY: Duration = limit::scaled(Duration::from_secs(10));
 
 type Call<R> = Box<dyn FnOnce() -> R + Send>;
 type Link = fn(Bus<u32>) -> Box<dyn Sink<u32>>;
 
-/// The ways in which one bus stands on another one.
+/// The ways in which a bus can be a sink of another bus.
 const LINKS: [(&str, Link); 6] = [
     ("itself", |bus| Box::new(bus)),
     ("filter", |bus| Box::new(bus.filter(|_: &u32| true))),
     ("map", |bus| Box::new(bus.map(|n: &u32| *n))),
     ("tee", |bus| Box::new(bus.tee(buslane::noop()))),
     ("queue", |bus| Box::new(bus.queue(8).unwrap())),
-    ("queue before a filter", |bus| Box::new(bus.filter(|_: &u32| true).queue(8).unwrap())),
+    ("queue upstream of a filter", |bus| Box::new(bus.filter(|_: &u32| true).queue(8).unwrap())),
 ];
 
-/// Buses in a ring, each on the one before it, and each with a queue of its own. None is its own
-/// sink without something between.
+/// Returns buses in a ring: each is a sink of the previous bus, and each has its own queue. A bus
+/// on its own is added to itself only through a combinator.
 fn ring(count: usize, link: Link) -> Vec<Bus<u32>> {
     let buses: Vec<Bus<u32>> = (0..count).map(|_| Bus::new()).collect();
     for (at, bus) in buses.iter().enumerate() {
@@ -43,8 +44,8 @@ fn ring(count: usize, link: Link) -> Vec<Bus<u32>> {
     buses
 }
 
-/// Runs every call on a thread of its own, all at once, and returns what they return; fails when
-/// one takes too long.
+/// Runs each call on its own thread, all concurrently, and returns the results. Panics if a call
+/// takes too long.
 #[track_caller]
 fn at_once<R: Send + 'static>(what: &str, calls: Vec<Call<R>>) -> Vec<R> {
     let (begin, count) = (Arc::new(Barrier::new(calls.len())), calls.len());
@@ -60,9 +61,7 @@ fn at_once<R: Send + 'static>(what: &str, calls: Vec<Call<R>>) -> Vec<R> {
     }
     let mut returned = Vec::new();
     for _ in 0..count {
-        let Ok((result, time)) = results.recv_timeout(GUARD) else {
-            panic!("{what}: a call does not return")
-        };
+        let Ok((result, time)) = results.recv_timeout(GUARD) else { panic!("{what}: a call did not return") };
         assert!(time < PROMPTLY, "{what}: {time:?}");
         returned.push(result);
     }
@@ -230,10 +229,10 @@ fn flush_of_a_closed_queue_keeps_no_sink_alive() {
     assert!(queue.close().is_done());
     assert!(bus.flush_timeout(GUARD).is_done());
     drop(bus);
-    assert!(alive.upgrade().is_none(), "the queue holds what it was flushed through");
+    assert!(alive.upgrade().is_none(), "the queue still owns the sink that the flush visited");
 }
 
-/// A place for a sink that is made later, and a gate before each flush of it.
+/// A sink that is set after construction, with a gate before each flush of it.
 struct Later {
     sink: OnceLock<Box<dyn Sink<u32>>>,
     flushing: Gate,
@@ -245,7 +244,7 @@ impl Later {
     }
 
     fn sink(&self) -> &dyn Sink<u32> {
-        &**self.sink.get().expect("the sink is in its place")
+        &**self.sink.get().expect("the sink is set")
     }
 }
 
@@ -272,7 +271,7 @@ impl Sink<u32> for Later {
 type Batched = Arc<buslane::sink::Batch<u32, Box<dyn Sink<Vec<u32>>>>>;
 type Between = fn(Batched) -> Box<dyn Sink<u32>>;
 
-/// Two queues, each with a batch downstream that forwards to the other queue.
+/// Returns two queues, each with a downstream batch that forwards to the other queue.
 fn batches_in_a_ring(overflow: Overflow, between: Between) -> [(Arc<Later>, Queue<u32>, Batched); 2] {
     let ends = [(); 2].map(|()| {
         let later = Later::new();
@@ -291,7 +290,7 @@ fn batches_in_a_ring(overflow: Overflow, between: Between) -> [(Arc<Later>, Queu
 #[test]
 fn batches_in_a_ring_flush_promptly() {
     let betweens: [(&str, Between); 5] = [
-        ("nothing", |batch| Box::new(batch)),
+        ("no wrapper", |batch| Box::new(batch)),
         ("filter", |batch| Box::new(batch.filter(|_| true))),
         ("retry", |batch| Box::new(batch.retry(buslane::retry::Backoff::default().max_attempts(1)))),
         ("tee", |batch| Box::new(batch.tee(buslane::sink_fn(|_: &u32| ())))),
@@ -320,7 +319,7 @@ fn batches_in_a_ring_flush_promptly() {
             for (later, ..) in &ring {
                 later.flushing.wait_reached(1);
             }
-            // Meanwhile both queues become full.
+            // Both queues become full before the flushes continue.
             for (_, queue, _) in &ring {
                 (2..4).for_each(|event| queue.write(event).unwrap());
             }
@@ -346,10 +345,10 @@ fn keyed_retries_in_a_ring_flush_promptly() {
         });
         let wait = Duration::from_millis(1);
         for at in 0..2 {
-            // The first attempt fails, so that the event is set aside.
+            // The first attempt fails, so that the retry sets the event aside.
             let failing = FailsOnce(ends[1 - at].1.clone(), AtomicBool::new(true));
             let policy = buslane::retry::Backoff::new(wait, wait);
-            // Other events than the first end here.
+            // All events but the first end here.
             let sink = failing.retry_by_key(|n: &u32| *n, policy).filter(|n| *n == 1);
             assert!(ends[at].0.sink.set(Box::new(sink)).is_ok());
         }
@@ -383,7 +382,7 @@ fn keyed_retries_in_a_ring_flush_promptly() {
     }
 }
 
-/// Fails at the first write.
+/// A sink whose first write fails.
 struct FailsOnce<S>(S, AtomicBool);
 
 impl<S: Sink<u32>> Sink<u32> for FailsOnce<S> {

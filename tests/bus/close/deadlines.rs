@@ -1,5 +1,5 @@
-//! One deadline for all sinks: a sink that is stuck takes no time from the others, and no close or
-//! flush waits for longer than it was asked to.
+//! One deadline for all sinks: a stuck sink takes no time from the others, and no close or flush
+//! exceeds its limit.
 
 use buslane::queue::Handler;
 use buslane::retry::Backoff;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use test_support::bus::Closable;
 use test_support::{GUARD, Log, limit, wait_for};
 
-/// The limit that the tests ask for, and how long a call with it may take on a busy machine.
+/// The limit of the calls under test, and the longest that such a call may take on a busy machine.
 const LIMIT: Duration = limit::scaled(Duration::from_secs(1));
 const AT_MOST: Duration = limit::scaled(Duration::from_secs(10));
 
-/// A direct sink whose close and flush stop at a gate.
+/// A direct sink whose close and flush wait at a gate.
 struct Stuck(Gate);
 
 impl<E> Sink<E> for Stuck {
@@ -34,7 +34,7 @@ impl<E> Sink<E> for Stuck {
     }
 }
 
-/// A handler that writes down its calls.
+/// A handler that logs its calls.
 struct Noted(&'static str, Log<String>);
 
 impl<E: std::fmt::Debug> Handler<E> for Noted {
@@ -58,7 +58,7 @@ fn noted<E: std::fmt::Debug + Send + 'static>(name: &'static str, log: &Log<Stri
     Queue::builder().spawn_handler(Noted(name, log.clone())).unwrap()
 }
 
-/// A queue whose handler stops at a gate with each event.
+/// Returns a queue whose handler waits at a gate for each event.
 fn stuck_queue(gate: &Gate) -> Queue<u32> {
     let gate = gate.clone();
     Queue::builder().spawn(move |_: u32| gate.pass()).unwrap()
@@ -69,7 +69,7 @@ fn closed(name: &str, log: &Log<String>) -> impl Sink<u32> + 'static {
     Closable::new(|_: &u32| (), move || log.push(name.clone()))
 }
 
-/// What a call returns, and that it did not take longer than a close with the limit may.
+/// Returns the result of the call, and panics if the call took longer than `AT_MOST`.
 #[track_caller]
 fn in_time<R>(call: impl FnOnce() -> R) -> R {
     let begun = Instant::now();
@@ -216,7 +216,7 @@ fn every_combinator_of_two_sinks_reaches_the_second() {
                 let report = in_time(|| bus.close_timeout(LIMIT));
                 assert_eq!(report.finish, Finish::TimedOut, "{what}");
             }
-            // The second of two direct sinks has nothing to say to a flush.
+            // In these two cases the second sink is direct: it logs nothing on a flush.
             let is_silent = is_flush && matches!(what, "two direct sinks" | "a queue and a direct sink");
             assert_eq!(other(), !is_silent, "{what}, flush: {is_flush}");
             gate.open();
@@ -283,7 +283,7 @@ fn short_flush_does_not_shorten_a_longer_one() {
     for hurried_first in [true, false] {
         let (gate, log) = (Gate::closed(), Log::new());
         let queue = Queue::builder().spawn_handler(Flushes(gate.clone(), log.clone())).unwrap();
-        // A flush in progress, beside which the others wait.
+        // A flush that is in progress while the other flushes wait.
         let flush = |limit| {
             let queue = queue.clone();
             thread::spawn(move || queue.flush_timeout(limit))

@@ -1,5 +1,5 @@
-//! The flush: it waits until events were handled, however far behind the bus, and names who was not
-//! done in time.
+//! A flush waits until events are handled, however many stages downstream of the bus, and names
+//! each sink that was not done in time.
 
 use super::{SHORT, held_bus};
 use buslane::queue::Handler;
@@ -11,7 +11,7 @@ use std::thread;
 use test_support::bus::{Route, flush_bus, recorder, took};
 use test_support::{GUARD, Log, ends};
 
-/// A queue whose handler passes a gate with each event and then writes it down.
+/// Returns a queue whose handler waits at a gate for each event and then logs it.
 fn held_queue(overflow: Overflow, unbounded: bool) -> (Queue<u32>, Gate, Log<u32>) {
     let (gate, log) = (Gate::closed(), Log::new());
     let (at, handled) = (gate.clone(), log.clone());
@@ -37,7 +37,7 @@ fn flush_waits_for_handlers_through_every_wrapper() {
             Box::new(bus)
         }),
         ("queue", |queue| Box::new(queue.queue(64).unwrap())),
-        ("queue in front of a bus", |queue| {
+        ("queue upstream of a bus", |queue| {
             let bus = Bus::new();
             bus.add_named("inside", queue.filter(|_: &u32| true)).unwrap();
             Box::new(bus.queue(64).unwrap())
@@ -54,13 +54,13 @@ fn flush_waits_for_handlers_through_every_wrapper() {
             }
             gate.wait_reached(1);
             let report = bus.flush_timeout(SHORT);
-            assert_eq!(report.finish, Finish::TimedOut, "{what}: the handler has an event in its hands");
+            assert_eq!(report.finish, Finish::TimedOut, "{what}: the handler has not returned");
             assert!(report.unfinished[0].starts_with("held"), "{what}: {report}");
             let (flushing, at_end) = (bus.clone(), log.clone());
             let flusher = thread::spawn(move || (flushing.flush_timeout(GUARD), at_end.entries()));
             gate.permit(1);
             gate.wait_reached(2);
-            assert!(!flusher.is_finished(), "{what}: one event is left");
+            assert!(!flusher.is_finished(), "{what}: one event is not handled yet");
             gate.permit(1);
             let (report, handled) = flusher.join().unwrap();
             assert!(report.is_done(), "{what}: {report}");
@@ -82,7 +82,11 @@ fn flush_waits_for_the_event_being_handled() {
             assert_eq!(route.publish(1), Ok(took(1, 0)));
             gate.wait_reached(1);
             let report = bus.flush_timeout(SHORT);
-            assert_eq!(report.finish, Finish::TimedOut, "{overflow:?}, unbounded {unbounded}: in hand");
+            assert_eq!(
+                report.finish,
+                Finish::TimedOut,
+                "{overflow:?}, unbounded {unbounded}: the handler has not returned"
+            );
             assert_eq!(report.unfinished, ["held"]);
             gate.open();
             flush_bus(&bus);

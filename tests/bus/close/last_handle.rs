@@ -1,4 +1,4 @@
-//! What keeps a bus open, and what happens when the last of it goes.
+//! Which handles keep a bus open, and what the drop of the last one does.
 
 use buslane::error::{Closed, RecvError};
 use buslane::testing::Gate;
@@ -8,7 +8,7 @@ use std::thread;
 use test_support::bus::{Closable, took};
 use test_support::{Drops, GUARD, Log, Tracked, ends, wait_for};
 
-/// What a handler of a whole bus owns.
+/// Returns a handler that owns `tracked` and sends each event to the test.
 fn tracked_handler(tracked: Tracked, handled: mpsc::Sender<u32>) -> impl FnMut(u32) + Send + 'static {
     move |event| {
         let _owned = &tracked;
@@ -26,7 +26,7 @@ fn last_handle_drop_closes_after_the_backlog() {
     let other = bus.clone();
     let _ = bus.publisher().publish_batch([1, 2, 3]).unwrap();
     drop(bus);
-    assert_eq!(other.publish(4), Ok(took(2, 0)), "a handle is left");
+    assert_eq!(other.publish(4), Ok(took(2, 0)), "another handle keeps the bus open");
     drop(other);
     assert_eq!(closed.entries(), [()]);
     let mut seen = ends(move || handled.iter().collect::<Vec<_>>());
@@ -77,7 +77,7 @@ fn last_handle_drop_in_its_worker_does_not_wait() {
     drop(bus);
     gate.open();
     let handled = ends(move || handled.iter().collect::<Vec<_>>());
-    assert_eq!(handled, [1, 2, 3], "and the worker ends behind them");
+    assert_eq!(handled, [1, 2, 3], "the worker handles all events before it ends");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn last_handle_drop_in_a_direct_sink_does_not_wait() {
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     sender.send(bus.clone()).unwrap();
     ends(move || {
-        // The publisher goes first; what the sink has is the last but the one that lends itself for
+        // The sink drops the last handle but one. The last is the handle that `publish` borrows for
         // the call.
         let published = bus.publish(1);
         assert_eq!(published, Ok(took(2, 0)));
@@ -112,14 +112,14 @@ fn last_handle_drop_while_unwinding_does_not_wait() {
             };
             bus.add(Queue::builder().spawn(handler).unwrap()).unwrap();
             let _ = bus.publisher().publish_batch([1, 2]).unwrap();
-            panic!("with a bus in its hands");
+            panic!("panic while the thread owns a bus");
         })
         .join()
         .is_err()
     });
     assert!(unwound);
     gate.open();
-    assert_eq!(ends(move || handled.iter().collect::<Vec<_>>()), [1, 2], "nothing accepted is given up");
+    assert_eq!(ends(move || handled.iter().collect::<Vec<_>>()), [1, 2], "no accepted event is dropped");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn bus_drop_drops_sinks_despite_a_cached_publisher() {
         let _ = local.with_local(|publisher| publisher.publish(1)).unwrap();
         drop(local);
         done.send(()).unwrap();
-        // The thread of a pool, with nothing to do for a long time.
+        // Like a pool thread that stays idle for a long time.
         let _ = orders.recv();
     });
     finished.recv_timeout(GUARD).unwrap();
@@ -151,7 +151,7 @@ fn bus_drop_drops_sinks_despite_a_cached_publisher() {
 
 #[test]
 fn bus_drop_loses_no_event_that_queues_accepted() {
-    // As for the drop of a queue: it does not wait for ever, but the worker goes on by itself.
+    // As in the drop of a queue: the drop of the bus has a limit, and the worker continues alone.
     let (gate, (sender, handled)) = (Gate::closed(), mpsc::channel());
     let at = gate.clone();
     let bus = Bus::new();

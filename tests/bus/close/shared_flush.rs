@@ -1,5 +1,5 @@
-//! Flushes of one queue that its worker takes together, where the end of the flush lies further
-//! down.
+//! Flushes that the worker of one queue takes together, where the last queue of the flush is
+//! further downstream.
 
 use buslane::queue::Handler;
 use buslane::stats::{Finish, FlushReport};
@@ -10,7 +10,7 @@ use test_support::{ends, waits};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// A sink that waits at a gate, and is the queue downstream otherwise.
+/// A sink that waits at a gate and forwards to the downstream queue.
 struct Gated(Gate, Queue<u32>);
 
 impl Sink<u32> for Gated {
@@ -23,14 +23,14 @@ impl Sink<u32> for Gated {
         visit.sink(&self.1);
     }
 
-    // The gate's test closes the queue downstream by itself.
+    // The test closes the downstream queue itself.
     fn close_by(&self, _: buslane::time::Deadline) -> buslane::stats::CloseReport {
         buslane::stats::CloseReport::done()
     }
 }
 
-/// Starts flushes while the queue's worker waits at the gate, so that it takes them together, and
-/// opens the gate then.
+/// Starts flushes while the worker of the queue waits at the gate, so that the worker takes them
+/// together. Then opens the gate.
 fn flush_together(
     queue: &Queue<u32>,
     gate: &Gate,
@@ -48,7 +48,7 @@ fn flush_together(
     flushing
 }
 
-/// Fails at each flush.
+/// A handler whose every flush fails.
 struct Failing;
 
 impl Handler<u32> for Failing {
@@ -83,7 +83,10 @@ fn no_flush_is_done_before_the_last_queue() {
     end.wait_reached(1);
     let early = waits(|| ());
     early.join().unwrap();
-    assert!(flushing.iter().all(|flush| !flush.is_finished()), "the last queue has not handled the event");
+    assert!(
+        flushing.iter().all(|flush| !flush.is_finished()),
+        "a flush ended before the last queue handled the event"
+    );
     end.open();
     for flush in flushing {
         assert_eq!(ends(move || flush.join().unwrap()).finish, Finish::Done);

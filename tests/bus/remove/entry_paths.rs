@@ -1,4 +1,4 @@
-//! `Removed::Quiet` means that nothing of the bus is inside the sink, whichever door it went in by.
+//! `Removed::Quiet` means that no call of the bus into the sink is in progress, by any entry path.
 
 use super::thread;
 use buslane::bus::Removed;
@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use test_support::{GUARD, Log, wait_for};
 
-/// The doors of a sink.
+/// The entry paths of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Door {
     Write,
@@ -26,7 +26,7 @@ enum Door {
     EndOfBatch,
 }
 
-/// A sink that stops at a gate behind one of its doors, once it is told to.
+/// A sink that waits at a gate in one of its methods, once the test enables it.
 #[derive(Clone)]
 struct Doors(Arc<House>);
 
@@ -110,7 +110,7 @@ const WRAPS: [(&str, Wrap); 4] = [
     }),
 ];
 
-/// What goes in by a door.
+/// A call that enters the sink by an entry path.
 type Visitor = fn(&Bus<u32>);
 
 const VISITORS: [(&str, Door, bool, Visitor); 13] = [
@@ -135,7 +135,7 @@ const VISITORS: [(&str, Door, bool, Visitor); 13] = [
     ("a new publisher's lane", Door::Lane, true, |bus| {
         let _ = bus.publisher();
     }),
-    ("a lane that goes", Door::DropLane, true, |bus| {
+    ("a dropped lane", Door::DropLane, true, |bus| {
         let _ = bus.publisher();
     }),
     ("flush", Door::Flush, false, |bus| {
@@ -147,7 +147,7 @@ const VISITORS: [(&str, Door, bool, Visitor); 13] = [
     ("snapshot", Door::Describe, false, |bus| {
         let _ = bus.snapshot();
     }),
-    ("a look whether it is closed", Door::IsClosed, true, |bus| {
+    ("a check for a closed sink", Door::IsClosed, true, |bus| {
         let _ = bus.publisher();
     }),
     ("a signal", Door::EndOfBatch, false, |bus| bus.end_of_batch()),
@@ -157,12 +157,13 @@ const VISITORS: [(&str, Door, bool, Visitor); 13] = [
 fn removal_waits_for_every_call_in_progress() {
     for (what, wrap) in WRAPS {
         for (visitor, door, has_lanes, visit) in VISITORS {
-            // A bus answers for itself when it is described or asked whether it is closed.
+            // A bus describes itself, and reports itself whether it is closed: the sink is not
+            // called.
             if what == "bus" && matches!(door, Door::Describe | Door::IsClosed) {
                 continue;
             }
-            // With a limit a removal returns while the visitor is inside, which shows that it
-            // waits; without one it returns afterwards.
+            // A removal with a limit returns while the call is in progress, which shows that it
+            // waits. A removal without a limit returns afterwards.
             for limited in [true, false] {
                 let gate = Gate::closed();
                 let house =
@@ -177,7 +178,11 @@ fn removal_waits_for_every_call_in_progress() {
                 gate.wait_reached(1);
                 if limited {
                     let removed = bus.remove_timeout(id, Duration::from_millis(1));
-                    assert_eq!(removed, Ok(Removed::StillInside), "{what}, {visitor}: it is inside");
+                    assert_eq!(
+                        removed,
+                        Ok(Removed::StillInside),
+                        "{what}, {visitor}: the call is in progress"
+                    );
                 }
                 let remover = (!limited).then(|| {
                     let (removing, done) = (bus.clone(), gate.clone());
@@ -186,7 +191,7 @@ fn removal_waits_for_every_call_in_progress() {
                         (removed, done.waiting())
                     })
                 });
-                // The sink is off the list, and the removal waits for the visitor.
+                // The sink is off the list, and the removal waits for the call.
                 wait_for(|| bus.sink_count() == 1);
                 sink.0.stops.store(false, Ordering::Release);
                 gate.open();
@@ -235,7 +240,7 @@ fn stuck_flush_delays_no_other_removal() {
     assert!(flusher.join().unwrap().is_done());
 }
 
-/// A sink that takes itself off the bus by whatever door something comes in.
+/// A sink that removes itself from the bus in whichever method is called.
 struct Leaves {
     bus: OnceLock<(buslane::WeakBus<u32>, buslane::SinkId)>,
     seen: Log<(Door, Removed)>,
@@ -285,7 +290,7 @@ impl Sink<u32> for Leaving {
 #[test]
 fn sink_that_removes_itself_does_not_wait_for_itself() {
     for (visitor, door, has_lanes, visit) in VISITORS {
-        // What has lanes is waited in, and counts as no delivery.
+        // A publisher may wait in these calls, so they do not count as deliveries.
         if matches!(door, Door::Push | Door::DropLane | Door::EndOfBatch) || has_lanes && door == Door::Write
         {
             continue;
@@ -298,7 +303,7 @@ fn sink_that_removes_itself_does_not_wait_for_itself() {
         let visiting = bus.clone();
         let inside = thread::spawn(move || visit(&visiting));
         while !inside.is_finished() {
-            assert!(begun.elapsed() < GUARD, "{visitor}: it waits for itself");
+            assert!(begun.elapsed() < GUARD, "{visitor}: the removal waits for its own call");
             thread::yield_now();
         }
         inside.join().unwrap();

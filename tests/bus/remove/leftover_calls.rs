@@ -1,5 +1,5 @@
-//! After `Removed::Quiet` no user code that came with the sink is left to run, also where an idle
-//! publisher still has a lane.
+//! After `Removed::Quiet` no user code of the sink is left to run, even if an idle publisher still
+//! has a lane.
 
 use super::thread;
 use buslane::bus::Removed;
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::ThreadId;
 use test_support::{GUARD, ends, lock, wait_for, waits};
 
-/// What came with a sink.
+/// User code that belongs to a sink.
 struct Piece(Arc<Pieces>);
 
 #[derive(Default)]
@@ -22,10 +22,10 @@ struct Pieces {
     calls: AtomicUsize,
 }
 
-/// Watches a piece without keeping it.
+/// Observes the user code without owning it.
 struct Watch(Weak<Pieces>, Arc<Mutex<Vec<ThreadId>>>);
 
-/// Goes with the closure that has it.
+/// Owned by a closure, and records the thread that drops it.
 struct Token {
     piece: Piece,
     drops: Arc<Mutex<Vec<ThreadId>>>,
@@ -45,20 +45,16 @@ fn token() -> (Token, Watch) {
 }
 
 impl Watch {
-    /// Nothing of it is left, and this thread dropped it.
+    /// Asserts that no user code is left, and that this thread dropped it.
     #[track_caller]
     fn assert_gone(&self, what: &str) {
-        assert!(self.0.upgrade().is_none(), "{what}: user code of the sink lives on");
+        assert!(self.0.upgrade().is_none(), "{what}: user code of the sink was not dropped");
         let drops = lock(&self.1).clone();
-        assert_eq!(
-            drops,
-            [thread::current().id()],
-            "{what}: dropped once, by the thread that removed the sink"
-        );
+        assert_eq!(drops, [thread::current().id()], "{what}: the removing thread must drop it once");
     }
 }
 
-/// A sink of lanes that are stages of the user's.
+/// A sink whose lanes are user-defined stages.
 struct Staging(Arc<Token>);
 
 struct Stage(Arc<Token>);
@@ -88,7 +84,7 @@ impl Sink<u32> for Staging {
     }
 }
 
-/// A sink that puts gates of the user's before the lanes of another sink.
+/// A sink that puts user-defined gates into the lanes of another sink.
 struct Gating(Channel<u32>, Arc<Token>);
 
 impl Sink<u32> for Gating {
@@ -168,8 +164,8 @@ const SINKS: [(&str, Make); 15] = [
         .unwrap();
         Box::new(bus)
     }),
-    ("a stage of the user's", |token| Box::new(Staging(Arc::new(token)))),
-    ("a gate of the user's", |token| Box::new(Gating(channel(), Arc::new(token)))),
+    ("a user-defined stage", |token| Box::new(Staging(Arc::new(token)))),
+    ("a user-defined gate", |token| Box::new(Gating(channel(), Arc::new(token)))),
     ("a tee", |token| {
         let token = Arc::new(token);
         Box::new(channel().filter(move |_| uses(&token)).tee(channel()))
@@ -179,7 +175,7 @@ const SINKS: [(&str, Make); 15] = [
 /// What publishers do before the removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
-    /// They have not heard of the sink.
+    /// They have not seen the sink yet.
     Nothing,
     /// They have published, and are idle.
     Published,
@@ -208,7 +204,7 @@ fn quiet_leaves_no_user_code_with_idle_publishers() {
             }
             assert_eq!(bus.remove(id), Ok(Removed::Quiet), "{what}");
             watch.assert_gone(&what);
-            // The publishers still publish into sinks that are added later.
+            // The publishers can still publish into sinks that are added later.
             let seen = kept.clone();
             bus.add(buslane::sink_fn(move |_: &u32| -> Result<(), buslane::BoxError> {
                 seen.fetch_add(1, Ordering::Relaxed);
@@ -231,7 +227,7 @@ fn published(accepted: usize) -> Published {
 
 #[test]
 fn quiet_leaves_no_user_code_with_threads() {
-    // Cached publishers of threads that live on.
+    // Cached publishers of threads that continue to run.
     for (what, make) in SINKS {
         let bus = Bus::new();
         let (token, watch) = token();
@@ -254,7 +250,7 @@ fn quiet_leaves_no_user_code_with_threads() {
 
 #[test]
 fn racing_removal_drops_user_code_before_it_returns() {
-    // The publisher or the removal drops the closure, and not after the removal has returned.
+    // Either the publisher or the removal drops the closure, but never after the removal returned.
     for (what, make) in SINKS {
         for _ in 0..100 {
             let bus = Bus::new();
@@ -268,7 +264,7 @@ fn racing_removal_drops_user_code_before_it_returns() {
             let comes = bus.clone();
             let comes = thread::spawn(move || drop(comes.publisher()));
             assert_eq!(bus.remove_timeout(id, GUARD), Ok(Removed::Quiet), "{what}");
-            assert!(watch.0.upgrade().is_none(), "{what}: user code of the sink lives on");
+            assert!(watch.0.upgrade().is_none(), "{what}: user code of the sink was not dropped");
             assert_eq!(lock(&watch.1).len(), 1, "{what}");
             goes.join().unwrap();
             comes.join().unwrap();
@@ -278,8 +274,8 @@ fn racing_removal_drops_user_code_before_it_returns() {
 
 #[test]
 fn next_control_call_drops_a_busy_removed_sink() {
-    // The removal did not wait; the next call of the control plane finds the sink quiet, and drops
-    // all of it.
+    // The removal did not wait. The next control call finds no call in progress, and drops all user
+    // code of the sink.
     ends(|| {
         let bus = Bus::new();
         let (gate, held) = (Gate::closed(), Gate::closed());
@@ -314,7 +310,7 @@ fn next_control_call_drops_a_busy_removed_sink() {
 
 #[test]
 fn removed_queue_ends_despite_an_idle_publisher() {
-    // The bus had the last handle: its worker ends, and drops the handler.
+    // The bus had the last handle of the queue, so the worker ends and drops the handler.
     ends(|| {
         let bus = Bus::new();
         let (token, watch) = token();
@@ -328,7 +324,7 @@ fn removed_queue_ends_despite_an_idle_publisher() {
     });
 }
 
-/// Stops at a gate as it goes.
+/// Waits at a gate in its destructor.
 struct StopsAsItGoes(Gate);
 
 impl Drop for StopsAsItGoes {
@@ -337,7 +333,7 @@ impl Drop for StopsAsItGoes {
     }
 }
 
-/// A sink whose lanes have gates, each with a destructor of its own.
+/// A sink whose lanes have gates, each with its own destructor.
 struct Slow(Channel<u32>, Gate);
 
 impl Sink<u32> for Slow {
@@ -355,16 +351,16 @@ impl Sink<u32> for Slow {
     }
 }
 
-/// Removes a sink while a thread waits at a gate in user code of the sink; the removal must wait
+/// Removes a sink while a thread waits at a gate in user code of the sink. The removal must wait
 /// until the gate opens.
 #[track_caller]
 fn assert_waited_for(bus: &Bus<u32>, id: buslane::SinkId, gate: &Gate, what: &str) {
     gate.wait_reached(1);
     let (removing, at) = (bus.clone(), gate.clone());
-    // The order is asserted by the last line: a removal that returned before the gate opened would
-    // find the thread at it.
+    // The last line asserts the order: a removal that returned before the gate opened would find
+    // the thread still at the gate.
     let remover = waits(move || (removing.remove(id), at.waiting()));
-    assert!(!remover.is_finished(), "{what}: it is inside");
+    assert!(!remover.is_finished(), "{what}: the call is in progress");
     gate.open();
     let (removed, waiting) = ends(move || remover.join().unwrap());
     assert_eq!((removed, waiting), (Ok(Removed::Quiet), 0), "{what}");
@@ -372,20 +368,20 @@ fn assert_waited_for(bus: &Bus<u32>, id: buslane::SinkId, gate: &Gate, what: &st
 
 #[test]
 fn removal_waits_for_a_publishers_lane_destructor() {
-    // A publisher goes, and with it the gate of its lane.
+    // The drop of the publisher drops the gate of its lane.
     let (bus, gate) = (Bus::new(), Gate::closed());
     let id = bus.add(Slow(channel(), gate.clone())).unwrap();
     let mut publisher = bus.publisher();
     let _ = publisher.publish(1).unwrap();
     let goes = thread::spawn(move || drop(publisher));
-    assert_waited_for(&bus, id, &gate, "a publisher that goes");
+    assert_waited_for(&bus, id, &gate, "a dropped publisher");
     goes.join().unwrap();
 }
 
 #[test]
 fn removal_waits_for_a_hook_that_a_publisher_runs() {
-    // The publishing thread calls the hook with an event that has no room, or with the event that
-    // is evicted for it.
+    // The publishing thread calls the hook, either with the event that finds no room or with the
+    // event that is evicted for it.
     for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
         for (several, batch, filtered) in [
             (false, false, false),
@@ -432,7 +428,7 @@ fn removal_waits_for_a_hook_that_a_publisher_runs() {
     }
 }
 
-/// A sink whose lanes use the bus, and note their thread, when they are asked about themselves.
+/// A sink whose lanes use the bus, and log the current thread, when they are queried.
 struct Asked(buslane::WeakBus<u32>, test_support::Log<ThreadId>);
 
 struct AskedLane(buslane::WeakBus<u32>, test_support::Log<ThreadId>);
@@ -440,7 +436,7 @@ struct AskedLane(buslane::WeakBus<u32>, test_support::Log<ThreadId>);
 impl AskedLane {
     fn asked(&self) {
         self.1.push(thread::current().id());
-        // Takes the lock of the control plane.
+        // The snapshot takes the control plane's lock.
         assert!(self.0.upgrade().unwrap().snapshot().sinks.len() < 2);
     }
 }
@@ -481,7 +477,8 @@ impl Sink<u32> for Asked {
 
 #[test]
 fn lane_maker_queries_its_lanes_without_a_lock() {
-    // A publisher that takes a lane later asks it nothing: a removal could not wait for that.
+    // A publisher that takes a lane later does not query it, because a removal could not wait for
+    // such a query.
     ends(|| {
         let (bus, asked) = (Bus::new(), test_support::Log::new());
         let mut publisher = bus.publisher();

@@ -7,14 +7,14 @@ use buslane::{Bus, Channel, Journal, Overflow, SinkExt, SinkId, sink_fn};
 use std::time::Duration;
 use test_support::{ends, waits};
 
-/// Waits grow longer between two checks of whether the sink was removed; after this time they would
-/// have reached a second.
+/// A waiting publisher checks ever less often whether its sink was removed. After this time the
+/// interval would reach one second.
 const LONG: Duration = Duration::from_millis(1600);
-/// Enough for a check every 100 ms, and too short for one every second.
+/// Enough for checks every 100 ms, and too short for checks every second.
 const LIMIT: Duration = Duration::from_millis(600);
 
-/// Publishes from another thread until the sinks of an inner bus make it wait, and removes the
-/// inner bus then.
+/// Publishes from another thread until a sink of an inner bus makes the publisher wait. Then
+/// removes the inner bus.
 fn assert_released(what: &'static str, fill: impl FnOnce(&Bus<u64>) + Send + 'static) {
     assert_ends_wait(what, move |outer| {
         let inner = Bus::new();
@@ -23,17 +23,17 @@ fn assert_released(what: &'static str, fill: impl FnOnce(&Bus<u64>) + Send + 'st
     });
 }
 
-/// Publishes from another thread until a sink makes it wait, and removes that sink then.
+/// Publishes from another thread until a sink makes the publisher wait. Then removes that sink.
 fn assert_ends_wait(what: &'static str, add: impl FnOnce(&Bus<u64>) -> SinkId + Send + 'static) {
     ends(move || {
         let outer = Bus::new();
         let id = add(&outer);
         let mut publisher = outer.publisher();
         let waiting = waits(move || (0..200).map(|n| publisher.publish(n).unwrap().refused).sum::<u32>());
-        // What is measured: a wait that has lasted this long, after which its parks would have
+        // The sleep is what the test measures: a wait this long, after which the parks would have
         // grown to a second.
         thread::sleep(LONG);
-        assert!(!waiting.is_finished(), "{what}: it waits");
+        assert!(!waiting.is_finished(), "{what}: the publisher waits");
         assert_eq!(outer.remove_timeout(id, LIMIT), Ok(Removed::Quiet), "{what}");
         assert_eq!(waiting.join().unwrap(), 1, "{what}: one publish was refused");
     });
@@ -54,7 +54,7 @@ fn removal_ends_a_long_wait_at_a_gate() {
     drop(gate);
 }
 
-/// A sink that fails, with a retry that waits for an hour.
+/// Wraps a failing sink in a retry that waits for an hour.
 fn failing<P>(retry: impl FnOnce(Backoff) -> P) -> P {
     let hour = Duration::from_secs(3600);
     retry(Backoff::new(hour, hour))

@@ -1,9 +1,9 @@
-//! Reads that park until an event is there: no wake-up is lost at a position that another writer
-//! has claimed and not filled yet.
+//! Reads that park until there is an event. No wake-up is lost at a position that another writer
+//! has claimed and not yet written.
 //!
-//! A round is one event of each writer, all at once, and silence until the readers have every
-//! event. So a reader that parks at such a position and is not woken for the events after it is
-//! never woken, and the test ends at its limit.
+//! In a round each writer writes one event, all concurrently. The next round starts when the
+//! readers have all events. So a reader that parks at such a position, and is not woken for the
+//! events after it, is never woken, and the test fails at its time limit.
 
 use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
 use buslane::{Channel, Receiver, Sink, WaitStrategy};
@@ -15,10 +15,10 @@ use test_support::{GUARD, block_on, ends};
 const WRITERS: u64 = 4;
 const ROUNDS: u64 = 200;
 
-/// A small or a large event, and its number.
+/// A number, with a small or large payload.
 type Event<const WORDS: usize> = (u64, [u64; WORDS]);
 
-/// Takes one event, when one is there; `None` at the end of the stream.
+/// Takes one event, or returns `None` at the end of the stream.
 type Read<R, E> = fn(&mut R) -> Option<E>;
 
 const STRATEGIES: [WaitStrategy; 4] = [
@@ -65,7 +65,9 @@ fn play<const WORDS: usize, R: Send + 'static>(
                 barrier.wait();
                 let mut got: Vec<_> = (0..WRITERS)
                     .map(|_| {
-                        reports.recv_timeout(GUARD).expect("an event was written and nothing woke a reader")
+                        reports
+                            .recv_timeout(GUARD)
+                            .expect("an event was written, but no reader was woken for it")
                     })
                     .collect();
                 got.sort_unstable();
@@ -86,7 +88,7 @@ type SharedRecv<'a, E> = Recv<'a, E, buslane::channel::Shared>;
 
 macro_rules! reads {
     ($name:ident, $reader:ident, $future:ident) => {
-        /// All ways to read that wait for an event.
+        /// Returns all ways to read that wait for an event.
         fn $name<const WORDS: usize>() -> [Read<$reader<Event<WORDS>>, Event<WORDS>>; 4] {
             [
                 |receiver| receiver.recv().ok(),

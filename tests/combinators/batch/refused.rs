@@ -1,4 +1,4 @@
-//! Batches that the sink behind does not take.
+//! Batches that the inner sink refuses.
 
 use super::script::Answer::{Close, Fail, FailFirst, Full, Panic, Reentrant, Take, Timeout};
 use super::{HOUR, SECOND, batch, tick, write_all};
@@ -19,7 +19,7 @@ fn refused_batch_is_kept_and_overflow_is_refused() {
         assert_eq!(outcome(batch.write(5)), Outcome::Full(5));
         let ledger = assert_balanced(&batch.state());
         assert_eq!((ledger.pending, ledger.refused.full, ledger.delivered), (4, 1, 0));
-        // There is room again: the order stands.
+        // There is room again, and the order is kept.
         write_all(&batch, [6]);
         assert_eq!(script.batches(), [[1, 2], [3, 4]], "{answer:?}");
         assert_eq!(assert_balanced(&batch.state()).pending, 1);
@@ -32,16 +32,20 @@ fn refused_batch_is_offered_again_at_a_tick() {
     script.answer([Full, Full]);
     write_all(&batch, [1, 2]);
     let now = Instant::now();
-    assert_eq!(tick(&batch, now), Some(now + Duration::from_millis(100)), "and refused again");
+    assert_eq!(tick(&batch, now), Some(now + Duration::from_millis(100)), "the batch is refused again");
     assert_eq!(tick(&batch, now), None);
     assert_eq!(script.batches(), [[1, 2]]);
 
-    // A short age makes it sooner; what is not old yet stays.
+    // A shorter age brings the next offer forward, and an event younger than that age stays.
     let batch = batch.age(Duration::from_millis(30));
     script.answer([Full, Full]);
     write_all(&batch, [3, 4, 5]);
     assert_eq!(tick(&batch, now), Some(now + Duration::from_millis(30)));
-    assert_eq!(tick(&batch, now), Some(now + Duration::from_millis(30)), "the one being filled");
+    assert_eq!(
+        tick(&batch, now),
+        Some(now + Duration::from_millis(30)),
+        "the batch that is being filled has its own age"
+    );
     assert_eq!(script.batches(), [[1, 2], [3, 4]]);
 }
 
@@ -49,11 +53,11 @@ fn refused_batch_is_offered_again_at_a_tick() {
 fn worker_offers_a_batch_again_after_a_failed_flush() {
     let (batch, script) = batch(10);
     let queue = batch.queue(16).unwrap();
-    // At the flush, at the tick after it, and when the worker is asked again.
+    // The batch is refused in the flush, at the next tick, and when the worker is asked again.
     script.answer([Full; 3]);
     write_all(&queue, [1]);
     let report = queue.flush_timeout(GUARD);
-    assert_eq!(report.finish, Finish::TimedOut, "the inner sink took nothing");
+    assert_eq!(report.finish, Finish::TimedOut, "the inner sink refused the batch");
     wait_for(|| script.batches() == [[1]]);
     assert!(queue.close().is_done());
 }
@@ -68,7 +72,7 @@ fn flush_retries_while_progressing_then_times_out() {
     };
     script.answer([Full; 3]);
     write_all(&batch, [1, 2, 3]);
-    assert_eq!(flush(), Finish::TimedOut, "refused, the sink behind flushed, and refused again");
+    assert_eq!(flush(), Finish::TimedOut, "refused, then the inner sink flushed, then refused again");
     assert_eq!(script.signals(), ["flush", "flush"]);
     script.answer([Full, Take, Full, Take]);
     assert_eq!(flush(), Finish::Done);
@@ -145,7 +149,7 @@ fn events_that_are_given_up_are_dropped_once() {
     assert_eq!(drops.ids(), [0, 1, 2, 3]);
 }
 
-/// A queue behind a batch that is full for a moment: everything arrives, in order.
+/// A batch whose downstream queue is full for a while. All events arrive, in order.
 #[test]
 fn full_downstream_queue_loses_no_event() {
     let gate = Gate::closed();
@@ -158,7 +162,7 @@ fn full_downstream_queue_loses_no_event() {
         })
         .unwrap();
     let batch = Arc::new(slow.batch(2).age(SECOND));
-    // One in the worker's hands, one in its ring, one refused, and one that fills up.
+    // One batch is in the handler, one is in the ring, one is refused, and one is being filled.
     write_all(&batch, [1, 2]);
     gate.wait_reached(1);
     write_all(&batch, [3, 4, 5, 6, 7]);

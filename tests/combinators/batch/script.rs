@@ -1,4 +1,4 @@
-//! A sink for batches that answers as it is told, and writes down what it got.
+//! A sink for batches that gives scripted answers and logs what it got.
 
 use buslane::stats::{CloseReport, FlushReport, SinkState};
 use buslane::testing::Gate;
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use test_support::lock;
 
-/// What a write comes to.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
     Take,
@@ -16,13 +16,13 @@ pub(crate) enum Answer {
     Timeout,
     Reentrant,
     Fail,
-    /// Takes all but the first so many, and gives these back.
+    /// Accepts all but the first `n` events, and returns those.
     FailFirst(usize),
     Close,
     Panic,
 }
 
-/// Answers as it is told, and takes everything when it is not.
+/// Gives the scripted answers, and accepts every batch once there are none left.
 #[derive(Default)]
 pub(crate) struct Script {
     answers: Mutex<VecDeque<Answer>>,
@@ -36,22 +36,22 @@ impl Script {
         Arc::default()
     }
 
-    /// The answers to the next writes.
+    /// Adds the answers to the next writes.
     pub(crate) fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         lock(&self.answers).extend(answers);
     }
 
-    /// Makes every write pass this gate.
+    /// Makes every write wait at this gate.
     pub(crate) fn stop_at(&self, gate: Gate) {
         *lock(&self.gate) = Some(gate);
     }
 
-    /// What was taken.
+    /// Returns the batches that were accepted.
     pub(crate) fn batches(&self) -> Vec<Vec<u64>> {
         lock(&self.batches).clone()
     }
 
-    /// Signals but ticks, and closes.
+    /// Returns the signals that were received, including closes but not ticks.
     pub(crate) fn signals(&self) -> Vec<String> {
         lock(&self.signals).clone()
     }
@@ -101,6 +101,6 @@ impl Sink<Vec<u64>> for Script {
     }
 
     fn describe(&self, _: &mut SinkState) {
-        panic!("a batch keeps a ledger of its own");
+        panic!("a batch does not ask its inner sink for a ledger");
     }
 }

@@ -1,4 +1,4 @@
-//! Batches and several threads: a batch for each worker of a queue, and one batch that several
+//! Batches and several threads: one batch for each worker of a queue, and one batch that several
 //! threads write to.
 
 use super::script::{Answer, Script};
@@ -26,7 +26,7 @@ fn sorted(script: &Script) -> Vec<u64> {
     events
 }
 
-/// A batch for each of `count` workers, all of which write to one script.
+/// Returns a queue with one batch for each of `count` workers, all of which write to one script.
 fn each(
     builder: QueueBuilder<u64>,
     script: &Arc<Script>,
@@ -88,7 +88,7 @@ fn batches_of_several_workers_are_sent_in_parallel() {
     script.stop_at(gate.clone());
     let queue = each(workers(3), &script, |script| script.batch(1));
     write_all(&queue, 0..3);
-    gate.wait_reached(3); // all three at once
+    gate.wait_reached(3); // all three concurrently
     gate.open();
     assert!(queue.close().is_done());
     assert_eq!(sorted(&script), [0, 1, 2]);
@@ -117,7 +117,7 @@ fn closed_sink_of_one_worker_closes_the_queue() {
     let (_, script) = batch(1);
     let queue = each(workers(3), &script, |script| script.batch(1));
     script.answer([Answer::Close]);
-    // The worker notices at the next event that it writes to that sink.
+    // The worker notices the closed sink when it writes the next event to it.
     wait_for(|| {
         let _ = queue.write(0);
         queue.state().status == SinkStatus::Closed
@@ -175,7 +175,7 @@ fn batch_without_room_is_offered_again_by_its_worker() {
     assert!(queue.close().is_done());
 }
 
-/// Writes more events to the batch in front of it, from inside.
+/// An inner sink that writes further events to the upstream batch from inside its own write.
 struct Echo {
     front: OnceLock<Weak<dyn Sink<u64>>>,
     answers: Log<Outcome<u64>>,
@@ -201,7 +201,7 @@ fn batch_sender_does_not_wait_for_itself() {
     write_all(&queue, [0, 1]);
     wait_for(|| queue.state().ledger.delivered == 2);
     assert_eq!(echo.answers.entries(), [Outcome::Accepted, Outcome::Accepted, Outcome::Full(12)]);
-    // The same in a flush, which is not inside a delivery.
+    // The same holds in a flush, which is not a delivery.
     write_all(&queue, [1]);
     flush(&queue);
     assert_eq!(echo.answers.entries().len(), 6);
@@ -209,8 +209,8 @@ fn batch_sender_does_not_wait_for_itself() {
     assert_eq!(assert_balanced(&batch.state()).refused.full, 2);
 }
 
-/// A thread that hands a batch on may wait for room behind, and who makes that room must not wait
-/// for it in turn.
+/// A thread that forwards a batch may wait for room downstream, so the thread that makes that room
+/// must not wait for the batch in turn.
 #[test]
 fn writer_does_not_wait_for_a_blocked_batch() {
     let (gate, answers) = (Gate::closed(), Log::new());
@@ -228,7 +228,7 @@ fn writer_does_not_wait_for_a_blocked_batch() {
     let batch = Arc::new(behind.unwrap().batch(1));
     let sink: Arc<dyn Sink<u64>> = batch.clone();
     front.set(Arc::downgrade(&sink)).unwrap_or_else(|_| panic!("set once"));
-    // One in the handler's hands, one in its ring, and one that waits.
+    // One batch is in the handler, one is in the ring, and one waits for room.
     write_all(&batch, [1]);
     gate.wait_reached(1);
     write_all(&batch, [2]);
@@ -243,7 +243,8 @@ fn writer_does_not_wait_for_a_blocked_batch() {
     assert!(ends(move || batch.close_by(Deadline::after(GUARD))).is_done());
 }
 
-/// Inside a bus nothing waits, also behind a queue: a removal waits for whoever is inside.
+/// No call made by a bus waits, even downstream of a queue, because a removal waits for calls in
+/// progress.
 #[test]
 fn batch_called_by_a_bus_refuses_instead_of_waiting() {
     let (batch, script) = batch(2);
@@ -285,7 +286,7 @@ fn flush_waits_only_for_events_written_before_it() {
     });
     gate.permit(1);
     first.join().unwrap();
-    // The flush hands on [3], and an event comes that it need not wait for.
+    // The flush forwards [3], and a later event arrives that the flush must not wait for.
     gate.wait_reached(2);
     write_all(&batch, [4]);
     gate.permit(1);
@@ -293,8 +294,8 @@ fn flush_waits_only_for_events_written_before_it() {
     assert_eq!((script.batches(), batch.state().depth), (vec![vec![1, 2], vec![3]], 1));
 }
 
-/// What a tick, or the end of a queue's batch, wanted handed on goes as soon as the batch on its
-/// way is back.
+/// A batch that is due at a tick, or at the queue's end of batch, is forwarded as soon as the batch
+/// being sent is done.
 #[test]
 fn due_batch_follows_the_one_being_sent() {
     for end_of_batch in [false, true] {
@@ -315,12 +316,16 @@ fn due_batch_follows_the_one_being_sent() {
             let start = Instant::now();
             assert_eq!(tick(&batch, start), Some(start + SECOND));
             let old = start + SECOND;
-            assert_eq!(tick(&batch, old), Some(old + Duration::from_millis(100)), "and not at once");
+            assert_eq!(
+                tick(&batch, old),
+                Some(old + Duration::from_millis(100)),
+                "the batch being sent delays the next one"
+            );
         }
         gate.open();
         first.join().unwrap();
         assert_eq!(script.batches(), [vec![1, 2], vec![3]]);
         write_all(&batch, [4]);
-        assert_eq!(script.batches().len(), 2, "the next one is due in its own time");
+        assert_eq!(script.batches().len(), 2, "the following batch has its own age");
     }
 }

@@ -1,4 +1,4 @@
-//! The breaker: states, one probe at a time, shared between sinks.
+//! The breaker: its states, one probe at a time, and sharing between sinks.
 
 use super::{MILLI, SECOND, flaky};
 use buslane::retry::{Attempt, AttemptError, Breaker, BreakerState, Next, RetryPolicy};
@@ -31,7 +31,7 @@ fn succeed(breaker: &Breaker) {
     RetryPolicy::<()>::success(breaker);
 }
 
-/// On another thread, as another writer.
+/// Runs the call on another thread, as another writer.
 fn elsewhere<R: Send>(call: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| scope.spawn(call).join().unwrap())
 }
@@ -50,8 +50,8 @@ fn breaker_opens_probes_and_closes_on_success() {
     assert_eq!(before(&breaker), 600 * MILLI);
     clock.advance(600 * MILLI);
     assert_eq!(breaker.state(), BreakerState::HalfOpen);
-    assert_eq!(before(&breaker), Duration::ZERO, "the probe");
-    assert_eq!(elsewhere(|| before(&breaker)), SECOND, "the others wait");
+    assert_eq!(before(&breaker), Duration::ZERO, "the first writer is the probe");
+    assert_eq!(elsewhere(|| before(&breaker)), SECOND, "other writers wait");
     assert_eq!(fail(&breaker), Next::Again);
     assert_eq!((breaker.state(), before(&breaker)), (BreakerState::Open, SECOND));
     clock.advance(SECOND);
@@ -59,7 +59,7 @@ fn breaker_opens_probes_and_closes_on_success() {
     succeed(&breaker);
     assert_eq!(breaker.state(), BreakerState::Closed);
     assert_eq!(elsewhere(|| before(&breaker)), Duration::ZERO);
-    assert_eq!(fail(&breaker), Next::After(SECOND / 4), "it counts from the beginning again");
+    assert_eq!(fail(&breaker), Next::After(SECOND / 4), "the failure count starts again");
 }
 
 #[test]
@@ -68,16 +68,16 @@ fn only_the_probe_changes_an_open_breaker() {
     fail(&breaker);
     clock.advance(SECOND / 2);
     fail(&breaker);
-    assert_eq!(before(&breaker), SECOND / 2, "a straggler does not keep it open for longer");
+    assert_eq!(before(&breaker), SECOND / 2, "a late failure does not extend the open time");
     clock.advance(SECOND / 2);
     assert_eq!(before(&breaker), Duration::ZERO);
     elsewhere(|| {
         fail(&breaker);
         RetryPolicy::<()>::abandoned(&*breaker);
     });
-    assert_eq!(elsewhere(|| before(&breaker)), SECOND, "the probe is still under way");
+    assert_eq!(elsewhere(|| before(&breaker)), SECOND, "the probe is still in progress");
     RetryPolicy::<()>::abandoned(&*breaker);
-    assert_eq!(elsewhere(|| before(&breaker)), Duration::ZERO, "its place is free");
+    assert_eq!(elsewhere(|| before(&breaker)), Duration::ZERO, "the next writer may probe");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn e13_concurrent_writers_probe_one_at_a_time() {
         for probe in 2..5 {
             clock.advance(SECOND);
             gate.wait_reached(probe);
-            // One is in the sink, and all the others wait again.
+            // One writer is in the sink, and all others wait again.
             clock.await_sleepers(7);
             assert_eq!((breaker.state(), inside.load(Ordering::SeqCst)), (BreakerState::HalfOpen, 1));
             gate.permit(1);
@@ -137,7 +137,7 @@ fn panicking_or_closed_probe_frees_its_slot() {
     clock.advance(SECOND);
     for _ in 0..2 {
         let written = catch_unwind(AssertUnwindSafe(|| elsewhere(|| panics.write(1))));
-        assert!(written.is_err(), "the panic is passed on, and the turn is not kept");
+        assert!(written.is_err(), "the panic reaches the caller, and frees the probe's slot");
         assert_eq!(breaker.state(), BreakerState::HalfOpen);
     }
     let closed = flaky(|_, _| false);
@@ -161,5 +161,5 @@ fn one_breaker_serves_several_sinks() {
     fail(&breaker);
     let begun = clock.passed();
     assert_eq!(outcome(two.write(2)), Outcome::Accepted);
-    assert!(clock.passed() - begun >= SECOND, "it waited for what the other sink did");
+    assert!(clock.passed() - begun >= SECOND, "the write waited for the failures of the other sink");
 }

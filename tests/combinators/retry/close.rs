@@ -1,4 +1,5 @@
-//! Closes and aborts end waits at once, and a queue in front gives nothing up before its deadline.
+//! A close or an abort ends a wait at once, and an upstream queue drops nothing before its
+//! deadline.
 
 use super::{By, HOUR, MILLI, SECOND, describe, flaky};
 use buslane::error::TryRecvError;
@@ -32,7 +33,7 @@ fn a_close_or_an_abort_ends_a_wait_of_an_hour_at_once() {
             assert!(retry.close_by(Deadline::NEVER).is_done());
         }
         assert_eq!(ends(move || outcome(writer.join().unwrap())), Outcome::Closed(1));
-        assert_eq!(outcome(retry.write(2)), Outcome::Closed(2), "all later ones fail fast");
+        assert_eq!(outcome(retry.write(2)), Outcome::Closed(2), "later writes fail at once");
         let closed = retry.reports_closed();
         assert!(closed);
         let ledger = assert_balanced(&describe(&*retry));
@@ -88,7 +89,7 @@ fn close_of_a_failing_queue_counts_each_event_once() {
     let report = ends(move || closing.close_timeout(MILLI));
     assert_eq!(report.finish, Finish::TimedOut);
     assert!(report.undelivered >= 9, "{report}");
-    // The worker returns at once from its wait and ends.
+    // The worker's wait ends at once, and the worker ends.
     wait_for(|| queue.state().ledger.pending == 0);
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.dropped.failed, ledger.dropped.aborted), (1, 9));
@@ -112,7 +113,7 @@ fn a_bus_over_a_direct_retry_closes_at_its_deadline() {
     let publisher = thread::spawn(move || publishing.publish(1).is_ok());
     gate.wait_reached(1);
     let closing = bus.clone();
-    // Timed out, or done if the publish ended before the close looked again.
+    // The close times out, or is done if the publish ended before the close checked again.
     let _ = ends(move || closing.close_timeout(MILLI));
     ends(move || publisher.join().unwrap());
     let ledger = assert_balanced(&bus.snapshot().sinks[0].state);
@@ -170,7 +171,7 @@ fn controls_reach_the_inner_sink_and_the_dead_letters() {
 
 #[test]
 fn close_during_an_attempt_keeps_its_acceptance() {
-    // A close between an attempt and its answer: the answer counts.
+    // The close happens between an attempt and its answer: the answer counts.
     let gate = Gate::closed();
     let (at, answered) = (gate.clone(), Arc::new(AtomicBool::new(false)));
     let seen = answered.clone();
@@ -222,5 +223,5 @@ fn real_timeout_ignores_the_manual_clock() {
     clock.advance(HOUR * 24);
     let taken = flaky(|attempt, _| attempt == 0);
     let sink = taken.clone().retry(By(|_| Next::Again)).clock(clock).timeout(GUARD);
-    assert_eq!(outcome(sink.write(1)), Outcome::Accepted, "the limit has hardly begun");
+    assert_eq!(outcome(sink.write(1)), Outcome::Accepted, "the timeout uses real time");
 }

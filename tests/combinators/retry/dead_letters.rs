@@ -1,4 +1,4 @@
-//! Dead letters: what is given up, with its error, and counted once.
+//! Dead letters: events that are given up, each with its error, and counted once.
 
 use super::{By, describe, flaky};
 use buslane::retry::{DeadLetter, Next, RetryPolicy};
@@ -22,13 +22,13 @@ fn dead_letter_holds_event_error_and_attempts() {
         matches!(&*letter.error, WriteError::Failed { event: (), source } if source.to_string() == "flaky")
     );
     assert_eq!(letter.to_string(), "given up after 3 attempts: the sink failed: flaky");
-    assert!(!format!("{letter:?}").contains("event"), "no text has the event in it");
+    assert!(!format!("{letter:?}").contains("event"), "the debug text does not contain the event");
     let state = &bus.snapshot().sinks[0].state;
     let ledger = assert_balanced(state);
     assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.failed), (3, 2, 1));
     assert_eq!(state.last_error.as_deref(), Some("the sink failed: flaky"));
     assert!(bus.close().is_done());
-    assert!(dead.recv().is_err(), "the close closed the dead letters");
+    assert!(dead.recv().is_err(), "the close also closes the dead letters");
 }
 
 #[test]
@@ -54,12 +54,14 @@ fn refused_letter_returns_the_event_and_sink_error() {
     let (letters, _dead) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
     let retry = flaky(|_, _| true).retry(By(|_| Next::GiveUp)).dead_letters(letters);
     assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
-    let Err(WriteError::Failed { event: 2, source }) = retry.write(2) else { panic!("not given back") };
+    let Err(WriteError::Failed { event: 2, source }) = retry.write(2) else {
+        panic!("the event did not come back")
+    };
     assert_eq!(source.to_string(), "flaky");
     let ledger = assert_balanced(&describe(&retry));
     assert_eq!((ledger.offered, ledger.dropped.failed, ledger.refused.failed), (2, 1, 1));
 
-    // Whoever kept the error leaves its text.
+    // If the dead-letter sink keeps the error, the caller gets only its text.
     let kept = test_support::Log::new();
     struct Keeps(test_support::Log<std::sync::Arc<WriteError<()>>>);
     impl Sink<DeadLetter<u64>> for Keeps {
@@ -91,7 +93,7 @@ fn e13_attempt_limit_ends_retries_in_a_dead_letter() {
     let retry = sink.clone().retry(breaker.clock(clock.clone())).clock(clock.clone()).dead_letters(letters);
     assert_eq!(outcome(retry.write(1)), Outcome::Accepted);
     assert_eq!((sink.attempts(), dead.recv().unwrap().attempts), (4, 4));
-    // Half a back-off after the first failure, a whole one after the second and the third.
+    // Half a backoff after the first failure, and a whole one after the second and the third.
     assert_eq!(clock.passed(), super::SECOND * 5 / 2);
 }
 

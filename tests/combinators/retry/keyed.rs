@@ -1,5 +1,5 @@
-//! Back-off by key: order within a key, progress of the others, ticks, flush, close, bounds and
-//! books.
+//! Backoff by key: order within a key, progress of other keys, ticks, flush, close, bounds, and the
+//! ledger.
 
 use super::{By, MILLI, SECOND, describe, flaky};
 use buslane::error::ConfigErrorKind;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use test_support::{GUARD, Log, Outcome, assert_balanced, ends, invalid, outcome, wait_for};
 
-/// The key of an event: its hundreds.
+/// Returns the key of an event: its hundreds.
 fn key(event: &u64) -> u64 {
     event / 100
 }
@@ -40,14 +40,14 @@ fn failed_key_keeps_its_order_while_others_continue() {
     let retry = sink.clone().retry_by_key(key, By(|_| Next::After(SECOND))).clock(clock.clone());
     write_all(&retry, [100, 200, 101, 201, 102]);
     assert_eq!(sink.taken.entries(), [200, 201]);
-    assert_eq!(sink.attempts(), 3, "the failed key is not tried before its time");
+    assert_eq!(sink.attempts(), 3, "the failed key is not tried before its backoff ends");
     let ledger = books(&retry);
     assert_eq!((ledger.offered, ledger.delivered, ledger.pending), (5, 2, 3));
     assert_eq!(describe(&retry).depth, 3);
     assert_eq!(tick(&retry, &clock), Some(clock.now() + SECOND));
     clock.advance(SECOND);
     assert_eq!(tick(&retry, &clock), Some(clock.now() + SECOND));
-    assert_eq!(sink.attempts(), 4, "one attempt, and the line waits");
+    assert_eq!(sink.attempts(), 4, "one attempt, and the other events of the key wait");
     down.store(false, Ordering::SeqCst);
     write_all(&retry, [103]);
     clock.advance(SECOND);
@@ -56,7 +56,7 @@ fn failed_key_keeps_its_order_while_others_continue() {
     let ledger = books(&retry);
     assert_eq!((ledger.delivered, ledger.pending), (6, 0));
     write_all(&retry, [104]);
-    assert_eq!(sink.taken.entries().last(), Some(&104), "the key is free again");
+    assert_eq!(sink.taken.entries().last(), Some(&104), "the key has no deferred events left");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn queue_ticks_drive_the_keyed_retry() {
     let handled = log.clone();
     let failed = std::sync::Mutex::new(std::collections::HashSet::new());
     let sink = sink_fn(move |event: &u64| {
-        // Each event fails once, those of key 3 never.
+        // Each event fails once, but those of key 3 never fail.
         if key(event) != 3 && test_support::lock(&failed).insert(*event) {
             return Err("once");
         }
@@ -222,7 +222,7 @@ fn queue_ticks_drive_the_keyed_retry() {
     for event in 0..40 {
         let _ = bus.publish((event % 4) * 100 + event / 4);
     }
-    // Nobody writes any more: only the ticks are left.
+    // There are no further writes: only ticks drive the retry.
     wait_for(|| log.entries().len() == 40);
     for wanted in 0..4 {
         let of_key: Vec<_> = log.entries().into_iter().filter(|event| key(event) == wanted).collect();
@@ -249,7 +249,7 @@ fn ticks_of_the_owning_worker_drive_the_retry() {
     let queue = Queue::builder().workers(4).spawn_sink(retry).unwrap();
     for event in 0..12 {
         queue.write(event).unwrap();
-        // Nobody else writes, and every other worker sleeps.
+        // There are no other writes, and every other worker is parked.
         wait_for(|| log.entries().len() as u64 == event + 1);
     }
     assert!(queue.close().is_done());
@@ -262,7 +262,7 @@ fn deferred_event_counts_once_in_the_ledger() {
     let retry = channel.retry_by_key(key, By(|_| Next::After(SECOND))).clock(clock.clone());
     write_all(&retry, [1, 2, 300]);
     let ledger = books(&retry);
-    assert_eq!((ledger.pending, ledger.refused.full), (3, 0), "one in the channel, two set aside");
+    assert_eq!((ledger.pending, ledger.refused.full), (3, 0), "one event in the channel, two deferred");
     assert_eq!(receiver.recv(), Ok(1));
     clock.advance(SECOND);
     tick(&retry, &clock);

@@ -1,4 +1,4 @@
-//! Delivery in order or concurrently, and panics.
+//! Delivery in order or concurrently, and panics of policies.
 
 use super::{By, HOUR, SECOND, describe, flaky};
 use buslane::retry::{Next, RetryPolicy};

@@ -1,4 +1,4 @@
-//! The crate's policies by themselves: windows, limits, bad settings.
+//! The policies of the crate by themselves: windows, limits, invalid settings.
 
 use super::{HOUR, MILLI, SECOND};
 use buslane::error::ConfigErrorKind;
@@ -37,7 +37,7 @@ fn backoff_window_doubles_up_to_its_limit() {
             assert!(wait > Duration::ZERO && wait <= window, "{wait:?} after {failures}");
             longest = longest.max(wait);
         }
-        assert!(longest > window / 2, "the whole window is used");
+        assert!(longest > window / 2, "the waits cover the whole window");
     }
     RetryPolicy::<()>::success(&backoff);
     assert_eq!(RetryPolicy::<()>::before(&backoff, &()), Duration::ZERO);
@@ -55,7 +55,7 @@ fn e6_a_backoff_saturates_however_many_attempts_fail() {
     for _ in 0..1000 {
         assert!(wait(&backoff, u32::MAX) > Duration::ZERO);
     }
-    // There, a base of zero panics once the window has collapsed to it.
+    // In go-events, a base of zero panics once the window has collapsed to it.
     assert_eq!(invalid(Backoff::new(Duration::ZERO, 20 * SECOND).validate()), ConfigErrorKind::Backoff);
 }
 
@@ -79,7 +79,7 @@ fn limits_give_an_event_up_by_attempts_and_by_time() {
         let asked = |number, elapsed| policy.failure(&(), &attempt(number, elapsed));
         assert_ne!(asked(2, SECOND), Next::GiveUp);
         assert_eq!(asked(3, SECOND), Next::GiveUp);
-        assert_eq!(asked(2, 10 * SECOND), Next::GiveUp, "the next attempt would come too late");
+        assert_eq!(asked(2, 10 * SECOND), Next::GiveUp, "the next attempt would exceed the time limit");
     }
 }
 
@@ -110,7 +110,7 @@ fn invalid_settings_are_refused() {
     ];
     for (policy, expected) in policies {
         assert_eq!(invalid(policy.validate()), expected);
-        // The retry reports it, with or without keys.
+        // The retry reports the invalid policy, with and without keys.
         let policy = Arc::new(policy);
         assert_eq!(invalid(noop::<()>().retry(policy.clone()).queue(1)), expected);
         assert_eq!(invalid(noop::<()>().retry_by_key(|()| 0, policy).queue(1)), expected);
@@ -134,8 +134,8 @@ fn longest_backoff_does_not_panic() {
     assert_eq!(wait(&longest, 1), Duration::MAX);
 }
 
-/// Found by fuzzing: the seconds of this one are no number that a float can hold, and the next one
-/// that can is larger.
+/// Found by fuzzing: a float cannot represent this number of seconds, and the next larger float
+/// exceeds the limit.
 #[test]
 fn rounding_never_exceeds_the_longest_backoff() {
     let most = Duration::from_secs(6_004_234_345_560_364_031);

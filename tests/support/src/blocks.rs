@@ -1,4 +1,4 @@
-//! Rings of blocks whose values count themselves.
+//! Rings of blocks, with values that count how many of them exist.
 
 use buslane::ring::blocks::{Source, Writer, ring};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,20 +12,20 @@ pub const CAPACITIES: [usize; 8] = [1, 2, 3, 63, 64, 65, 100, 1000];
 /// When the capacity is invalid.
 #[must_use]
 pub fn new<T: Send + Sync>(capacity: usize) -> (Writer<T>, Source<T>) {
-    ring(capacity).expect("a capacity that can be")
+    ring(capacity).expect("a valid capacity")
 }
 
-/// Writes a value, shows it, and drops what it replaces.
+/// Writes a value, commits it, and drops the value that it replaces.
 pub fn publish<T>(writer: &mut Writer<T>, value: T) {
     let old = (writer.put(value), writer.take_stale());
     writer.commit();
     drop(old);
 }
 
-/// A value that is counted as long as it lives.
+/// A value that is counted while it exists.
 #[derive(Debug)]
 pub struct Alive<'a> {
-    /// The position that the value was made for.
+    /// The position for which the value was made.
     pub position: u64,
     alive: &'a AtomicU64,
 }
@@ -46,7 +46,7 @@ impl Drop for Alive<'_> {
     }
 }
 
-/// Publishes `count` values at the positions that follow.
+/// Publishes `count` values at the next positions.
 pub fn publish_alive<'a>(writer: &mut Writer<Alive<'a>>, alive: &'a AtomicU64, count: u64) {
     for position in writer.position()..writer.position() + count {
         publish(writer, Alive::new(position, alive));

@@ -1,4 +1,4 @@
-//! What the tests of the bus share: every way to publish, sinks that are called directly, and the
+//! Shared by the tests of the bus: every way to publish, sinks that are called directly, and the
 //! ledgers of a whole bus.
 
 use crate::{GUARD, Log};
@@ -18,7 +18,7 @@ pub enum Route<E: Send + 'static> {
     Publisher(Box<Publisher<E>>),
     /// By the bus itself.
     Shared(Bus<E>),
-    /// By the publisher that this thread keeps.
+    /// By the publisher that this thread caches.
     Local(Bus<E>),
 }
 

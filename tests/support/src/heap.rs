@@ -18,24 +18,24 @@ pub struct Heap {
     pub allocations: u64,
     /// Number of frees.
     pub frees: u64,
-    /// Bytes allocated less bytes freed.
+    /// Bytes allocated minus bytes freed.
     pub bytes: i64,
     /// Bytes allocated.
     pub asked: u64,
 }
 
 thread_local! {
-    // Without a destructor, so that it can be used to the very end of a thread.
+    // Without a destructor, so that it is usable until the end of a thread.
     static HEAP: Cell<Heap> = const { Cell::new(Heap { allocations: 0, frees: 0, bytes: 0, asked: 0 }) };
-    /// From how many bytes on an allocation counts as large, and how many of those are granted.
+    /// The size from which an allocation counts as large, and how many large allocations are
+    /// granted.
     static LARGE: Cell<(usize, usize)> = const { Cell::new((usize::MAX, 0)) };
 }
 
-/// From which alignment on the bytes of all threads are counted together.
+/// The alignment from which the bytes of all threads are counted together.
 pub const WIDE: usize = 4096;
 
-/// Bytes of allocations with an alignment of at least [`WIDE`] that are in use, whichever thread
-/// made them.
+/// Bytes in use, of all threads, in allocations with an alignment of at least [`WIDE`].
 static WIDE_BYTES: AtomicI64 = AtomicI64::new(0);
 
 fn note_wide(layout: Layout, bytes: i64) {
@@ -44,8 +44,8 @@ fn note_wide(layout: Layout, bytes: i64) {
     }
 }
 
-/// Returns the bytes that all threads together have in allocations with an alignment of at least
-/// [`WIDE`]: the rings of events that are aligned so.
+/// Returns the bytes of all threads in allocations with an alignment of at least [`WIDE`], which
+/// are the rings of events with that alignment.
 pub fn wide_bytes() -> i64 {
     WIDE_BYTES.load(Ordering::Relaxed)
 }
@@ -58,7 +58,7 @@ fn note(change: impl FnOnce(&mut Heap)) {
     });
 }
 
-/// Whether the system has so much left.
+/// Returns whether the allocation is granted.
 fn is_granted(bytes: usize) -> bool {
     let (large, granted) = LARGE.try_with(Cell::get).unwrap_or((usize::MAX, 0));
     if bytes >= large && granted > 0 {
@@ -67,12 +67,12 @@ fn is_granted(bytes: usize) -> bool {
     bytes < large || granted > 0
 }
 
-/// The allocator of the system, with counters.
+/// The system's allocator, with counters.
 #[derive(Debug)]
 pub struct Counting;
 
-// SAFETY: every call is handed on to the system's allocator as it is, or refused as an allocator
-// may; counting touches no memory of the heap.
+// SAFETY: every call is forwarded to the system's allocator unchanged, or fails as an allocator
+// may. Counting touches no memory of the heap.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !is_granted(layout.size()) {
@@ -84,7 +84,7 @@ unsafe impl GlobalAlloc for Counting {
             heap.asked += layout.size() as u64;
         });
         note_wide(layout, layout.size() as i64);
-        // SAFETY: as our caller promised.
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -94,12 +94,12 @@ unsafe impl GlobalAlloc for Counting {
             heap.bytes -= layout.size() as i64;
         });
         note_wide(layout, -(layout.size() as i64));
-        // SAFETY: as our caller promised.
+        // SAFETY: the caller upholds the contract of `dealloc`.
         unsafe { System.dealloc(memory, layout) }
     }
 }
 
-/// Returns what the calling thread allocated and freed while `run` ran, and the result of `run`.
+/// Returns what the calling thread allocated and freed during `run`, and the result of `run`.
 pub fn heap_of<R>(run: impl FnOnce() -> R) -> (Heap, R) {
     let before = HEAP.get();
     let result = run();

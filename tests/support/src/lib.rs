@@ -1,5 +1,5 @@
-//! What the integration tests share: values that record their drop, ways into a sink, watchdogs,
-//! and the check of a ledger.
+//! Shared by the integration tests: values that record their drop, lanes into a sink, watchdogs,
+//! and a check of ledgers.
 
 pub mod blocks;
 pub mod bus;
@@ -30,7 +30,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The invalid setting that an error reports, itself or as its source.
+/// Returns the invalid setting that an error reports, itself or through its source.
 ///
 /// # Panics
 /// When it is not the error of a setting.
@@ -45,7 +45,7 @@ pub fn invalid<T, E: Error + 'static>(result: Result<T, E>) -> ConfigErrorKind {
         }
         next = error.source();
     }
-    panic!("{error} is about no setting")
+    panic!("{error} is not the error of a setting")
 }
 
 /// A record of the [`Tracked`] values that were dropped.
@@ -110,19 +110,19 @@ impl<T: Clone> Log<T> {
     }
 }
 
-/// The two ways into a queue or channel.
+/// The two kinds of lane into a queue or channel.
 pub const WAYS: [Way; 2] = [Way::Private, Way::Shared];
 
-/// A way into a queue or channel.
+/// A kind of lane into a queue or channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// A lane of the publisher's own.
+    /// A private lane of one publisher.
     Private,
     /// The lane that all publishers share.
     Shared,
 }
 
-/// One of the two ways, ready to be written to.
+/// A lane that is ready to be written to.
 pub enum Entry<E> {
     /// A private lane.
     Private(Lane<E>),
@@ -140,7 +140,7 @@ impl<E> fmt::Debug for Entry<E> {
 }
 
 impl<E: Send + 'static> Entry<E> {
-    /// Opens a way into the sink.
+    /// Opens a lane into the sink.
     pub fn into(sink: &(impl Sink<E> + Clone + 'static), way: Way) -> Self {
         match way {
             Way::Private => Self::Private(lane(sink)),
@@ -160,7 +160,7 @@ impl<E: Send + 'static> Entry<E> {
     }
 }
 
-/// Opens a way into a sink that the test keeps, to describe it later.
+/// Opens a lane into a sink that the test keeps, so that it can describe it later.
 pub fn entry<E: Send + 'static>(sink: &Arc<impl Sink<E> + 'static>, way: Way) -> Entry<E> {
     Entry::into(sink, way)
 }
@@ -247,13 +247,13 @@ pub fn flush<E: Send + 'static>(queue: &Queue<E>) {
 pub fn wait_for(mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < GUARD, "what must happen did not");
+        assert!(begun.elapsed() < GUARD, "the condition did not hold within the time limit");
         thread::yield_now();
     }
 }
 
-/// Starts a call that waits, and returns when the call most likely waits. A test must not depend on
-/// that: a wait is invisible from outside.
+/// Starts a call that waits, and returns when it most likely waits. A test must not rely on that,
+/// because a wait cannot be observed from outside.
 pub fn waits<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
     let (sender, begun) = mpsc::channel();
     let waiting = thread::spawn(move || {
@@ -261,7 +261,7 @@ pub fn waits<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> Jo
         body()
     });
     let _ = begun.recv_timeout(GUARD);
-    // On a busy machine each of these takes as long as others have time for.
+    // On a busy machine, each yield takes as long as the other threads run.
     let yielding = Instant::now();
     (0..2000).take_while(|_| yielding.elapsed() < Duration::from_secs(1)).for_each(|_| thread::yield_now());
     waiting
@@ -279,10 +279,10 @@ pub fn ends<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     });
     match result.recv_timeout(GUARD) {
         Ok(result) => result,
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the call did not end within the time limit"),
         Err(mpsc::RecvTimeoutError::Disconnected) => match runner.join() {
             Err(payload) => std::panic::resume_unwind(payload),
-            Ok(()) => panic!("a runner that neither sent nor panicked"),
+            Ok(()) => panic!("the thread ended without a result or a panic"),
         },
     }
 }
@@ -295,7 +295,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Polls a future on this thread to its end, and parks while it is pending.
+/// Polls a future to completion on this thread, and parks while it is pending.
 ///
 /// # Panics
 /// When the task is not woken within [`GUARD`].

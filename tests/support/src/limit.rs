@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Returns `limit` times `BUSLANE_TIME_SCALE`, which is read at compile time.
 ///
-/// An emulator, an interpreter and a sanitizer need many times longer than a processor: the scripts
+/// An emulator, an interpreter and a sanitizer are many times slower than a processor: the scripts
 /// in `.ci` that use one set the variable. It never shortens a limit, and a limit never measures
 /// speed.
 ///

@@ -1,4 +1,4 @@
-//! A test in a process of its own: the same binary, started again with this one test.
+//! Runs a test in a separate process: the same binary, started again with this one test.
 
 use std::process::{Command, Output};
 
