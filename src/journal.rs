@@ -62,9 +62,9 @@ use std::sync::Arc;
 /// Publishing costs the same for one subscriber as for 10 000, even if some of them stall. Only
 /// gating subscribers cost more: one load each per block of 64 events.
 ///
-/// Each [`Subscriber`] has its own position. It begins at any kept or future event and continues
-/// from there without a gap. A slow subscriber learns how many events it missed. Publishers wait
-/// only for [gating](Subscription::gating) subscribers.
+/// Each [`Subscriber`] has its own position. It begins at the next event or at an earlier one, and
+/// continues from there without a gap. A slow subscriber learns how many events it missed.
+/// Publishers wait only for [gating](Subscription::gating) subscribers.
 ///
 /// A journal is a [`Sink`](crate::Sink): on a bus it makes every published event replayable. A
 /// clone is another handle to the same journal. Dropping the last handle closes the journal.

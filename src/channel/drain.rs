@@ -9,9 +9,9 @@ use crate::mailbox::intake::Intake;
 
 /// Methods that only an exclusive receiver has.
 impl<E: Send + 'static> Receiver<E> {
-    /// Takes the events that were there at the time of the call, without waiting.
+    /// Returns an iterator over the events that are there at the time of the call.
     ///
-    /// The iterator ends after them, even if more events have arrived since.
+    /// The iterator does not wait, and ends after these events, even if more have arrived since.
     ///
     /// # Examples
     /// Handling an event writes another one, which the next read takes:

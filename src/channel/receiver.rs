@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// - **End**: a method returns the error of an ended stream only after every accepted event has
 ///   been read.
 /// - **Found**: a read finds every event whose write returned before the read began, unless the
-///   event was evicted.
+///   event was dropped or evicted.
 ///
 /// To find such an event, a read that does not wait for events may wait for a writer that is
 /// putting an earlier event into the shared lane. That takes nanoseconds, or, if the writer is
@@ -68,7 +68,7 @@ pub struct Receiver<E: Send + 'static, K: Kind = Exclusive> {
 ///   all. No receiver stays parked while an event is unread, unless a woken receiver has not
 ///   resumed yet.
 /// - **Found**: a read finds every event whose write returned before the read began, unless another
-///   receiver took it or it was evicted.
+///   receiver took it, or it was dropped or evicted.
 /// - **Allocation**: reading allocates nothing; a clone allocates.
 ///
 /// To find such an event, a read that does not wait for events may wait for a writer that is

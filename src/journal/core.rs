@@ -22,7 +22,7 @@ pub(super) struct JournalCore<E> {
     /// such a thread would wait for itself.
     pub(super) crew: Crew,
     pub(super) time: TimeSource<E>,
-    /// The counters of refused events. The tail is the counter of accepted events.
+    /// The counters of refused events. The tail itself counts the accepted events.
     pub(super) entry: EntryCounters,
 }
 

@@ -121,10 +121,11 @@ pub enum Entry<E> {
     Event(Sequence, E),
     /// The number of events that were overwritten before this subscriber read them.
     ///
-    /// The number includes events that the subscriber's filter would have rejected. Their positions
-    /// are those right before [`Subscriber::next_sequence`](crate::Subscriber::next_sequence),
-    /// where the subscriber continues. The subscriber gets this entry before any event that is
-    /// still kept: see [`OnLag`](crate::journal::OnLag).
+    /// The number includes events that the subscriber's filter would have rejected. The missed
+    /// positions are the ones right before
+    /// [`Subscriber::next_sequence`](crate::Subscriber::next_sequence), where the subscriber
+    /// continues. The subscriber gets this entry before any event that is still kept: see
+    /// [`OnLag`](crate::journal::OnLag).
     Lagged(u64),
     /// The position of an event whose `clone`, filter, time function or read callback panicked.
     Panicked(Sequence),

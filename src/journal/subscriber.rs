@@ -74,7 +74,8 @@ pub struct Subscriber<E: Send + Sync + 'static> {
     delivered: u64,
     bounds: Bounds<E>,
     wanted: Option<Wanted<E>>,
-    /// The judgement of an event that has not been taken yet, and its position.
+    /// The position of an event that has been checked but not taken yet, and the result of the
+    /// check.
     judged: Option<(u64, Result<Judgement, String>)>,
     ends_on_lag: bool,
     shared: Arc<JournalCore<E>>,

@@ -138,7 +138,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
 
     /// Publishes events in their order and returns the position of the first one.
     ///
-    /// The events of one block of 64 become visible together. `events` is a slice, an array or a
+    /// The events become visible one block of 64 at a time. `events` is a slice, an array or a
     /// vector, borrowed or owned: see [`Events`](crate::bus::Events). Owned events are moved into
     /// the journal, so they need not be `Clone`. Each borrowed event is cloned right before it is
     /// written.

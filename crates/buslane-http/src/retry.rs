@@ -13,7 +13,7 @@ use std::time::Duration;
 ///
 /// - An answer that is not retryable counts as a success for the inner policy, since the endpoint
 ///   is up: a [`Breaker`](buslane::retry::Breaker) closes.
-/// - An event that cannot be written as JSON counts neither as a success nor as a failure.
+/// - An event that fails to serialize as JSON counts neither as a success nor as a failure.
 /// - The inner policy decides about errors other than [`HttpError`].
 ///
 /// # Examples

@@ -21,7 +21,7 @@ use server::{Reply, Server};
 use std::time::Duration;
 use support::{GUARD, Log, Outcome, assert_balanced, flush, outcome};
 
-/// An event that cannot be written as JSON if its text is empty.
+/// An event that fails to serialize if its text is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Push(&'static str);
 
