@@ -1,12 +1,11 @@
-//! Channels: a sink whose events a consumer of yours reads, polling, blocking, iterating or
-//! awaiting.
+//! Channels: a sink whose events the user's code reads by polling, blocking, iterating or awaiting.
 //!
 //! | item | what it is |
 //! |---|---|
 //! | [`Channel`], [`ChannelBuilder`] | the writing half, which is a [`Sink`], and its settings |
 //! | [`Receiver`] | the reading half |
-//! | [`SharedReceiver`] | one of several receivers, of which each event reaches one (MPMC) |
-//! | [`Kind`], [`Exclusive`], [`Shared`] | what tells a receiver from a shared one, for code that takes both |
+//! | [`SharedReceiver`] | one of several receivers that share the events: each event goes to one of them (MPMC) |
+//! | [`Kind`], [`Exclusive`], [`Shared`] | the type parameter of a receiver, for code that takes both kinds |
 //! | [`Recv`] | the future of `recv_async` |
 //! | [`Iter`], [`IntoIter`], [`TryIter`], [`Drain`] | the iterators of a receiver |
 //!
@@ -17,7 +16,7 @@
 //! let mut receiver = bus.subscribe_lossy(256)?;
 //! bus.publish("started")?;
 //! bus.publish("stopped")?;
-//! bus.close(); // what was accepted stays readable
+//! bus.close(); // accepted events stay readable
 //! assert_eq!(receiver.iter().collect::<Vec<_>>(), ["started", "stopped"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -50,20 +49,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The writing half of a mailbox whose reading half, the [`Receiver`], the user polls, blocks on,
-/// iterates or awaits.
+/// The writing half of a channel, whose [`Receiver`] the user polls, blocks on, iterates or awaits.
 ///
-/// Cloning makes another handle to the same channel; when the last one goes, the channel is closed.
-/// A channel may also have many readers, of which each event reaches one: [`shared`](Self::shared).
+/// A clone is another handle to the same channel. Dropping the last handle closes the channel. A
+/// channel may also have several receivers, where each event goes to one of them:
+/// [`shared`](Self::shared).
 ///
 /// # Guarantees
-/// As for a [`Queue`](crate::Queue), with the reader in place of the worker: wait-free publishing
-/// through private lanes, first in first out for each publisher, nothing lost that is not counted.
-/// Closing does not wait for the reader: what is left stays readable, and then the reader is told
-/// [`RecvError::Closed`](crate::error::RecvError::Closed).
+/// As for a [`Queue`](crate::Queue), with the reader in place of the worker:
+/// - Publishing through a private lane is wait-free.
+/// - The events of each publisher arrive in first-in-first-out order.
+/// - Every lost event is counted.
+/// - Closing does not wait for the reader. Unread events stay readable; after them the reader gets
+///   [`RecvError::Closed`](crate::error::RecvError::Closed).
 ///
-/// `Ok` from [`write`](Sink::write) means accepted: under [`Overflow::DropNewest`], the default, a
-/// full channel has dropped the event all the same. [`offer`](Sink::offer) returns which.
+/// `Ok` from [`write`](Sink::write) means accepted, but under [`Overflow::DropNewest`], the
+/// default, a full channel has dropped the event. [`offer`](Sink::offer) returns whether it did.
 ///
 /// # Examples
 /// ```
@@ -80,16 +81,16 @@ use std::time::Duration;
 /// ```
 pub struct Channel<E: Send + 'static>(Arc<ChannelHandle<E>>);
 
-/// Closes the channel when the last of them goes.
+/// Closes the channel when the last [`Channel`] is dropped.
 struct ChannelHandle<E: Send + 'static>(sync::Arc<Mailbox<E>>);
 
 impl<E: Send + 'static> Channel<E> {
-    /// Makes a channel that drops the newest event when it is full, with room for `capacity` events
-    /// per publisher.
+    /// Creates a channel for `capacity` events per publisher that drops the newest event when it is
+    /// full.
     ///
-    /// A write into a full channel answers `Ok`; the event is dropped and counted.
-    /// [`Receiver::lost`] returns how many were. [`lossless`](Self::lossless) waits for room
-    /// instead, and [`builder`](Self::builder) has the other policies.
+    /// A write into a full channel returns `Ok`; the event is dropped and counted.
+    /// [`Receiver::lost`] returns the number of lost events. A [`lossless`](Self::lossless) channel
+    /// waits for room instead, and [`builder`](Self::builder) offers the other policies.
     ///
     /// # Errors
     /// [`BuildError`] when the capacity is invalid.
@@ -99,7 +100,7 @@ impl<E: Send + 'static> Channel<E> {
     /// use buslane::{Channel, Sink};
     /// let (channel, mut receiver) = Channel::lossy(2)?;
     /// for n in 0..3 {
-    ///     channel.write(n)?; // there is no room for the last one: it is dropped, and counted
+    ///         channel.write(n)?; // there is no room for the last event: it is dropped and counted
     /// }
     /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 1]);
     /// assert_eq!(receiver.lost(), 1);
@@ -109,15 +110,15 @@ impl<E: Send + 'static> Channel<E> {
         Self::builder().capacity(capacity).build()
     }
 
-    /// Makes a channel that blocks its writers when it is full, with room for `capacity` events per
-    /// publisher.
+    /// Creates a channel for `capacity` events per publisher that blocks its writers when it is
+    /// full.
     ///
     /// A write into a full channel waits until the reader makes room or the channel is closed:
-    /// [`Overflow::Block`]. It does not wait inside a delivery, where a full channel refuses the
-    /// event. A reader that stalls stops its publishers.
+    /// [`Overflow::Block`]. Inside a delivery the write does not wait: a full channel refuses the
+    /// event. A reader that stalls blocks its publishers.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// A waiting write [blocks the thread](crate::docs::async_code), also in an async task, and may
+    /// consume an `unpark` token meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
@@ -129,7 +130,7 @@ impl<E: Send + 'static> Channel<E> {
     /// let (channel, mut receiver) = Channel::lossless(2)?;
     /// let reader = std::thread::spawn(move || receiver.iter().sum::<u32>());
     /// for n in 1..=100 {
-    ///     channel.write(n)?; // waits for the reader where it has to
+    ///         channel.write(n)?; // waits for room when the channel is full
     /// }
     /// channel.close();
     /// assert_eq!(reader.join().unwrap(), 5050);
@@ -139,8 +140,9 @@ impl<E: Send + 'static> Channel<E> {
         Self::builder().capacity(capacity).overflow(Overflow::Block).build()
     }
 
-    /// Makes a channel with room for `capacity` events in all, the default settings, and a receiver
-    /// that can be cloned: each event goes to one of the receivers.
+    /// Creates a channel for `capacity` events in all, whose receiver can be cloned.
+    ///
+    /// Each event goes to one of the receivers. The other settings are the defaults.
     ///
     /// # Errors
     /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
@@ -162,7 +164,7 @@ impl<E: Send + 'static> Channel<E> {
         Self::builder().capacity(capacity).build_shared()
     }
 
-    /// A builder with the default settings.
+    /// Returns a builder with the default settings.
     ///
     /// # Examples
     /// ```
@@ -176,10 +178,10 @@ impl<E: Send + 'static> Channel<E> {
         ChannelBuilder::new()
     }
 
-    /// Closes the channel: it takes no more events; what is left stays readable.
+    /// Closes the channel to new events; unread events stay readable.
     ///
-    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for
-    /// them, and returns a report.
+    /// This method does not wait for the reader and so has no report to return. Closing a bus or a
+    /// queue waits for the consumers and returns a report.
     ///
     /// # Examples
     /// ```
@@ -196,10 +198,11 @@ impl<E: Send + 'static> Channel<E> {
         self.0.0.seal(End::Closed);
     }
 
-    /// Waits until everything that was accepted before this call was read.
+    /// Waits until every event that was accepted before this call has been read, for at most
+    /// `limit`.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may consume an
+    /// `unpark` token meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
@@ -222,7 +225,7 @@ impl<E: Send + 'static> Channel<E> {
         report
     }
 
-    /// What the channel says about itself.
+    /// Returns the state of the channel.
     ///
     /// # Examples
     /// ```
@@ -268,8 +271,8 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
     }
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
-        // Asked by the reader's own function: in time it cannot be done, and without any it is too
-        // late.
+        // The reader's own callback flushes and the deadline has passed: the flush cannot finish,
+        // and reports a timeout rather than `Pending`.
         let too_late = deadline.has_passed() && self.0.0.crew.is_here();
         if must_not_wait() && !too_late {
             report.note(Finish::Pending);
@@ -283,7 +286,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
         }
     }
 
-    // Only the reader waits here, and what is left is the reader's.
+    // Only the reader waits on a channel, and the unread events belong to the reader.
     fn abort_now(&self) {
         self.0.0.seal(End::Closed);
     }
@@ -310,7 +313,7 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
     }
 }
 
-/// A flush that was begun: what has to be read before it is done.
+/// A flush in progress, with the positions that the reader has to reach.
 struct ChannelFlush<E> {
     mailbox: sync::Arc<Mailbox<E>>,
     goal: Arc<Goal<E>>,

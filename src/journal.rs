@@ -7,8 +7,8 @@
 //! | [`JournalWriter`] | the only writer of a journal that has one |
 //! | [`Feed`] | a handle that subscribes and cannot publish |
 //! | [`Subscriber`], [`Subscription`] | a cursor into the stream, and its settings |
-//! | [`Start`], [`Until`], [`OnLag`] | where a subscriber begins and ends, and what it does when it lags |
-//! | [`Entry`], [`Sequence`] | an event with its position, or the number of events missed; a position |
+//! | [`Start`], [`Until`], [`OnLag`] | where a subscriber begins and ends, and where it continues after a lag |
+//! | [`Entry`], [`Sequence`] | an event with its position, or the number of missed events; a position |
 //! | [`RecvEntry`] | the future of `recv_async` |
 //! | [`Iter`], [`IntoIter`], [`TryIter`] | the iterators of a subscriber |
 //!
@@ -57,36 +57,39 @@ use publish::{publish, publish_batch};
 use std::fmt;
 use std::sync::Arc;
 
-/// A stream of events in one total order that keeps the newest ones, for any number of subscribers.
+/// A totally ordered stream of events that keeps the newest ones, for any number of subscribers.
 ///
-/// Publishing costs the same for one subscriber or 10 000, also where some of them stall (gating
-/// ones cost a load each, once in a block of 64 events). Each [`Subscriber`] has a place of its
-/// own, begins where it likes, also in the past, and goes on from there without a gap. One that is
-/// too slow is told how many events it has missed; nobody waits for it, unless it is asked for.
+/// Publishing costs the same for one subscriber as for 10 000, even if some of them stall. Only
+/// gating subscribers cost more: one load each per block of 64 events.
 ///
-/// It is a [`Sink`](crate::Sink): on a bus it makes everything published replayable. Clones are
-/// handles to the same journal; when the last one goes, the journal is closed.
+/// Each [`Subscriber`] has its own position. It begins at the next event or at an earlier one, and
+/// continues from there without a gap. A slow subscriber learns how many events it missed.
+/// Publishers wait only for [gating](Subscription::gating) subscribers.
+///
+/// A journal is a [`Sink`](crate::Sink): on a bus it makes every published event replayable. A
+/// clone is another handle to the same journal. Dropping the last handle closes the journal.
 ///
 /// # Guarantees
-/// - **Order**: one total order, the same for every subscriber; every accepted event gets the next
+/// - **Order**: one total order, the same for every subscriber. Every accepted event gets the next
 ///   [`Sequence`].
-/// - **Delivery**: the newest [`capacity`](JournalBuilder::capacity) events are kept, closed or
-///   not. What a subscriber misses is counted exactly, and told before it gets any event that is
-///   kept.
-/// - **Progress**: a subscriber that is slow, stands still or was forgotten holds nobody up, apart
-///   from [gating](Subscription::gating) ones. Publishers take turns, a few nanoseconds each, by
-///   one read-modify-write; one that loses its processor just then holds the other publishers up
-///   until it runs again. Whoever must never wait for another publisher puts a
-///   [`Queue`](crate::Queue) in front, or is the only one: [`single`](Self::single).
-/// - **Allocation**: [`publish`](Self::publish) and [`try_publish`](Self::try_publish) allocate
-///   nothing, save for a record that each thread makes once when it meets a gating subscriber, and
-///   for a wait for one. [`publish_batch`](Self::publish_batch) allocates if events have
-///   destructors. The event that is overwritten is dropped on the publisher's thread, when others
-///   may publish again; its destructor runs as inside a delivery, where nothing waits, and a panic
-///   of it is caught there ([the rule](crate::docs::protocols#destructors-that-panic)). Subscribing
-///   allocates a block of 64 events when there are more subscribers than ever before.
-/// - **Wake-ups**: none when nobody sleeps; else one system call per publish at most: those who
-///   sleep wake each other.
+/// - **Delivery**: the newest [`capacity`](JournalBuilder::capacity) events are kept, also after a
+///   close. A subscriber learns the exact number of events that it missed before it gets the next
+///   kept event.
+/// - **Progress**: a slow, stalled or leaked subscriber delays no publisher and no other
+///   subscriber, unless it is [gating](Subscription::gating). Publishers take turns of a few
+///   nanoseconds each, by one read-modify-write. A publisher that is preempted during its turn
+///   delays the others until it runs again. To avoid that wait, put a [`Queue`](crate::Queue)
+///   upstream of the journal, or use a single publisher: [`single`](Self::single).
+/// - **Allocation**: [`publish`](Self::publish) and [`try_publish`](Self::try_publish) do not
+///   allocate, with two exceptions: each thread allocates one record the first time it meets a
+///   gating subscriber, and a wait for a gating subscriber allocates.
+///   [`publish_batch`](Self::publish_batch) allocates if events are borrowed or have destructors.
+///   Subscribing allocates a block of 64 events when there are more subscribers than ever before.
+/// - **Destructors**: the overwritten event is dropped on the publisher's thread, after other
+///   publishers may continue. Its destructor runs as inside a delivery, where nothing waits, and
+///   its panic is caught ([the rule](crate::docs::protocols#destructors-that-panic)).
+/// - **Wake-ups**: no system call if no subscriber is parked, else at most one per publish. Woken
+///   subscribers wake the others.
 ///
 /// # Examples
 /// ```
@@ -112,14 +115,14 @@ use std::sync::Arc;
 /// ```
 pub struct Journal<E: Send + Sync + 'static>(Arc<JournalHandle<E>>);
 
-/// Closes the journal when the last of them goes.
+/// Closes the journal when the last [`Journal`] is dropped.
 struct JournalHandle<E: Send + Sync + 'static> {
     writer: SharedWriter<E>,
     shared: Arc<JournalCore<E>>,
 }
 
 impl<E: Send + Sync + 'static> Journal<E> {
-    /// Makes a journal that keeps the newest `capacity` events, with the default settings.
+    /// Creates a journal that keeps the newest `capacity` events, with the default settings.
     ///
     /// # Errors
     /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
@@ -138,8 +141,9 @@ impl<E: Send + Sync + 'static> Journal<E> {
         Self::builder().capacity(capacity).build()
     }
 
-    /// Makes a journal with one publisher, which needs no read-modify-write for each event, and the
-    /// handle through which others read it.
+    /// Creates a journal with a single publisher, and a handle for subscribing to it.
+    ///
+    /// The single publisher needs no read-modify-write per event.
     ///
     /// # Errors
     /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
@@ -158,7 +162,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
         Self::builder().capacity(capacity).build_single()
     }
 
-    /// A builder with the default settings.
+    /// Returns a builder with the default settings.
     ///
     /// # Examples
     /// ```
@@ -175,15 +179,13 @@ impl<E: Send + Sync + 'static> Journal<E> {
         JournalBuilder::new()
     }
 
-    /// Publishes an event; its place in the journal.
+    /// Publishes an event and returns its position in the journal.
     ///
     /// # Errors
-    /// [`WriteError::Closed`] when the journal is closed, [`WriteError::Timeout`] when a gating
-    /// subscriber did not go on in time, and [`WriteError::Full`] when it is in the way inside a
-    /// delivery, where nothing waits.
-    ///
-    /// # Panics
-    /// When the `Drop` of the overwritten event does; the new event is published all the same.
+    /// - [`WriteError::Closed`] when the journal is closed.
+    /// - [`WriteError::Timeout`] when a gating subscriber did not make room in time.
+    /// - [`WriteError::Full`] when a gating subscriber blocks the publish inside a delivery, where
+    ///   nothing waits.
     ///
     /// # Examples
     /// ```
@@ -202,14 +204,11 @@ impl<E: Send + Sync + 'static> Journal<E> {
         publish(&self.0.writer, &self.0.shared, event, Deadline::NEVER, None)
     }
 
-    /// As [`publish`](Self::publish), without ever waiting for a subscriber.
+    /// Publishes an event like [`publish`](Self::publish), but never waits for a subscriber.
     ///
     /// # Errors
     /// [`WriteError::Closed`] when the journal is closed, and [`WriteError::Full`] when a gating
-    /// subscriber is in the way.
-    ///
-    /// # Panics
-    /// As for [`publish`](Self::publish).
+    /// subscriber has not read the events to be overwritten.
     ///
     /// # Examples
     /// ```
@@ -218,7 +217,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// let mut slow = journal.subscription().gating().subscribe()?;
     /// let refused = (0..).find_map(|n| journal.try_publish(n).err());
     /// let Some(WriteError::Full(next)) = refused else { unreachable!() };
-    /// assert_eq!(slow.try_iter().count(), next); // it makes room
+    /// assert_eq!(slow.try_iter().count(), next); // reading makes room
     /// journal.try_publish(next)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -227,24 +226,27 @@ impl<E: Send + Sync + 'static> Journal<E> {
         publish(&self.0.writer, &self.0.shared, event, Deadline::NOW, None)
     }
 
-    /// Publishes events in their order, with no other publisher's between them unless it has to
-    /// wait for a gating subscriber; the place of the first one. Other publishers wait as long as
-    /// it takes to move the events into the journal.
+    /// Publishes events in their order and returns the position of the first one.
     ///
-    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`]. Owned events are
-    /// moved into the journal, so they need not be `Clone`; borrowed ones are cloned first.
+    /// The events are contiguous, unless the call has to wait for a gating subscriber: then events
+    /// of other publishers may come between. Other publishers wait while the events are moved into
+    /// the journal.
     ///
-    /// Allocates if events are borrowed, and if they have destructors, to keep what is overwritten
-    /// until other publishers continue.
+    /// `events` is a slice, an array or a vector, borrowed or owned: see [`Events`]. Owned events
+    /// are moved into the journal, so they need not be `Clone`. Borrowed events are all cloned
+    /// first.
+    ///
+    /// The call allocates if events are borrowed. It also allocates if events have destructors, to
+    /// keep the overwritten events until other publishers may continue.
     ///
     /// # Errors
-    /// As for [`publish`](Self::publish), with the events that were not published. A
-    /// [`Publisher`](crate::Publisher) gives none back, because each of its sinks may have another
-    /// rest: its [`publish_batch`](crate::Publisher::publish_batch) fails with
-    /// [`Closed`](crate::error::Closed) alone.
+    /// The errors of [`publish`](Self::publish), with the events that were not published. The
+    /// [`publish_batch`](crate::Publisher::publish_batch) of a [`Publisher`](crate::Publisher)
+    /// returns no events, because each of its sinks may have refused different ones: it fails only
+    /// with [`Closed`](crate::error::Closed).
     ///
     /// # Panics
-    /// As for [`publish`](Self::publish).
+    /// When the `clone` of a borrowed event panics. No event is published then.
     ///
     /// # Examples
     /// ```
@@ -262,15 +264,17 @@ impl<E: Send + Sync + 'static> Journal<E> {
         publish_batch(&self.0.writer, &self.0.shared, events)
     }
 
-    /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it
-    /// reads what is kept, and then [`Closed`](crate::error::Closed).
+    /// Creates a subscriber that begins at `start`, with the default settings.
+    ///
+    /// On a closed journal the subscriber reads the kept events, and then
+    /// [`Closed`](crate::error::Closed).
     ///
     /// # Guarantees
-    /// Copies nothing. History and what follows join without a gap and without a repetition.
+    /// Subscribing copies no event. History and live events join without a gap or a repetition.
     ///
     /// # Errors
-    /// [`SubscribeError`] when it cannot begin there, or there is no memory for a block of 64
-    /// events.
+    /// [`SubscribeError`] when the subscriber cannot begin at `start`, or the memory for a block of
+    /// 64 events cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -290,7 +294,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
         self.subscription().start(start).subscribe()
     }
 
-    /// The settings of a subscriber.
+    /// Returns the settings of a new subscriber.
     ///
     /// # Examples
     /// ```
@@ -309,7 +313,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
         Subscription::new(&self.0.shared)
     }
 
-    /// The handle for those who only read.
+    /// Returns a handle that can subscribe but not publish.
     ///
     /// # Examples
     /// ```
@@ -330,10 +334,10 @@ impl<E: Send + Sync + 'static> Journal<E> {
         Feed(self.0.shared.clone())
     }
 
-    /// Closes the journal: it takes no more events; what it keeps stays readable.
+    /// Closes the journal to new events; kept events stay readable.
     ///
-    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for
-    /// them, and returns a report.
+    /// This method waits for no subscriber and so has no report to return. Closing a bus or a queue
+    /// waits for the consumers and returns a report.
     ///
     /// # Examples
     /// ```
@@ -351,7 +355,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
         self.0.close();
     }
 
-    /// What the journal says about itself and its subscribers.
+    /// Returns the state of the journal and of its subscribers.
     ///
     /// # Examples
     /// ```

@@ -45,10 +45,10 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         })
     }
 
-    /// How many events each lane holds: exactly so many, per publisher; in all if the receiver is
-    /// shared.
+    /// Sets the number of events that each lane holds.
     ///
-    /// [How to choose it](crate::docs::defaults#how-to-choose-a-capacity).
+    /// The bound is exact. It holds per publisher, or for the whole channel if the receiver is
+    /// shared. See [how to choose a capacity](crate::docs::defaults#how-to-choose-a-capacity).
     ///
     /// # Examples
     /// ```
@@ -58,8 +58,8 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     /// bus.add(channel)?;
     /// let (mut one, mut other) = (bus.publisher(), bus.publisher());
     /// for n in 0..3 {
-    ///     one.publish(n)?; // room for two of them
-    ///     other.publish(n)?; // and for two of these
+    ///         one.publish(n)?; // room for two events
+    ///         other.publish(n)?; // and for two more in the lane of the other publisher
     /// }
     /// assert_eq!(receiver.try_iter().count(), 4);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -69,7 +69,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         self
     }
 
-    /// What happens to an event for which there is no room.
+    /// Sets what happens to an event for which there is no room.
     ///
     /// # Examples
     /// ```
@@ -85,13 +85,14 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         self
     }
 
-    /// Removes the bound: the channel grows as long as memory lasts, and a publish may allocate.
-    /// Events published while the channel is closing may be accepted and given up, counted as
+    /// Removes the bound: the channel grows until memory is exhausted, and a publish may allocate.
+    ///
+    /// Events published while the channel is closing may be accepted and then dropped, counted as
     /// `aborted`.
     ///
     /// One publish in 32 allocates a block for the events that follow. Another publisher that
-    /// arrives while that block is being linked waits for a few stores; a reader that reaches an
-    /// event which is still being written waits for that publisher. Both waits sleep if the other
+    /// arrives while that block is being linked waits for a few stores. A reader that reaches an
+    /// event that is still being written waits for its publisher. Both waits sleep if the other
     /// thread has lost its processor.
     ///
     /// # Examples
@@ -109,7 +110,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         self
     }
 
-    /// How a blocking read waits for events.
+    /// Sets how a blocking read waits for events.
     ///
     /// # Examples
     /// ```
@@ -125,8 +126,10 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         self
     }
 
-    /// Is called with each event that was accepted and is dropped, on the thread that drops it: the
-    /// publisher's, or the one that drops the receiver. Its panics are ignored.
+    /// Sets a hook that is called with each event that was accepted and then dropped.
+    ///
+    /// The hook runs on the thread that drops the event: the publisher's, or the thread that drops
+    /// the receiver. Its panics are ignored.
     ///
     /// # Examples
     /// ```
@@ -148,7 +151,7 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         self
     }
 
-    /// Makes the channel.
+    /// Creates the channel.
     ///
     /// # Errors
     /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.
@@ -168,9 +171,11 @@ impl<E: Send + 'static> ChannelBuilder<E> {
         Ok((Channel(Arc::new(ChannelHandle(mailbox))), Receiver::new(reader)))
     }
 
-    /// Makes the channel with a receiver that can be cloned: each event goes to one of the
-    /// receivers. All publishers then share one ring, and [`capacity`](Self::capacity) is that of
-    /// the whole channel. See [`SharedReceiver`].
+    /// Creates the channel with a receiver that can be cloned: each event goes to one of the
+    /// receivers.
+    ///
+    /// All publishers then share one ring, and [`capacity`](Self::capacity) bounds the whole
+    /// channel. See [`SharedReceiver`].
     ///
     /// # Errors
     /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.

@@ -1,4 +1,4 @@
-//! Reading at once what is there: what only the one receiver of a channel can do.
+//! Batched reads of the events that are there, for the exclusive receiver of a channel.
 
 use super::iter::Drain;
 use super::receiver::Receiver;
@@ -7,13 +7,14 @@ use crate::mailbox::consume::With;
 use crate::mailbox::counters::Handled;
 use crate::mailbox::intake::Intake;
 
-/// What only the one receiver of a channel can do.
+/// Methods that only an exclusive receiver has.
 impl<E: Send + 'static> Receiver<E> {
-    /// Takes what was there when this was called, without waiting; ends although more may have
-    /// come.
+    /// Returns an iterator over the events that are there at the time of the call.
+    ///
+    /// The iterator does not wait, and ends after these events, even if more have arrived since.
     ///
     /// # Examples
-    /// Handling an event makes another one, which the next turn takes:
+    /// Handling an event writes another one, which the next read takes:
     /// ```
     /// use buslane::{Channel, Sink};
     /// let (channel, mut receiver) = Channel::lossy(8)?;
@@ -29,17 +30,21 @@ impl<E: Send + 'static> Receiver<E> {
         Drain { receiver: self, exhausted: false }
     }
 
-    /// Hands each event that waits, at most a quarter of a lane's capacity per lane, to `handle`,
-    /// and returns how many: zero only when nothing is there.
+    /// Calls `handle` with each unread event, at most a quarter of a lane's capacity per lane, and
+    /// returns the number of calls.
     ///
-    /// The cheapest way to read: slots are given back, and the books kept, sixteen events at a
-    /// time. An event whose handling panics counts as delivered. It does not wait for events; but
-    /// while they come faster than one in 60 nanoseconds it spins for up to a microsecond before it
-    /// looks again, so that reader and publisher do not fight for the same lines of memory.
+    /// The number is zero only if no event is there. An event whose `handle` call panics counts as
+    /// delivered.
     ///
-    /// While `handle` runs its event is not read yet: a flush, a close or a removal that `handle`
-    /// asks for does not wait (as inside a delivery), and a write into this very channel does not
-    /// wait for room.
+    /// This is the cheapest way to read: slots are returned, and events counted, sixteen at a time.
+    /// The method does not wait for events. While events arrive faster than one per 60 nanoseconds,
+    /// it spins for up to a microsecond before it polls again, so that reader and publisher do not
+    /// contend for the same cache lines.
+    ///
+    /// An event counts as read only after `handle` returns. Hence, inside `handle`, as inside a
+    /// delivery:
+    /// - A flush, a close or a removal does not wait.
+    /// - A write into this same channel does not wait for room.
     ///
     /// # Examples
     /// ```
@@ -56,8 +61,8 @@ impl<E: Send + 'static> Receiver<E> {
     /// ```
     pub fn drain_with(&mut self, mut handle: impl FnMut(E)) -> usize {
         self.intake.linger_when_dry();
-        // The event in hand is not handled before `handle` returns: nothing there may wait for
-        // that, or for room that only this thread makes.
+        // The current event is not handled until `handle` returns. Nothing that `handle` calls may
+        // wait for that, or for room that only this thread makes: it would wait forever.
         let _reading = self.intake.mailbox().crew.read();
         if !self.intake.mailbox().scales.is_empty() {
             return self.drain_batches(handle);
@@ -68,8 +73,8 @@ impl<E: Send + 'static> Receiver<E> {
         }))
     }
 
-    /// The same for batches whose events are counted. By value: a closure whose address is known
-    /// here would live in memory above.
+    /// Does the same for batches whose events are counted. Takes the closure by value: if its
+    /// address escaped to this function, the caller would have to keep it in memory.
     #[cold]
     #[inline(never)]
     fn drain_batches(&mut self, mut handle: impl FnMut(E)) -> usize {

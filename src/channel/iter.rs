@@ -1,4 +1,4 @@
-//! A receiver as an iterator.
+//! The iterators of a receiver.
 
 use super::kind::{Exclusive, Kind};
 use super::receiver::Receiver;
@@ -8,7 +8,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 impl<E: Send + 'static, K: Kind> Receiver<E, K> {
-    /// Takes what is there now, without waiting.
+    /// Returns an iterator over the events that are there, which does not wait for more.
     ///
     /// # Examples
     /// ```
@@ -24,7 +24,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         TryIter { receiver: self }
     }
 
-    /// Takes events, waiting for each, until the stream ends.
+    /// Returns an iterator that waits for each event and ends when the stream ends.
     ///
     /// # Examples
     /// ```
@@ -46,7 +46,8 @@ impl<E: Send + 'static, K: Kind> IntoIterator for Receiver<E, K> {
     type Item = E;
     type IntoIter = IntoIter<E, K>;
 
-    /// Takes events, waiting for each, until the stream ends.
+    /// Returns an iterator that owns the receiver, waits for each event and ends when the stream
+    /// ends.
     fn into_iter(self) -> IntoIter<E, K> {
         IntoIter { receiver: self, exhausted: false }
     }
@@ -56,13 +57,13 @@ impl<'a, E: Send + 'static, K: Kind> IntoIterator for &'a mut Receiver<E, K> {
     type Item = E;
     type IntoIter = Iter<'a, E, K>;
 
-    /// As [`Receiver::iter`].
+    /// Returns the same iterator as [`Receiver::iter`].
     fn into_iter(self) -> Iter<'a, E, K> {
         self.iter()
     }
 }
 
-/// The iterator of [`Receiver::iter`]: takes events, waiting for each, until the stream ends.
+/// The iterator of [`Receiver::iter`], which waits for each event until the stream ends.
 ///
 /// # Examples
 /// ```
@@ -93,8 +94,9 @@ impl<E: Send + 'static, K: Kind> Iterator for Iter<'_, E, K> {
 
 impl<E: Send + 'static, K: Kind> FusedIterator for Iter<'_, E, K> {}
 
-/// The iterator of a receiver by value: takes events, waiting for each, until the stream ends.
-/// Dropping it drops the receiver.
+/// The iterator that owns its receiver and waits for each event until the stream ends.
+///
+/// Dropping the iterator drops the receiver.
 ///
 /// # Examples
 /// ```
@@ -128,9 +130,10 @@ impl<E: Send + 'static, K: Kind> Iterator for IntoIter<E, K> {
 
 impl<E: Send + 'static, K: Kind> FusedIterator for IntoIter<E, K> {}
 
-/// The iterator of [`Receiver::try_iter`]: takes what is there, without waiting.
+/// The iterator of [`Receiver::try_iter`], which takes the events that are there and does not wait.
 ///
-/// Not fused: it returns `None` when nothing is there, and an event again when one has come.
+/// Not fused: the iterator returns `None` when no event is there, and `Some` again after the next
+/// event has arrived.
 ///
 /// # Examples
 /// ```
@@ -156,7 +159,7 @@ impl<E: Send + 'static, K: Kind> Iterator for TryIter<'_, E, K> {
     }
 }
 
-/// The iterator of [`Receiver::drain`]: takes what was there when it was made, without waiting.
+/// The iterator of [`Receiver::drain`] over the events that were there when it was created.
 ///
 /// # Examples
 /// ```
@@ -209,7 +212,7 @@ impl<E: Send + 'static> fmt::Debug for Drain<'_, E> {
     }
 }
 
-/// Asks `next` until it has returned `None` once. An unbounded channel may get an event after its
+/// Calls `next` until it has returned `None` once. An unbounded channel may get an event after its
 /// end was read.
 #[inline]
 fn fused<E>(exhausted: &mut bool, next: impl FnOnce() -> Option<E>) -> Option<E> {

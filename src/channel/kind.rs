@@ -1,10 +1,12 @@
-//! How many receivers share the events of a channel: one, or several.
+//! The kinds of receivers: exclusive, or shared by several readers.
 
 use crate::mailbox::intake::Intake;
 use crate::mailbox::member::Member;
 use crate::mailbox::reader::Reader;
 
-/// How many receivers share the events of a channel: [`Exclusive`] or [`Shared`]. Sealed.
+/// The kind of a receiver: [`Exclusive`], or [`Shared`] by several readers.
+///
+/// This trait is sealed.
 ///
 /// # Examples
 /// A function for both kinds of receiver:
@@ -24,7 +26,7 @@ use crate::mailbox::reader::Reader;
 #[expect(private_bounds, reason = "the trait is sealed by it")]
 pub trait Kind: Reads {}
 
-/// What a receiver of this kind reads from.
+/// The source that a receiver of this kind reads from.
 pub(crate) trait Reads: 'static {
     type Intake<E: Send + 'static>: Intake<E>;
 
@@ -32,11 +34,11 @@ pub(crate) trait Reads: 'static {
     const RECEIVER: &str;
 }
 
-/// The channel has one receiver, and a private ring for each publisher.
+/// The kind of the only receiver of a channel, with a private ring for each publisher.
 #[derive(Debug)]
 pub enum Exclusive {}
 
-/// The channel has any number of receivers, which share one ring.
+/// The kind of a receiver that can be cloned: all receivers share one ring.
 #[derive(Debug)]
 pub enum Shared {}
 

@@ -1,4 +1,4 @@
-//! Reading as a task: polling, and a future.
+//! Reading in an async task: polling, and a future.
 
 use super::kind::{Exclusive, Kind};
 use super::receiver::Receiver;
@@ -11,12 +11,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 impl<E: Send + 'static, K: Kind> Receiver<E, K> {
-    /// Takes the next event, as a future. Wakes the task through the same cell in which threads
-    /// park.
+    /// Returns a future that takes the next event.
+    ///
+    /// The task is woken through the same cell in which threads park.
     ///
     /// # Cancel safety
-    /// Dropping the future loses no event. Where several receivers share the events, one for which
-    /// its task was woken goes to another receiver that waits.
+    /// Dropping the future loses no event. If several receivers share the events and this future's
+    /// task was already woken for an event, another waiting receiver is woken for it instead.
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended.
@@ -49,11 +50,12 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         Recv { receiver: self }
     }
 
-    /// Takes the next event, or registers the task to be woken when there is one.
+    /// Takes the next event, or registers the task to be woken when an event arrives.
     ///
-    /// A task that was registered at a [`SharedReceiver`](super::SharedReceiver) and will not poll
-    /// again keeps an event's wake-up for itself until the receiver is used again or dropped;
-    /// [`recv_async`](Self::recv_async) sees to that.
+    /// A task that registered with a [`SharedReceiver`](super::SharedReceiver) may be the task that
+    /// an event wakes. If it does not poll again, no other receiver is woken for that event until
+    /// this receiver is used again or dropped. The future of [`recv_async`](Self::recv_async)
+    /// unregisters the task when it is dropped.
     ///
     /// # Errors
     /// [`RecvError`] when the stream has ended.
@@ -63,7 +65,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// use buslane::{Channel, Sink};
     /// use std::task::{Context, Poll, Waker};
     /// let (channel, mut receiver) = Channel::lossy(8)?;
-    /// let mut context = Context::from_waker(Waker::noop()); // that of a task, which is woken
+    /// let mut context = Context::from_waker(Waker::noop()); // a real task passes its own waker
     /// assert!(receiver.poll_recv(&mut context).is_pending());
     /// channel.write(7)?;
     /// assert_eq!(receiver.poll_recv(&mut context), Poll::Ready(Ok(7)));

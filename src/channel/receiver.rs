@@ -11,28 +11,28 @@ use std::time::{Duration, Instant};
 
 /// The reading half of a [`Channel`](crate::Channel): blocking, polling, timed, iterating or async.
 ///
-/// It reads from the lanes of all publishers in turn, a quarter of a lane's capacity at a time.
-/// Dropping it closes the channel, so that a bus forgets it; events left unread then count as
-/// `receiver_dropped`.
+/// The receiver reads from the lanes of all publishers in turn, a quarter of a lane's capacity at a
+/// time. Dropping the receiver closes the channel, so that a bus detaches it. Events left unread
+/// then count as `receiver_dropped`.
+///
+/// `K` is [`Exclusive`] for the only receiver of a channel, and [`Shared`] for a
+/// [`SharedReceiver`].
 ///
 /// # Guarantees
-/// The events of one publisher come in the order in which they were published. Reading allocates
-/// nothing. Every method that returns an error for an ended stream does so only after everything
-/// that was accepted has been read.
+/// - **Order**: the events of one publisher arrive in the order in which they were published.
+/// - **Allocation**: reading allocates nothing.
+/// - **End**: a method returns the error of an ended stream only after every accepted event has
+///   been read.
+/// - **Found**: a read finds every event whose write returned before the read began, unless the
+///   event was dropped or evicted.
 ///
-/// An event whose write returned before a read began is found by that read, or has been evicted: no
-/// method that does not wait for events answers that none is there while one is. For that, such a
-/// read waits for a writer that is just putting an earlier event into the shared lane: nanoseconds,
-/// or, when the system has taken that writer's processor away, until it runs again. A method that
-/// waits for events parks in this case, and that writer wakes it. So a pending
-/// [`poll_recv`](Self::poll_recv) does not report that nothing is there: the task is woken for what
-/// was written before.
+/// To find such an event, a read that does not wait for events may wait for a writer that is
+/// putting an earlier event into the shared lane. That takes nanoseconds, or, if the writer is
+/// preempted, until it runs again. A read that waits for events parks in this case, and that writer
+/// wakes it. A pending [`poll_recv`](Self::poll_recv) therefore does not mean that no event is
+/// there: the task is woken for events that were written earlier.
 ///
-/// A thread may block on a receiver that was polled before as a task. The task is then not woken
-/// any more.
-///
-/// `K` says how many receivers share the events of the channel: one, unless it is a
-/// [`SharedReceiver`].
+/// A thread may block on a receiver that a task has polled. The task is then no longer woken.
 ///
 /// # Examples
 /// ```
@@ -51,31 +51,33 @@ pub struct Receiver<E: Send + 'static, K: Kind = Exclusive> {
     pub(super) intake: K::Intake<E>,
 }
 
-/// A reading half of a [`Channel`](crate::Channel) that many may have: a clone reads the same
-/// stream, and each event goes to one of them. Made by [`Channel::shared`](crate::Channel::shared)
-/// and [`ChannelBuilder::build_shared`](crate::channel::ChannelBuilder::build_shared).
+/// A reading half of a [`Channel`](crate::Channel) that can be cloned: each event goes to one of
+/// the receivers.
 ///
-/// When the last of them goes, the channel is closed, so that a bus forgets it; events left unread
+/// [`Channel::shared`](crate::Channel::shared) and
+/// [`ChannelBuilder::build_shared`](crate::channel::ChannelBuilder::build_shared) create it.
+/// Dropping the last receiver closes the channel, so that a bus detaches it. Events left unread
 /// then count as `receiver_dropped`.
 ///
 /// # Guarantees
-/// - **Delivery**: each accepted event is read once, by one receiver, and the stream ends for all
-///   of them when everything was read.
-/// - **Order**: events are taken in the order in which they were accepted; what receivers on
-///   different threads do with them happens in any order.
-/// - **Progress**: no receiver waits for another one. An event wakes one sleeping receiver, not
-///   all, and none is left asleep while an event waits, unless one that was woken has not come back
-///   yet.
-/// - **Found**: an event whose write returned before a read began is found by that read, unless
-///   another receiver took it or it was evicted. For that, a read that does not wait for events
-///   waits for a writer that is just putting an earlier event in: nanoseconds, or, when the system
-///   has taken that writer's processor away, until it runs again. A read that waits for events
-///   parks in this case, and that writer wakes it. So a pending [`poll_recv`](Self::poll_recv) does
-///   not report that nothing is there.
-/// - **Allocation**: reading allocates nothing; a clone does.
+/// - **Delivery**: each accepted event that is not dropped or evicted is read once, by one
+///   receiver. The stream ends for all receivers when every event has been read.
+/// - **Order**: events are taken in the order in which they were accepted. Receivers on different
+///   threads handle them in any order.
+/// - **Progress**: no receiver waits for another receiver. An event wakes one parked receiver, not
+///   all. No receiver stays parked while an event is unread, unless a woken receiver has not
+///   resumed yet.
+/// - **Found**: a read finds every event whose write returned before the read began, unless another
+///   receiver took it, or it was dropped or evicted.
+/// - **Allocation**: reading allocates nothing; a clone allocates.
 ///
-/// The channel's [`WaitStrategy`](crate::WaitStrategy) says how each receiver waits, by itself.
-/// With [`BusySpin`](crate::WaitStrategy::BusySpin) each takes a processor.
+/// To find such an event, a read that does not wait for events may wait for a writer that is
+/// putting an earlier event in. That takes nanoseconds, or, if the writer is preempted, until it
+/// runs again. A read that waits for events parks in this case, and that writer wakes it. A pending
+/// [`poll_recv`](Self::poll_recv) therefore does not mean that no event is there.
+///
+/// Each receiver waits independently, by the channel's [`WaitStrategy`](crate::WaitStrategy). With
+/// [`BusySpin`](crate::WaitStrategy::BusySpin) each receiver occupies a processor.
 ///
 /// # Examples
 /// ```
@@ -102,16 +104,15 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         Self { intake }
     }
 
-    /// Takes the next event, waiting for one as the channel's [`WaitStrategy`](crate::WaitStrategy)
-    /// says.
+    /// Takes the next event, waiting for it by the channel's [`WaitStrategy`](crate::WaitStrategy).
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may consume an
+    /// `unpark` token meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvError`] when the stream has ended: closed, or closed because it overflowed:
-    /// [`Overflow::Close`](crate::Overflow::Close).
+    /// [`RecvError`] when the stream has ended, because the channel was closed or because it
+    /// overflowed under [`Overflow::Close`](crate::Overflow::Close).
     ///
     /// # Examples
     /// ```
@@ -136,11 +137,11 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         }
     }
 
-    /// Takes the next event if there is one now.
+    /// Takes the next event if there is one, without waiting for events.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] when nothing is there whose write has returned, the others when the
-    /// stream has ended.
+    /// [`TryRecvError::Empty`] when there is no event whose write has returned, the other variants
+    /// when the stream has ended.
     ///
     /// # Examples
     /// ```
@@ -158,15 +159,17 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         self.attempt(Find::Written)
     }
 
-    /// Takes the next event, waiting so long at most. A limit of zero is
-    /// [`try_recv`](Self::try_recv).
+    /// Takes the next event, waiting for at most `limit`.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// A limit of zero is the same as [`try_recv`](Self::try_recv).
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may consume an
+    /// `unpark` token meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
+    /// [`RecvTimeoutError::Timeout`] when no event arrived in time, the other variants when the
+    /// stream has ended.
     ///
     /// # Examples
     /// ```
@@ -183,18 +186,20 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         self.recv_until(Deadline::after(limit))
     }
 
-    /// Takes the next event, waiting until this moment at most. A moment in the past is
-    /// [`try_recv`](Self::try_recv).
+    /// Takes the next event, waiting at most until the given instant.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// An instant in the past is the same as [`try_recv`](Self::try_recv).
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may consume an
+    /// `unpark` token meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] when nothing came, the others when the stream has ended.
+    /// [`RecvTimeoutError::Timeout`] when no event arrived in time, the other variants when the
+    /// stream has ended.
     ///
     /// # Examples
-    /// One limit for many events:
+    /// One deadline for many events:
     /// ```
     /// use buslane::{Channel, Sink};
     /// use buslane::error::RecvTimeoutError;
@@ -217,10 +222,12 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     fn recv_until(&mut self, deadline: Deadline) -> Result<E, RecvTimeoutError> {
         self.intake.linger_when_dry();
         loop {
-            // Asked first, so that whoever was woken at the last moment still looks.
+            // The clock is read before the attempt, so that a thread woken at its deadline still
+            // polls once.
             let left = deadline.remaining();
             let over = left.is_some_and(|left| left.is_zero());
-            // No wait follows the last attempt, so it finds what a read finds that does not wait.
+            // No wait follows the last attempt, so this attempt must find what a non-waiting read
+            // finds.
             match self.attempt(if over { Find::Written } else { Find::Filled }) {
                 Ok(event) => return Ok(event),
                 Err(TryRecvError::Closed) => return Err(RecvTimeoutError::Closed),
@@ -244,14 +251,13 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         })
     }
 
-    /// Takes up to `max` events at once and appends them to `into`, waiting for the first; returns
-    /// how many.
+    /// Appends up to `max` events to `into`, waiting for the first, and returns their number.
     ///
     /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity
-    /// does not do.
+    /// is too small.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may consume an
+    /// `unpark` token meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
@@ -283,11 +289,11 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         Ok(count)
     }
 
-    /// Returns how many events wait, over all lanes.
+    /// Returns the number of unread events in all lanes.
     ///
-    /// More may come at any time; only a read or an eviction takes one away. An event that is just
-    /// being written counts already, though a read may not find it yet; so does one that another
-    /// receiver is just taking. A few loads for each lane: it is no snapshot.
+    /// Writers may add events at any time; only a read or an eviction removes one. An event counts
+    /// while it is being written, although a read may not find it yet, and while another receiver
+    /// is taking it. The number takes a few loads for each lane and is not an atomic snapshot.
     ///
     /// # Examples
     /// ```
@@ -303,7 +309,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         self.intake.len() as usize
     }
 
-    /// Returns `true` if no event waits: [`len`](Self::len) is zero.
+    /// Returns `true` if no event is unread: [`len`](Self::len) is zero.
     ///
     /// # Examples
     /// ```
@@ -319,11 +325,12 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         self.len() == 0
     }
 
-    /// Returns how many events were accepted and lost: dropped because there was no room, or
+    /// Returns the number of accepted events that were lost: dropped because there was no room, or
     /// evicted.
     ///
-    /// Where several receivers share the events, the number is that of all of them. A few loads for
-    /// each lane, under a lock that neither publishers nor readers take for an event.
+    /// If several receivers share the events, the number is for all of them together. The call
+    /// takes a few loads for each lane, under a lock that neither publishers nor readers take for
+    /// an event.
     ///
     /// # Examples
     /// ```
@@ -339,10 +346,10 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
         self.intake.mailbox().lost()
     }
 
-    /// Closes the channel. What is left stays readable, by all receivers.
+    /// Closes the channel to new events; unread events stay readable by all receivers.
     ///
-    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for
-    /// them, and returns a report.
+    /// This method waits for no receiver and so has no report to return. Closing a bus or a queue
+    /// waits for the consumers and returns a report.
     ///
     /// # Examples
     /// ```
@@ -361,7 +368,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 
     /// Returns the state of the channel.
     ///
-    /// The first state that shows a backlog begins to time it: [`SinkState::backlog_for`].
+    /// The first state that shows a backlog starts the timer of [`SinkState::backlog_for`].
     ///
     /// # Examples
     /// ```
@@ -383,7 +390,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 }
 
 impl<E: Send + 'static> Clone for SharedReceiver<E> {
-    /// One more reader of the same stream.
+    /// Creates another receiver of the same stream.
     fn clone(&self) -> Self {
         Self { intake: self.intake.another() }
     }

@@ -1,4 +1,4 @@
-//! Which events a subscriber wants: those between its beginning and its end that pass its filter.
+//! The events that a subscriber selects: those between its start and its end that pass its filter.
 
 use super::entry::{Start, Until};
 use super::time::{TimeOf, TimeSource, nanos};
@@ -6,29 +6,29 @@ use crate::error::SubscribeError;
 use crate::wait::context::user_code;
 use std::time::{Duration, SystemTime};
 
-/// Says which events a subscriber wants.
+/// The filter of a subscriber.
 pub(super) type Wanted<E> = Box<dyn FnMut(&E) -> bool + Send>;
 
-/// What a bound says about an event.
+/// The result of checking an event against the bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     Within,
-    /// It lies outside, and later ones may lie within.
+    /// The event is out of bounds; later events may be within.
     Outside,
-    /// It and all that follow lie outside.
+    /// The event and all later ones are out of bounds.
     End,
 }
 
-/// Which events lie between a subscriber's beginning and its end.
+/// The start and the end of a subscription.
 pub(super) struct Bounds<E> {
-    /// The last place, if there is one.
+    /// The last position, if there is one.
     last: Option<u64>,
     since: Option<SystemTime>,
     until: Option<SystemTime>,
-    /// Where the journal was when the subscriber began: what lies before was there already, in
-    /// whatever order of times.
+    /// The tail of the journal when the subscriber began. Earlier events were there already, in any
+    /// order of their times.
     live_from: u64,
-    /// How events tell their time; `None` where the blocks do, or nothing does.
+    /// Returns an event's own time; `None` if times are sampled per block, or there are none.
     time_of: Option<TimeOf<E>>,
 }
 
@@ -61,12 +61,13 @@ impl<E> Bounds<E> {
         Ok(bounds)
     }
 
-    /// Whether every event lies within.
+    /// Returns `true` if every event is within the bounds.
     pub(super) fn are_none(&self) -> bool {
         self.last.is_none() && self.since.is_none() && self.until.is_none()
     }
 
-    /// `stamp` is a time before which no event of this one's block came. Calls the user's function.
+    /// Checks an event against the bounds. No event of its block was published before `stamp`.
+    /// Calls the user's time function.
     pub(super) fn judge(&self, position: u64, event: &E, stamp: u64) -> Judgement {
         if self.last.is_some_and(|last| position > last) {
             return Judgement::End;
@@ -86,15 +87,15 @@ impl<E> Bounds<E> {
         }
     }
 
-    /// Whether the place alone says that nothing follows.
+    /// Returns `true` if the position alone shows that no further event is within the bounds.
     pub(super) fn end_before(&self, position: u64) -> bool {
         self.last.is_some_and(|last| position > last)
     }
 
-    /// How long it is until nothing follows any more, as far as time alone says so; zero when that
-    /// is now.
+    /// Returns the time until the end of the time bound, zero if it has passed, `None` if there is
+    /// no such bound.
     pub(super) fn remaining(&self) -> Option<Duration> {
-        // A nanosecond more: the bound itself lies within.
+        // One nanosecond is added because the bound itself is within.
         self.until.map(|until| {
             until
                 .duration_since(SystemTime::now())
@@ -103,14 +104,14 @@ impl<E> Bounds<E> {
     }
 }
 
-/// Asks the bounds and the filter about an event; an error when the user's code panics.
+/// Checks an event against the bounds and the filter. Returns an error if user code panics.
 pub(super) fn ask<E>(
     bounds: &Bounds<E>,
     wanted: &mut Option<Wanted<E>>,
     (position, event): (u64, &E),
     stamp: u64,
 ) -> Result<Judgement, String> {
-    // Inside user code nothing waits: a gating subscriber would wait for itself.
+    // Nothing waits inside user code: a gating subscriber would wait for itself.
     user_code(|| match bounds.judge(position, event, stamp) {
         Judgement::Within if wanted.as_mut().is_some_and(|wanted| !wanted(event)) => Judgement::Outside,
         other => other,

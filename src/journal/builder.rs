@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// How long a publisher waits for a gating subscriber, unless the journal says otherwise.
+/// The default limit of a publisher's wait for a gating subscriber.
 const GATE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The settings of a [`Journal`].
@@ -25,7 +25,7 @@ const GATE_LIMIT: Duration = Duration::from_secs(1);
 /// | setting | default |
 /// |---|---|
 /// | [`capacity`](Self::capacity) | 1024 events |
-/// | [`sample_time`](Self::sample_time), [`time_by`](Self::time_by) | the journal knows no times |
+/// | [`sample_time`](Self::sample_time), [`time_by`](Self::time_by) | the journal has no times |
 /// | [`gate_limit`](Self::gate_limit) | 1 second |
 ///
 /// # Examples
@@ -51,8 +51,10 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         Self { capacity: 1024, time: TimeSource::None, gate_limit: GATE_LIMIT }
     }
 
-    /// How many of the newest events are kept: at least so many, and up to 127 more, since they are
-    /// kept and overwritten in blocks of 64.
+    /// Sets the number of newest events that are kept.
+    ///
+    /// The journal keeps at least `capacity` events, and up to 127 more, because events are kept
+    /// and overwritten in blocks of 64.
     ///
     /// # Examples
     /// ```
@@ -71,8 +73,8 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         self
     }
 
-    /// The journal looks at the system's clock once for each block of 64 events, so that
-    /// subscribers can begin and end at a time.
+    /// Samples the system clock once per block of 64 events, so that subscribers can begin and end
+    /// at a time.
     ///
     /// # Examples
     /// ```
@@ -90,8 +92,11 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         self
     }
 
-    /// The events say when they came, so that subscribers can begin and end at a time. Subscribers
-    /// ask, on their own threads, and only those that begin or end at a time; publishers never do.
+    /// Sets the function that returns an event's own time, so that subscribers can begin and end at
+    /// a time.
+    ///
+    /// Only subscribers that begin or end at a time call `time`, on their own threads. Publishers
+    /// never call it.
     ///
     /// # Examples
     /// ```
@@ -111,8 +116,10 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         self
     }
 
-    /// How long a publisher waits for [gating](crate::journal::Subscription::gating) subscribers
-    /// before the event is refused with [`WriteError::Timeout`](crate::WriteError::Timeout).
+    /// Sets how long a publisher waits for [gating](crate::journal::Subscription::gating)
+    /// subscribers.
+    ///
+    /// After that the event is refused with [`WriteError::Timeout`](crate::WriteError::Timeout).
     ///
     /// # Examples
     /// ```
@@ -122,7 +129,7 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
     /// let stuck = journal.subscription().gating().subscribe()?;
     /// let refused = (0..).find_map(|n| journal.publish(n).err());
     /// assert!(matches!(refused, Some(WriteError::Timeout(_))));
-    /// drop(stuck); // and nobody waits for it any more
+    /// drop(stuck); // publishers no longer wait for it
     /// journal.publish(0)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -131,7 +138,7 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         self
     }
 
-    /// Makes a journal that any number of threads publish into.
+    /// Creates a journal for any number of publishers.
     ///
     /// # Errors
     /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.
@@ -154,8 +161,9 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         Ok(Journal(Arc::new(JournalHandle { writer: SharedWriter::from(writer), shared })))
     }
 
-    /// Makes a journal that one thread publishes into, without a read-modify-write for each event,
-    /// and the handle through which others read it.
+    /// Creates a journal with a single publisher, and a handle for subscribing to it.
+    ///
+    /// The single publisher needs no read-modify-write per event.
     ///
     /// # Errors
     /// [`BuildError`] when a setting is invalid, or the memory cannot be allocated.

@@ -1,4 +1,4 @@
-//! What all handles to a journal share.
+//! The state that all handles to a journal share.
 
 use super::gate::{GateWaiter, Gates};
 use super::seat::Seats;
@@ -11,18 +11,18 @@ use crate::wait::Sleepers;
 use crate::wait::context::{Crew, discard_each, may_wait_for_room};
 use std::mem::needs_drop;
 
-/// What all handles to a journal share.
+/// The state that all handles to a journal share.
 pub(super) struct JournalCore<E> {
     pub(super) source: Source<E>,
     /// Where subscribers park.
     pub(super) sleepers: Sleepers,
     pub(super) seats: Seats,
     pub(super) gates: Gates,
-    /// Gating subscribers while they show an event to user code: they are what a publisher would
-    /// wait for.
+    /// The threads of gating subscribers that are running user code with an event. A publish from
+    /// such a thread would wait for itself.
     pub(super) crew: Crew,
     pub(super) time: TimeSource<E>,
-    /// What was refused. What was accepted, the tail says.
+    /// The counters of refused events. The tail itself counts the accepted events.
     pub(super) entry: EntryCounters,
 }
 
@@ -31,34 +31,35 @@ impl<E> JournalCore<E> {
         self.source.capacity() as u64
     }
 
-    /// Something was published: whoever sleeps is woken.
+    /// Wakes the parked subscribers after a publish.
     #[inline(always)]
     pub(super) fn published(&self) {
         self.sleepers.wake();
     }
 
-    /// The journal is closed: each waiting thread checks again.
+    /// Wakes each waiting thread after the journal was closed, so that it checks again.
     pub(super) fn closed(&self) {
         self.published();
         self.seats.all().iter().for_each(|seat| seat.cell.wake_now());
         self.gates.closed();
     }
 
-    /// A gating subscriber has moved, or has gone.
+    /// Wakes a waiting publisher after a gating subscriber advanced or was dropped, if there is
+    /// room.
     #[inline]
     pub(super) fn gate_moved(&self) {
         self.gates.moved(|| self.has_room());
     }
 
-    /// Whether an event could be put in now, as far as gates are concerned.
+    /// Returns `true` if the gates leave room for the next event.
     fn has_room(&self) -> bool {
         let tail = self.source.tail();
         !tail.is_multiple_of(self.source.block_len() as u64) || !self.gates.bar_slowly(tail, self.capacity())
     }
 
-    /// Waits for the subscribers that bar the way into the next block, until `attempt` succeeds;
-    /// the reason when it did not, and the event is refused. The first wait of a publish sets the
-    /// limit of all of them.
+    /// Waits until `attempt` succeeds, while gating subscribers block the next block. Returns the
+    /// reason for the refusal if it does not. The first wait of a publish sets the deadline of all
+    /// its waits.
     #[cold]
     pub(super) fn wait_for_gates<R>(
         &self,
@@ -77,14 +78,14 @@ impl<E> JournalCore<E> {
         outcome.unwrap_or(Err(Refusal::Timeout))
     }
 
-    /// Counts an event that was refused.
+    /// Counts a refused event and returns the error with it.
     #[cold]
     pub(super) fn refused<X>(&self, refusal: Refusal, event: X) -> WriteError<X> {
         self.count_refused(refusal, 1);
         refusal.with(event)
     }
 
-    /// Counts events that were refused.
+    /// Counts refused events and returns the error with them.
     #[cold]
     pub(super) fn refused_all<X>(&self, refusal: Refusal, events: Vec<X>) -> WriteError<Vec<X>> {
         self.count_refused(refusal, events.len() as u64);
@@ -102,8 +103,8 @@ impl<E> JournalCore<E> {
         let seats = self.seats.all();
         let tail = self.source.tail();
         self.entry.add_to(&mut state.ledger);
-        // An event is delivered when it is in the journal; what becomes of it then is for each
-        // subscriber's books.
+        // An event counts as delivered once it is in the journal. The ledger of each subscriber
+        // counts what happens after that.
         state.ledger.offered += tail;
         state.ledger.accepted += tail;
         state.ledger.delivered += tail;
@@ -112,12 +113,12 @@ impl<E> JournalCore<E> {
     }
 }
 
-/// Drops what an event has pushed out of a journal, when everything else is done: the event that
-/// lay in its slot, and one that no subscriber can read any more.
+/// Drops the events that a publish took out of the journal: the overwritten one, and a stale one
+/// that no subscriber can read.
 ///
-/// Their destructors are user code: it runs without the claim and without a lock, and as inside a
-/// delivery. The publisher may be a bus, and what waits for that bus or for this publisher would
-/// wait for itself.
+/// Their destructors are user code. They run after the claim was released, without a lock, and as
+/// inside a delivery: the publisher may be a bus, and a destructor that waits for that bus or for
+/// this publisher would wait for itself. Their panics are caught.
 #[inline(always)]
 pub(super) fn drop_overwritten<E>(old: Option<E>, stale: Option<E>) {
     if needs_drop::<E>() {
@@ -125,7 +126,7 @@ pub(super) fn drop_overwritten<E>(old: Option<E>, stale: Option<E>) {
     }
 }
 
-/// Why an event does not get into a journal.
+/// The reason why a journal refused an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Full,

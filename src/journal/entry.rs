@@ -1,10 +1,11 @@
-//! What a subscriber reads, and the words in which it says what it wants to read.
+//! What a subscriber reads, and where it begins and ends.
 
 use std::fmt;
 use std::time::SystemTime;
 
-/// The place of an event in a journal: the first one is 0, and each accepted event has the next
-/// one.
+/// The position of an event in a journal.
+///
+/// The first accepted event has position 0, and each further one the next position.
 ///
 /// # Examples
 /// ```
@@ -18,7 +19,7 @@ use std::time::SystemTime;
 pub struct Sequence(u64);
 
 impl Sequence {
-    /// The place with this number: for one that was stored.
+    /// Creates a position from its number, such as a stored one.
     ///
     /// # Examples
     /// ```
@@ -27,7 +28,7 @@ impl Sequence {
     /// let journal = Journal::new(16)?;
     /// journal.publish("one")?;
     /// journal.publish("two")?;
-    /// let stored = 1_u64; // in a file, say
+    /// let stored = 1_u64; // for example in a file
     /// let mut subscriber = journal.subscribe(Start::At(Sequence::new(stored)))?;
     /// assert_eq!(subscriber.recv()?.event(), Some("two"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -37,20 +38,21 @@ impl Sequence {
         Self(number)
     }
 
-    /// Its number.
+    /// Returns the number of this position.
     ///
     /// # Examples
     /// ```
     /// let sequence = buslane::journal::Sequence::new(7);
-    /// assert_eq!(buslane::journal::Sequence::new(sequence.get()), sequence); // stored, and made again
+    /// assert_eq!(buslane::journal::Sequence::new(sequence.get()), sequence); // stored and restored
     /// ```
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// The place behind it: where to go on after this one. Behind the last number there is none,
-    /// and it stays there.
+    /// Returns the position after this one, where a subscriber resumes.
+    ///
+    /// After `u64::MAX` there is no position: `next` returns the same one.
     ///
     /// # Examples
     /// ```
@@ -87,7 +89,9 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// What a subscriber reads. `E` is the event, what a closure made of it, or a slice of events.
+/// What a subscriber reads: an event, or the reason why there is none.
+///
+/// `E` is the event, the result of a closure called with it, or a slice of events.
 ///
 /// # Examples
 /// ```
@@ -113,20 +117,22 @@ impl fmt::Display for Sequence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Entry<E> {
-    /// An event, or the first of a slice of them, and its place.
+    /// An event and its position, or a slice of events and the position of the first one.
     Event(Sequence, E),
-    /// `n` events were overwritten before this subscriber read them, also such as its filter would
-    /// have left out. They lay right before
-    /// [`Subscriber::next_sequence`](crate::Subscriber::next_sequence), where it continues. It
-    /// comes before every event that is still kept: see [`OnLag`](crate::journal::OnLag).
+    /// The number of events that were overwritten before this subscriber read them.
+    ///
+    /// The number includes events that the subscriber's filter would have rejected. The missed
+    /// positions are the ones right before
+    /// [`Subscriber::next_sequence`](crate::Subscriber::next_sequence), where the subscriber
+    /// continues. The subscriber gets this entry before any event that is still kept: see
+    /// [`OnLag`](crate::journal::OnLag).
     Lagged(u64),
-    /// The event at this place is there, but its `clone`, or the closure that it was shown to,
-    /// panicked.
+    /// The position of an event whose `clone`, filter, time function or read callback panicked.
     Panicked(Sequence),
 }
 
 impl<E> Entry<E> {
-    /// The event, if it is one.
+    /// Returns the event, or `None` if this entry is not an event.
     ///
     /// # Examples
     /// ```
@@ -167,23 +173,27 @@ pub enum Start {
     Now,
     /// At the oldest event that is kept.
     Oldest,
-    /// So many events back, or at the oldest that is kept.
+    /// At the given number of events before the next one, or at the oldest that is kept.
     Last(usize),
-    /// At this place. If it is not kept any more, the subscriber is first told how many events it
-    /// has missed.
+    /// At this position. If its event is no longer kept, the subscriber first gets the number of
+    /// events that it missed.
     At(Sequence),
     /// At the first event of this time or later, or at the oldest that is kept.
     ///
-    /// With the events' own times
-    /// ([`JournalBuilder::time_by`](crate::journal::JournalBuilder::time_by)) exactly: of the
-    /// events that are there when it begins, earlier ones are left out, in whatever order they
-    /// came; so whoever resumes at a place among these gets them. With sampled times
-    /// ([`JournalBuilder::sample_time`](crate::journal::JournalBuilder::sample_time)) it may begin
-    /// up to 64 events too early, never too late.
+    /// - With the events' own times
+    ///   ([`JournalBuilder::time_by`](crate::journal::JournalBuilder::time_by)) the bound is exact.
+    ///   Of the events that are there when the subscriber begins, it skips the earlier ones, in
+    ///   whatever order they were published. A subscriber that resumes by position ([`Start::At`])
+    ///   does not skip them.
+    /// - With sampled times
+    ///   ([`JournalBuilder::sample_time`](crate::journal::JournalBuilder::sample_time)) the
+    ///   subscriber may begin up to 64 events too early, never too late.
     Since(SystemTime),
 }
 
-/// Where a subscriber ends. Then it reads [`Closed`](crate::error::Closed), as at the end of the
+/// Where a subscriber ends.
+///
+/// After its last event the subscriber gets [`Closed`](crate::error::Closed), as at the end of the
 /// journal.
 ///
 /// # Examples
@@ -205,14 +215,16 @@ pub enum Start {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Until {
-    /// Behind the event at this place.
+    /// After the event at this position.
     Sequence(Sequence),
-    /// Behind the last event of this time, or as soon as the time is over and everything published
-    /// so far was read.
+    /// After the last event of this time, or as soon as this time has passed and every event
+    /// published until then has been read.
     ///
-    /// With the events' own times exactly: of the events that are there when it begins, later ones
-    /// are left out, and the first later one after that ends it. With sampled times it may end up
-    /// to 64 events too late, never too early. A task that waits is not woken when the time is
-    /// over.
+    /// - With the events' own times the bound is exact. Of the events that are there when the
+    ///   subscriber begins, it skips the later ones. The first later event that is published after
+    ///   that ends the subscription.
+    /// - With sampled times the subscriber may end up to 64 events too late, never too early.
+    ///
+    /// A waiting task is not woken when the time passes.
     Time(SystemTime),
 }

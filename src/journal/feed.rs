@@ -1,4 +1,4 @@
-//! The reading side of a journal, for those who subscribe.
+//! The reading side of a journal.
 
 use super::core::JournalCore;
 use super::entry::{Sequence, Start};
@@ -9,8 +9,9 @@ use crate::stats::SinkState;
 use std::fmt;
 use std::sync::Arc;
 
-/// The reading side of a journal: whoever has it can subscribe, and cannot publish. It does not
-/// keep the journal open.
+/// A handle to a journal that can subscribe but not publish.
+///
+/// A feed does not keep the journal open.
 ///
 /// # Examples
 /// ```
@@ -26,15 +27,17 @@ use std::sync::Arc;
 pub struct Feed<E>(pub(super) Arc<JournalCore<E>>);
 
 impl<E: Send + Sync + 'static> Feed<E> {
-    /// Makes a subscriber that begins at `start`, with the default settings. On a closed journal it
-    /// reads what is kept, and then [`Closed`](crate::error::Closed).
+    /// Creates a subscriber that begins at `start`, with the default settings.
+    ///
+    /// On a closed journal the subscriber reads the kept events, and then
+    /// [`Closed`](crate::error::Closed).
     ///
     /// # Guarantees
-    /// Copies nothing. History and what follows join without a gap and without a repetition.
+    /// Subscribing copies no event. History and live events join without a gap or a repetition.
     ///
     /// # Errors
-    /// [`SubscribeError`] when it cannot begin there, or there is no memory for a block of 64
-    /// events.
+    /// [`SubscribeError`] when the subscriber cannot begin at `start`, or the memory for a block of
+    /// 64 events cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -54,7 +57,7 @@ impl<E: Send + Sync + 'static> Feed<E> {
         self.subscription().start(start).subscribe()
     }
 
-    /// The settings of a subscriber.
+    /// Returns the settings of a new subscriber.
     ///
     /// # Examples
     /// ```
@@ -75,10 +78,10 @@ impl<E: Send + Sync + 'static> Feed<E> {
 }
 
 impl<E> Feed<E> {
-    /// The place of the next event.
+    /// Returns the position of the next event to be published.
     ///
     /// # Examples
-    /// What comes from here on:
+    /// Subscribe to everything that is published from now on:
     /// ```
     /// use buslane::Journal;
     /// use buslane::journal::Start;
@@ -94,7 +97,7 @@ impl<E> Feed<E> {
         Sequence::new(self.0.source.tail())
     }
 
-    /// The place of the oldest event that is kept for certain.
+    /// Returns the position of the oldest event that is guaranteed to be kept.
     ///
     /// # Examples
     /// ```
@@ -111,7 +114,7 @@ impl<E> Feed<E> {
         Sequence::new(self.0.source.oldest())
     }
 
-    /// Whether no event follows.
+    /// Returns `true` if the journal is closed: no further event will be published.
     ///
     /// # Examples
     /// ```
@@ -126,7 +129,7 @@ impl<E> Feed<E> {
         self.0.source.is_closed()
     }
 
-    /// What the journal says about itself and its subscribers.
+    /// Returns the state of the journal and of its subscribers.
     ///
     /// # Examples
     /// ```

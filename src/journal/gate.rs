@@ -1,30 +1,33 @@
-//! Publishers that wait for subscribers: those who asked for it, and at the beginning of a block
-//! only.
+//! Backpressure of gating subscribers on publishers, checked only at the beginning of a block.
 //!
-//! A block may be entered when every gating subscriber is past the events that lie in it. A
-//! subscriber first takes its place among the gates, as if it wanted everything that is kept; then
-//! it fences, and then looks where the journal ends and so where it begins. A publisher fences
-//! between showing the position at which it enters a block, and looking at the gates. So either the
-//! publisher sees the gate, or the subscriber begins at a place that the publisher leaves whole.
+//! A publisher may enter a block when every gating subscriber has read the events in it. A new
+//! gating subscriber:
+//! 1. adds its gate, at the oldest kept position;
+//! 2. executes a heavy fence;
+//! 3. loads the tail, and with it chooses where it begins.
+//!
+//! A publisher executes a light fence between storing the position at which it enters a block and
+//! loading the gates. So either the publisher sees the gate, or the subscriber begins at a position
+//! that the publisher does not overwrite.
 //!
 //! # How many are woken
-//! A publisher that waits needs one slot, and a gate that opens makes room for one block, which may
-//! be one slot. So a subscriber that moves wakes the publisher that has waited longest, and only if
+//! A waiting publisher needs one slot. A gate that opens makes room for one block, which may be one
+//! slot. So a subscriber that advances wakes the publisher that has waited longest, and only if
 //! there is room. A publisher that got a slot wakes the next publisher if there is more room: see
 //! [`WaitList`].
 //!
-//! - L1: there is room if the tail lies within a block, or if no gate bars the block that begins
-//!   there. Only a gate that moves or is taken down makes room; the tail uses it.
-//! - L2: a subscriber stores its position, fences, and then loads the tail and all gates. Of two
-//!   subscribers that both barred the way and both move, the last one to fence sees both positions.
-//!   So it wakes a publisher, or no publisher is on the list; a publisher that enters the list
-//!   later sees both positions itself.
+//! - L1: there is room if the tail is inside a block, or if no gate blocks the block that begins
+//!   there. Only a gate that advances or is removed makes room; an advance of the tail uses it.
+//! - L2: a subscriber stores its position, fences, and then loads the tail and all gates. If two
+//!   subscribers both blocked a block and both advance, the last one to fence sees both positions.
+//!   So that subscriber wakes a publisher, or no publisher is on the list. A publisher that enters
+//!   the list later sees both positions itself.
 //! - L3: a publisher on the list makes its whole attempt there: it claims, and writes its event at
-//!   the position that it gets. An attempt that fails has seen that there is no room, so the
-//!   wake-up is used up. After an attempt that succeeds the publisher checks for more room (A2 of
-//!   the list), and sees at least what the thread that woke it has seen.
-//! - L4: a subscriber reports each position once. Otherwise one that polls an empty journal would
-//!   wake one more publisher with each poll, before the first of them runs.
+//!   the claimed position. A failed attempt has seen that there is no room, so the wake-up is used
+//!   up. After a successful attempt the publisher checks for more room (A2 of the list), and sees
+//!   at least what the thread that woke it saw.
+//! - L4: a subscriber reports each position once. Otherwise a subscriber that polls an empty
+//!   journal would wake one more publisher with each poll, before the first of them runs.
 
 use super::seat::Seat;
 use crate::sync::membarrier::{FencePair, light_fence};
@@ -37,11 +40,11 @@ use crate::wait::list::{Waiter, Want};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a publisher brings along that must not allocate when it waits, and by which its wait is
-/// ended from outside.
+/// The preallocated waiter of a publisher that must not allocate when it waits. Another thread can
+/// cancel its wait.
 pub(super) struct GateWaiter {
     waiter: Waiter,
-    /// Its bus has let go of the journal, or is closed.
+    /// The publisher's bus has removed the journal, or is closed.
     cancelled: AtomicBool,
 }
 
@@ -50,9 +53,9 @@ impl GateWaiter {
         Self { waiter: Waiter::wanting(Want::SHARED_ROOM), cancelled: AtomicBool::new(false) }
     }
 
-    /// The publisher waits no more. To be followed by [`Gates::wake_cancelled`].
+    /// Cancels the publisher's waits. The caller calls [`Gates::wake_cancelled`] next.
     pub(super) fn cancel(&self) {
-        // Relaxed: the fences of the list order it before the look at who waits.
+        // Relaxed: the fences of the list order this store before the check for waiting threads.
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
@@ -65,10 +68,10 @@ impl GateWaiter {
 pub(super) struct Gates {
     count: AtomicUsize,
     list: Swap<Vec<Arc<Seat>>>,
-    /// Held by those who change the list.
+    /// Held while the list is changed.
     changing: Mutex<()>,
     blocked: WaitList,
-    /// How long a publisher waits.
+    /// The limit of a publisher's wait.
     limit: Duration,
     pair: FencePair,
 }
@@ -89,7 +92,7 @@ impl Gates {
         self.change(|list| list.push(seat.clone()));
     }
 
-    /// Takes a gate down. To be followed by [`moved`](Self::moved).
+    /// Removes a gate. The caller calls [`moved`](Self::moved) next.
     pub(super) fn remove(&self, seat: &Arc<Seat>) {
         self.change(|list| list.retain(|other| !Arc::ptr_eq(other, seat)));
     }
@@ -100,16 +103,16 @@ impl Gates {
         change(&mut list);
         let count = list.len();
         let old = self.list.swap(list);
-        // ORD(gate.count): Release; pairs with the Acquire in `bar`: the list is there.
+        // ORD(gate.count): Release; pairs with the Acquire in `bar`, which then sees the list.
         self.count.store(count, Ordering::Release);
         drop(old);
     }
 
-    /// Whether a subscriber bars the way into the block that begins at `position`, in a journal of
-    /// this capacity.
+    /// Returns `true` if a gate blocks the block that begins at `position`, in a journal of this
+    /// capacity.
     #[inline]
     pub(super) fn bar(&self, position: u64, capacity: u64) -> bool {
-        // ORD(gate.count): light fence; pairs with the heavy one of a subscriber that begins, in
+        // ORD(gate.count): light fence; pairs with the heavy fence of a new subscriber in
         // `Subscription::subscribe`.
         light_fence(self.pair);
         // ORD(gate.count): Acquire; pairs with the Release in `change`.
@@ -121,14 +124,14 @@ impl Gates {
         self.list.load().iter().any(|seat| seat.position() + capacity < position)
     }
 
-    /// When a publisher that begins to wait now gives up.
+    /// Returns the deadline of a publisher that begins to wait now.
     pub(super) fn deadline(&self) -> Deadline {
         Deadline::after(self.limit).min(WaitLimit::deadline())
     }
 
-    /// Waits until `attempt` succeeds, among the publishers that wait for room; `None` when the
-    /// deadline is over. `more` returns whether there is room for the next one. A publisher without
-    /// a [`GateWaiter`] allocates.
+    /// Waits among the publishers that need room until `attempt` succeeds. Returns `None` after the
+    /// deadline. `more` returns whether there is room for the next publisher. A wait without a
+    /// [`GateWaiter`] allocates.
     #[cold]
     pub(super) fn wait<R>(
         &self,
@@ -148,7 +151,7 @@ impl Gates {
         let attempt = || {
             let outcome = attempt();
             if outcome.is_none() {
-                // A subscriber that naps does not know that a publisher waits for it.
+                // A napping subscriber does not notice that a publisher waits for it.
                 self.list.load().iter().for_each(|seat| seat.cell.wake_now());
             }
             outcome
@@ -156,8 +159,8 @@ impl Gates {
         self.blocked.wait_for(waiter, deadline, attempt, more)
     }
 
-    /// A gating subscriber has moved, or has gone: wakes the publisher that has waited longest, if
-    /// `has_room`.
+    /// Wakes the publisher that has waited longest, if `has_room`. Called after a gating subscriber
+    /// advanced or its gate was removed.
     #[inline]
     pub(super) fn moved(&self, has_room: impl FnOnce() -> bool) {
         if self.blocked.is_waited_at() {
@@ -167,20 +170,20 @@ impl Gates {
 
     #[cold]
     fn moved_beside_waiters(&self, has_room: impl FnOnce() -> bool) {
-        // ORD(seat.position): full fence; pairs with itself: of two subscribers that move, one sees
-        // the positions of both (L2).
+        // ORD(seat.position): full fence; pairs with itself: of two subscribers that advance, one
+        // sees the positions of both (L2).
         fence(Ordering::SeqCst);
         if has_room() {
             self.blocked.notify_one(Want::SHARED_ROOM);
         }
     }
 
-    /// Wakes the publisher of a [`GateWaiter`] that was cancelled, if it waits.
+    /// Wakes the publisher of a cancelled [`GateWaiter`], if it waits.
     pub(super) fn wake_cancelled(&self, waiter: &GateWaiter) {
         self.blocked.notify_waiter(&waiter.waiter);
     }
 
-    /// The journal is closed: no publisher waits any more.
+    /// Wakes all waiting publishers after the journal was closed.
     pub(super) fn closed(&self) {
         self.blocked.notify();
     }

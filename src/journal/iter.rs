@@ -1,4 +1,4 @@
-//! A subscriber as an iterator.
+//! The iterators of a subscriber.
 
 use super::entry::Entry;
 use super::subscriber::Subscriber;
@@ -6,7 +6,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Takes events as they come, until nothing follows.
+    /// Returns an iterator that waits for each entry and ends when the stream ends.
     ///
     /// # Examples
     /// ```
@@ -24,7 +24,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Iter(self)
     }
 
-    /// Takes what is there now, without waiting.
+    /// Returns an iterator over the entries that are there, which does not wait for more.
     ///
     /// # Examples
     /// ```
@@ -42,7 +42,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     }
 }
 
-/// The iterator of [`Subscriber::iter`]: takes entries, waiting for each, until nothing follows.
+/// The iterator of [`Subscriber::iter`], which waits for each entry until the stream ends.
 ///
 /// # Examples
 /// ```
@@ -62,8 +62,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 #[must_use = "iterators do nothing unless consumed"]
 pub struct Iter<'a, E: Send + Sync + 'static>(&'a mut Subscriber<E>);
 
-/// The iterator of a subscriber by value: takes entries, waiting for each, until nothing follows.
-/// Dropping it drops the subscriber.
+/// The iterator that owns its subscriber and waits for each entry until the stream ends.
+///
+/// Dropping the iterator drops the subscriber.
 ///
 /// # Examples
 /// ```
@@ -79,9 +80,11 @@ pub struct Iter<'a, E: Send + Sync + 'static>(&'a mut Subscriber<E>);
 #[must_use = "iterators do nothing unless consumed"]
 pub struct IntoIter<E: Send + Sync + 'static>(Subscriber<E>);
 
-/// The iterator of [`Subscriber::try_iter`]: takes what is there, without waiting.
+/// The iterator of [`Subscriber::try_iter`], which takes the entries that are there and does not
+/// wait.
 ///
-/// Not fused: it returns `None` when nothing is there, and an entry again when one has come.
+/// Not fused: the iterator returns `None` when no entry is there, and `Some` again after the next
+/// event has been published.
 ///
 /// # Examples
 /// ```
@@ -125,7 +128,7 @@ impl<E: Clone + Send + Sync + 'static> Iterator for TryIter<'_, E> {
     }
 }
 
-/// What has ended stays ended: a subscriber remembers its end.
+/// Fused because a subscriber remembers that its stream has ended.
 impl<E: Clone + Send + Sync + 'static> FusedIterator for Iter<'_, E> {}
 
 impl<E: Clone + Send + Sync + 'static> FusedIterator for IntoIter<E> {}
@@ -134,7 +137,8 @@ impl<E: Clone + Send + Sync + 'static> IntoIterator for Subscriber<E> {
     type Item = Entry<E>;
     type IntoIter = IntoIter<E>;
 
-    /// Takes entries, waiting for each, until nothing follows.
+    /// Returns an iterator that owns the subscriber, waits for each entry and ends when the stream
+    /// ends.
     fn into_iter(self) -> IntoIter<E> {
         IntoIter(self)
     }
@@ -144,7 +148,7 @@ impl<'a, E: Clone + Send + Sync + 'static> IntoIterator for &'a mut Subscriber<E
     type Item = Entry<E>;
     type IntoIter = Iter<'a, E>;
 
-    /// As [`Subscriber::iter`].
+    /// Returns the same iterator as [`Subscriber::iter`].
     fn into_iter(self) -> Iter<'a, E> {
         self.iter()
     }

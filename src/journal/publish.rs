@@ -1,5 +1,4 @@
-//! Publishing into a journal that any number of threads publish into: one event, or several in a
-//! row.
+//! Publishing one event or a batch into a journal with any number of publishers.
 
 use super::core::{JournalCore, Refusal, drop_overwritten};
 use super::entry::Sequence;
@@ -12,7 +11,7 @@ use crate::time::Deadline;
 use crate::wait::context::discard_each;
 use std::mem::needs_drop;
 
-/// Publishes one event, by any number of threads.
+/// Publishes one event. Any number of threads may call this at the same time.
 #[inline]
 pub(super) fn publish<E: Send + Sync + 'static>(
     writer: &SharedWriter<E>,
@@ -33,14 +32,14 @@ pub(super) fn publish<E: Send + Sync + 'static>(
         }
         Err(event) => {
             cold_path();
-            // In a place of its own, so that the event stays in registers on the way that most
-            // take: what is stored before the claim, the claim waits for.
+            // In a separate function, so that the event stays in registers on the fast path: the
+            // claim waits for earlier stores.
             publish_at_a_block(writer, claim, shared, &mut Some(event), deadline, waiter)
         }
     }
 }
 
-/// Publishes the event in `from`, which begins a block, where subscribers may bar the way.
+/// Publishes the event in `from`, which begins a block, where gating subscribers may block it.
 #[cold]
 #[inline(never)]
 fn publish_at_a_block<'a, E: Send + Sync + 'static>(
@@ -53,7 +52,7 @@ fn publish_at_a_block<'a, E: Send + Sync + 'static>(
 ) -> Result<Sequence, WriteError<E>> {
     let position = claim.position();
     if shared.gates.bar(position, shared.capacity()) {
-        // No claim is held in there: no publisher is held up by what this one waits for.
+        // The wait holds no claim, so it delays no other publisher.
         drop(claim);
         return wait_at_a_gate(writer, shared, from, deadline, waiter);
     }
@@ -67,7 +66,7 @@ fn publish_at_a_block<'a, E: Send + Sync + 'static>(
     Ok(Sequence::new(position))
 }
 
-/// Publishes the event in `from` as soon as there is room, wherever the journal ends then.
+/// Publishes the event in `from` as soon as there is room, at the tail of that time.
 #[cold]
 #[inline(never)]
 fn wait_at_a_gate<E: Send + Sync + 'static>(
@@ -103,17 +102,17 @@ fn wait_at_a_gate<E: Send + Sync + 'static>(
             Ok(Sequence::new(position))
         }
         (Err(refusal), Some(event)) => Err(shared.refused(refusal, event)),
-        (Err(_), None) => unreachable!("an attempt that fails leaves the event where it was"),
+        (Err(_), None) => unreachable!("a failed attempt leaves the event in place"),
     }
 }
 
-/// Publishes events in a row; the position of the first one.
+/// Publishes a batch of events and returns the position of the first one.
 pub(super) fn publish_batch<E: Send + Sync + 'static>(
     writer: &SharedWriter<E>,
     shared: &JournalCore<E>,
     events: impl Events<E>,
 ) -> Result<Sequence, WriteError<Vec<E>>> {
-    /// Dropped behind the claim, each of them.
+    /// Overwritten events, each dropped by itself after the claim has been released.
     struct Kept<E>(Vec<E>);
     impl<E> Drop for Kept<E> {
         fn drop(&mut self) {
@@ -121,13 +120,14 @@ pub(super) fn publish_batch<E: Send + Sync + 'static>(
         }
     }
     let mut events = events.owned();
-    // Each event overwrites one, and sends one away that nobody can read any more.
+    // Each publish takes out at most two events: the overwritten one, and a stale one that no
+    // subscriber can read.
     let room = if needs_drop::<E>() { 2 * events.len() } else { 0 };
     let mut overwritten = Kept(Vec::with_capacity(room));
     let mut first = None;
     let mut next = events.next();
-    // Writes the events that there is room for; returns whether they were the last ones, or `None`
-    // without any room.
+    // Writes events while there is room. Returns whether all events have been written, or `None` if
+    // there was no room at all.
     let mut put = || {
         let mut claim = writer.claim().ok_or(Refusal::Closed)?;
         let claimed = claim.position();
@@ -140,8 +140,8 @@ pub(super) fn publish_batch<E: Send + Sync + 'static>(
                 }
                 Err(back) => {
                     next = Some(back);
-                    // A subscriber that does not see its gate noticed must see where the journal
-                    // ends.
+                    // If this publisher does not see the gate of a new subscriber, that subscriber
+                    // must see the current tail.
                     claim.show();
                     if shared.gates.bar(claim.position(), shared.capacity()) {
                         break;

@@ -1,27 +1,27 @@
-//! What others see of a subscriber: how far it is, its books, and the cell in which it naps.
+//! The shared record of a subscriber: its position, its counters, and the cell in which it naps.
 
 use crate::stats::{Ledger, SubscriberState};
 use crate::sync::{AtomicBool, AtomicU64, CachePadded, Mutex, Ordering, lock};
 use crate::wait::{FencePair, WaitCell};
 use std::sync::Arc;
 
-/// What others see of one subscriber.
+/// The part of one subscriber that other threads read.
 pub(super) struct Seat {
     name: Option<String>,
     gating: bool,
-    /// Where the subscriber began.
+    /// The position where the subscriber began.
     start: AtomicU64,
     words: CachePadded<Words>,
-    /// It reads no more.
+    /// The subscription has ended.
     ended: AtomicBool,
-    /// Where it naps.
+    /// The cell in which the subscriber naps.
     pub(super) cell: WaitCell,
 }
 
-/// Written by the subscriber only.
+/// The counters that only the subscriber writes.
 #[derive(Default)]
 struct Words {
-    /// The place of the next event.
+    /// The position of the next event.
     position: AtomicU64,
     delivered: AtomicU64,
     filtered: AtomicU64,
@@ -41,7 +41,7 @@ impl Seat {
         }
     }
 
-    /// Whether publishers wait for this subscriber.
+    /// Returns `true` if publishers wait for this subscriber.
     pub(super) fn is_gating(&self) -> bool {
         self.gating
     }
@@ -51,9 +51,9 @@ impl Seat {
         self.words.position.store(position, Ordering::Relaxed);
     }
 
-    /// The place of the next event that the subscriber reads.
+    /// Returns the position of the next event that the subscriber reads.
     pub(super) fn position(&self) -> u64 {
-        // Relaxed: the events themselves are protected by the subscriber's pin.
+        // Relaxed: the subscriber's pin protects the events themselves.
         self.words.position.load(Ordering::Relaxed)
     }
 
@@ -84,13 +84,13 @@ impl Seat {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    /// What the subscriber says about itself, when the journal ends before `tail`.
+    /// Returns the state of the subscriber, given the tail of the journal.
     pub(super) fn state(&self, tail: u64) -> SubscriberState {
         let get = |word: &AtomicU64| word.load(Ordering::Relaxed);
         let position = self.position();
         let ended = self.ended.load(Ordering::Relaxed);
-        // What lies behind the end of a subscription concerns it no more. One that begins in the
-        // future has nothing yet.
+        // Events after the end of a subscription do not count. The subscriber may have advanced
+        // past a `tail` that was loaded earlier.
         let tail = if ended { position } else { tail.max(position) };
         let mut ledger = Ledger::default();
         ledger.accepted = tail - get(&self.start);
@@ -124,7 +124,7 @@ impl Seats {
         lock(&self.0).retain(|other| !Arc::ptr_eq(other, seat));
     }
 
-    /// All of them, to be looked at without the lock.
+    /// Returns a copy of the list, to be read without the lock.
     pub(super) fn all(&self) -> Vec<Arc<Seat>> {
         lock(&self.0).clone()
     }

@@ -17,8 +17,8 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
         self.publish(event).map(|_| ())
     }
 
-    // A flush has nothing to do: what was accepted is in the journal; subscribers read it when they
-    // like.
+    // A flush has nothing to do: every accepted event is in the journal, and subscribers read at
+    // their own pace.
     fn close_by(&self, _deadline: Deadline) -> CloseReport {
         self.0.close();
         CloseReport::done()
@@ -34,7 +34,7 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
         true
     }
 
-    // Ends the waits of publishers: no other thread waits here.
+    // Ends the waits of publishers, the only threads that wait on a journal sink.
     fn abort_now(&self) {
         self.0.close();
     }
@@ -52,7 +52,7 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
     }
 }
 
-/// The way of one publisher of a bus into a journal. It does not keep the journal open.
+/// The lane of one bus publisher into a journal. It does not keep the journal open.
 struct JournalLane<E: Send + Sync + 'static> {
     writer: SharedWriter<E>,
     shared: Arc<JournalCore<E>>,
@@ -74,8 +74,8 @@ impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
     }
 }
 
-/// Ends the wait of one publisher of a bus at a journal's gate, and leaves the journal and other
-/// publishers as they are.
+/// Ends the wait of one bus publisher at a journal's gate. The journal and other publishers are not
+/// affected.
 struct LaneEnd<E: Send + Sync + 'static> {
     waiter: Arc<GateWaiter>,
     shared: Arc<JournalCore<E>>,
@@ -87,7 +87,7 @@ impl<E: Send + Sync + 'static> Seal for LaneEnd<E> {
     }
 
     fn fix(&self) {
-        // An event is in the journal or is not: the claim says which.
+        // Nothing to fix: the claim alone decides whether an event is in the journal.
     }
 
     fn wake_all(&self) {

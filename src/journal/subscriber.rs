@@ -1,4 +1,4 @@
-//! One reader of a journal.
+//! The subscribers of a journal.
 
 mod find;
 mod polling;
@@ -20,24 +20,25 @@ use crate::wait::{Berth, WaitStrategy};
 use std::fmt;
 use std::sync::Arc;
 
-/// One reader of a journal, with a place of its own: blocking, polling, timed, iterating, in place
-/// or async.
+/// A reader of a journal with its own position: blocking, polling, timed, iterating, in place or
+/// async.
 ///
-/// It answers as the [`Receiver`](crate::Receiver) of a channel does, with an
-/// [`Entry`](crate::journal::Entry) in place of the event. The stream ends with
+/// Its methods correspond to those of a channel's [`Receiver`](crate::Receiver), with an
+/// [`Entry`](crate::journal::Entry) instead of the event. The stream ends with
 /// [`RecvError::Closed`](crate::error::RecvError::Closed) when the journal is closed and read to
-/// its end, or this subscriber has reached where it was to end. What it has missed is a value of
-/// the stream: [`Entry::Lagged`](crate::journal::Entry::Lagged) comes first, and no method returns
+/// its end, or when the subscriber has reached the end of its subscription. The number of missed
+/// events is an entry of the stream, [`Entry::Lagged`](crate::journal::Entry::Lagged), which
+/// precedes the next event. No method returns
 /// [`RecvError::Overflowed`](crate::error::RecvError::Overflowed).
 ///
 /// # Guarantees
 /// - **Order**: the one total order of the journal, the same for every subscriber.
-/// - **Delivery**: each event from where it began, once, or counted exactly in an
-///   [`Entry::Lagged`](crate::journal::Entry::Lagged).
-/// - **Progress**: it holds up neither publishers nor other subscribers, whatever it does, unless
-///   it is [gating](crate::journal::Subscription::gating). Reading is lock-free, and wait-free
-///   within a block of 64 events.
-/// - **Allocation**: none.
+/// - **Delivery**: the subscriber gets each event from its start position once, or counted exactly
+///   in an [`Entry::Lagged`](crate::journal::Entry::Lagged).
+/// - **Progress**: a subscriber never delays publishers or other subscribers, unless it is
+///   [gating](crate::journal::Subscription::gating). Reading is lock-free, and wait-free within a
+///   block of 64 events.
+/// - **Allocation**: reading allocates nothing.
 ///
 /// # Examples
 /// ```
@@ -53,7 +54,7 @@ use std::sync::Arc;
 ///     }
 ///     other => unreachable!("{other:?}"),
 /// };
-/// drop(subscriber); // … and later:
+/// drop(subscriber); // … and after a reconnect:
 /// let mut again = journal.subscribe(Start::At(sequence.next()))?;
 /// assert_eq!(again.recv()?.event(), Some(9));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -63,23 +64,25 @@ pub struct Subscriber<E: Send + Sync + 'static> {
     seat: Arc<Seat>,
     /// Every event is wanted, to the end of the journal.
     takes_all: bool,
-    /// It takes all of them, and no publisher waits for it.
+    /// The subscriber takes all events, and no publisher waits for it.
     is_plain: bool,
-    /// Nothing follows.
+    /// The stream has ended.
     ended: bool,
     gating: bool,
-    /// Copies of the seat's, which are stored and never loaded.
+    /// The subscriber's own copy of the seat's counter, so that the shared one is only stored and
+    /// never loaded.
     delivered: u64,
     bounds: Bounds<E>,
     wanted: Option<Wanted<E>>,
-    /// What was found out about an event that is still to come.
+    /// The position of an event that has been checked but not taken yet, and the result of the
+    /// check.
     judged: Option<(u64, Result<Judgement, String>)>,
     ends_on_lag: bool,
     shared: Arc<JournalCore<E>>,
     berth: Berth,
     idler: Idler,
     linger: Linger,
-    /// Where it was when it last waited, and when it last lingered.
+    /// The positions at the last wait and at the last linger.
     waited_at: u64,
     lingered_at: u64,
     /// The position that was last reported to publishers, if this is a gating subscriber.
@@ -124,7 +127,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     pub(super) fn begin(&mut self, position: u64, bounds: Bounds<E>) {
         self.reader.seek(position);
         self.seat.begin_at(position);
-        // Seen by others from here on, when it has a place.
+        // Other threads see the subscriber only from here on, when its position is set.
         self.shared.seats.add(self.seat.clone());
         self.takes_all &= bounds.are_none();
         self.is_plain &= self.takes_all;
@@ -136,7 +139,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// The place of the next event: what to go on with after a reconnect.
+    /// Returns the position of the next event, at which to resume after a reconnect.
     ///
     /// # Examples
     /// ```
@@ -145,7 +148,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// let mut subscriber = journal.subscribe(buslane::journal::Start::Oldest)?;
     /// subscriber.recv()?;
     /// let resume = subscriber.next_sequence();
-    /// drop(subscriber); // … and later:
+    /// drop(subscriber); // … and after a reconnect:
     /// let mut again = journal.subscribe(buslane::journal::Start::At(resume))?;
     /// assert_eq!(again.recv()?.event(), Some("two"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -155,8 +158,10 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Sequence::new(self.reader.position())
     }
 
-    /// How many events lie ahead, those already overwritten included; none when it has come to its
-    /// end.
+    /// Returns the number of published events that the subscriber has not read yet.
+    ///
+    /// The number includes events that have already been overwritten. It is zero once the stream
+    /// has ended.
     ///
     /// # Examples
     /// ```
@@ -172,7 +177,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         if self.ended { 0 } else { self.reader.behind() }
     }
 
-    /// What the subscriber says about itself.
+    /// Returns the state of the subscriber.
     ///
     /// # Examples
     /// ```

@@ -13,7 +13,7 @@ use crate::wait::WaitStrategy;
 use std::fmt;
 use std::sync::Arc;
 
-/// The settings of a [`Subscriber`]. Made by
+/// The settings of a [`Subscriber`], created by
 /// [`Journal::subscription`](crate::Journal::subscription).
 ///
 /// | setting | default |
@@ -26,11 +26,11 @@ use std::sync::Arc;
 /// | [`wait_strategy`](Self::wait_strategy) | [`WaitStrategy::nap`] |
 ///
 /// # Guarantees
-/// - **Delivery**: where the subscriber begins is settled by [`subscribe`](Self::subscribe), not by
-///   its first read. What is published after that returned is read, left out by the filter, or
-///   counted as missed; a [gating](Self::gating) one misses none of it.
-/// - **Progress**: only a gating subscriber makes publishers wait, never longer than the
-///   [gate limit](crate::journal::JournalBuilder::gate_limit).
+/// - **Delivery**: [`subscribe`](Self::subscribe), not the first read, determines where the
+///   subscriber begins. Every event published after it returned is read, filtered, or counted as
+///   missed. A [gating](Self::gating) subscriber misses none of these events.
+/// - **Progress**: only a gating subscriber makes publishers wait, and never longer than the [gate
+///   limit](crate::journal::JournalBuilder::gate_limit).
 /// - **Threads**: filters and the journal's [`time_by`](crate::journal::JournalBuilder::time_by)
 ///   run on the thread that subscribes or reads, never on a publisher's.
 ///
@@ -78,7 +78,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         }
     }
 
-    /// Where the subscriber begins.
+    /// Sets where the subscriber begins.
     ///
     /// # Examples
     /// ```
@@ -95,7 +95,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// Where it ends, if the journal does not end before.
+    /// Sets where the subscriber ends, if the journal does not end before.
     ///
     /// # Examples
     /// ```
@@ -114,9 +114,11 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// Which events it wants. Asked on its own thread when it reads, never on a publisher's; the
-    /// others count as filtered. If `wanted` panics, the event counts as panicked and the
-    /// subscriber goes on.
+    /// Sets a filter: the subscriber gets only the events for which `wanted` returns `true`.
+    ///
+    /// The subscriber calls `wanted` on its own thread when it reads; publishers never call it.
+    /// Other events count as filtered. If `wanted` panics, the event counts as panicked and the
+    /// subscriber continues.
     ///
     /// # Examples
     /// ```
@@ -137,9 +139,10 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// Sets where the subscriber continues when events were overwritten before it read them. It
-    /// first learns how many, also if it stalled in the middle of a block of events that it had
-    /// begun: see [`OnLag`].
+    /// Sets where the subscriber continues when events were overwritten before it read them.
+    ///
+    /// The subscriber first gets the number of missed events, even if it stalled in the middle of a
+    /// block of events: see [`OnLag`].
     ///
     /// # Examples
     /// ```
@@ -160,8 +163,9 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// It ends when events were overwritten before it came to them: it is told how many, and then
-    /// reads [`Closed`](crate::error::Closed).
+    /// Ends the subscription when events were overwritten before the subscriber read them.
+    ///
+    /// The subscriber gets the number of missed events, and then [`Closed`](crate::error::Closed).
     ///
     /// # Examples
     /// ```
@@ -181,16 +185,19 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// Publishers wait for it rather than overwrite what it has not read: at the beginning of each
-    /// block of 64 events, and no longer than the journal's [gate
-    /// limit](crate::journal::JournalBuilder::gate_limit), after which they are refused. What was
-    /// handed out in a batch counts as read: it stays as it is anyway.
+    /// Makes the subscriber gating: publishers wait for it rather than overwrite events that it has
+    /// not read.
     ///
-    /// A subscriber that is published to by its own thread waits for itself: use
+    /// Publishers wait at the beginning of a block of 64 events, and for no longer than the
+    /// journal's [gate limit](crate::journal::JournalBuilder::gate_limit). After that their events
+    /// are refused. Events that were lent in a slice count as read: they are not overwritten while
+    /// the slice lives.
+    ///
+    /// A thread that publishes to its own gating subscriber would wait for itself: use
     /// [`Journal::try_publish`](crate::Journal::try_publish) there.
     ///
     /// A publisher that waits in an async task [blocks its runtime's
-    /// thread](crate::docs::async_code), and with it the subscriber, if that is a task of the same
+    /// thread](crate::docs::async_code), and with it the subscriber if that is a task of the same
     /// runtime.
     ///
     /// # Examples
@@ -206,7 +213,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
     ///     }
     /// }
     /// seen.extend(audit.try_iter().filter_map(Entry::event));
-    /// assert!(seen.into_iter().eq(0..1000)); // it has missed nothing
+    /// assert!(seen.into_iter().eq(0..1000)); // the subscriber missed no event
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn gating(mut self) -> Self {
@@ -214,7 +221,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// What it is called in snapshots.
+    /// Sets the name of the subscriber in snapshots.
     ///
     /// # Examples
     /// ```
@@ -228,11 +235,11 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// How it waits for events.
+    /// Sets how the subscriber waits for events.
     ///
-    /// A subscriber that parks makes the next publisher wake it, and on Linux briefly interrupts
-    /// all threads of the process before it does (`membarrier`); so the default naps first, and
-    /// parks only after ten milliseconds of silence.
+    /// A parked subscriber costs the next publisher a wake-up. On Linux, parking also briefly
+    /// interrupts all threads of the process (`membarrier`). The default therefore naps first, and
+    /// parks only after ten milliseconds without an event.
     ///
     /// # Examples
     /// ```
@@ -249,11 +256,13 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         self
     }
 
-    /// Makes the subscriber.
+    /// Creates the subscriber.
     ///
     /// # Errors
-    /// [`SubscribeError`] when it cannot begin or end there, when a setting cannot be, or when
-    /// there is no memory for a block of 64 events.
+    /// [`SubscribeError`] when:
+    /// - the subscriber cannot begin or end at the given bounds;
+    /// - a setting is invalid;
+    /// - the memory for a block of 64 events cannot be allocated.
     ///
     /// # Examples
     /// ```
@@ -278,13 +287,13 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         let seat = Arc::new(Seat::new(self.name, self.gating, process_pair()));
         seat.begin_at(source.tail());
         if self.gating {
-            // First the gate, then the place where it begins: see `gate`.
+            // First the gate, then the position where the subscriber begins: see `gate`.
             seat.begin_at(source.oldest());
             shared.gates.add(&seat);
-            // ORD(gate.count): heavy fence; pairs with the light one in `Gates::bar`.
+            // ORD(gate.count): heavy fence; pairs with the light fence in `Gates::bar`.
             heavy_fence_or_wait(process_pair());
         }
-        // From here on dropping the subscriber gives everything back.
+        // From here on, dropping the subscriber releases everything.
         let mut subscriber = Subscriber::new(shared, reader, seat, self.wanted, wait, self.ends_on_lag);
         let tail = source.tail();
         let oldest = tail.saturating_sub(shared.capacity());
@@ -310,7 +319,7 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         Ok(subscriber)
     }
 
-    /// Whether it begins before it ends, as far as that can be told from what was asked for.
+    /// Returns an error if the settings alone show that the subscription ends before it begins.
     fn check_order(&self) -> Result<(), SubscribeError> {
         let inverted = match (self.start, self.until) {
             (Start::Since(since), Some(Until::Time(until))) => until < since,

@@ -1,21 +1,21 @@
-//! When events came: by a function of the user's, or sampled when a block begins.
+//! The times of events: from a user function, or sampled when a block begins.
 
 use crate::ring::blocks::{Look, Reader};
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Tells an event's time.
+/// Returns the time of an event.
 pub(super) type TimeOf<E> = Arc<dyn Fn(&E) -> SystemTime + Send + Sync>;
 
-/// How a journal knows when events came.
+/// The source of a journal's times.
 pub(super) enum TimeSource<E> {
-    /// It does not.
+    /// The journal has no times.
     None,
-    /// Once for each block, by the system's clock, and never going back: a time before which no
-    /// event of the block came.
+    /// The last sample of the system clock, taken once per block. Samples never decrease. No event
+    /// of a block was published before the block's sample.
     Sampled(AtomicU64),
-    /// The events say it.
+    /// The user's function that returns the time of an event.
     ByEvent(TimeOf<E>),
 }
 
@@ -24,13 +24,13 @@ impl<E> TimeSource<E> {
         Self::Sampled(AtomicU64::new(0))
     }
 
-    /// What to leave in a block that begins now. Called by one publisher at a time.
+    /// Returns the stamp for a block that begins now. Called by one publisher at a time.
     #[inline]
     pub(super) fn stamp(&self) -> u64 {
         match self {
             Self::Sampled(last) => {
-                // The system's clock may be set back; then the stamps stand still until it has
-                // caught up.
+                // If the system clock is set back, stamps stay the same until the clock has caught
+                // up.
                 let stamp = nanos(SystemTime::now()).max(last.load(Ordering::Relaxed));
                 last.store(stamp, Ordering::Relaxed);
                 stamp
@@ -40,14 +40,13 @@ impl<E> TimeSource<E> {
     }
 }
 
-/// Nanoseconds since 1970; zero for earlier times.
+/// Returns the nanoseconds since 1970, or zero for earlier times.
 pub(super) fn nanos(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// The first position of the last block of which no later event was published before `time`: no
-/// event of that time or later lies before it. `oldest` is the oldest position that is kept, `tail`
-/// the next one.
+/// Returns a position before which every kept event was published before `time`. `oldest` is the
+/// oldest kept position, `tail` the next one to be written.
 pub(super) fn position_since<E>(
     reader: &mut Reader<E>,
     time: SystemTime,
@@ -55,7 +54,8 @@ pub(super) fn position_since<E>(
     block_len: u64,
 ) -> u64 {
     let time = nanos(time);
-    // Blocks `from..to` have stamps of that time or later from some place on, or none has.
+    // Stamps never decrease: in blocks `from..to` all blocks from some index on have stamps of
+    // `time` or later, or none has.
     let (mut from, mut to) = (oldest / block_len, tail.div_ceil(block_len));
     while from < to {
         let middle = from + (to - from) / 2;
@@ -65,12 +65,12 @@ pub(super) fn position_since<E>(
             from = middle + 1;
         }
     }
-    // The last events of the block before may have come later than the first ones of this block
-    // were stamped.
+    // The last events of the previous block may have been published at `time` or later.
     (from.saturating_sub(1) * block_len).max(oldest)
 }
 
-/// The stamp of the block that begins at a position; `None` when it is not kept any more.
+/// Returns the stamp of the block that begins at a position, or `None` if the block is no longer
+/// kept.
 fn stamp_of<E>(reader: &mut Reader<E>, position: u64) -> Option<u64> {
     reader.seek(position);
     if reader.look() == Look::Values { reader.stamp() } else { None }

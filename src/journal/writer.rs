@@ -1,4 +1,4 @@
-//! The only publisher of a journal.
+//! The single writer of a journal.
 
 use super::core::{JournalCore, Refusal, drop_overwritten};
 use super::entry::Sequence;
@@ -11,17 +11,21 @@ use crate::time::Deadline;
 use std::fmt;
 use std::sync::Arc;
 
-/// The only publisher of a journal. Made by [`Journal::single`](crate::Journal::single).
+/// The single writer of a journal, created by [`Journal::single`](crate::Journal::single).
 ///
-/// It can be sent to another thread, but neither shared nor cloned. Dropping it closes the journal.
+/// The writer can be sent to another thread, but neither shared nor cloned. Dropping it closes the
+/// journal.
 ///
 /// # Guarantees
-/// - **Progress**: wait-free, but for [gating](crate::journal::Subscription::gating) subscribers: a
-///   publish costs a few plain stores, one read-modify-write for each block of 64 events, and at
-///   most one system call, if subscribers sleep, however many.
-/// - **Allocation**: none, save for a record that each thread makes once when it meets a gating
-///   subscriber. The event that is overwritten is dropped here, as inside a delivery, where nothing
-///   waits.
+/// - **Progress**: publishing is wait-free unless there are
+///   [gating](crate::journal::Subscription::gating) subscribers. A publish costs a few plain stores
+///   and one read-modify-write per block of 64 events. If subscribers are parked, however many, it
+///   makes at most one system call.
+/// - **Allocation**: none, except for one record that each thread allocates the first time it meets
+///   a gating subscriber.
+/// - **Destructors**: the overwritten event is dropped on the writer's thread. Its destructor runs
+///   as inside a delivery, where nothing waits, and its panic is caught ([the
+///   rule](crate::docs::protocols#destructors-that-panic)).
 ///
 /// # Examples
 /// ```
@@ -32,7 +36,8 @@ use std::sync::Arc;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct JournalWriter<E: Send + Sync + 'static> {
-    // In this order: dropping the writer closes the ring, and then each waiting thread is woken.
+    // The order of fields matters: dropping the writer closes the ring, and only then is each
+    // waiting thread woken.
     writer: Writer<E>,
     shared: Bell<E>,
     waiter: GateWaiter,
@@ -52,14 +57,12 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         Self { writer, shared: Bell(shared.clone()), waiter: GateWaiter::new() }
     }
 
-    /// Publishes an event; its place in the journal.
+    /// Publishes an event and returns its position in the journal.
     ///
     /// # Errors
-    /// [`WriteError::Timeout`] when a gating subscriber did not go on in time, and
-    /// [`WriteError::Full`] when it is in the way inside a delivery, where nothing waits.
-    ///
-    /// # Panics
-    /// When the `Drop` of the overwritten event does; the new event is published all the same.
+    /// [`WriteError::Timeout`] when a gating subscriber did not make room in time, and
+    /// [`WriteError::Full`] when a gating subscriber blocks the publish inside a delivery, where
+    /// nothing waits.
     ///
     /// # Examples
     /// ```
@@ -74,13 +77,10 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         self.publish_until(event, Deadline::NEVER)
     }
 
-    /// As [`publish`](Self::publish), without ever waiting.
+    /// Publishes an event like [`publish`](Self::publish), but never waits.
     ///
     /// # Errors
-    /// [`WriteError::Full`] when a gating subscriber is in the way.
-    ///
-    /// # Panics
-    /// As for [`publish`](Self::publish).
+    /// [`WriteError::Full`] when a gating subscriber has not read the events to be overwritten.
     ///
     /// # Examples
     /// ```
@@ -89,7 +89,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// let mut slow = feed.subscription().gating().subscribe()?;
     /// let refused = (0..).find_map(|n| writer.try_publish(n).err());
     /// let Some(WriteError::Full(next)) = refused else { unreachable!() };
-    /// assert_eq!(slow.try_iter().count(), next); // it makes room
+    /// assert_eq!(slow.try_iter().count(), next); // reading makes room
     /// writer.try_publish(next)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -110,7 +110,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         }
     }
 
-    /// Shows what was written, wakes who sleeps, and drops what was overwritten.
+    /// Makes the written events visible, wakes parked subscribers, and drops what was overwritten.
     #[inline(always)]
     fn show(&mut self, old: Option<E>) {
         self.writer.commit();
@@ -123,7 +123,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         if self.writer.has_stale() { self.writer.take_stale() } else { None }
     }
 
-    /// Publishes an event that begins a block, where subscribers may bar the way.
+    /// Publishes an event that begins a block, where gating subscribers may block it.
     #[cold]
     #[inline(never)]
     fn publish_at_a_block(&mut self, event: E, deadline: Deadline) -> Result<Sequence, WriteError<E>> {
@@ -136,22 +136,21 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         Ok(sequence)
     }
 
-    /// Publishes events in their order, and shows them together, block by block; the place of the
-    /// first one.
+    /// Publishes events in their order and returns the position of the first one.
     ///
-    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`](crate::bus::Events).
-    /// Owned events are moved into the journal, so they need not be `Clone`; each borrowed one is
-    /// cloned when its turn comes.
+    /// The events become visible one block of 64 at a time. `events` is a slice, an array or a
+    /// vector, borrowed or owned: see [`Events`](crate::bus::Events). Owned events are moved into
+    /// the journal, so they need not be `Clone`. Each borrowed event is cloned right before it is
+    /// written.
     ///
     /// # Errors
-    /// As for [`publish`](Self::publish), with the events that were not published, which allocates.
-    /// A [`Publisher`](crate::Publisher) gives none back, because each of its sinks may have
-    /// another rest: its [`publish_batch`](crate::Publisher::publish_batch) fails with
-    /// [`Closed`](crate::error::Closed) alone.
+    /// The errors of [`publish`](Self::publish), with the events that were not published;
+    /// collecting them allocates. The [`publish_batch`](crate::Publisher::publish_batch) of a
+    /// [`Publisher`](crate::Publisher) returns no events, because each of its sinks may have
+    /// refused different ones: it fails only with [`Closed`](crate::error::Closed).
     ///
     /// # Panics
-    /// When a clone of a borrowed event does, or the `Drop` of an overwritten event: what was taken
-    /// out until then is published.
+    /// When the `clone` of a borrowed event panics. The events before it are published.
     ///
     /// # Examples
     /// ```
@@ -165,7 +164,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn publish_batch(&mut self, events: impl Events<E>) -> Result<Sequence, WriteError<Vec<E>>> {
-        /// Shows what was written also when something unwinds.
+        /// Makes the written events visible even if a clone unwinds.
         struct Commit<'a, E: Send + Sync + 'static>(&'a mut JournalWriter<E>);
         impl<E: Send + Sync + 'static> Drop for Commit<'_, E> {
             fn drop(&mut self) {
@@ -194,14 +193,14 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         Ok(first)
     }
 
-    /// Goes on to the next block, and before that waits for gating subscribers, if they are in the
-    /// way; the reason when they stay there.
+    /// Begins the next block, after waiting for the gating subscribers that block it. Returns the
+    /// reason for a refusal if they do not advance.
     #[cold]
     fn begin_block(&mut self, deadline: Deadline) -> Option<Refusal> {
         let (shared, position) = (&*self.shared.0, self.writer.position());
         let mut limit = None;
         while shared.gates.bar(position, shared.capacity()) {
-            // Who is in the way may be asleep, and not know yet what the batch has shown.
+            // A gating subscriber may be parked, without having seen the events of this batch.
             shared.published();
             let passes = || Ok((!shared.gates.bar_slowly(position, shared.capacity())).then_some(()));
             let waited = shared.wait_for_gates(deadline, Some(&self.waiter), &mut limit, passes);
@@ -214,7 +213,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         None
     }
 
-    /// The handle through which others read the journal.
+    /// Returns a handle that can subscribe but not publish.
     ///
     /// # Examples
     /// ```
@@ -231,11 +230,11 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
         Feed(self.shared.0.clone())
     }
 
-    /// Closes the journal: subscribers read what is there, and then
+    /// Closes the journal: subscribers read the kept events, and then
     /// [`Closed`](crate::error::Closed).
     ///
-    /// Returns nothing, because it waits for no consumer; the close of a bus or a queue waits for
-    /// them, and returns a report.
+    /// This method waits for no subscriber and so has no report to return. Closing a bus or a queue
+    /// waits for the consumers and returns a report.
     ///
     /// # Examples
     /// ```

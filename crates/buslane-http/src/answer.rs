@@ -1,26 +1,27 @@
-//! What of an answer's head reaches the client: the status line, and the headers that count.
+//! Lenient parsing of an answer's head: only the status line and the relevant headers reach the
+//! client.
 //!
-//! An endpoint that has said what became of the event has said it, however malformed the rest of
-//! its head is. The client refuses a whole answer for a folded header line, a bad header name, a
-//! hundred headers or a length that is no number; a retry would meet the same answer again, for
-//! ever. So each head is read here, leniently, and a well-formed one takes its place.
+//! The status of the endpoint counts, however malformed the rest of its head is. The HTTP client
+//! rejects a whole answer for a folded header line, a bad header name, a hundred headers or a
+//! length that is not a number. A retry would get the same answer again, without end. So each head
+//! is parsed here, leniently, and replaced with a well-formed one.
 
 use crate::budget::Budget;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-/// The longest head that is read to its end. Of a longer one the status counts, and the connection
-/// is not used again.
+/// The length up to which a head is read to its end. Of a longer head only the status counts, and
+/// the connection is not reused.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// What the bytes of an answer are so far.
+/// The result of parsing the bytes of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// The beginning of an answer.
+    /// The head is not complete yet.
     Incomplete,
     /// Not HTTP/1.
     Garbage,
-    /// An informational answer of this many bytes; another one follows.
+    /// An informational answer with its length in bytes. Another answer follows.
     Informational(usize),
     Final(Answer),
 }
@@ -29,15 +30,15 @@ pub(crate) enum Head {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// The bytes that the head took.
+    /// The length of the head in bytes.
     pub(crate) length: usize,
-    /// A well-formed head that says the same.
+    /// A well-formed head with the same meaning.
     rewritten: Vec<u8>,
-    /// Whether what follows the head is of no use, because its framing is malformed.
+    /// Whether the bytes after the head are unusable because the framing is malformed.
     without_body: bool,
 }
 
-/// Reads the head that these bytes begin with.
+/// Parses the head at the beginning of these bytes.
 pub(crate) fn read(bytes: &[u8]) -> Head {
     let mut lines = Lines { bytes, at: 0 };
     // Empty lines before a status line are skipped, as the client does.
@@ -71,8 +72,8 @@ pub(crate) fn read(bytes: &[u8]) -> Head {
     Head::Final(fields.answer(version, status, lines.at))
 }
 
-/// Whether these bytes hold a final status of at least 300: an endpoint that has said so needs no
-/// more of the body.
+/// Returns `true` if these bytes contain a final status of at least 300: the endpoint needs no more
+/// of the body.
 pub(crate) fn refuses(mut bytes: &[u8]) -> bool {
     while let Head::Informational(length) = read(bytes) {
         bytes = &bytes[length..];
@@ -82,10 +83,10 @@ pub(crate) fn refuses(mut bytes: &[u8]) -> bool {
 }
 
 const PREFIX: &[u8] = b"HTTP/1.";
-/// Informational by its number, and yet the last answer.
+/// Informational by its number, but a final answer.
 const SWITCHING_PROTOCOLS: u16 = 101;
 
-/// Lines that end with a line feed, or with a carriage return and one.
+/// An iterator over lines that end with a line feed, with or without a carriage return before it.
 struct Lines<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -102,7 +103,7 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// The minor version and the status of a line such as `HTTP/1.1 204 No Content`.
+/// Parses the minor version and the status of a line such as `HTTP/1.1 204 No Content`.
 fn status_line(line: &[u8]) -> Option<(u8, u16)> {
     let (version, rest) = line.strip_prefix(PREFIX)?.split_first()?;
     if !version.is_ascii_digit() || !rest.first()?.is_ascii_whitespace() {
@@ -115,13 +116,13 @@ fn status_line(line: &[u8]) -> Option<(u8, u16)> {
     (is_number && ends).then_some((*version, status))
 }
 
-/// The headers that count, with their values in one piece each.
+/// The relevant headers, each with its folded lines joined.
 #[derive(Default)]
 struct Fields {
     kept: Vec<(Name, Vec<u8>)>,
-    /// Whether the last line belonged to one of them, and a folded line after it does, too.
+    /// Whether a folded line would continue the last of these headers.
     continues: bool,
-    /// Whether the head was too long to be read.
+    /// Whether the head is longer than [`LONGEST_HEAD`].
     endless: bool,
 }
 
@@ -160,13 +161,13 @@ impl Fields {
         }
     }
 
-    /// The members of all lists under this name.
+    /// Returns the comma-separated members of all headers with this name.
     fn members(&self, name: Name) -> impl Iterator<Item = &[u8]> {
         let values = self.kept.iter().filter(move |(kept, _)| *kept == name);
         values.flat_map(|(_, value)| value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
     }
 
-    /// How the body ends; `None` when the headers that say so are malformed.
+    /// Returns how the body is framed, or `None` if the framing headers are malformed.
     fn framing(&self) -> Option<Framing> {
         if self.endless {
             return None;
@@ -199,8 +200,8 @@ impl Fields {
         let has =
             |token: &[u8]| self.members(Name::Connection).any(|member| member.eq_ignore_ascii_case(token));
         let framing = self.framing();
-        // RFC 9112, 6.3: both a coding and a length are an error of the sender, and the connection
-        // ends with the answer.
+        // RFC 9112, 6.3: a coding together with a length is an error of the sender, and the
+        // connection ends after the answer.
         let both = framing == Some(Framing::Chunked) && self.members(Name::Length).next().is_some();
         if framing.is_none() || both || has(b"close") {
             push("Connection: ", b"close");
@@ -225,12 +226,12 @@ enum Framing {
     UntilClose,
 }
 
-/// Whether a header's value may consist of these bytes.
+/// Returns `true` if these bytes can be the value of a header.
 fn is_text(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(|byte| (b' '..=b'~').contains(byte))
 }
 
-/// Puts [`Answers`] around a connection.
+/// Wraps a connection in [`Answers`].
 #[derive(Debug)]
 pub(crate) struct ReadAnswers;
 
@@ -242,7 +243,8 @@ impl<In: Transport> Connector<In> for ReadAnswers {
     }
 }
 
-/// A connection that rewrites the head of each answer into one that the client can read. Above TLS.
+/// A connection that rewrites the head of each answer into one that the client can parse, above
+/// TLS.
 #[derive(Debug)]
 pub(crate) struct Answers<T> {
     inner: T,
@@ -251,7 +253,8 @@ pub(crate) struct Answers<T> {
 }
 
 impl<T: Transport> Answers<T> {
-    /// Rewrites the head in the buffer; `false` while it is incomplete, and not yet for the client.
+    /// Rewrites the head in the buffer. Returns `false` while the head is incomplete and must not
+    /// reach the client.
     fn rewrite(&mut self) -> bool {
         loop {
             let buffers = self.inner.buffers();
@@ -264,7 +267,7 @@ impl<T: Transport> Answers<T> {
                     let begun = if answer.without_body { all } else { answer.length };
                     let rest = buffers.input()[begun..].to_vec();
                     buffers.input_consume(all);
-                    // A head of bare line feeds grows, and a full buffer has no room for that.
+                    // A head with bare line feeds grows, and a full buffer has no room for that.
                     if buffers.input_append_buf().len() < answer.rewritten.len() + rest.len() {
                         append(buffers, &without_body(answer.status));
                     } else {
@@ -280,12 +283,12 @@ impl<T: Transport> Answers<T> {
     }
 }
 
-/// A head that says the status and ends the connection.
+/// Returns a head that has only the status and ends the connection.
 fn without_body(status: u16) -> Vec<u8> {
     format!("HTTP/1.1 {status} \r\nConnection: close\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }
 
-/// Appends bytes, for which there is room, to those in the buffer.
+/// Appends bytes to the buffer, which must have room for them.
 fn append(buffers: &mut dyn Buffers, bytes: &[u8]) {
     buffers.input_append_buf()[..bytes.len()].copy_from_slice(bytes);
     buffers.input_appended(bytes.len());
@@ -312,7 +315,7 @@ impl<T: Transport> Transport for Answers<T> {
                 return Ok(true);
             }
             if !has_more {
-                // Half a head is no answer.
+                // An incomplete head is no answer.
                 return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
             }
         }

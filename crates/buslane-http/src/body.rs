@@ -1,4 +1,4 @@
-//! What is posted.
+//! The bodies of requests.
 
 use crate::error::HttpError;
 use serde::Serialize;
@@ -7,16 +7,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const BEGIN: &[u8] = br#"{"events":["#;
 const END: &[u8] = b"]}";
 
-/// An envelope of many events.
+/// An envelope with a batch of events.
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
-    /// How many events are in it.
+    /// The number of events in the envelope.
     pub(crate) count: usize,
-    /// The places of those that are not, because they cannot be written as JSON; in order.
+    /// The indexes of the events that were left out because they cannot be written as JSON, in
+    /// order.
     pub(crate) left_out: Vec<usize>,
 }
 
-/// The event by itself, or in an envelope.
+/// Writes one event as JSON, alone or in an envelope.
 pub(crate) fn of_one<E: Serialize>(event: &E, enveloped: bool) -> Result<Vec<u8>, HttpError> {
     let mut bytes = Vec::with_capacity(256);
     if enveloped {
@@ -29,7 +30,7 @@ pub(crate) fn of_one<E: Serialize>(event: &E, enveloped: bool) -> Result<Vec<u8>
     Ok(bytes)
 }
 
-/// All events that can be written as JSON, in an envelope.
+/// Writes the events that can be written as JSON into an envelope.
 pub(crate) fn of_batch<E: Serialize>(events: &[E]) -> Batch {
     let mut batch = Batch { bytes: BEGIN.to_vec(), count: 0, left_out: Vec::new() };
     for (index, event) in events.iter().enumerate() {
@@ -48,14 +49,13 @@ pub(crate) fn of_batch<E: Serialize>(events: &[E]) -> Batch {
     batch
 }
 
-/// Writes the event. Neither the serializer's error nor its panic is kept: either may quote the
-/// event.
+/// Writes the event. Discards the serializer's error or panic, since either may quote the event.
 fn write<E: Serialize>(bytes: &mut Vec<u8>, event: &E) -> Result<(), HttpError> {
     match catch_unwind(AssertUnwindSafe(|| serde_json::to_writer(bytes, event))) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(HttpError::Unserializable),
         Err(payload) => {
-            // The payload is the user's, and its destructor may panic in turn.
+            // The panic payload belongs to the user, and its destructor may panic in turn.
             if let Err(another) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
                 std::mem::forget(another);
             }

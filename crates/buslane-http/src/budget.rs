@@ -1,12 +1,13 @@
-//! The time that one step of a request has left.
+//! The remaining time of one step of a request.
 
 use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::unversioned::transport::{NextTimeout, time};
 
-/// A time limit of the client, from the moment at which it was given.
+/// A time limit of the HTTP client, with the instant at which it began.
 ///
-/// The client gives each call a duration; a call that waits several times has to spend it once.
+/// The client passes a duration to each call. A call that waits several times must not exceed it in
+/// total.
 #[derive(Clone, Copy)]
 pub(crate) struct Budget {
     timeout: NextTimeout,
@@ -18,10 +19,10 @@ impl Budget {
         Self { timeout, since: Instant::now() }
     }
 
-    /// What is left; `None` without a limit.
+    /// Returns the remaining time, or `None` without a limit.
     ///
     /// # Errors
-    /// The client's timeout when nothing is left.
+    /// The client's timeout error when no time is left.
     pub(crate) fn left(&self) -> Result<Option<Duration>, Error> {
         if self.timeout.after.is_not_happening() {
             return Ok(None);
@@ -30,16 +31,16 @@ impl Budget {
         if left.is_zero() { Err(self.over()) } else { Ok(Some(left)) }
     }
 
-    /// What is left, for a step that takes a limit of its own.
+    /// Returns the remaining time as the limit of a nested step.
     ///
     /// # Errors
-    /// The client's timeout when nothing is left.
+    /// The client's timeout error when no time is left.
     pub(crate) fn rest(&self) -> Result<NextTimeout, Error> {
         let after = self.left()?.map_or(time::Duration::NotHappening, time::Duration::Exact);
         Ok(NextTimeout { after, ..self.timeout })
     }
 
-    /// The error of a step that used all of it.
+    /// Returns the timeout error of a step that used up its time.
     pub(crate) fn over(&self) -> Error {
         Error::Timeout(self.timeout.reason)
     }

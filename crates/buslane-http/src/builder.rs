@@ -13,23 +13,26 @@ use ureq::http::header::{
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{PemItem, RootCerts, parse_pem};
 
-/// How long a request may take, as in docker/distribution.
+/// The default timeout of a request, the same as in docker/distribution.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The longest timeout that is passed to the client: a century. The client adds it to a moment, and
-/// a clock may be unable to hold the sum.
+/// The longest timeout that is passed to the HTTP client: a century. The client adds it to an
+/// instant, and a longer one might overflow the clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-/// Headers for message framing and the destination, which only the client knows.
+/// Headers for message framing and the destination, which only the HTTP client sets.
 const RESERVED: [HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
 
 impl<E> HttpSink<E> {
-    /// A sink for this endpoint with the default settings: a timeout of one second, the media type
-    /// `application/json`, and the proxy that the environment [names](Self#proxies), if any.
-    /// [`builder`](Self::builder) sets others.
+    /// Creates a sink for this endpoint with the default settings.
+    ///
+    /// These are a timeout of one second, the media type `application/json`, and the [proxy from
+    /// the environment](Self#proxies), if any. Use a [`builder`](Self::builder) for other settings.
     ///
     /// # Errors
-    /// [`HttpConfigError`] when the URL is not an absolute `http` or `https` URL, or contains a
-    /// user or a password, or when the environment names a proxy that cannot be used. Take
-    /// [`direct`](Self::direct) to leave the environment aside.
+    /// [`HttpConfigError`] when:
+    /// - the URL is not an absolute `http` or `https` URL;
+    /// - the URL contains a user or a password;
+    /// - the environment names an unusable proxy. Use [`direct`](Self::direct) to ignore the
+    ///   environment.
     ///
     /// # Examples
     /// ```
@@ -43,7 +46,7 @@ impl<E> HttpSink<E> {
         Self::builder(url).build()
     }
 
-    /// A sink like that of [`new`](Self::new) that uses no proxy, whatever the environment says.
+    /// Creates a sink like [`new`](Self::new), but without a proxy, whatever the environment.
     ///
     /// # Errors
     /// [`HttpConfigError`] when the URL is invalid, as for [`new`](Self::new).
@@ -57,7 +60,7 @@ impl<E> HttpSink<E> {
         Self::builder(url).direct().build()
     }
 
-    /// A builder, for other settings.
+    /// Returns a builder with the default settings.
     ///
     /// # Examples
     /// ```
@@ -75,8 +78,9 @@ impl<E> HttpSink<E> {
     }
 }
 
-/// The settings of an [`HttpSink`]. A setter replaces the value that an earlier call stored, and
-/// [`build`](Self::build) checks what is stored by then.
+/// The settings of an [`HttpSink`].
+///
+/// A setter replaces the value of an earlier call. Only [`build`](Self::build) checks the values.
 ///
 /// # Examples
 /// ```
@@ -87,17 +91,17 @@ impl<E> HttpSink<E> {
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HttpSinkBuilder<E> {
     url: String,
-    /// At most one value for each name, whatever its case.
+    /// At most one value for each case-insensitive name.
     headers: Vec<(String, String)>,
     timeout: Duration,
-    /// The PEM text with the certificate authorities, if not Mozilla's.
+    /// The PEM text with the certificate authorities, or `None` for Mozilla's.
     roots: Option<Vec<u8>>,
     proxy: ProxySource,
     enveloped: bool,
     events: PhantomData<fn(E)>,
 }
 
-/// Where the proxy comes from.
+/// The source of the proxy setting.
 enum ProxySource {
     Environment,
     No,
@@ -117,7 +121,7 @@ impl<E> HttpSinkBuilder<E> {
         }
     }
 
-    /// Uses no proxy, whatever the environment says.
+    /// Uses no proxy, whatever the environment.
     ///
     /// # Examples
     /// ```
@@ -129,8 +133,9 @@ impl<E> HttpSinkBuilder<E> {
         self
     }
 
-    /// Sends every request through this proxy, instead of one that the environment names: the URL
-    /// of an `http` or `https` [proxy](HttpSink#proxies).
+    /// Sends every request through this proxy instead of one from the environment.
+    ///
+    /// `url` is the URL of an `http` or `https` [proxy](HttpSink#proxies).
     ///
     /// # Examples
     /// ```
@@ -144,11 +149,11 @@ impl<E> HttpSinkBuilder<E> {
         self
     }
 
-    /// Sends this header with each request; of several values for one name, the last counts.
+    /// Sends this header with each request. A later value for the same name replaces an earlier
+    /// one.
     ///
-    /// A name or a value that HTTP does not allow is invalid. So is a header that says how the
-    /// message is framed (`Content-Length`, `Transfer-Encoding`, `Connection`, `Host`), which only
-    /// the client knows.
+    /// A name or a value that HTTP does not allow is invalid. So are `Content-Length`,
+    /// `Transfer-Encoding`, `Connection` and `Host`, which only the HTTP client sets.
     ///
     /// # Examples
     /// ```
@@ -162,8 +167,10 @@ impl<E> HttpSinkBuilder<E> {
         self
     }
 
-    /// What the payload is called in `Content-Type`; by default `application/json`. A registry's
-    /// notifications are `application/vnd.docker.distribution.events.v2+json`.
+    /// Sets the `Content-Type` of the payload; the default is `application/json`.
+    ///
+    /// The notifications of a container registry have
+    /// `application/vnd.docker.distribution.events.v2+json`.
     ///
     /// # Examples
     /// ```
@@ -174,9 +181,10 @@ impl<E> HttpSinkBuilder<E> {
         self.header("Content-Type", media_type)
     }
 
-    /// How long a request may take in all, from the lookup of the host to the last byte of the
-    /// answer; by default one second. A limit of more than a century counts as a century, and zero
-    /// is invalid.
+    /// Sets the timeout of a whole request; the default is one second.
+    ///
+    /// The timeout includes the host lookup and lasts until the last byte of the answer. A limit of
+    /// more than a century counts as a century. Zero is invalid.
     ///
     /// # Examples
     /// ```
@@ -190,13 +198,15 @@ impl<E> HttpSinkBuilder<E> {
         self
     }
 
-    /// Trusts the certificate authorities in this PEM text instead of Mozilla's: for endpoints with
-    /// certificates of one's own. A text without a certificate is invalid.
+    /// Trusts the certificate authorities in this PEM text instead of Mozilla's.
+    ///
+    /// This is for endpoints with certificates of a private authority. A text without a certificate
+    /// is invalid.
     ///
     /// # Examples
     /// ``` no_run
     /// use buslane_http::HttpSink;
-    /// let own = std::fs::read("/etc/ssl/own-authority.pem")?;
+    /// let own = std::fs::read("/etc/ssl/private-authority.pem")?;
     /// let sink = HttpSink::<String>::builder("https://events.internal/").root_certificates(&own).build()?;
     /// # drop(sink);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -206,7 +216,7 @@ impl<E> HttpSinkBuilder<E> {
         self
     }
 
-    /// Posts `{"events":[event]}` instead of the event by itself.
+    /// Posts `{"events":[event]}` instead of the event alone.
     ///
     /// # Examples
     /// ``` no_run
@@ -221,12 +231,14 @@ impl<E> HttpSinkBuilder<E> {
         self
     }
 
-    /// Checks the settings and makes the sink. This reads the environment, unless
-    /// [`direct`](Self::direct) or [`proxy`](Self::proxy) was called.
+    /// Checks the settings and creates the sink.
+    ///
+    /// This reads the environment, unless [`direct`](Self::direct) or [`proxy`](Self::proxy) was
+    /// called.
     ///
     /// # Errors
-    /// [`HttpConfigError`] when a setting is invalid: the first of the URL, the headers, the
-    /// timeout, the root certificates and the proxy.
+    /// [`HttpConfigError`] for the first invalid setting, in the order URL, headers, timeout, root
+    /// certificates, proxy.
     ///
     /// # Examples
     /// ```
@@ -257,7 +269,7 @@ fn endpoint(url: &str) -> Result<Uri, HttpConfigError> {
     if authority.as_str().contains('@') {
         return Err(Invalid::CredentialsInUrl.into());
     }
-    // A port that is no number would be taken for none.
+    // The parser treats a port that is not a number as if there were none.
     let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
     let has_bad_port = !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0);
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -276,7 +288,7 @@ fn checked_headers(set: &[(String, String)]) -> Result<HeaderMap, HttpConfigErro
         if RESERVED.contains(&name) {
             return Err(Invalid::Header.into());
         }
-        // The client writes requests into the debug log.
+        // The HTTP client writes requests into its debug log.
         value.set_sensitive(name != CONTENT_TYPE);
         headers.insert(name, value);
     }

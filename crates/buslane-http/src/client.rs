@@ -1,4 +1,4 @@
-//! The client, and what goes with each request.
+//! The HTTP client of a sink.
 
 use crate::USER_AGENT;
 use crate::answer::ReadAnswers;
@@ -17,8 +17,8 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, RustlsConnector};
 use ureq::{Agent, Body};
 
-/// What is read of an answer, in bytes, so that the connection can be used again. One that sends
-/// more is given up.
+/// The number of bytes that are read of an answer so that its connection can be reused. A
+/// connection with a longer answer is dropped.
 const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
 
 pub(crate) struct Client {
@@ -28,19 +28,20 @@ pub(crate) struct Client {
     headers: HeaderMap,
     timeout: Duration,
     closed: AtomicBool,
-    /// What tells this client from others, wherever it lies.
+    /// The identity of this client, independent of its address.
     identity: Arc<()>,
 }
 
-/// Why nothing was posted.
+/// The reason why a post failed.
 pub(crate) enum PostError {
     Closed,
-    /// The thread may not wait any longer.
+    /// The limit of all waits of this thread leaves no time.
     NoTime,
     Http(HttpError),
 }
 
-/// A client that leaves every decision about an answer, and the choice of a proxy, to us.
+/// Creates a client library agent that leaves the handling of answers and the choice of a proxy to
+/// this crate.
 fn agent(resolver: &Remembering, roots: RootCerts, proxy: Option<Arc<Proxy>>) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
@@ -54,7 +55,7 @@ fn agent(resolver: &Remembering, roots: RootCerts, proxy: Option<Arc<Proxy>>) ->
 }
 
 impl Client {
-    /// A client with these settings, which were checked.
+    /// Creates a client with these settings, which the builder has checked.
     pub(crate) fn new(
         uri: Uri,
         headers: HeaderMap,
@@ -81,7 +82,7 @@ impl Client {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        // Relaxed: a write that is ordered after the close sees it, and no other need.
+        // Relaxed: a write that happens after the close sees it, and no other write needs to.
         self.closed.load(Ordering::Relaxed)
     }
 
@@ -93,13 +94,13 @@ impl Client {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    /// Closes, and breaks off the requests in flight.
+    /// Closes the client and cancels the requests in flight.
     pub(crate) fn abort(&self) {
         self.close();
         self.agent.clone().shutdown();
     }
 
-    /// Posts the body, and waits for the end of the answer.
+    /// Posts the body and waits for the end of the answer.
     pub(crate) fn post(&self, body: &[u8]) -> Result<(), PostError> {
         if self.is_closed() {
             return Err(PostError::Closed);
@@ -128,8 +129,8 @@ impl Client {
             return Err(refusal(&response));
         }
         match drained {
-            // The endpoint has taken the event, and would send the same malformed body after the
-            // next attempt.
+            // The endpoint has accepted the event, and would send the same malformed body after a
+            // retry.
             Err(HttpError::Protocol) => Ok(()),
             other => other,
         }
@@ -142,19 +143,19 @@ fn refusal(response: &Response<Body>) -> HttpError {
     HttpError::Status { status: response.status().as_u16(), retry_after }
 }
 
-/// What `Retry-After` says: a number of seconds, or a date, of which only the wall clock knows how
-/// far away it is. `None` for anything else.
+/// Parses `Retry-After`: a number of seconds, or a date that is compared with the wall clock.
+/// Returns `None` for anything else.
 fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More seconds than there can be are as many as there can be.
+        // A number that does not fit is clamped to the largest one.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// Reads the answer to its end, or the first [`MOST_OF_AN_ANSWER`] bytes, and discards it.
+/// Reads and discards the answer, up to [`MOST_OF_AN_ANSWER`] bytes.
 fn drain(body: &mut Body) -> Result<(), HttpError> {
     let mut reader = body.as_reader().take(MOST_OF_AN_ANSWER);
     std::io::copy(&mut reader, &mut std::io::sink())
@@ -175,8 +176,8 @@ mod tests {
         assert_eq!(after(" 0 "), Some(0));
         assert_eq!(after("Thu, 01 Jan 1970 12:00:05 GMT"), Some(5));
         assert_eq!(after("Thursday, 01-Jan-70 12:00:05 GMT"), Some(5));
-        assert_eq!(after("Thu Jan  1 11:00:00 1970"), Some(0), "a date that is over");
-        assert_eq!(after("99999999999999999999"), Some(u64::MAX), "cut to the most that there can be");
+        assert_eq!(after("Thu Jan  1 11:00:00 1970"), Some(0), "a date in the past");
+        assert_eq!(after("99999999999999999999"), Some(u64::MAX), "clamped to the largest number");
         for nonsense in ["", "-1", "1.5", "soon", "Thu, 41 Jan 1970 12:00:05 GMT"] {
             assert_eq!(after(nonsense), None, "{nonsense}");
         }

@@ -1,4 +1,4 @@
-//! Settings that are invalid.
+//! The errors of invalid settings.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// An invalid setting of an [`HttpSink`](crate::HttpSink), returned by
 /// [`HttpSinkBuilder::build`](crate::HttpSinkBuilder::build).
 ///
-/// It holds no URL, header or certificate, since each may contain a secret.
+/// The error contains no URL, header or certificate, since each may contain a secret.
 ///
 /// # Examples
 /// ```
@@ -33,15 +33,15 @@ pub struct HttpConfigError(Invalid);
 pub enum HttpConfigErrorKind {
     /// The endpoint is not an absolute `http://` or `https://` URL.
     Url,
-    /// The endpoint's URL contains a user or a password, which logs and proxies show. A header is
-    /// the position for credentials.
+    /// The endpoint's URL contains a user or a password, which logs and proxies may reveal. Pass
+    /// credentials in a header.
     Credentials,
-    /// HTTP does not allow the header's name or value, or only the client sets this header.
+    /// HTTP does not allow the header's name or value, or only the HTTP client sets this header.
     Header,
-    /// The text contains no certificate in PEM format, or an invalid one.
+    /// The root certificates contain no certificate in PEM format, or an invalid one.
     Certificate,
-    /// The proxy is not an `http://` or `https://` URL. The text names its source: the environment
-    /// variable, or `proxy` for the setting.
+    /// The proxy is not an `http://` or `https://` URL. The error text names its source: the
+    /// environment variable, or `proxy` for the setting.
     Proxy,
     /// The timeout of a request is zero.
     Timeout,
@@ -95,7 +95,7 @@ impl fmt::Display for HttpConfigError {
                 "the endpoint's URL is invalid: give an absolute URL, http://host/path or https://host:port/path",
             ),
             Invalid::CredentialsInUrl => f.write_str(
-                "the endpoint's URL contains credentials: give them in a header, such as Authorization",
+                "the endpoint's URL contains credentials: pass them in a header, such as Authorization",
             ),
             Invalid::Header => f.write_str(
                 "the header is invalid: give a name and a value that HTTP allows, and none of Connection, \
@@ -105,7 +105,7 @@ impl fmt::Display for HttpConfigError {
                 f.write_str("the root certificates are invalid: give at least 1 certificate in PEM format")
             }
             Invalid::Proxy { setting } => {
-                write!(f, "{setting} is invalid: give a proxy as http://host:port or https://host:port")
+                write!(f, "{setting} is invalid: give a proxy URL, http://host:port or https://host:port")
             }
             Invalid::ZeroTimeout => f.write_str("timeout 0s is invalid: a request needs more than 0s"),
         }

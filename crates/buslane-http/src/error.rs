@@ -1,12 +1,13 @@
-//! Why a request came to nothing.
+//! The error of a failed request.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// Why an [`HttpSink`](crate::HttpSink) did not deliver an event; the source of its
-/// [`WriteError::Failed`](buslane::WriteError::Failed).
+/// The reason why an [`HttpSink`](crate::HttpSink) did not deliver an event.
+///
+/// It is the source of the sink's [`WriteError::Failed`](buslane::WriteError::Failed).
 ///
 /// # Examples
 /// ```
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// use buslane_http::{HttpError, HttpSink};
 /// let unreachable = HttpSink::new("http://127.0.0.1:9/")?;
 /// if let Err(WriteError::Failed { event, source }) = unreachable.write("push") {
-///     let error = source.downcast_ref::<HttpError>().expect("an HTTP sink fails with nothing else");
+///     let error = source.downcast_ref::<HttpError>().expect("the source is an HttpError");
 ///     assert_eq!((event, error.is_retryable(), error.status()), ("push", true, None));
 /// }
 /// # Ok::<(), buslane_http::HttpConfigError>(())
@@ -22,36 +23,36 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The endpoint answered, and not with a 2xx.
+    /// The endpoint answered with a status other than 2xx.
     #[non_exhaustive]
     Status {
-        /// The answer's status.
+        /// The status of the answer.
         status: u16,
-        /// When to try again at the earliest, by the answer's `Retry-After`, from when it came.
+        /// The least time until a retry, from the arrival of the answer, by its `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// The proxy did not open a way to the endpoint.
+    /// The proxy refused the tunnel to the endpoint.
     #[non_exhaustive]
     Proxy {
-        /// What the proxy answered with.
+        /// The status of the proxy's answer.
         status: u16,
     },
-    /// The request was not over in time.
+    /// The request did not finish in time.
     Timeout,
     /// The endpoint cannot be reached, or the connection broke.
     Connection(io::ErrorKind),
-    /// No secure connection could be made; what the TLS library says.
+    /// The TLS connection failed, with the TLS library's message.
     Tls(String),
-    /// What the endpoint answered does not begin with a status line of HTTP/1.
+    /// The answer of the endpoint does not begin with an HTTP/1 status line.
     Protocol,
-    /// The event cannot be written as JSON. The serializer's message is left out, since it may
-    /// quote the event.
+    /// The event cannot be written as JSON. The serializer's message is omitted, since it may quote
+    /// the event.
     Unserializable,
 }
 
 impl HttpError {
-    /// Whether the same request may succeed later: after 408, 429, 5xx, and when there was no
-    /// answer with a status.
+    /// Returns `true` if a retry may succeed: after 408, 429 and 5xx, and when a request got no
+    /// status.
     ///
     /// # Examples
     /// ```
@@ -68,7 +69,9 @@ impl HttpError {
         }
     }
 
-    /// How long the endpoint wants to be left alone, if it said so; zero when that time is over.
+    /// Returns how long the endpoint asks to wait before a retry, if it sent `Retry-After`.
+    ///
+    /// The time is zero if the endpoint gave a date in the past.
     ///
     /// # Examples
     /// ``` no_run
@@ -78,7 +81,7 @@ impl HttpError {
     /// if let Err(WriteError::Failed { source, .. }) = sink.write("push")
     ///     && let Some(wait) = source.downcast_ref::<HttpError>().and_then(HttpError::retry_after)
     /// {
-    ///     println!("the endpoint wants to be left alone for {wait:?}");
+    ///     println!("the endpoint asks to retry after {wait:?}");
     /// }
     /// # Ok::<(), buslane_http::HttpConfigError>(())
     /// ```
@@ -90,7 +93,7 @@ impl HttpError {
         }
     }
 
-    /// The answer's status, if there was an answer.
+    /// Returns the status of the endpoint's answer, if there was an answer.
     ///
     /// # Examples
     /// ``` no_run
@@ -112,13 +115,13 @@ impl HttpError {
         }
     }
 
-    /// What the client says, without what could be somebody's secret.
+    /// Converts an error of the HTTP client, without any text that may contain a secret.
     pub(crate) fn of(error: ureq::Error) -> Self {
         use ureq::Error as Client;
         match error {
             Client::Timeout(_) => Self::Timeout,
             Client::Io(error) if error.kind() == io::ErrorKind::TimedOut => Self::Timeout,
-            // What rustls says in the midst of reading.
+            // An error of rustls during a read.
             Client::Io(error) if error.kind() == io::ErrorKind::InvalidData && error.get_ref().is_some() => {
                 Self::Tls(error.to_string())
             }
@@ -141,13 +144,13 @@ impl fmt::Display for HttpError {
         match self {
             Self::Status { status, retry_after: None } => write!(f, "the endpoint answered with {status}"),
             Self::Status { status, retry_after: Some(after) } => {
-                write!(f, "the endpoint answered with {status}, and wants to be left alone for {after:?}")
+                write!(f, "the endpoint answered with {status} and asks to retry after {after:?}")
             }
             Self::Proxy { status } => write!(f, "the proxy answered with {status}"),
             Self::Timeout => f.write_str("the endpoint did not answer in time"),
             Self::Connection(kind) => write!(f, "the connection to the endpoint failed: {kind}"),
-            Self::Tls(text) => write!(f, "no secure connection to the endpoint: {text}"),
-            Self::Protocol => f.write_str("what the endpoint answered is not HTTP"),
+            Self::Tls(text) => write!(f, "the TLS connection to the endpoint failed: {text}"),
+            Self::Protocol => f.write_str("the endpoint's answer is not HTTP/1"),
             Self::Unserializable => f.write_str("the event cannot be written as JSON"),
         }
     }
@@ -155,7 +158,7 @@ impl fmt::Display for HttpError {
 
 impl Error for HttpError {}
 
-/// How a proxy's refusal travels through the client.
+/// The error that carries a proxy's refusal through the HTTP client.
 #[derive(Debug)]
 pub(crate) struct ProxyRefused(pub(crate) u16);
 

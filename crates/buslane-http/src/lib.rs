@@ -1,8 +1,8 @@
 //! HTTP sinks for [buslane]: events of a bus, posted as JSON to an endpoint.
 //!
-//! Take this crate for webhooks and collectors: a service publishes on a bus, and an endpoint gets
-//! each event, or each batch of events, as the body of a `POST` request. A sink does not retry,
-//! batch or queue by itself. The combinators of buslane do that, and [`HttpRetry`] makes a retry
+//! Use this crate for webhooks and collectors. A service publishes on a bus, and an endpoint
+//! receives each event, or each batch of events, as the body of a `POST` request. A sink itself
+//! does not retry, batch or queue; the combinators of buslane do. [`HttpRetry`] makes a retry
 //! policy respect the endpoint's answers.
 //!
 //! # Examples
@@ -35,7 +35,7 @@
 //! | [`HttpBatchSink`] | a sink that posts a batch of events per request |
 //! | [`HttpRetry`] | a retry policy that gives up on permanent errors and waits for `Retry-After` |
 //! | [`HttpError`] | why an event was not delivered |
-//! | [`HttpSinkBuilder`] | the settings of both |
+//! | [`HttpSinkBuilder`] | the settings of both sinks |
 //! | [`HttpConfigError`], [`HttpConfigErrorKind`] | why a setting is invalid |
 //!
 //! # Defaults
@@ -43,8 +43,8 @@
 //! |---|---|
 //! | [`HttpSinkBuilder::timeout`] | 1 s |
 //! | [`HttpSinkBuilder::media_type`] | `application/json` |
-//! | [`HttpSinkBuilder::proxy`] | the proxy that the environment names, as curl chooses it; none for [`HttpSink::direct`] |
-//! | [`HttpSinkBuilder::root_certificates`] | the authorities of Mozilla |
+//! | [`HttpSinkBuilder::proxy`] | the proxy from the environment, chosen as curl does; none for [`HttpSink::direct`] |
+//! | [`HttpSinkBuilder::root_certificates`] | Mozilla's certificate authorities |
 //! | [`HttpRetry::max_retry_after`] | 60 s |
 //!
 //! The crate has no features of its own.
@@ -68,10 +68,10 @@ pub use error::HttpError;
 pub use retry::HttpRetry;
 pub use sink::{HttpBatchSink, HttpSink};
 
-/// What requests name as their `User-Agent`, also those for a tunnel.
+/// The `User-Agent` of all requests, including those that open a tunnel.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// The code of the README, compiled.
+/// Compiles the code of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! Which proxy a sink's requests go through, and how they do.
+//! The choice of a sink's proxy, and the connections through it.
 
 use crate::answer::{self, Head};
 use crate::budget::Budget;
@@ -15,11 +15,11 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, ProxyProtocol};
 
-/// The port of an `http` proxy whose URL names none, as curl has it.
+/// The default port of an `http` proxy, the same as in curl.
 const DEFAULT_PORT: u16 = 1080;
 const DEFAULT_TLS_PORT: u16 = 443;
 
-/// A proxy that speaks HTTP.
+/// An HTTP proxy.
 pub(crate) struct Proxy {
     pub(crate) uri: Uri,
     /// The value of `Proxy-Authorization`.
@@ -33,10 +33,11 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// The proxy at this URL; without a scheme it is `http`.
+    /// Creates the proxy at this URL, whose default scheme is `http`.
     ///
     /// # Errors
-    /// [`HttpConfigError`], with the name of the setting and nothing of its value.
+    /// [`HttpConfigError`] when the URL is invalid, with the name of the setting but without its
+    /// value.
     pub(crate) fn new(url: &str, setting: &'static str) -> Result<Self, HttpConfigError> {
         Ok(Self::parse(url).ok_or(Invalid::Proxy { setting })?)
     }
@@ -64,11 +65,10 @@ impl Proxy {
         Some(Self { uri, authorization })
     }
 
-    /// The proxy that the environment names for requests to this URL, as curl chooses it.
+    /// Returns the proxy from the environment for requests to this URL, chosen as curl does.
     ///
     /// # Errors
-    /// [`HttpConfigError`] when the variable that counts holds something else than a URL of such a
-    /// proxy.
+    /// [`HttpConfigError`] when the chosen variable does not contain the URL of an HTTP proxy.
     pub(crate) fn from_environment(target: &Uri) -> Result<Option<Self>, HttpConfigError> {
         Self::choose(target, |name| std::env::var_os(name))
     }
@@ -77,7 +77,7 @@ impl Proxy {
         target: &Uri,
         look_up: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Option<Self>, HttpConfigError> {
-        // An empty variable is as good as none.
+        // An empty variable counts as unset.
         let first = |names: &[&'static str]| {
             let mut set = names.iter().map(|name| (*name, look_up(name).unwrap_or_default()));
             set.find(|(_, value)| !value.is_empty())
@@ -90,8 +90,8 @@ impl Proxy {
         }) {
             return Ok(None);
         }
-        // `HTTP_PROXY` never counts: a web server gives its CGI programs the header `Proxy` of a
-        // request by that name.
+        // `HTTP_PROXY` never counts: a web server passes the header `Proxy` of a request to its CGI
+        // programs under that name.
         let names: &[&'static str] = if is_secure {
             &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
         } else {
@@ -102,7 +102,8 @@ impl Proxy {
     }
 }
 
-/// The port that is written after the host; `None` when what is written is no port.
+/// Returns the port after the host, if there is one. Returns `None` if the text after the host is
+/// not a port.
 fn port_of(authority: &str, host: &str) -> Option<Option<u16>> {
     match authority.strip_prefix(host)? {
         "" => Some(None),
@@ -110,7 +111,7 @@ fn port_of(authority: &str, host: &str) -> Option<Option<u16>> {
     }
 }
 
-/// Whether a list such as `.example.com, 10.0.0.0/8, localhost:8080` names this host.
+/// Returns `true` if a list such as `.example.com, 10.0.0.0/8, localhost:8080` matches this host.
 fn is_exempt(host: &str, port: u16, list: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
     let entries = list.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
@@ -139,13 +140,13 @@ fn names(entry: &str, host: &str, port: u16) -> bool {
     ends && (front == 0 || host[..front].ends_with('.'))
 }
 
-/// An entry's host without brackets, and its port.
+/// Returns an entry's host without brackets, and its port.
 fn split_port(entry: &str) -> (&str, Option<u16>) {
     if let Some((host, port)) = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return (host, port.strip_prefix(':').and_then(|port| port.parse().ok()));
     }
     match entry.split_once(':') {
-        // More colons are an address of IPv6.
+        // More than one colon means an IPv6 address.
         Some((host, port)) if !port.contains(':') => match port.parse() {
             Ok(port) => (host, Some(port)),
             Err(_) => (entry, None),
@@ -154,7 +155,7 @@ fn split_port(entry: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// Whether the network, with a prefix of `bits` bits, contains the address.
+/// Returns `true` if the network, with a prefix of `bits` bits, contains the address.
 fn contains(network: &str, bits: &str, address: IpAddr) -> Option<bool> {
     let bits: u32 = bits.parse().ok()?;
     let (network, address, width) = match (network.parse().ok()?, address) {
@@ -171,7 +172,7 @@ fn contains(network: &str, bits: &str, address: IpAddr) -> Option<bool> {
     Some(differing.checked_shr(width - bits).unwrap_or(0) == 0)
 }
 
-/// Base64 with padding (RFC 4648, 4).
+/// Encodes bytes as Base64 with padding (RFC 4648, 4).
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
@@ -186,8 +187,8 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// Makes connections through a proxy, if there is one: a tunnel to an `https` endpoint, and to an
-/// `http` endpoint one on which the proxy is told the whole URL.
+/// Makes connections through the proxy, if there is one: a tunnel to an `https` endpoint, or a
+/// forwarding connection to an `http` endpoint.
 #[derive(Debug)]
 pub(crate) struct Via {
     proxy: Option<Arc<Proxy>>,
@@ -212,7 +213,7 @@ impl Connector<()> for Via {
         let budget = Budget::new(details.timeout);
         let to_proxy = ConnectionDetails {
             uri: &proxy.uri,
-            // The resolver was told that the proxy is what is connected to.
+            // The resolver has resolved the proxy, not the endpoint.
             addrs: details.addrs.clone(),
             config: details.config,
             request_level: details.request_level,
@@ -253,7 +254,7 @@ fn send(transport: &mut dyn Transport, mut bytes: &[u8], timeout: NextTimeout) -
     Ok(())
 }
 
-/// A connection that a proxy hands through to the endpoint. TLS to the endpoint comes on top of it.
+/// A tunnel through the proxy to the endpoint, below the endpoint's TLS.
 #[derive(Debug)]
 struct Tunnel(Box<dyn Transport>);
 
@@ -304,14 +305,14 @@ impl Transport for Tunnel {
     }
 }
 
-/// A connection to a proxy that forwards each request: its target is the whole URL (RFC 9112,
-/// 3.2.2).
+/// A connection to a proxy that forwards each request. The request target is the whole URL (RFC
+/// 9112, 3.2.2).
 #[derive(Debug)]
 struct Forward {
     inner: Box<dyn Transport>,
     origin: String,
     proxy: Arc<Proxy>,
-    /// Whether the next bytes to be sent begin a request.
+    /// Whether the next bytes to send begin a request.
     begins: bool,
 }
 
@@ -353,7 +354,7 @@ mod tests {
     use crate::config::{HttpConfigError, Invalid};
     use std::ffi::OsString;
 
-    /// The proxy for this URL in an environment of these variables.
+    /// Returns the proxy for this URL in an environment of these variables.
     fn chosen(url: &str, variables: &[(&str, &str)]) -> Result<Option<String>, HttpConfigError> {
         let look_up = |name: &str| {
             let found = variables.iter().find(|(variable, _)| *variable == name);
@@ -373,7 +374,7 @@ mod tests {
             ("all_proxy", "e"),
             ("ALL_PROXY", "f"),
         ];
-        // What is chosen when the first `unset` of them are unset.
+        // The expected choice when the first `unset` variables are unset.
         for (unset, plain, secure) in [
             (0, Some("a"), Some("c")),
             (1, Some("e"), Some("c")),
@@ -408,7 +409,7 @@ mod tests {
             let refused = Err(Invalid::Proxy { setting: "ALL_PROXY" }.into());
             assert_eq!(chosen("http://host/", &[("ALL_PROXY", value)]), refused, "{value}");
         }
-        assert_eq!(chosen("http://host/", &[("https_proxy", "no url")]), Ok(None), "it does not count");
+        assert_eq!(chosen("http://host/", &[("https_proxy", "no url")]), Ok(None), "it does not apply");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Looking up the endpoint's address.
+//! A caching resolver for the address of the endpoint or its proxy.
 //!
-//! The client asks for it before each request, also when it has a connection, and its own resolver
-//! starts a thread each time, because a lookup cannot be given a limit. So what was found is
-//! remembered for a while.
+//! The HTTP client resolves the address before each request, even if it has a connection. Its own
+//! resolver starts a thread for each lookup, because a lookup has no time limit. So addresses are
+//! cached.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,14 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// How long an address is believed in.
+/// The lifetime of a cached address.
 const LIFETIME: Duration = Duration::from_secs(30);
 
-/// A resolver that remembers what it found last. Clones share it.
+/// A resolver that caches the addresses of its last lookup. Clones share the cache.
 #[derive(Clone, Debug)]
 pub(crate) struct Remembering {
     found: Arc<Mutex<Option<Found>>>,
-    /// What is connected to, when it is not the endpoint: its proxy. That looks up the endpoint.
+    /// The proxy that connections go to instead of the endpoint. The proxy resolves the endpoint.
     proxy: Option<Uri>,
 }
 
@@ -40,7 +40,7 @@ impl Remembering {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks anew next time: what was found is of no use.
+    /// Clears the cache after a failed connection, so that the next request looks up again.
     pub(crate) fn forget(&self) {
         *self.lock() = None;
     }
@@ -62,7 +62,7 @@ impl Remembering {
     }
 }
 
-/// The address of a host that is one, and so need not be looked up.
+/// Returns the address if the host is an IP address, which needs no lookup.
 fn literal(uri: &Uri, authority: &str) -> Option<SocketAddr> {
     let host = uri.host()?;
     let address: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().ok()?;

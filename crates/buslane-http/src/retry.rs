@@ -1,18 +1,20 @@
-//! Retries that understand what an endpoint answers.
+//! A retry policy that respects an endpoint's answers.
 
 use crate::error::HttpError;
 use buslane::error::ConfigError;
 use buslane::retry::{Attempt, Next, RetryPolicy};
 use std::time::Duration;
 
-/// A retry policy for HTTP sinks around another one: gives up at once what is [not worth a
-/// retry](HttpError::is_retryable), and waits at least as long as the endpoint [asks
-/// for](HttpError::retry_after).
+/// A retry policy for HTTP sinks that wraps another policy and respects the endpoint's answers.
 ///
-/// The policy inside decides everything else: how often, how long, and for how long in all. An
-/// answer that is not worth a retry counts as a success with it, since it tells that the endpoint
-/// is up: a [`Breaker`](buslane::retry::Breaker) closes. An event that cannot be written as JSON
-/// tells it nothing. Errors that are no [`HttpError`] are left to it.
+/// It gives up at once on errors that are [not retryable](HttpError::is_retryable), and waits at
+/// least as long as the endpoint [asks for](HttpError::retry_after). The inner policy decides the
+/// rest: the number of attempts, the delays, and the total time.
+///
+/// - An answer that is not retryable counts as a success for the inner policy, since the endpoint
+///   is up: a [`Breaker`](buslane::retry::Breaker) closes.
+/// - An event that fails to serialize as JSON counts neither as a success nor as a failure.
+/// - The inner policy decides about errors other than [`HttpError`].
 ///
 /// # Examples
 /// ```
@@ -37,7 +39,7 @@ pub struct HttpRetry<P> {
 }
 
 impl<P> HttpRetry<P> {
-    /// Around this policy. Of what an endpoint asks for, a minute is granted at most.
+    /// Wraps a policy. A `Retry-After` of the endpoint counts for at most one minute.
     ///
     /// # Examples
     /// ```
@@ -54,10 +56,10 @@ impl<P> HttpRetry<P> {
         Self { policy, most: Duration::from_secs(60) }
     }
 
-    /// How much of what an endpoint asks for in `Retry-After` is granted; zero means nothing of it.
+    /// Sets the longest wait for an endpoint's `Retry-After`; zero ignores `Retry-After`.
     ///
-    /// The policy inside does not know of that wait: its own limit in time is checked against its
-    /// own waits.
+    /// The inner policy does not know of that wait: it checks its own time limit against its own
+    /// waits.
     ///
     /// # Examples
     /// ```

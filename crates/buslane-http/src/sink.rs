@@ -1,4 +1,4 @@
-//! The sinks, their settings and their contract.
+//! The HTTP sinks and their contract.
 
 use crate::body;
 use crate::client::{Client, PostError};
@@ -11,83 +11,87 @@ use serde::Serialize;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Posts each event as JSON to an HTTP endpoint.
+/// A sink that posts each event as JSON to an HTTP endpoint.
 ///
-/// The payload is the event itself, or, after [`enveloped`](crate::HttpSinkBuilder::enveloped),
-/// `{"events":[event]}`; [`batches`](Self::batches) makes a sink of it that posts many events at
-/// once.
+/// The payload is the event itself, or `{"events":[event]}` with
+/// [`enveloped`](crate::HttpSinkBuilder::enveloped). [`batches`](Self::batches) turns the sink into
+/// one that posts many events per request.
 ///
 /// | the endpoint | the write |
 /// |---|---|
-/// | answers with 2xx, and its answer, or 64 KiB of it, can be read | `Ok` |
-/// | answers with 2xx, and what follows the head is malformed | `Ok`: the endpoint has taken the event |
-/// | answers with 408, 429 or 5xx | `Failed` with an [`HttpError`] that [is worth a retry](HttpError::is_retryable) |
-/// | answers with another status, 101 included; redirects are not followed | `Failed`, not worth a retry |
-/// | cannot be reached, hangs up before the end of its answer, sends something that is not HTTP/1, or does not answer in [time](crate::HttpSinkBuilder::timeout) | `Failed`, worth a retry |
-/// | is not asked, since the event cannot be written as JSON | `Failed`, not worth a retry |
-/// | is reached through a proxy that refuses the tunnel | `Failed`, worth a retry by the proxy's status, as above |
+/// | answers with 2xx, and its answer, or the first 64 KiB of it, can be read | `Ok` |
+/// | answers with 2xx, and the bytes after the head are malformed | `Ok`: the endpoint has accepted the event |
+/// | answers with 408, 429 or 5xx | `Failed` with an [`HttpError`] that [is retryable](HttpError::is_retryable) |
+/// | answers with another status, including 101; redirects are not followed | `Failed`, not retryable |
+/// | cannot be reached, hangs up before the end of its answer, sends something that is not HTTP/1, or does not answer in [time](crate::HttpSinkBuilder::timeout) | `Failed`, retryable |
+/// | gets no request, since the event cannot be written as JSON | `Failed`, not retryable |
+/// | gets no request, since the proxy refuses the tunnel | `Failed`, retryable by the proxy's status, as above |
 ///
-/// **The status line decides.** An endpoint that has sent one has said what became of the event,
-/// and would say it again, so a malformed rest of its answer is no reason to send the event once
-/// more:
+/// **The status line decides.** With its status the endpoint has reported the outcome, and it would
+/// report the same after a retry. A malformed rest of its answer is therefore no reason to send the
+/// event again:
 ///
 /// - A folded header line continues the line before it (RFC 9112, 5.2). Header lines that are
-///   malformed, too many or longer than 64 KiB together are left out. Line ends without a carriage
-///   return and a status line without a reason are fine.
+///   malformed, too many or longer than 64 KiB together are ignored. Line ends without a carriage
+///   return and a status line without a reason are accepted.
 /// - Informational answers (1xx except 101) are skipped, with or without headers.
-/// - A `Content-Length` that is no number or not the only one, or a `Transfer-Encoding` other than
-///   `chunked`, leaves the body unread and closes the connection; so do bytes after a 204.
+/// - An invalid body length leaves the body unread and closes the connection: a `Content-Length`
+///   that is not a number, two different lengths, or a `Transfer-Encoding` other than `chunked`.
+///   Bytes after a 204 also close it.
 ///
-/// **An early answer counts.** An endpoint may answer before it has the whole body, and close the
-/// connection or read no further. The sink looks for such an answer before it reports that the send
-/// failed or took too long. A status of 300 or more ends the send at once; over TLS, only a failure
-/// or the end of the time does.
+/// **An early answer counts.** An endpoint may answer before it has the whole body, and then close
+/// the connection or stop reading. The sink checks for such an answer before it reports that the
+/// send failed or timed out. A status of 300 or more ends the send at once. Over TLS, only a
+/// failure or the timeout ends it.
 ///
-/// A write waits for the answer: put a [`Queue`](buslane::Queue) upstream of it. It does not try
-/// again by itself; that is the work of a [`retry`](buslane::SinkExt::retry) with a policy in an
-/// [`HttpRetry`](crate::HttpRetry). Each attempt serializes the event again: the event itself is
-/// what comes back from a write that failed, bytes kept beside it would cost memory for every event
-/// that succeeds, and writing JSON is nothing beside a request.
+/// A write waits for the answer: put a [`Queue`](buslane::Queue) upstream. The sink itself does not
+/// retry: wrap it in a [`retry`](buslane::SinkExt::retry) with a policy in an
+/// [`HttpRetry`](crate::HttpRetry). Each attempt serializes the event again. A failed write returns
+/// the event itself, keeping its bytes would cost memory for every event that succeeds, and writing
+/// JSON is cheap compared with a request.
 ///
 /// # Guarantees
-/// - **Delivery**: `Ok` means that the endpoint said so. `Failed` does not mean that it has not got
-///   the event: the answer may have been lost. Endpoints tell events apart by an id in the payload.
-/// - **Connections**: kept and used again, three at most, for 15 seconds of idleness at most. One
-///   that the endpoint has closed meanwhile is found out by a request that fails and is worth a
-///   retry.
-/// - **Time**: no write takes longer than the [`timeout`](crate::HttpSinkBuilder::timeout), the
-///   lookup of the host included. Inside a limit to all waits of a write, it takes no longer than
-///   that.
-/// - **Threads**: none of its own. Looking up a name that is not an address takes a short-lived
-///   one, at most every 30 seconds while the endpoint can be reached.
-/// - **Secrecy**: errors and `Debug` contain nothing of events, headers, paths and queries. The
-///   client's own log does at level `trace`: leave the target `ureq_proto` below that.
-/// - **End**: a close lets requests in flight end, and takes no more. [`Sink::abort_now`] closes
-///   too, and breaks off what is in flight.
+/// - **Delivery**: `Ok` means that the endpoint answered with success. `Failed` does not mean that
+///   the endpoint did not receive the event: the answer may have been lost. With retries an
+///   endpoint may therefore receive an event more than once (at-least-once): put an id into the
+///   payload so that it can deduplicate.
+/// - **Connections**: at most three idle connections are kept for reuse, for at most 15 seconds. If
+///   the endpoint closes a kept connection, the next request on it may fail with a retryable error.
+/// - **Time**: no write takes longer than the [`timeout`](crate::HttpSinkBuilder::timeout),
+///   including the host lookup. A shorter limit on all waits of a write also applies.
+/// - **Threads**: the sink has no threads of its own. Looking up a host name starts a short-lived
+///   thread, at most every 30 seconds while the endpoint can be reached.
+/// - **Secrecy**: errors and `Debug` output contain nothing of events, headers, paths and queries.
+///   The HTTP client's log does at level `trace`: keep the target `ureq_proto` below that level.
+/// - **End**: a close lets requests in flight finish and accepts no further events.
+///   [`Sink::abort_now`] closes the sink and cancels the requests in flight.
 ///
 /// TLS is [rustls](https://docs.rs/rustls) with Mozilla's certificate authorities, or
 /// [others](crate::HttpSinkBuilder::root_certificates).
 ///
 /// # Proxies
-/// [`new`](Self::new) chooses a proxy from the environment as curl does;
-/// [`proxy`](crate::HttpSinkBuilder::proxy) names one; [`direct`](Self::direct) uses none. The
-/// environment is read once, when the sink is made. A variable that is empty counts as unset.
+/// [`new`](Self::new) chooses a proxy from the environment as curl does,
+/// [`proxy`](crate::HttpSinkBuilder::proxy) sets one, and [`direct`](Self::direct) uses none. The
+/// environment is read once, when the sink is created. An empty variable counts as unset.
 ///
-/// | for the URL's scheme | the first of these that is set |
+/// | scheme of the URL | proxy: the first variable that is set |
 /// |---|---|
 /// | `http` | `http_proxy`, `all_proxy`, `ALL_PROXY`; never `HTTP_PROXY`, which a client of a CGI program can set with a header |
 /// | `https` | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
 ///
 /// `no_proxy`, or else `NO_PROXY`, lists hosts that are reached directly, separated by commas or
-/// spaces: a domain means itself and all its subdomains, with or without a leading `.` or `*.`; an
-/// address for itself, and `10.0.0.0/8` or `fd00::/8` for a network; a port after a host limits the
-/// entry to that port; `*` means every host. Other entries match nothing.
+/// spaces:
+/// - A domain, with or without a leading `.` or `*.`, matches itself and all its subdomains.
+/// - An address matches itself. `10.0.0.0/8` or `fd00::/8` matches a network.
+/// - A port after a host limits the entry to that port.
+/// - `*` matches every host.
+/// - Other entries match nothing.
 ///
-/// A proxy is the URL of an `http` or `https` proxy, with a user and a password where it asks for
-/// them; the default scheme is `http`, the default port 1080, or 443 for `https`. Requests to an
-/// `http` endpoint are forwarded by the proxy, which is told the whole URL; requests to an `https`
-/// endpoint go through a tunnel (`CONNECT`). SOCKS proxies are not supported. A value that is no
-/// such URL is an error when the sink is made.
+/// A proxy is given as an `http` or `https` URL, with a user and a password if the proxy requires
+/// them. The default scheme is `http`. The default port is 1080, or 443 for `https`. The proxy
+/// forwards requests to an `http` endpoint, and gets the whole URL for that. Requests to an `https`
+/// endpoint go through a tunnel (`CONNECT`). SOCKS proxies are not supported. An invalid proxy URL
+/// is an error when the sink is created.
 ///
 /// # Examples
 /// ```
@@ -121,7 +125,7 @@ impl<E> HttpSink<E> {
         Self { client, enveloped, events: PhantomData }
     }
 
-    /// A sink for batches of events, with the same settings.
+    /// Turns this sink into a sink for batches of events, with the same settings.
     ///
     /// # Examples
     /// ``` no_run
@@ -136,7 +140,7 @@ impl<E> HttpSink<E> {
     }
 }
 
-/// The error of a request that came to nothing, with what was to be posted.
+/// Returns the write error of a failed post, with the event or batch.
 fn unposted<T>(event: T, error: PostError) -> WriteError<T> {
     match error {
         PostError::Closed => WriteError::Closed(event),
@@ -149,7 +153,7 @@ fn failed<T>(event: T, error: HttpError) -> WriteError<T> {
     WriteError::Failed { event, source: Box::new(error) }
 }
 
-/// What both sinks do alike.
+/// The methods that both sinks implement in the same way.
 macro_rules! delegate_to_client {
     () => {
         fn close_by(&self, _deadline: Deadline) -> CloseReport {
@@ -191,12 +195,12 @@ impl<E> fmt::Debug for HttpSink<E> {
     }
 }
 
-/// Posts batches of events as `{"events":[…]}`. Made by [`HttpSink::batches`].
+/// A sink that posts each batch of events as `{"events":[…]}`, created by [`HttpSink::batches`].
 ///
-/// Everything said at [`HttpSink`] holds for it, with one addition: an event that cannot be written
-/// as JSON does not keep the others of its batch from being posted. When they have been, the write
-/// fails with an error that is not worth a retry, and *only the events that were not posted come
-/// back*. An empty batch is `Ok`, and nothing is posted.
+/// The contract of [`HttpSink`] applies, with one addition. If some events of a batch cannot be
+/// written as JSON, the sink posts the others. After that the write fails with an error that is not
+/// retryable, and *returns only the events that were not posted*. An empty batch returns `Ok`
+/// without a request.
 ///
 /// # Examples
 /// ```

@@ -1,9 +1,9 @@
-//! The connection to the endpoint or its proxy: it sends, and listens meanwhile.
+//! The connection to the endpoint or its proxy, which checks for an early answer while it sends.
 //!
-//! An endpoint may answer before it has the whole body, and then close the connection, or read no
-//! further. To the sender that looks like a broken or a stuck connection, but what the endpoint
-//! said counts. So a failure to send is kept until the connection was read for an answer, and a
-//! send that stalls checks for one.
+//! An endpoint may answer before it has the whole body, and then close the connection or stop
+//! reading. To the sender that looks like a broken or a stalled connection, but the answer counts.
+//! So a failure to send is reported only after the connection has been read for an answer, and a
+//! send that stalls checks for an answer.
 
 use crate::answer;
 use crate::budget::Budget;
@@ -16,16 +16,17 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, ShutdownHandle, Transport, time,
 };
 
-/// How long a send may stall before it checks for an answer.
+/// The time for which a send may stall before it checks for an answer.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// After how many bytes a send that does not stall checks for an answer.
+/// The number of bytes after which a send that does not stall checks for an answer.
 const STRETCH: usize = 256 * 1024;
-/// What is kept of the time for the answer, at most: an eighth of it, where that is less.
+/// The most time that a send leaves for the answer. It leaves an eighth of its time if that is
+/// less.
 const RESERVE: Duration = Duration::from_millis(100);
-/// The least that an address gets of the time, so that another one can be tried.
+/// The least time for each address but the last.
 const LEAST_PER_ADDRESS: Duration = Duration::from_millis(10);
 
-/// Makes TCP connections, where nothing else made one.
+/// Makes TCP connections, unless an earlier connector in the chain has made one.
 #[derive(Debug)]
 pub(crate) struct Tcp;
 
@@ -55,8 +56,7 @@ impl<In: Transport> Connector<In> for Tcp {
     }
 }
 
-/// Tries one address after the other; each gets half of the time that is left, and the last one all
-/// of it.
+/// Tries the addresses in turn. Each gets half of the remaining time, and the last one all of it.
 fn connect(details: &ConnectionDetails<'_>) -> Result<TcpStream, Error> {
     let budget = Budget::new(details.timeout);
     let mut failed = Error::Io(io::ErrorKind::ConnectionRefused.into());
@@ -83,14 +83,14 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// A TCP connection. Below TLS.
+/// A TCP connection, below TLS.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// Shared with a close from another thread.
+    /// Shared with a shutdown from another thread.
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
-    /// Why the rest of a request is not sent. From then on the connection only listens, and is not
-    /// used again.
+    /// The reason why the rest of a request is not sent. After that the connection only reads, and
+    /// is not reused.
     unsent: Option<Unsent>,
     /// The bytes sent since the connection was last checked for an answer.
     since_answer: usize,
@@ -98,14 +98,14 @@ pub(crate) struct Connection {
 
 #[derive(Clone, Copy, Debug)]
 enum Unsent {
-    /// The endpoint refused before it had everything.
+    /// The endpoint refused the request before it had all of it.
     Refused,
     Failed(io::ErrorKind),
     Late(ureq::Timeout),
 }
 
 impl Connection {
-    /// Sends, or finds out why not all of it can be sent.
+    /// Sends the output, or returns the reason why not all of it can be sent.
     fn send(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Unsent> {
         let budget = Budget::new(keep_reserve(timeout));
         let mut sent = 0;
@@ -131,8 +131,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Checks whether the endpoint has refused the request already. Below TLS that is invisible:
-    /// there, the end of the time ends the send.
+    /// Returns an error if the endpoint has already refused the request. An encrypted refusal is
+    /// not visible here: over TLS, only a failure or the end of its time ends the send.
     fn check_for_refusal(&mut self) -> Result<(), Unsent> {
         let mut begun = [0; 1024];
         self.since_answer = 0;
@@ -144,7 +144,7 @@ impl Connection {
         }
     }
 
-    /// The error of a request that was not sent, now that there is no answer to it.
+    /// Returns the error of a request that was not sent and got no answer.
     fn unsent(&self) -> Option<Error> {
         match self.unsent? {
             Unsent::Refused => None,
@@ -154,7 +154,7 @@ impl Connection {
     }
 }
 
-/// The time that a send may take, so that some is left for the answer.
+/// Shortens the time of a send, so that some is left for the answer.
 fn keep_reserve(timeout: NextTimeout) -> NextTimeout {
     let time::Duration::Exact(after) = timeout.after else { return timeout };
     NextTimeout { after: time::Duration::Exact(after - (after / 8).min(RESERVE)), ..timeout }
@@ -165,7 +165,7 @@ impl Transport for Connection {
         &mut self.buffers
     }
 
-    /// Never fails: why nothing was sent is said by the read that finds no answer.
+    /// Never fails: if there is no answer, the next read returns the error of the send.
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         if self.unsent.is_none() {
             self.unsent = self.send(amount, timeout).err();
@@ -191,8 +191,8 @@ impl Transport for Connection {
         }
     }
 
-    /// Whether the connection may be used again: it is whole, and the endpoint has sent nothing
-    /// that was not asked for.
+    /// Returns `true` if the connection can be reused: every request was sent whole, and the
+    /// endpoint has sent no unexpected bytes.
     fn is_open(&mut self) -> bool {
         if self.unsent.is_some() || self.stream.set_nonblocking(true).is_err() {
             return false;

@@ -1,4 +1,4 @@
-//! How a subscriber finds the next event that it wants, and its end.
+//! Finding the next event that passes the bounds and the filter, and the end of the stream.
 
 use super::Subscriber;
 use crate::error::RecvError;
@@ -6,17 +6,17 @@ use crate::journal::bounds::{Judgement, ask};
 use crate::journal::entry::Sequence;
 use crate::ring::blocks::Look;
 
-/// What a subscriber finds next.
+/// The next entry of the stream.
 pub(super) enum Found {
-    /// An event that is wanted; it is still to be taken.
+    /// A wanted event that has not been taken yet.
     Event,
     Lagged(u64),
     Panicked(Sequence),
 }
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Goes on to the next event that is wanted; `None` when nothing is there now, or nothing was
-    /// when it began.
+    /// Advances to the next wanted event. Returns `None` if there is none now, or if there was none
+    /// when the search began.
     #[inline(never)]
     pub(super) fn find(&mut self) -> Result<Option<Found>, RecvError> {
         let mut ran_dry = 0;
@@ -26,7 +26,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             }
             match self.look() {
                 Look::Values if self.takes_all => return Ok(Some(Found::Event)),
-                // What comes while nothing of it is wanted could keep us here for ever.
+                // A steady flow of unwanted events would otherwise keep this loop running forever.
                 Look::Values if ran_dry > 1 => return Ok(None),
                 Look::Values => match self.judge() {
                     Ok(Judgement::Within) => return Ok(Some(Found::Event)),
@@ -57,7 +57,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 }
                 Look::Empty => {
                     let over = self.bounds.remaining().is_some_and(|left| left.is_zero());
-                    // What was published before the time was over may have come since the look.
+                    // An event published before the time passed may have arrived since the poll.
                     if over && !self.reader.has_news() {
                         return self.end();
                     }
@@ -79,13 +79,13 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     #[inline]
     fn look(&mut self) -> Look {
         if self.gating && self.reader.known() == 0 {
-            // A block is done, or all there is: a publisher may wait for that.
+            // The subscriber has read a whole block, or every event: a publisher may wait for that.
             self.gate_moved();
         }
         self.reader.look()
     }
 
-    /// Reports its position to publishers that wait. Each position is reported once (L4 of the
+    /// Reports the position to waiting publishers. Each position is reported once (L4 of the
     /// gates).
     pub(super) fn gate_moved(&mut self) {
         let position = self.seat.position();
@@ -95,7 +95,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Whether the next event is wanted; an error when the user's code panics. Asks about each
+    /// Checks whether the next event is wanted. Returns an error if user code panics. Checks each
     /// event once.
     fn judge(&mut self) -> Result<Judgement, String> {
         let Self { reader, bounds, wanted, judged, .. } = self;
@@ -110,7 +110,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Nothing follows.
+    /// Ends the subscription and returns [`RecvError::Closed`].
     #[cold]
     fn end<R>(&mut self) -> Result<R, RecvError> {
         if !self.ended {
@@ -119,12 +119,13 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Err(RecvError::Closed)
     }
 
-    /// Nothing will follow what is about to be told: nobody is to wait for this subscriber, which
-    /// need not look once more.
+    /// Ends the subscription right away rather than at the next read: no entry follows the one
+    /// about to be returned, and no publisher may wait for a subscriber that need not read again.
     #[cold]
     pub(super) fn end_subscription(&mut self) {
         self.ended = true;
-        // Also what is known to be there goes through `find`, and no further.
+        // Further reads take the slow path through `find`, which reports the end, even if events
+        // are known to be there.
         self.takes_all = false;
         self.is_plain = false;
         self.seat.end();
@@ -135,7 +136,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Ends the subscription if the position says that nothing follows.
+    /// Ends the subscription if the position is past its last event.
     pub(super) fn end_after_the_last(&mut self) {
         if self.bounds.end_before(self.reader.position()) {
             self.end_subscription();

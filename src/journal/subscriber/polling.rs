@@ -1,4 +1,4 @@
-//! Reading as a task: polling, and a future.
+//! Reading in an async task: polling, and a future.
 
 use super::Subscriber;
 use crate::error::{RecvError, TryRecvError};
@@ -11,13 +11,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Takes the next event, as a future.
+    /// Returns a future that takes the next entry.
     ///
     /// # Cancel safety
     /// Dropping the future loses no event.
     ///
     /// # Errors
-    /// [`RecvError::Closed`] when nothing follows.
+    /// [`RecvError::Closed`] when the stream has ended.
     ///
     /// # Examples
     /// ```
@@ -50,17 +50,17 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         RecvEntry(self)
     }
 
-    /// Takes the next event, or registers the task to be woken when there is one.
+    /// Takes the next entry, or registers the task to be woken when an event is published.
     ///
     /// # Errors
-    /// [`RecvError::Closed`] when nothing follows.
+    /// [`RecvError::Closed`] when the stream has ended.
     ///
     /// # Examples
     /// ```
     /// use std::task::{Context, Waker};
     /// let journal = buslane::Journal::new(16)?;
     /// let mut subscriber = journal.subscribe(buslane::journal::Start::Now)?;
-    /// let mut context = Context::from_waker(Waker::noop()); // that of a task, which is woken
+    /// let mut context = Context::from_waker(Waker::noop()); // a real task passes its own waker
     /// assert!(subscriber.poll_recv(&mut context).is_pending());
     /// journal.publish(7)?;
     /// assert!(subscriber.poll_recv(&mut context).is_ready());
@@ -83,13 +83,13 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 return Poll::Pending;
             }
         }
-        // Events keep coming, and none of them is wanted: other tasks get their turn.
+        // Events keep arriving, but none is wanted: yield to other tasks.
         let _user_code = UserCode::enter();
         context.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// The task that polled last waits no more.
+    /// Unregisters the task that polled last.
     pub(super) fn cancel(&mut self) {
         self.shared.sleepers.cancel(&mut self.berth);
     }

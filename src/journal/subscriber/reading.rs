@@ -1,4 +1,4 @@
-//! Reading one event at a time, waiting for it or not.
+//! Reading one entry at a time, with or without waiting.
 
 use super::Subscriber;
 use super::find::Found;
@@ -12,12 +12,12 @@ use std::mem::needs_drop;
 use std::time::{Duration, Instant};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Shows the next event to `look`, if there is one now, and goes past it: for events that are
-    /// costly to clone.
+    /// Calls `look` with a reference to the next event, if there is one, and takes it without a
+    /// clone.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing
-    /// follows.
+    /// [`TryRecvError::Empty`] when no event is there, [`TryRecvError::Closed`] when the stream has
+    /// ended.
     ///
     /// # Examples
     /// ```
@@ -32,13 +32,13 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// ```
     #[inline]
     pub fn try_recv_with<R>(&mut self, look: impl FnOnce(&E) -> R) -> Result<Entry<R>, TryRecvError> {
-        // The way that most events go: nothing is asked about them.
+        // The fast path: no bound, filter or gate applies.
         if self.reader.has_values() && self.is_plain {
             return Ok(self.take(look));
         }
         Ok(match self.find()?.ok_or(TryRecvError::Empty)? {
             Found::Event => {
-                // A publisher that user code starts here must not wait for this very subscriber.
+                // A publish from user code on this thread must not wait for this same subscriber.
                 let _here = self.gating.then(|| self.shared.crew.read());
                 let entry = self.take(look);
                 self.end_after_the_last();
@@ -49,7 +49,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         })
     }
 
-    /// Takes the event that is known to be there.
+    /// Takes the next event, which is known to be there.
     #[inline(always)]
     fn take<R>(&mut self, look: impl FnOnce(&E) -> R) -> Entry<R> {
         let position = self.reader.position();
@@ -67,11 +67,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Takes the next event if there is one now.
+    /// Takes the next entry if there is one, without waiting.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing
-    /// follows.
+    /// [`TryRecvError::Empty`] when no event is there, [`TryRecvError::Closed`] when the stream has
+    /// ended.
     ///
     /// # Examples
     /// ```
@@ -89,9 +89,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         E: Clone,
     {
         if needs_drop::<E>() && self.gating {
-            // User code, in which nothing waits: publishers wait for this subscriber, and so it
-            // would wait for itself. The clone of an event without a destructor is a copy, near
-            // enough.
+            // The clone is user code, in which nothing waits: publishers wait for this subscriber,
+            // so a publish in there would wait for itself. The clone of an event without a
+            // destructor is assumed to be a mere copy.
             return self.try_recv_with(|event| {
                 let _user_code = UserCode::enter();
                 event.clone()
@@ -100,15 +100,15 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.try_recv_with(E::clone)
     }
 
-    /// Takes the next event, waiting for one as
-    /// [`Subscription::wait_strategy`](crate::journal::Subscription::wait_strategy) said.
+    /// Takes the next entry, waiting for it by the [wait
+    /// strategy](crate::journal::Subscription::wait_strategy).
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may consume an
+    /// `unpark` token meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvError::Closed`] when nothing follows.
+    /// [`RecvError::Closed`] when the stream has ended.
     ///
     /// # Examples
     /// ```
@@ -136,16 +136,17 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Takes the next event, waiting so long at most. A limit of zero is
-    /// [`try_recv`](Self::try_recv).
+    /// Takes the next entry, waiting for at most `limit`.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// A limit of zero is the same as [`try_recv`](Self::try_recv).
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may consume an
+    /// `unpark` token meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] when nothing came, [`RecvTimeoutError::Closed`] when nothing
-    /// follows.
+    /// [`RecvTimeoutError::Timeout`] when no event arrived in time, [`RecvTimeoutError::Closed`]
+    /// when the stream has ended.
     ///
     /// # Examples
     /// ```
@@ -165,16 +166,17 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.recv_until(Deadline::after(limit))
     }
 
-    /// Takes the next event, waiting until this moment at most. A moment in the past is
-    /// [`try_recv`](Self::try_recv).
+    /// Takes the next entry, waiting at most until the given instant.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// An instant in the past is the same as [`try_recv`](Self::try_recv).
+    ///
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may consume an
+    /// `unpark` token meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] when nothing came, [`RecvTimeoutError::Closed`] when nothing
-    /// follows.
+    /// [`RecvTimeoutError::Timeout`] when no event arrived in time, [`RecvTimeoutError::Closed`]
+    /// when the stream has ended.
     ///
     /// # Examples
     /// ```
@@ -199,7 +201,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     {
         self.linger_when_dry();
         loop {
-            // Asked first, so that whoever was woken at the last moment still looks.
+            // The clock is read before the attempt, so that a thread woken at its deadline still
+            // polls once.
             let left = deadline.remaining();
             match self.try_recv() {
                 Ok(entry) => return Ok(entry),
@@ -212,8 +215,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Under a fast flow: looks away for a moment after everything was taken, so that subscriber
-    /// and publisher do not fight for the same lines of memory.
+    /// Under a fast flow, pauses briefly after every event was taken, so that subscriber and
+    /// publisher do not contend for the same cache lines.
     #[inline]
     pub(super) fn linger_when_dry(&mut self) {
         if self.reader.is_dry() && !MODEL {
@@ -224,7 +227,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Waits as the strategy says, at most for `limit`; returns also for no reason.
+    /// Waits by the wait strategy, for at most `limit`. May return spuriously.
     #[cold]
     pub(super) fn wait(&mut self, limit: Option<Duration>) {
         let limit = match (limit, self.bounds.remaining()) {
@@ -232,7 +235,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             (one, other) => one.or(other),
         };
         self.linger.found_nothing();
-        // A task that waited here before gives way to this thread, whatever the strategy.
+        // Whatever the strategy, this thread replaces a task that waited on this subscriber before.
         self.cancel();
         let position = self.reader.position();
         let taken = position.saturating_sub(self.waited_at);

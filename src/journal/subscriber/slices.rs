@@ -7,14 +7,14 @@ use crate::journal::bounds::{Judgement, ask};
 use crate::journal::entry::{Entry, Sequence};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Takes the events that are there now and lie side by side, at most 64, to be looked at in
-    /// place. The [`Sequence`] is that of the first one.
+    /// Takes up to 64 adjacent events that are there, and lends them as a slice, in place.
     ///
-    /// While the slice lives, these events stay as they are; publishers go on all the same.
+    /// The [`Sequence`] is the position of the first event. The events are not overwritten while
+    /// the slice lives, and publishers continue nevertheless.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] when nothing is there, [`TryRecvError::Closed`] when nothing
-    /// follows.
+    /// [`TryRecvError::Empty`] when no event is there, [`TryRecvError::Closed`] when the stream has
+    /// ended.
     ///
     /// # Examples
     /// ```
@@ -34,10 +34,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Ok(self.lend(found))
     }
 
-    /// As [`try_recv_slice`](Self::try_recv_slice), waiting for the first event.
+    /// Lends a slice of events like [`try_recv_slice`](Self::try_recv_slice), waiting for the first
+    /// event.
     ///
     /// # Errors
-    /// [`RecvError::Closed`] when nothing follows.
+    /// [`RecvError::Closed`] when the stream has ended.
     ///
     /// # Examples
     /// ```
@@ -59,19 +60,18 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Takes up to `max` entries at once and appends them to `into`, waiting for the first; returns
-    /// how many.
+    /// Appends up to `max` entries to `into`, waiting for the first, and returns their number.
     ///
     /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity
-    /// does not do. [`recv_slice`](Self::recv_slice) shows the events in place instead, without a
+    /// is too small. [`recv_slice`](Self::recv_slice) lends the events in place instead, without a
     /// clone.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may consume an
+    /// `unpark` token meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Errors
-    /// [`RecvError::Closed`] when nothing follows.
+    /// [`RecvError::Closed`] when the stream has ended.
     ///
     /// # Examples
     /// ```
@@ -107,7 +107,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         if self.reader.has_values() && self.takes_all { Ok(Some(Found::Event)) } else { self.find() }
     }
 
-    /// Takes the events that are known to be there and wanted, of which the first one is.
+    /// Lends the wanted events that are known to be there. The first one is known to be wanted.
     #[inline]
     fn lend(&mut self, found: Found) -> Entry<&[E]> {
         match found {
@@ -125,8 +125,8 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Entry::Event(Sequence::new(first), self.reader.take_values(count))
     }
 
-    /// How many of the events that are known to be there, of which the first one is wanted, are
-    /// wanted one after another.
+    /// Returns the length of the run of wanted events among those that are known to be there. The
+    /// first one is known to be wanted.
     fn wanted_in_a_row(&mut self) -> usize {
         let Self { reader, bounds, wanted, judged, .. } = self;
         let stamp = reader.stamp().unwrap_or(0);

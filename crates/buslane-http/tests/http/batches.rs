@@ -19,7 +19,7 @@ fn batch_posts_one_envelope() {
     let http = sink(&server).batches();
     assert_eq!(outcome(http.write(pushes(["one", "two"]))), Outcome::Accepted);
     assert_eq!(outcome(http.write(Vec::new())), Outcome::Accepted);
-    assert_eq!(server.bodies(), [r#"{"events":["one","two"]}"#], "and nothing is posted for an empty one");
+    assert_eq!(server.bodies(), [r#"{"events":["one","two"]}"#], "an empty batch posts nothing");
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn batch_returns_unserializable_events_and_posts_rest() {
     assert_eq!(
         server.bodies(),
         [r#"{"events":["one","two"]}"#],
-        "and nothing for a batch of such events only"
+        "a batch of unserializable events posts nothing"
     );
 }
 
@@ -55,7 +55,7 @@ fn ledger_of_an_upstream_batch_counts_events() {
     }
     assert!(bus.close().is_done());
     let ledger = assert_balanced(&batch.state());
-    assert_eq!((ledger.delivered, ledger.dropped.failed), (2, 3), "one as no JSON, two by the answer 500");
+    assert_eq!((ledger.delivered, ledger.dropped.failed), (2, 3), "one bad event, two answered with 500");
     assert_eq!(server.bodies().len(), 3);
 }
 

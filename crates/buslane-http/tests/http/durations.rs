@@ -1,4 +1,4 @@
-//! Every duration that a caller may give, also those beyond what a clock can hold.
+//! Tests of very long durations, including those that overflow a clock.
 
 use crate::support::ends;
 use buslane::retry::Backoff;
@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
-/// Longer than any clock holds, or about as long.
+/// Durations near or beyond the range of a clock.
 const LONG: [Duration; 5] = [
     Duration::MAX,
     Duration::new(u64::MAX, 0),

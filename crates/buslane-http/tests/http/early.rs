@@ -1,5 +1,4 @@
-//! Answers that come before the body is sent: what the endpoint said counts, not that the sending
-//! failed.
+//! Tests of answers that arrive before the body is sent: the answer counts, not the failed send.
 
 use crate::raw::{Raw, read_head, read_request};
 use crate::support::{GUARD, Outcome, ends, outcome};
@@ -13,7 +12,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// More than the buffers of a connection on loopback hold.
+/// More bytes than the buffers of a loopback connection hold.
 const LARGE: usize = 8 << 20;
 
 fn large() -> String {
@@ -24,7 +23,7 @@ fn answer(status: u16, lines: &str) -> String {
     format!("HTTP/1.1 {status} Early\r\nContent-Length: 0\r\n{lines}Connection: close\r\n\r\n")
 }
 
-/// Answers as soon as the head is read, and closes with the body unread, which resets the
+/// Answers as soon as the head is read, and closes with the body unread. This resets the
 /// connection.
 fn resets_after(answer: String) -> Raw {
     Raw::start(move |mut stream, _| {
@@ -87,15 +86,15 @@ fn lost_connection_without_answer_is_connection_error() {
     }
     let raw = resets_after(String::from("HTTP/1.1 413 Ear"));
     let (_, error) = failure(sink(&raw).write(large()));
-    assert!(matches!(error, HttpError::Connection(_)), "half a head is no answer: {error}");
+    assert!(matches!(error, HttpError::Connection(_)), "an incomplete head is no answer: {error}");
 }
 
 #[test]
 fn informational_answer_is_not_the_early_answer() {
     let raw = Raw::start(|mut stream, _| {
         read_head(&mut stream);
-        // In one piece: the reset that follows would discard a second one that waits for the
-        // acknowledgement of the first.
+        // In one piece: a second segment would wait for the acknowledgement of the first, and the
+        // reset that follows would discard it.
         let answers = format!("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n{}", answer(413, ""));
         let _ = stream.write_all(answers.as_bytes());
     });
@@ -115,13 +114,13 @@ fn early_refusal_on_open_connection_stops_the_send() {
     let began = Instant::now();
     let (_, error) = failure(sink(&raw).write(large()));
     assert_eq!(error.status(), Some(413), "{error}");
-    assert!(began.elapsed() < GUARD / 2, "the answer was there long before the time was over");
+    assert!(began.elapsed() < GUARD / 2, "the answer ends the send long before the timeout");
     drop(hold);
 }
 
 #[test]
 fn connection_with_an_unsent_body_is_not_reused() {
-    // Both answers and everything else arrive over connections that stay open.
+    // The first connection stays open after its answer.
     let raw = Raw::start(|mut stream, number| {
         read_head(&mut stream);
         if number == 0 {
@@ -138,7 +137,7 @@ fn connection_with_an_unsent_body_is_not_reused() {
 
 #[test]
 fn early_success_head_keeps_the_whole_body() {
-    // An endpoint that answers at once and works as the body comes.
+    // An endpoint that answers at once and reads the body afterwards.
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);
     let raw = Raw::start(move |mut stream, _| {
@@ -148,8 +147,8 @@ fn early_success_head_keeps_the_whole_body() {
             .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())
             .unwrap();
         let _ = stream.write_all(b"HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\n");
-        // What is measured: a send that stalls for longer than the client's patience checks for an
-        // answer, and finds this one. No event marks that check.
+        // Real time is what is tested: a send that stalls for long enough checks for an answer, and
+        // finds this one. No event marks that check.
         thread::sleep(Duration::from_millis(200));
         let mut body = vec![0; length];
         let whole = stream.read_exact(&mut body).is_ok();
@@ -157,7 +156,7 @@ fn early_success_head_keeps_the_whole_body() {
         let _ = tell.lock().unwrap().send(whole);
     });
     assert_eq!(sink(&raw).write(large()).map_err(drop), Ok(()));
-    assert!(told.recv_timeout(GUARD).unwrap(), "the body arrived whole");
+    assert!(told.recv_timeout(GUARD).unwrap(), "the whole body arrived");
 }
 
 #[test]
@@ -201,12 +200,12 @@ fn early_refusal_over_open_tls_counts_at_the_timeout() {
 
 #[test]
 fn answer_before_the_request_is_accepted() {
-    // An endpoint that is overloaded, and says so to every client that connects.
+    // An overloaded endpoint that answers every new connection with 503.
     for event in [String::from("small"), large()] {
         let raw = Raw::start(|mut stream, _| {
             let _ = stream.write_all(answer(503, "Retry-After: 3\r\n").as_bytes());
-            // Not before something of the request is there: else the client may find the connection
-            // closed while it connects.
+            // Closes only after a part of the request has arrived: otherwise the client may find
+            // the connection closed while it connects.
             let _ = stream.peek(&mut [0]);
         });
         let (_, error) = failure(sink(&raw).write(event));
@@ -218,7 +217,7 @@ fn answer_before_the_request_is_accepted() {
     }
 }
 
-/// A large event that notes when it was serialized: from then on it is sent.
+/// A large event that records when it was serialized, right before it is sent.
 struct Noted(Mutex<Instant>);
 
 impl Serialize for Noted {
@@ -231,12 +230,11 @@ impl Serialize for Noted {
 
 #[test]
 fn slow_reader_does_not_extend_the_timeout() {
-    // Reads a little at a time: each piece counts as progress, and the limit holds for all of them.
+    // Reads a little at a time: each piece is progress, but the limit applies to the whole request.
     let raw = Raw::start(|mut stream, _| {
         let mut piece = vec![0; 64 << 10];
         while stream.read(&mut piece).is_ok_and(|length| length > 0) {
-            // What is measured: a reader that needs real time for each piece, longer in all than
-            // the limit.
+            // Real time is what is tested: all pieces together take longer than the limit.
             thread::sleep(Duration::from_millis(200));
         }
     });

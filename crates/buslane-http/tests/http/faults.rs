@@ -1,4 +1,4 @@
-//! Endpoints that hang up, talk nonsense or do not answer, and the end of the sink.
+//! Tests of endpoints that hang up, send garbage or do not answer, and of closing the sink.
 
 use crate::server::{Reply, Server};
 use crate::support::{GUARD, Outcome, ends, outcome, wait_for};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// The only real time in these tests; what is shown does not depend on it.
+/// A real timeout. The results do not depend on its length.
 const SHORT: Duration = Duration::from_millis(100);
 
 #[test]
@@ -29,7 +29,7 @@ fn broken_or_garbage_answer_is_retryable() {
         assert_eq!(
             outcome(http.write(Push("hello"))),
             Outcome::Accepted,
-            "{reply:?}: and then it is well again"
+            "{reply:?}: the next write succeeds"
         );
     }
 }
@@ -82,7 +82,7 @@ fn oversized_answer_is_not_read_to_its_end() {
         assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
     }
     let connections: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
-    assert_eq!(connections, [0, 0, 1], "a connection with the rest of an answer on it is not used again");
+    assert_eq!(connections, [0, 0, 1], "a connection with an unread rest of an answer is not reused");
 }
 
 #[test]

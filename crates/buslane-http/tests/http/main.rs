@@ -1,4 +1,4 @@
-//! The HTTP sinks: requests, the result of each answer, and endpoints that misbehave.
+//! Tests of the HTTP sinks: requests, the result of each answer, and endpoints that misbehave.
 
 mod batches;
 mod durations;
@@ -21,7 +21,7 @@ use server::{Reply, Server};
 use std::time::Duration;
 use support::{GUARD, Log, Outcome, assert_balanced, flush, outcome};
 
-/// An event; only those with a repository can be written as JSON.
+/// An event that fails to serialize if its text is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Push(&'static str);
 
@@ -34,7 +34,7 @@ impl Serialize for Push {
     }
 }
 
-/// A sink that waits for answers as long as a busy machine may take for them.
+/// Returns a sink whose timeout is long enough for a busy machine.
 fn sink<E>(server: &Server) -> HttpSink<E> {
     builder(server).build().unwrap()
 }
@@ -43,10 +43,10 @@ fn builder<E>(server: &Server) -> HttpSinkBuilder<E> {
     HttpSink::builder(&server.url("/events")).direct().timeout(GUARD)
 }
 
-/// The event that came back, and why.
+/// Returns the event of a failed write and its error.
 #[track_caller]
 fn failure<E>(result: Result<(), WriteError<E>>) -> (E, HttpError) {
-    let Err(WriteError::Failed { event, source }) = result else { panic!("it did not fail") };
+    let Err(WriteError::Failed { event, source }) = result else { panic!("the write did not fail") };
     (event, source.downcast_ref::<HttpError>().expect("an HTTP error").clone())
 }
 
@@ -132,7 +132,7 @@ fn error_carries_retry_after() {
     let http = sink(&server);
     let next = || failure(http.write(Push("hello"))).1.retry_after();
     assert_eq!(next(), Some(Duration::from_secs(120)));
-    assert_eq!(next(), Some(Duration::ZERO), "a date that is over");
+    assert_eq!(next(), Some(Duration::ZERO), "a date in the past");
     assert!(next().unwrap() > day);
     assert_eq!(next(), None);
 }
@@ -190,7 +190,7 @@ fn panic_of_the_serializer_fails_the_write() {
     assert!(server.requests().is_empty());
 }
 
-/// distribution's TestHTTPSink, by behavior: each outcome is counted once.
+/// The behavior of distribution's TestHTTPSink: each outcome is counted once.
 #[test]
 fn ledger_of_a_direct_sink_counts_each_outcome() {
     let server = Server::start([200, 307, 400, 500, 201].map(Reply::Status));

@@ -1,4 +1,4 @@
-//! Malformed answers: the status line decides, and a retry happens only where there was none.
+//! Tests of malformed answers: the status line decides, and an answer without one is retryable.
 
 use crate::failure;
 use crate::raw::{Raw, answers, read_request};
@@ -13,7 +13,7 @@ fn sink(raw: &Raw) -> HttpSink<&'static str> {
     HttpSink::builder(&raw.url()).direct().timeout(GUARD).build().unwrap()
 }
 
-/// What can be wrong after the status line.
+/// Returns malformed and unusual rests of an answer, after the status line.
 fn rests() -> Vec<String> {
     [
         "X-Note: one\r\n two\r\n\tthree\r\nContent-Length: 0\r\n\r\n",

@@ -1,4 +1,4 @@
-//! Requests through proxies: which one is chosen, and what it is sent.
+//! Tests of proxies: which one is chosen, and the requests that it gets.
 
 use crate::raw::{Raw, read_head, read_request};
 use crate::support::{GUARD, Outcome, outcome};
@@ -13,7 +13,8 @@ use std::thread;
 
 type Heads = Arc<Mutex<Vec<String>>>;
 
-/// A proxy that answers forwarded requests itself, opens tunnels, and keeps the heads of both.
+/// Starts a proxy that answers forwarded requests itself, opens tunnels, and records the requests
+/// of both kinds.
 fn proxy() -> (Raw, Heads) {
     let heads = Heads::default();
     let kept = heads.clone();
@@ -156,7 +157,7 @@ fn unusable_proxy_error_keeps_its_value_secret() {
     assert!(!format!("{http:?}").contains("hunter2"));
 }
 
-/// Runs in a child of [`environment_selects_the_proxy`], whose environment is the test's.
+/// Runs in a child process of [`environment_selects_the_proxy`], whose environment that test sets.
 #[test]
 fn child_reports_what_its_environment_names() {
     let Ok(url) = std::env::var("BUSLANE_TEST_URL") else { return };
@@ -199,7 +200,7 @@ fn environment_selects_the_proxy() {
     let said = child(plain, &[("http_proxy", "socks5://user:hunter2@proxy"), ("all_proxy", &right_url)]);
     assert!(said.contains("refused: http_proxy is invalid: "), "{said}");
     assert!(!said.contains("hunter2"));
-    // What does not count is not looked at.
+    // Variables that do not apply are not parsed.
     let said = child(plain, &[("https_proxy", "no url"), ("HTTP_PROXY", "no url"), ("http_proxy", "")]);
     assert!(said.contains("made"), "{said}");
 }

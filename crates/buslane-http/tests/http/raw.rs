@@ -1,4 +1,4 @@
-//! A server on loopback that reads and writes bytes as a test says, below HTTP.
+//! A loopback server below HTTP, whose bytes the test determines.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Hands each connection, with its number, to the script of the test. Ends with the test's process.
+/// A server that calls the test's script with each connection and its number. Its threads end with
+/// the test process.
 pub(crate) struct Raw {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -35,13 +36,13 @@ impl Raw {
         format!("http://{}/events", self.address)
     }
 
-    /// How many connections were accepted so far.
+    /// Returns the number of connections accepted until now.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
-/// Reads the head of a request, and not a byte more.
+/// Reads the head of a request, and no byte beyond it.
 pub(crate) fn read_head(stream: &mut impl Read) -> String {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
@@ -65,7 +66,7 @@ pub(crate) fn read_request(stream: &mut impl Read) -> (String, Vec<u8>) {
     (head, body)
 }
 
-/// Reads one request, writes these bytes, and closes the connection in order.
+/// Starts a server that reads one request, writes these bytes, and closes the connection cleanly.
 pub(crate) fn answers(answer: impl AsRef<[u8]> + Send + Sync + 'static) -> Raw {
     Raw::start(move |mut stream, _| {
         let _ = read_request(&mut stream);

@@ -1,4 +1,4 @@
-//! Retries that understand what the endpoint answers. Time is moved by hand.
+//! Tests of retries by the endpoint's answers, on a manual clock.
 
 use crate::server::{Reply, Server};
 use crate::support::{Outcome, assert_balanced, outcome};
@@ -35,7 +35,7 @@ fn retry_waits_for_the_longer_of_both_delays() {
     let clock = ManualClock::hurrying();
     let http = sink(&server).retry(HttpRetry::new(every_second())).clock(clock.clone());
     assert_eq!(outcome(http.write(Push("hello"))), Outcome::Accepted);
-    assert_eq!(clock.passed(), (1 + 10 + 60) * SECOND, "of what would be years, a minute is granted");
+    assert_eq!(clock.passed(), (1 + 10 + 60) * SECOND, "a wait of years is limited to a minute");
 
     let server = Server::start([reply("10")]);
     let clock = ManualClock::hurrying();
@@ -63,7 +63,7 @@ fn refusal_closes_the_breaker_and_bad_event_does_not() {
     let http = sink(&server).retry(HttpRetry::new(breaker.clone())).clock(clock.clone());
     assert_eq!(failure(http.write(Push("hello"))).1.status(), Some(503));
     assert_eq!(breaker.state(), BreakerState::Open);
-    // It waits for its turn to probe, and then no request was made.
+    // The write waits until the breaker is half-open, and then posts no request.
     assert_eq!(failure(http.write(Push(""))).1, HttpError::Unserializable);
     assert_eq!(breaker.state(), BreakerState::HalfOpen);
     assert_eq!(failure(http.write(Push("hello"))).1.status(), Some(400));
@@ -79,8 +79,8 @@ fn inner_policy_decides_errors_of_other_sinks() {
     }
 }
 
-/// The whole chain: what cannot be delivered is among the dead letters with its error, everything
-/// else arrived.
+/// The whole chain: each undeliverable event becomes a dead letter with its error, and every other
+/// event arrives.
 #[test]
 fn batch_posts_rest_and_dead_letters_the_bad_event() {
     let server = Server::start([Reply::Status(503), Reply::Status(200), Reply::Status(400)]);

@@ -1,4 +1,4 @@
-//! An HTTP server on loopback that answers as it is told, also in ways that no server should.
+//! A scripted HTTP server on loopback, which can also misbehave.
 
 use crate::support::{GUARD, lock, wait_for};
 use std::collections::{HashMap, VecDeque};
@@ -7,34 +7,34 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What a request is answered with.
+/// The scripted reply to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// This status, with an empty body.
     Status(u16),
-    /// This status, and these lines in the head.
+    /// This status, with these header lines and an empty body.
     WithHeader(u16, String),
     /// 200, with a body of `n` bytes.
     Large(usize),
-    /// The first half of an answer, and then the end of the connection.
+    /// The first half of an answer, then a close of the connection.
     HangUpHalfway,
-    /// Nothing but the end of the connection.
+    /// No answer, only a close of the connection.
     HangUp,
     /// Something that is not HTTP.
     Garbage,
-    /// Nothing, for as long as the client waits.
+    /// No answer until the client closes the connection.
     Silence,
 }
 
-/// A request as it was read.
+/// A request that the server has read.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Method and path.
+    /// The method and the path.
     pub(crate) line: String,
-    /// By name, in lower case.
+    /// The header values by lower-case name.
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: String,
-    /// Which connection it came through.
+    /// The number of the request's connection.
     pub(crate) connection: usize,
 }
 
@@ -44,7 +44,7 @@ struct Shared {
     requests: Mutex<Vec<Request>>,
 }
 
-/// Answers as it is told, and with 200 when it is not.
+/// A server that sends the scripted replies, and then 200 to every further request.
 pub(crate) struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -57,7 +57,7 @@ impl Server {
         let shared = Arc::new(Shared::default());
         lock(&shared.replies).extend(replies);
         let server = shared.clone();
-        // Ends with the test's process.
+        // The thread ends with the test process.
         thread::spawn(move || {
             for (number, connection) in listener.incoming().enumerate() {
                 let (server, Ok(connection)) = (server.clone(), connection) else { continue };
@@ -75,7 +75,7 @@ impl Server {
         self.address
     }
 
-    /// The requests so far.
+    /// Returns the requests until now.
     pub(crate) fn requests(&self) -> Vec<Request> {
         lock(&self.shared.requests).clone()
     }
@@ -103,7 +103,7 @@ fn serve(server: &Shared, mut connection: &TcpStream, number: usize) {
             Reply::HangUp => (String::new(), false),
             Reply::Garbage => (String::from("\u{1}\u{2} what is this \r\n\r\n"), false),
             Reply::Silence => {
-                // Until the client hangs up.
+                // Waits until the client closes the connection.
                 let _ = connection.set_read_timeout(Some(GUARD));
                 let _ = reader.read(&mut [0]);
                 return;

@@ -1,5 +1,4 @@
-//! What these tests share with those of the core: a limit of time, comparable outcomes, and the
-//! ledger.
+//! Test support, as in the core's tests: a time limit, comparable outcomes, and ledger checks.
 
 use buslane::stats::{Ledger, SinkState};
 use buslane::{Queue, WriteError};
@@ -7,17 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that must happen before it fails instead of hanging: 30
-/// seconds, times `BUSLANE_TIME_SCALE` at compile time.
+/// The time after which a test that waits fails instead of hanging: 30 seconds, times
+/// `BUSLANE_TIME_SCALE` at compile time.
 pub(crate) const GUARD: Duration = {
     let scale = match option_env!("BUSLANE_TIME_SCALE") {
         Some(text) => match u32::from_str_radix(text, 10) {
             Ok(scale) => scale,
-            Err(_) => panic!("BUSLANE_TIME_SCALE is a whole number"),
+            Err(_) => panic!("BUSLANE_TIME_SCALE must be a whole number"),
         },
         None => 1,
     };
-    assert!(scale > 0, "BUSLANE_TIME_SCALE is at least 1");
+    assert!(scale > 0, "BUSLANE_TIME_SCALE must be at least 1");
     Duration::from_secs(30).saturating_mul(scale)
 };
 
@@ -44,7 +43,7 @@ impl<T: Clone> Log<T> {
     }
 }
 
-/// The result of a write, without the source of a failure, so that it can be compared.
+/// The result of a write without the source of its error, so that results can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome<E> {
     Accepted,
@@ -62,7 +61,7 @@ pub(crate) fn outcome<E>(result: Result<(), WriteError<E>>) -> Outcome<E> {
     }
 }
 
-/// Checks both equations of the ledger, and returns it.
+/// Checks both equations of the ledger and returns it.
 #[track_caller]
 pub(crate) fn assert_balanced(state: &SinkState) -> Ledger {
     if let Err(imbalance) = state.ledger.check() {
@@ -71,14 +70,14 @@ pub(crate) fn assert_balanced(state: &SinkState) -> Ledger {
     state.ledger
 }
 
-/// Flushes a queue that must be able to handle everything.
+/// Flushes a queue, which must finish in time.
 #[track_caller]
 pub(crate) fn flush<E: Send + 'static>(queue: &Queue<E>) {
     let report = queue.flush_timeout(GUARD);
     assert!(report.is_done(), "{report}");
 }
 
-/// Yields until another thread makes the condition true.
+/// Yields until the condition is true, which another thread must bring about.
 #[track_caller]
 pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -88,7 +87,7 @@ pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Runs the body on a thread of its own, and fails instead of hanging when the body does.
+/// Runs the body on its own thread, and fails instead of hanging if the body hangs.
 #[track_caller]
 pub(crate) fn ends<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     let (sender, result) = mpsc::channel();

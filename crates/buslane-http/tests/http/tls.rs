@@ -1,7 +1,7 @@
-//! Endpoints behind TLS: distribution's TestHTTPSink has an unknown authority, too.
+//! Tests of TLS endpoints, including an unknown authority, as in distribution's TestHTTPSink.
 //!
-//! The certificates are for 127.0.0.1 and last a hundred years; the authority's key was thrown
-//! away.
+//! The certificates are for 127.0.0.1 and valid for a hundred years. The authority's key was not
+//! kept.
 
 use crate::support::{GUARD, Outcome, outcome};
 use crate::{Push, failure};
@@ -17,15 +17,16 @@ use std::thread;
 
 pub(crate) const AUTHORITY: &[u8] = include_bytes!("tls/authority.pem");
 
-/// A session with one client, as a stream.
+/// A TLS session with one client, as a stream.
 pub(crate) type Session = BufReader<StreamOwned<ServerConnection, TcpStream>>;
 
-/// Answers every request with 200, through TLS.
+/// Starts a TLS server that answers every request with 200.
 pub(crate) fn server() -> SocketAddr {
     serve(answer_all)
 }
 
-/// Runs the script for each connection, through TLS. Ends with the test's process.
+/// Starts a TLS server that runs the script for each connection. Its thread ends with the test
+/// process.
 pub(crate) fn serve(script: impl Fn(&mut Session) -> std::io::Result<()> + Send + 'static) -> SocketAddr {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
@@ -36,12 +37,12 @@ pub(crate) fn serve(script: impl Fn(&mut Session) -> std::io::Result<()> + Send 
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            // An answer must not wait for the acknowledgement of what the handshake sent: a close
-            // would drop it.
+            // An answer must not wait for the acknowledgement of the handshake's bytes: a close
+            // would discard it.
             connection.set_nodelay(true).unwrap();
             let session = ServerConnection::new(config.clone()).unwrap();
             let mut stream = BufReader::new(StreamOwned::new(session, connection));
-            // A client that does not trust the server hangs up.
+            // A client that does not trust the server closes the connection.
             let _ = script(&mut stream);
         }
     });
