@@ -1,4 +1,5 @@
-//! The one consumer of a mailbox: it walks the lanes, counts what it takes, and waits.
+//! The one consumer of a mailbox: it reads the lanes in turn, counts the events that it takes, and
+//! waits.
 
 use super::consume::{Consume, Tally};
 use super::core::{Mailbox, MailboxConfig};
@@ -18,34 +19,33 @@ use crate::wait::strategy::{Idler, Step};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// The most events whose slots are given back together, in a lane that is large and no more than
-/// half full.
+/// The most events whose slots are returned together, in a large lane that is at most half full.
 const CHUNK: usize = 16;
 
 /// The one consumer of a mailbox.
 pub(crate) struct Reader<E> {
     mailbox: Arc<Mailbox<E>>,
     lanes: Vec<LaneReader<E>>,
-    /// Lanes whose turn has not come, since the shared lane still holds what comes before them.
+    /// Lanes that are not read yet, since the shared lane still holds events that precede theirs.
     arriving: Vec<Arrival<E>>,
-    /// The lane that a single read looks at first; `lanes.len()` is the shared one.
+    /// The lane that a single read polls first; `lanes.len()` is the shared one.
     next: usize,
-    /// How many events single reads have taken from that lane in a row.
+    /// The number of events that single reads have taken from that lane in a row.
     turns: usize,
     generation: usize,
-    /// The end of the shared lane has been noticed.
+    /// Whether the reader has seen the end of the shared lane.
     saw_shared_end: bool,
-    /// Where each lane ended when the last drain began: the shared one, those that are walked, new
-    /// ones.
+    /// The end of each lane when the last drain began: of the shared lane, of the lanes that are
+    /// read, of the new lanes.
     ends: Vec<u64>,
     idler: Idler,
     linger: Linger,
-    /// Events taken since the reader last lingered.
+    /// The number of events taken since the reader last lingered.
     taken: usize,
 }
 
 impl<E: Send + 'static> Reader<E> {
-    /// A mailbox with one consumer.
+    /// Makes a mailbox with one consumer, and its reader.
     pub(crate) fn open(config: MailboxConfig<E>) -> Result<(Arc<Mailbox<E>>, Self), BuildError> {
         let mailbox = Mailbox::new(config, false)?;
         let reader = Self::new(mailbox.clone());
@@ -69,13 +69,13 @@ impl<E: Send + 'static> Reader<E> {
         }
     }
 
-    /// The most events taken from one lane before the next one has its turn: a quarter of the
-    /// capacity.
+    /// Returns the most events taken from one lane before the next one has its turn: a quarter of
+    /// the capacity.
     fn visit(&self) -> usize {
         (self.mailbox.capacity() / 4).max(1)
     }
 
-    /// Takes over lanes that were added, when there are any.
+    /// Picks up the lanes that were added, if there are any.
     #[inline]
     fn pick_up(&mut self) {
         // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`,
@@ -84,7 +84,7 @@ impl<E: Send + 'static> Reader<E> {
         if generation != self.generation {
             self.generation = generation;
             self.arriving.append(&mut lock(&self.mailbox.registry).arrivals);
-            // So that a drain allocates nothing.
+            // Reserved here, so that a drain allocates nothing.
             self.ends.clear();
             self.ends.reserve(self.lanes.len() + self.arriving.len() + 1);
         }
@@ -93,15 +93,15 @@ impl<E: Send + 'static> Reader<E> {
         }
     }
 
-    /// Walks new lanes from now on, as far as what comes before them was read: after the others, in
-    /// the order in which they came.
+    /// Starts to read the new lanes whose preceding events were read: after the other lanes, in the
+    /// order in which they were added.
     #[cold]
     fn admit(&mut self) {
         let read = self.mailbox.shared.read_position();
         let ready = self.arriving.iter().take_while(|arrival| arrival.after <= read).count();
         let known = self.lanes.len();
         self.lanes.extend(self.arriving.drain(..ready).map(|arrival| arrival.lane));
-        // The shared lane comes after the new ones: it keeps a turn that it has begun, and gets no
+        // The shared lane follows the new ones: it completes a turn that it has begun, and gets no
         // second one.
         if self.next == known && self.turns > 0 {
             self.next = self.lanes.len();
@@ -110,7 +110,7 @@ impl<E: Send + 'static> Reader<E> {
         }
     }
 
-    /// Whether there are new lanes to walk, now that nothing was found in the others.
+    /// Returns whether there are new lanes to read, after the others had no event.
     #[inline]
     fn admits_more(&mut self) -> bool {
         let known = self.lanes.len();
@@ -120,13 +120,14 @@ impl<E: Send + 'static> Reader<E> {
         self.lanes.len() > known
     }
 
-    /// As [`scan`](Intake::scan), for a reader that is told of nothing that it leaves out.
+    /// As [`scan`](Intake::scan), for a reader that is not woken for an event that it does not
+    /// find.
     #[inline]
     pub(crate) fn scan_written(&mut self, consume: &mut impl Consume<E>) -> usize {
         self.scan_for(Find::Written, consume)
     }
 
-    /// Walks all lanes once and hands at most a quarter of a lane's capacity from each to
+    /// Reads all lanes once, and passes at most a quarter of a lane's capacity from each to
     /// `consume`.
     #[inline(always)]
     fn scan_for(&mut self, find: Find, consume: &mut impl Consume<E>) -> usize {
@@ -158,9 +159,9 @@ impl<E: Send + 'static> Reader<E> {
         total
     }
 
-    /// Hands at most `visit` events of a private lane to `consume`.
+    /// Passes at most `visit` events of a private lane to `consume`.
     ///
-    /// A function of its own, called once a visit, so that its loop gets the registers to itself.
+    /// A separate function, called once a visit, so that its loop has all registers.
     #[inline(never)]
     fn scan_lane(
         mailbox: &Mailbox<E>,
@@ -172,14 +173,15 @@ impl<E: Send + 'static> Reader<E> {
         let mut tally = Tally::open(mailbox, view.progress());
         let capacity = mailbox.capacity();
         let mut count = 0;
-        // One look a visit, at its beginning: what has come meanwhile is the next one's.
+        // One load of the tail per visit, at its beginning: events that arrive later are for the
+        // next visit.
         let mut known = consumer.look(visit);
         if known == 0 && find == Find::Written && settle_seal(consumer, view) {
             known = consumer.look(visit);
         }
         while known > 0 && count < visit {
             mailbox.consumer.saw_depth(known as u64);
-            // A slow handler holds no slots of handled events while room is short.
+            // A slow handler must not hold slots of handled events while room is short.
             let short = known > capacity / 2 || capacity <= 4 * CHUNK;
             let chunk = CHUNK.min(visit - count).min(consume.room());
             let mut position = consumer.position();
@@ -188,7 +190,7 @@ impl<E: Send + 'static> Reader<E> {
                 let after = position;
                 tally.count(event, consume, move |progress| progress.advance_to(after));
             };
-            // Its fence is a compiler's where the process has the asymmetric pair.
+            // Its fence is a compiler fence if the process has the asymmetric pair.
             let notify = || mailbox.signals.blocked.notify_made(view.room());
             let events = if short {
                 consumer.drain_freeing(chunk.min(known), enter, notify)
@@ -204,10 +206,10 @@ impl<E: Send + 'static> Reader<E> {
         count
     }
 
-    /// Hands at most `visit` events of the shared lane to `consume`. What kind of lane it is, is
-    /// asked once for all of its events.
+    /// Passes at most `visit` events of the shared lane to `consume`. Matches on the kind of the
+    /// lane once for all of its events.
     ///
-    /// A function of its own, so that the loop over the private lanes is compiled as if it were
+    /// A separate function, so that the loop over the private lanes is compiled as if it were
     /// alone.
     fn scan_shared(
         mailbox: &Mailbox<E>,
@@ -225,7 +227,7 @@ impl<E: Send + 'static> Reader<E> {
         }
     }
 
-    /// Hands at most `visit` events of a ring, or of the shared lane, to `consume`.
+    /// Passes at most `visit` events of a ring, or of the shared lane, to `consume`.
     fn scan_source(
         mailbox: &Mailbox<E>,
         source: &impl Source<E>,
@@ -240,7 +242,7 @@ impl<E: Send + 'static> Reader<E> {
             && let Some((position, event)) = Self::claim(mailbox, source, progress, find)
         {
             if source.is_bounded() {
-                // The slot is free already, before the event is handled.
+                // The slot is free before the event is handled.
                 mailbox.signals.blocked.notify_made(Want::SHARED_ROOM);
             }
             tally.count(event, consume, move |progress| progress.done(position));
@@ -250,8 +252,8 @@ impl<E: Send + 'static> Reader<E> {
         count
     }
 
-    /// Takes the oldest event. It is in hand, for a flush and a snapshot, until its progress says
-    /// [`done`](Progress::done).
+    /// Takes the oldest event. A flush and a snapshot count it as being handled until its progress
+    /// is [`done`](Progress::done).
     #[inline(always)]
     fn claim(
         mailbox: &Mailbox<E>,
@@ -261,12 +263,14 @@ impl<E: Send + 'static> Reader<E> {
     ) -> Option<(u64, E)> {
         let mut found = source.may_have(find);
         while found {
-            // Set before the lane forgets the event, so that it is never in neither place.
+            // Set before the lane removes the event: otherwise a flush could find it neither in the
+            // lane nor here.
             progress.take_in_hand();
             if let Some(claimed) = source.pop_alone(find, progress) {
                 return Some(claimed);
             }
-            // It was evicted, or is not filled. A flush may have seen the announcement.
+            // The event was evicted, or is not filled yet. A flush may have seen the announcement,
+            // and wait for it.
             progress.nothing_in_hand();
             mailbox.signals.blocked.notify_progress();
             found = match find {
@@ -277,8 +281,8 @@ impl<E: Send + 'static> Reader<E> {
         None
     }
 
-    /// Takes one event from the first lane, beginning with the one whose turn it is, in which
-    /// `wanted` is true and one is there.
+    /// Takes an event from the first lane that has one and for which `wanted` is true, beginning
+    /// with the lane whose turn it is.
     #[inline]
     fn take_in_turn(&mut self, find: Find, wanted: impl Fn(&Self) -> bool) -> Option<E> {
         let lanes = self.lanes.len();
@@ -303,7 +307,7 @@ impl<E: Send + 'static> Reader<E> {
         None
     }
 
-    /// One event was taken from the lane that is next.
+    /// Counts an event taken from the lane whose turn it is.
     #[inline]
     fn took(&mut self) {
         let room = match self.lanes.get(self.next) {
@@ -315,18 +319,18 @@ impl<E: Send + 'static> Reader<E> {
         self.taken += 1;
     }
 
-    /// Begins to take what is there now, from each lane up to where it ends now: what comes
-    /// meanwhile in one lane takes no event of another one's place.
+    /// Begins a drain of the events that are in the lanes now. Each lane is read up to its current
+    /// end: an event that arrives later in one lane takes the place of none in another.
     pub(crate) fn begin_drain(&mut self) {
         self.pick_up();
         self.ends.clear();
         self.ends.push(self.mailbox.shared.end_position());
         self.ends.extend(self.lanes.iter().map(LaneReader::accepted));
-        // They come after the others, in this order, when the shared lane was read.
+        // They are read after the others, in this order, once the shared lane was read.
         self.ends.extend(self.arriving.iter().map(|arrival| arrival.lane.accepted()));
     }
 
-    /// Takes the next event of what was there when the drain began.
+    /// Takes the next event of the current drain.
     #[inline]
     pub(crate) fn drain_one(&mut self) -> Option<E> {
         if !self.arriving.is_empty() {
@@ -356,7 +360,7 @@ impl<E: Send + 'static> Reader<E> {
                     None if settle_seal(consumer, view) => consumer.pop()?,
                     None => return None,
                 };
-                // Counted first: a thread that sees the progress, as a flush does, sees the count.
+                // Counted first: a thread that sees the progress, such as a flush, sees the count.
                 mailbox.consumer.note(Handled::Delivered);
                 view.progress().advance_to(consumer.position());
                 mailbox.consumer.saw_depth(1 + consumer.known() as u64);
@@ -396,11 +400,11 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         self.scan_for(Find::Filled, consume)
     }
 
-    /// Waits a moment before the next look when something was taken since the last one and the lane
-    /// has run dry: see [`Linger`].
+    /// Spins briefly before the next poll if events were taken since the last one and the lane has
+    /// run dry: see [`Linger`].
     #[inline]
     fn linger_when_dry(&mut self) {
-        // In a model nothing lingers, and a look would only be one more thing to try out.
+        // In a model no consumer lingers, and this load would only add states to explore.
         if MODEL || self.taken == 0 {
             return;
         }
@@ -414,7 +418,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         }
     }
 
-    /// Takes one event, fairly over the lanes: a quarter of a lane's capacity at a time.
+    /// Takes one event, from each lane in turn: a quarter of a lane's capacity at a time.
     #[inline]
     fn take(&mut self, find: Find) -> Option<E> {
         self.pick_up();
@@ -429,7 +433,8 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         }
     }
 
-    /// A few loads for each lane. A lock is taken only when a lane was added since the last read.
+    /// Costs a few loads for each lane. Takes a lock only when a lane was added since the last
+    /// read.
     fn len(&self) -> u64 {
         // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`.
         let added = if self.mailbox.generation.load(Ordering::Acquire) == self.generation {
@@ -467,20 +472,20 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         // `Mailbox::seal`.
         self.mailbox.generation.load(Ordering::Acquire) != self.generation
             || self.mailbox.shared.has_filled()
-            // The end of the lane is reported once: a reader that still has something to do for the
-            // seal is woken again.
+            // The end of the lane is reported once: a reader that still has work to do for the seal
+            // is woken again.
             || (!self.saw_shared_end && self.mailbox.shared.shows_end())
             || self.lanes.iter_mut().any(LaneReader::has_work)
-            // Else the shared lane holds what comes before, and the writer that has claimed it
-            // wakes this consumer.
+            // Otherwise the shared lane holds events that precede, and the writer that has claimed
+            // their positions wakes this consumer.
             || self.arriving.first().is_some_and(|arrival| arrival.after <= self.mailbox.shared.read_position())
     }
 
     fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Mailbox<E>) -> bool) {
         self.mailbox.consumer.saw_empty();
         self.linger.found_nothing();
-        // A task that waited here before gives way to this thread, whatever the strategy: the cell
-        // holds one sleeper, and a thread that finds it occupied can only look again at once.
+        // A task that was registered here is replaced by this thread, whatever the strategy: the
+        // cell holds one waiter, and a thread that finds it occupied could only poll again at once.
         self.unregister();
         let step = self.idler.step(self.mailbox.capacity(), Instant::now);
         let within = |nap: Duration| limit.map_or(nap, |limit| limit.min(nap));
