@@ -161,7 +161,8 @@ impl<E: Send + 'static> Drop for Made<E> {
     }
 }
 
-/// A publisher in registration: sinks have links to it, the control plane does not know it yet.
+/// A publisher that is being registered: sinks have links to it, the control plane does not know it
+/// yet.
 struct Joining<'a, E: Send + 'static> {
     core: &'a Core<E>,
     id: u64,

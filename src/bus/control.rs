@@ -273,8 +273,8 @@ impl<E: Send + 'static> Control<E> {
         for (publisher, link) in detached.entry.reached.end() {
             detached.sealers.extend(link.sealer());
             let withdrawn = link.withdraw();
-            // A publisher in registration has the link and is not in the map yet. Its lane is
-            // withdrawn, because the publisher has not begun to use it.
+            // A publisher that is being registered has the link and is not in the map yet. Its lane
+            // is withdrawn, because the publisher has not begun to use it.
             if let Some(registered) = self.publishers.get_mut(&publisher) {
                 if withdrawn.is_some() {
                     if registered.withdrew_one() {
