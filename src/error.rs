@@ -250,7 +250,7 @@ pub enum RecvError {
     /// The channel was closed.
     Closed,
     /// The channel overflowed under [`Overflow::Close`](crate::Overflow::Close): the reader was too
-    /// slow, and the channel refused events after the last one that it returned.
+    /// slow, and the channel refused the events after the last one that the reader received.
     Overflowed,
 }
 

@@ -15,7 +15,7 @@ use std::slice;
 /// Events that are published together: borrowed (`&[E]`, `&[E; N]`, `&Vec<E>`) or owned (`[E; N]`,
 /// `Vec<E>`).
 ///
-/// Borrowed events are cloned. Owned events are moved where one consumer gets them.
+/// A bus clones the events. A journal clones borrowed events and moves owned events.
 ///
 /// This trait is sealed: the crate implements it for these types only.
 ///

@@ -107,7 +107,7 @@
 //! | delivery | each sink receives each event exactly once, also while other sinks are added and removed |
 //! | `Ok` | the event is accepted; an accepted event is handled, or counted in the [`Ledger`](stats::Ledger) with a reason |
 //! | `add` | a publish that happens after `add` returned reaches the sink |
-//! | `remove` | no call of this bus enters the sink after `remove` returned; events that the sink accepted before are handled |
+//! | `remove` | no later call of this bus enters the sink once `remove` has returned; events that the sink accepted before are handled |
 //! | `close` | idempotent, with a deadline; no sink can make it hang |
 //! | overload | per sink: drop the newest or the oldest event, refuse it, block with or without a limit, or close the sink |
 //! | panics | a panic in a sink, handler or filter is caught and counted, and every other sink and publisher continues |

@@ -150,7 +150,7 @@ impl<E: Send + 'static> Attachment<E> {
 
     /// Removes the sink now, and waits for at most `limit`.
     ///
-    /// After that it returns [`Removed::StillInside`].
+    /// If a call is still inside the sink then, the result is [`Removed::StillInside`].
     ///
     /// # Errors
     /// The same as for [`remove`](Self::remove).

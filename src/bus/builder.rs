@@ -57,7 +57,7 @@ impl<E: Send + 'static> Bus<E> {
 /// The settings of a [`Bus`].
 ///
 /// A bus has no hook for dropped events, because it stores no events. Queues and channels store
-/// events and drop them, so `on_drop` is a setting of theirs:
+/// events and drop them, so they have the hook:
 /// [`QueueBuilder::on_drop`](crate::queue::QueueBuilder::on_drop),
 /// [`ChannelBuilder::on_drop`](crate::channel::ChannelBuilder::on_drop).
 ///

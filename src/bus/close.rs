@@ -149,7 +149,7 @@ impl<E: Send + 'static> Core<E> {
                 // Ends waits inside the sink, such as a wait for a backoff or a response.
                 quietly(|| sink.abort_now());
             }
-            // Waits for room inside the sink end at the deadline of this close.
+            // A wait for room inside the sink ends at the deadline of this close.
             let limit = WaitLimit::until(deadline);
             let part = close_caught(sink, deadline);
             drop(limit);

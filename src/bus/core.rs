@@ -61,7 +61,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::close`.
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::begin_close`.
         self.version.load(Ordering::Acquire) & CLOSED != 0
     }
 
@@ -100,8 +100,8 @@ impl<E: Send + 'static> Core<E> {
         lock(&self.control).entries.get(id).cloned()
     }
 
-    /// Calls a sink, as inside a delivery: user code in the sink does not wait, and does not wait
-    /// for a removal either.
+    /// Calls a sink as user code: as inside a delivery, nothing in the call waits, not even for a
+    /// removal.
     pub(super) fn ask<R>(&self, id: SinkId, call: impl FnOnce(&Info, &SinkRef<E>) -> R) -> Option<R> {
         let entry = self.attachment(id)?;
         let _user_code = UserCode::enter();

@@ -87,8 +87,8 @@ pub(super) struct Lanes<E: Send + 'static> {
 pub(super) enum Pushed<E> {
     /// All lanes accepted the event; this is their number.
     Done(usize),
-    /// All lanes accepted the event, and a lane may have a seal to settle or a consumer to wake.
-    /// The number of lanes.
+    /// The same as [`Done`](Self::Done), but a lane may have a seal to settle or a consumer to
+    /// wake.
     Attention(usize),
     /// This number of lanes accepted the event, and the next lane has no room.
     Full(usize, E),

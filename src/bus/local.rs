@@ -1,4 +1,4 @@
-//! One cached publisher per thread and bus, and the limit on those with lanes of their own.
+//! The cached publisher of each thread on a bus. A limited number of them have lanes of their own.
 //!
 //! Lanes take memory, and a process may have many more threads than threads that publish often: a
 //! pool for blocking calls has hundreds. So a bus limits the number of its cached publishers with

@@ -249,9 +249,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// [`Closed`] with the event if the bus is closed and no sink accepted it.
     ///
     /// # Panics
-    /// Panics if a clone of the event, which every sink but the last gets, or its `Drop` panics.
-    /// The lanes that already have the event keep it, and parked consumers are woken. The other
-    /// sinks do not get the event. The publisher stays usable. Panics of sinks are caught.
+    /// Panics if the event's `Clone` or `Drop` panics; every sink but the last gets a clone. The
+    /// lanes that already have the event keep it, and parked consumers are woken. The other sinks
+    /// do not get the event. The publisher stays usable. Panics of sinks are caught.
     ///
     /// # Examples
     /// ```

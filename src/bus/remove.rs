@@ -34,8 +34,8 @@ impl<E: Send + 'static> Bus<E> {
     /// an `unpark` token that was meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
-    /// A call that is inside the sink is a publish, a flush until the sink has answered it, a
-    /// snapshot, or any other call that the bus makes.
+    /// A removal waits for a publish, for a flush until the sink has answered it, for a snapshot,
+    /// and for every other call of the bus into the sink.
     ///
     /// The removal waits for every [`publish`](Self::publish) in progress on the bus, also for a
     /// publish that waits for room in another sink, or in this one

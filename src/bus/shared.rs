@@ -43,8 +43,8 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// [`Closed`] with the event if the bus is closed and no sink accepted it.
     ///
     /// # Panics
-    /// Panics if a clone of the event, which every sink but the last gets, or its `Drop` panics.
-    /// Sinks that were added before the sink for which the clone was made have already received the
+    /// Panics if the event's `Clone` or `Drop` panics; every sink but the last gets a clone. Sinks
+    /// that were added before the sink for which the clone was made have already received the
     /// event. Panics of sinks are caught.
     ///
     /// # Examples
