@@ -226,7 +226,7 @@ impl<E> fmt::Debug for Closed<E> {
 
 impl<E> fmt::Display for Closed<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("closed")
+        f.write_str("the bus or the journal is closed")
     }
 }
 

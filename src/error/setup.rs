@@ -141,9 +141,9 @@ impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Future { asked, next } => {
-                write!(f, "sequence {asked} is in the future: the next event is {next}")
+                write!(f, "sequence {asked} is in the future: start at {next} or earlier")
             }
-            Self::Inverted => f.write_str("the subscription would end before it begins"),
+            Self::Inverted => f.write_str("the subscription would end before it begins: choose a later end"),
             Self::NoTime => {
                 f.write_str("the journal has no times of its events: build it with sample_time or time_by")
             }
