@@ -5,13 +5,13 @@
 //! |---|---|
 //! | [`Bus`], [`BusBuilder`] | a handle to the bus, and its settings |
 //! | [`Publisher`] | the publishing handle of one thread, with a private SPSC ring ("lane") into each sink |
-//! | [`Published`] | the outcome of one publish: accepted, dropped, refused |
-//! | [`Events`] | what a `publish_batch` takes |
+//! | [`Published`] | the outcome of one publish: how many sinks accepted, dropped and refused the event |
+//! | [`Events`] | the argument of `publish_batch` |
 //! | [`WeakBus`] | a handle that does not keep the bus open, for handlers that need the bus |
-//! | [`Attachment`] | a sink that is removed at the end of a scope |
-//! | [`CloseGuard`] | closes a static bus at the end of a scope |
+//! | [`Attachment`] | a guard that removes a sink at the end of a scope |
+//! | [`CloseGuard`] | a guard that closes a static bus at the end of a scope |
 //! | [`Removed`] | the outcome of a removal |
-//! | [`SinkFailure`] | what an `on_error` hook receives |
+//! | [`SinkFailure`] | the argument of an `on_error` hook |
 //!
 //! # Examples
 //! ```
@@ -24,28 +24,28 @@
 //! assert_eq!(publisher.publish(2)?.accepted, 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-// Where things are:
+// The files of this module:
 //
 // | file | holds |
 // |---|---|
-// | `info`, `hooks` | what is known of an attached sink, and the hook that is told of failures |
-// | `link` | how one publisher reaches one sink, and what it is handed over in |
-// | `tally`, `supply` | the outcome of one publish as it is counted, and the fan-out: clones for all sinks but the last |
-// | `lanes`, `table` | what a publisher knows: the private SPSC rings (fast lanes), and the other links to sinks |
+// | `info`, `hooks` | the record of an attached sink, and the hook that reports failures |
+// | `link` | the connection of one publisher to one sink, and the change that delivers it |
+// | `tally`, `supply` | the counted outcome of one publish, and the fan-out: clones for all sinks but the last |
+// | `lanes`, `table` | the links of a publisher: the private SPSC rings (fast lanes), and the links to all other sinks |
 // | `delivery` | the publish path |
 // | `entry`, `list` | one attachment of a sink, and the copy-on-write list of them |
 // | `control`, `core` | the control plane's state, what all handles share, and how the control plane calls sinks |
 // | `admit`, `remove`, `close` | adding sinks and publishers, removing sinks, closing and flushing the bus |
-// | `snapshot` | what a bus and its sinks report about themselves |
-// | `quota`, `publisher`, `local` | how many cached publishers have lanes, the publishing handle of one thread, and one cached publisher for each thread |
+// | `snapshot` | the snapshot of a bus and its sinks |
+// | `quota`, `publisher`, `local` | the limit on cached publishers with lanes, the publishing handle of one thread, and the cached publisher of each thread |
 // | `shared` | publishing without a publisher, and the bus as a sink |
-// | `attachment` | an attachment that ends with its guard |
+// | `attachment` | a guard that removes its sink when it is dropped |
 // | `builder`, `handle` | settings, and handles that do not keep the bus open |
 //
-// Each file imports only from those above it in this table. A method of `Bus` is in the file of
-// what it does; those that only pass the call on are here.
+// Each file imports only from the files above it in this table. A method of `Bus` is in the file
+// that implements it; methods that only forward the call are here.
 
-// First, so that the page of `Bus` begins with its constructors.
+// First, so that the documentation of `Bus` begins with its constructors.
 mod builder;
 
 mod admit;
@@ -88,26 +88,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A bus: everything that is published on it reaches every sink that is on it.
+/// A publish-subscribe bus that delivers each published event to every sink on it.
 ///
-/// Cloning makes another handle to the same bus. Each thread that publishes often takes a
-/// [`Publisher`] of its own; the others use [`publish`](Self::publish) or
-/// [`with_local`](Self::with_local).
+/// Cloning makes another handle to the same bus. Each thread that publishes often takes its own
+/// [`Publisher`]; other threads use [`publish`](Self::publish) or [`with_local`](Self::with_local).
 ///
 /// # Guarantees
-/// - **Progress**: publishing through a [`Publisher`] is wait-free but for sinks of the kinds that
-///   are named there, such as those that are asked to block. `add` and `remove` never make a
-///   publisher wait.
+/// - **Progress**: publishing through a [`Publisher`] is wait-free, except for the kinds of sinks
+///   that are named there, such as sinks that block. `add` and `remove` never make a publisher
+///   wait.
 /// - **Order**: first in, first out for each publisher and sink.
-/// - **Delivery**: each sink gets each event exactly once, also while others come and go. A publish
-///   that happens after [`add`](Self::add) returned reaches the sink; after
-///   [`remove`](Self::remove) returned, nothing of this bus does.
-/// - **Allocation**: publishing through a [`Publisher`] allocates and frees nothing but what is
-///   said there. Through [`publish`](Self::publish) each thread makes a record at its first use,
-///   and a wait allocates.
-/// - **Drop**: when the last handle and publisher go, the bus closes, waiting for at most half a
-///   second; inside a delivery, or while unwinding, not at all. That wait [blocks the
-///   thread](crate::docs::async_code), also in an async task.
+/// - **Delivery**: each sink receives each event exactly once, also while other sinks are added and
+///   removed. A publish that happens after [`add`](Self::add) returned reaches the sink. After
+///   [`remove`](Self::remove) returned, no later call of this bus enters the sink.
+/// - **Allocation**: publishing through a [`Publisher`] allocates and frees nothing, except where
+///   its documentation names it. [`publish`](Self::publish) allocates a record at each thread's
+///   first use, and allocates when it has to wait.
+/// - **Drop**: when the last handle and the last publisher are dropped, the bus closes and waits
+///   for at most half a second. Inside a delivery, or while unwinding, it does not wait. The wait
+///   [blocks the thread](crate::docs::async_code), also in an async task.
 ///
 /// # Examples
 /// ```
@@ -131,11 +130,12 @@ impl<E: Send + 'static> Bus<E> {
     /// Makes a publishing handle for one thread, with a private lane into every sink that has
     /// lanes.
     ///
-    /// It takes memory for its lanes: publishers are for long-lived threads. It keeps the bus open.
-    /// Where the memory for a lane is not to be had, the publisher uses the sink's shared lane.
+    /// A publisher allocates memory for its lanes, so publishers are for long-lived threads. It
+    /// keeps the bus open. Where the memory for a lane cannot be allocated, the publisher uses the
+    /// sink's shared lane.
     ///
     /// # Examples
-    /// One for each thread:
+    /// One publisher per thread:
     /// ```
     /// let bus = buslane::Bus::new();
     /// let mut receiver = bus.subscribe_lossy(8)?;
@@ -153,19 +153,20 @@ impl<E: Send + 'static> Bus<E> {
         Publisher::register(self.core(), Some(self.0.clone()))
     }
 
-    /// Waits until everything that was published before this call has been handled by every sink.
+    /// Waits until every sink has handled the events that were published before this call.
     ///
-    /// What is published meanwhile is not waited for. Inside a delivery, and in other user code
-    /// that the bus runs, this does not wait ([`Finish::Pending`](crate::stats::Finish::Pending)).
-    /// A channel without a reader is unfinished when the limit is over.
+    /// Events that are published during the flush are not waited for. Inside a delivery, and in
+    /// other user code that the bus runs, a flush does not wait
+    /// ([`Finish::Pending`](crate::stats::Finish::Pending)). A channel whose receiver does not read
+    /// is reported as unfinished when the limit is over.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// A flush [blocks the thread](crate::docs::async_code), also in an async task. It may consume
+    /// an `unpark` token that was meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
-    /// All sinks are flushed at once, so a sink that is stuck takes no time from the others. Sinks
-    /// without lanes are flushed on a thread of the bus's own; one whose flush has not returned a
-    /// moment after the limit is left behind and named in the report.
+    /// All sinks are flushed concurrently, so a stuck sink takes no time from the others. Sinks
+    /// without lanes are flushed on a separate thread of the bus. If the flush of such a sink has
+    /// not returned shortly after the limit, it is abandoned and named in the report.
     ///
     /// # Examples
     /// ```
@@ -184,15 +185,16 @@ impl<E: Send + 'static> Bus<E> {
         self.core().flush(Deadline::after(limit), true)
     }
 
-    /// Closes the bus: takes no more events, waits until what was accepted has been handled, and
-    /// closes every sink in the order in which they were added; at most for five seconds. See
-    /// [`close_timeout`](Self::close_timeout).
+    /// Closes the bus, waits until accepted events have been handled, and closes every sink.
     ///
-    /// Returns a report, because it waits for consumers; the close of a channel or a journal waits
-    /// for none, and returns nothing.
+    /// The bus accepts no further events. Its sinks close in the order in which they were added.
+    /// The call waits for at most five seconds. See [`close_timeout`](Self::close_timeout).
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// A close of a bus returns a report, because it waits for consumers. A close of a channel or a
+    /// journal waits for no consumer, and returns nothing.
+    ///
+    /// A close [blocks the thread](crate::docs::async_code), also in an async task. It may consume
+    /// an `unpark` token that was meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
@@ -212,24 +214,25 @@ impl<E: Send + 'static> Bus<E> {
         self.close_timeout(crate::deadline::CLOSE_LIMIT)
     }
 
-    /// Closes the bus, waiting so long at most.
+    /// Closes the bus, and waits for at most `limit`.
     ///
-    /// When the limit is over, queues give up their backlog, counted as `aborted`; a sink that does
-    /// not return is left behind and named in the report. Every caller gets the same report. Inside
-    /// a delivery, and in other user code that the bus runs, this does not wait
-    /// ([`Finish::Pending`](crate::stats::Finish::Pending)); ask again outside for the final
+    /// When the limit is over, queues drop their backlog, counted as `aborted`. A sink that does
+    /// not return is abandoned and named in the report. Every caller gets the same report. Inside a
+    /// delivery, and in other user code that the bus runs, a close does not wait
+    /// ([`Finish::Pending`](crate::stats::Finish::Pending)). Call it again outside for the final
     /// report.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// A close [blocks the thread](crate::docs::async_code), also in an async task. It may consume
+    /// an `unpark` token that was meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
-    /// All sinks have the whole limit: one that is stuck takes no time from those after it. The
-    /// order of insertion is kept as long as each sink is done in a moment; then the next one is
-    /// closed beside it. Sinks without lanes are closed on a thread of the bus's own.
+    /// Every sink has the whole limit: a stuck sink takes no time from the sinks after it. Sinks
+    /// close in the order of insertion as long as each close completes promptly. The sink after a
+    /// slow one does not wait for it, and closes concurrently. Sinks without lanes are closed on a
+    /// separate thread of the bus.
     ///
     /// # Examples
-    /// A handler that does not come back in time is named in the report:
+    /// The report names a handler that does not return in time:
     /// ```
     /// use buslane::{Bus, Queue};
     /// use buslane::stats::Finish;
@@ -247,7 +250,7 @@ impl<E: Send + 'static> Bus<E> {
         self.core().close(Deadline::after(limit), true)
     }
 
-    /// Whether the bus was closed.
+    /// Returns `true` if the bus was closed.
     ///
     /// # Examples
     /// ```
@@ -261,10 +264,10 @@ impl<E: Send + 'static> Bus<E> {
         self.core().is_closed()
     }
 
-    /// Whether any sink is on the bus that takes events. Cheap: no lock.
+    /// Returns `true` if at least one open sink is on the bus. Takes no lock.
     ///
     /// # Examples
-    /// Whether it is worth the trouble to make an event:
+    /// Makes an expensive event only if a sink receives it:
     /// ```
     /// let bus = buslane::Bus::<String>::new();
     /// if bus.has_sinks() {
@@ -280,7 +283,7 @@ impl<E: Send + 'static> Bus<E> {
         self.core().has_sinks()
     }
 
-    /// How many sinks are on the bus that take events.
+    /// Returns the number of open sinks on the bus.
     ///
     /// # Examples
     /// ```
@@ -311,8 +314,7 @@ impl<E: Send + 'static> Clone for Bus<E> {
 
 impl<E: Send + 'static> fmt::Debug for Bus<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Bound first, so that the lock is free when the writer behind `f`, which is user code, is
-        // called.
+        // Bound first, so that the lock is free when `f` calls its writer, which is user code.
         let publishers = lock(&self.core().control).publisher_count();
         f.debug_struct("Bus")
             .field("sinks", &self.sink_count())

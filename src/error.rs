@@ -1,37 +1,38 @@
 //! Every error that the crate returns.
 //!
-//! Errors that concern an event carry it, so that the caller gets it back; none of them asks for
-//! `E: Debug`. They are told apart by their variants, and [`ConfigError`] by its
+//! An error that concerns an event carries it, so the caller gets the event back. No error requires
+//! `E: Debug`. Errors are distinguished by their variants, and [`ConfigError`] by its
 //! [kind](ConfigError::kind).
 //!
 //! | item | returned by |
 //! |---|---|
 //! | [`WriteError`], [`Closed`] | a write to a sink, a publish on a bus |
 //! | [`ConfigError`], [`ConfigErrorKind`] | every call that checks settings, inside its own error |
-//! | [`BuildError`], [`OutOfMemory`] | a channel, a journal |
-//! | [`SpawnError`] | a queue |
-//! | [`AddError`], [`RemoveError`] | a bus that gains or loses a sink |
-//! | [`SubscribeError`] | a journal that gains a subscriber |
-//! | [`RecvError`], [`TryRecvError`], [`RecvTimeoutError`] | a receiver |
-//! | [`ParseSettingError`] | a text that names no overflow policy or wait strategy |
+//! | [`BuildError`], [`OutOfMemory`] | the construction of a channel or a journal |
+//! | [`SpawnError`] | the start of a queue |
+//! | [`AddError`], [`RemoveError`] | adding a sink to a bus, removing a sink from it |
+//! | [`SubscribeError`] | subscribing to a journal |
+//! | [`RecvError`], [`TryRecvError`], [`RecvTimeoutError`] | reading from a receiver |
+//! | [`ParseSettingError`] | parsing an overflow policy or a wait strategy |
 //! | [`BoxError`] | a user's own sink or handler |
 //!
 //! # Where settings are checked
-//! One rule holds for every builder and every combinator:
+//! Every builder and every combinator follows the same rules:
 //!
-//! 1. **A setter stores its value, and never fails.** So a chain of settings needs no `?`.
+//! 1. **A setter stores its value and never fails.** So a chain of settings needs no `?`.
 //! 2. **The call that puts the chain to use checks all of it**: `build`, `spawn` and its siblings,
-//!    [`queue`](crate::SinkExt::queue), `subscribe`, [`Bus::add`](crate::Bus::add). It returns the
-//!    [`ConfigError`] of the first invalid setting, of this stage or of a sink inside it, and
-//!    starts nothing.
-//! 3. **A sink with an invalid setting that is written to without such a call refuses every event**
-//!    as [`WriteError::Failed`], with the [`ConfigError`] as the source.
+//!    [`queue`](crate::SinkExt::queue), `subscribe`, [`Bus::add`](crate::Bus::add). The call
+//!    returns the [`ConfigError`] of the first invalid setting, of this stage or of a sink inside
+//!    it, and starts nothing.
+//! 3. **A sink with an invalid setting that no such call has checked refuses every event** as
+//!    [`WriteError::Failed`], with the [`ConfigError`] as the source.
 //!
-//! A setter clamps a value only where the nearest valid value means the same, and its page names
-//! the clamp: [`close_after_panics`](crate::queue::QueueBuilder::close_after_panics) takes 0 as 1.
+//! A setter clamps a value only where the nearest valid value means the same, and its documentation
+//! names the clamp: [`close_after_panics`](crate::queue::QueueBuilder::close_after_panics) treats 0
+//! as 1.
 //!
-//! What fails at run time is no setting: memory ([`OutOfMemory`]), threads ([`SpawnError::Thread`])
-//! and readers ([`SubscribeError::TooManyReaders`]) have errors of their own.
+//! A run-time failure is not an invalid setting. Memory ([`OutOfMemory`]), threads
+//! ([`SpawnError::Thread`]) and readers ([`SubscribeError::TooManyReaders`]) have their own errors.
 //!
 //! # Examples
 //! ```
@@ -43,11 +44,11 @@
 //! let chain = noop::<Vec<u32>>().batch(100).age(Duration::ZERO).queue(1024);
 //! assert!(matches!(chain, Err(SpawnError::Config(error)) if error.kind() == ConfigErrorKind::BatchAge));
 //!
-//! // The bus checks what is added to it.
+//! // The bus checks the sink that is added to it.
 //! let bus = Bus::<u32>::new();
 //! assert!(matches!(bus.add(noop().sample(0)), Err(AddError::Config(_))));
 //!
-//! // No call has checked this one.
+//! // No call has checked this sink, so it refuses the event.
 //! let unchecked = noop::<u32>().sample(0);
 //! assert!(matches!(unchecked.write(7), Err(WriteError::Failed { event: 7, .. })));
 //! ```
@@ -66,7 +67,7 @@ pub use setup::{AddError, BuildError, OutOfMemory, RemoveError, SpawnError, Subs
 use std::error::Error;
 use std::fmt;
 
-/// The error of a user's own sink or handler.
+/// The error type of user-defined sinks and handlers.
 ///
 /// # Examples
 /// ```
@@ -75,10 +76,10 @@ use std::fmt;
 /// ```
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
-/// Why a sink did not accept an event; the event comes back.
+/// The reason why a sink did not accept an event, with the event.
 ///
 /// # Examples
-/// The event comes back, so it can be written again:
+/// The error returns the event, so the caller can write it again:
 /// ```
 /// use buslane::{Channel, Overflow, Sink, WriteError};
 /// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build()?;
@@ -91,32 +92,32 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// ```
 #[non_exhaustive]
 pub enum WriteError<E> {
-    /// There is no room, and the sink does not wait
-    /// ([`Overflow::Refuse`](crate::Overflow::Refuse)). Worth a retry.
+    /// The sink has no room, and its policy is not to wait
+    /// ([`Overflow::Refuse`](crate::Overflow::Refuse)). A retry may succeed.
     Full(E),
-    /// The sink is closed for good.
+    /// The sink is closed permanently.
     Closed(E),
-    /// The sink waited for room as long as it may. Worth a retry.
+    /// The sink did not accept the event within its time limit. A retry may succeed.
     Timeout(E),
-    /// Deliveries are nested too deeply: most likely a cycle of buses.
+    /// Deliveries are nested too deeply, most likely because buses form a cycle.
     Reentrant(E),
-    /// The sink tried and failed.
+    /// The sink failed to handle the event.
     Failed {
-        /// The event.
+        /// The event that the sink did not accept.
         event: E,
-        /// What went wrong.
+        /// The cause of the failure.
         source: BoxError,
     },
 }
 
 impl<E> WriteError<E> {
-    /// The event.
+    /// Returns the event.
     ///
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink};
     /// let (channel, _) = Channel::lossy(8)?;
-    /// assert_eq!(channel.write("nobody reads").unwrap_err().into_event(), "nobody reads");
+    /// assert_eq!(channel.write("no reader").unwrap_err().into_event(), "no reader");
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn into_event(self) -> E {
@@ -129,10 +130,10 @@ impl<E> WriteError<E> {
         }
     }
 
-    /// The same error with another event, made from this one.
+    /// Returns the same error, with the event replaced by the result of `f`.
     ///
     /// # Examples
-    /// A sink in front of one for another type gives its own event back:
+    /// A sink that converts events for an inner sink returns its own event:
     /// ```
     /// use buslane::{Channel, Sink, WriteError};
     /// let (texts, _) = Channel::lossy(8)?;
@@ -150,7 +151,7 @@ impl<E> WriteError<E> {
         }
     }
 
-    /// Whether the sink is closed for good.
+    /// Returns `true` if the sink is closed permanently.
     ///
     /// # Examples
     /// ```
@@ -188,7 +189,7 @@ impl<E> fmt::Display for WriteError<E> {
         match self {
             Self::Full(_) => f.write_str("the sink is full"),
             Self::Closed(_) => f.write_str("the sink is closed"),
-            Self::Timeout(_) => f.write_str("the sink found no room in time"),
+            Self::Timeout(_) => f.write_str("the sink did not accept the event in time"),
             Self::Reentrant(_) => f.write_str("deliveries are nested too deeply"),
             Self::Failed { source, .. } => write!(f, "the sink failed: {source}"),
         }
@@ -204,8 +205,9 @@ impl<E> Error for WriteError<E> {
     }
 }
 
-/// The bus is closed, and no sink took the event, which comes back. Or, for a subscriber, the
-/// journal is closed and read to its end.
+/// The error of a publish on a closed bus, with the event that no sink accepted.
+///
+/// A subscriber receives this error when the journal is closed and read to its end.
 ///
 /// # Examples
 /// ```
@@ -224,13 +226,13 @@ impl<E> fmt::Debug for Closed<E> {
 
 impl<E> fmt::Display for Closed<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("closed")
+        f.write_str("the bus or the journal is closed")
     }
 }
 
 impl<E> Error for Closed<E> {}
 
-/// What a reader sees at the end of its stream, when everything that was accepted has been read.
+/// The reason why a stream has ended, after the reader has read every accepted event.
 ///
 /// # Examples
 /// ```
@@ -238,7 +240,7 @@ impl<E> Error for Closed<E> {}
 /// use buslane::error::RecvError;
 /// let (channel, mut receiver) = Channel::builder().capacity(1).overflow(Overflow::Close).build()?;
 /// channel.write(1)?;
-/// assert!(channel.write(2).is_err()); // there is no room: the channel is closed
+/// assert!(channel.write(2).is_err()); // no room, so the channel closes
 /// assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Err(RecvError::Overflowed)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -247,8 +249,8 @@ impl<E> Error for Closed<E> {}
 pub enum RecvError {
     /// The channel was closed.
     Closed,
-    /// The channel overflowed, and its policy was [`Overflow::Close`](crate::Overflow::Close): the
-    /// reader was too slow, and events after the last one were refused.
+    /// The channel overflowed under [`Overflow::Close`](crate::Overflow::Close): the reader was too
+    /// slow, and the channel refused the events after the last one that the reader received.
     Overflowed,
 }
 
@@ -263,26 +265,26 @@ impl fmt::Display for RecvError {
 
 impl Error for RecvError {}
 
-/// Why [`Receiver::try_recv`](crate::Receiver::try_recv) returned no event.
+/// The reason why [`Receiver::try_recv`](crate::Receiver::try_recv) returned no event.
 ///
 /// # Examples
 /// ```
 /// use buslane::Channel;
 /// use buslane::error::TryRecvError;
 /// let (channel, mut receiver) = Channel::<u32>::lossy(8)?;
-/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty)); // come again
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty)); // try again later
 /// channel.close();
-/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed)); // no need to
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed)); // no event will follow
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryRecvError {
-    /// Nothing is there now.
+    /// No event is available now.
     Empty,
-    /// The stream ended by a close.
+    /// The channel was closed, and the reader has read it to its end.
     Closed,
-    /// The stream ended because the channel overflowed.
+    /// The channel overflowed and closed, and the reader has read it to its end.
     Overflowed,
 }
 
@@ -307,7 +309,7 @@ impl From<RecvError> for TryRecvError {
     }
 }
 
-/// Why [`Receiver::recv_timeout`](crate::Receiver::recv_timeout) returned no event.
+/// The reason why [`Receiver::recv_timeout`](crate::Receiver::recv_timeout) returned no event.
 ///
 /// # Examples
 /// ```
@@ -321,18 +323,18 @@ impl From<RecvError> for TryRecvError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecvTimeoutError {
-    /// Nothing came in time.
+    /// No event arrived before the deadline.
     Timeout,
-    /// The stream ended by a close.
+    /// The channel was closed, and the reader has read it to its end.
     Closed,
-    /// The stream ended because the channel overflowed.
+    /// The channel overflowed and closed, and the reader has read it to its end.
     Overflowed,
 }
 
 impl fmt::Display for RecvTimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout => f.write_str("no event came in time"),
+            Self::Timeout => f.write_str("no event arrived in time"),
             Self::Closed => RecvError::Closed.fmt(f),
             Self::Overflowed => RecvError::Overflowed.fmt(f),
         }

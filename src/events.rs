@@ -1,19 +1,23 @@
-//! What is published together: the argument of every `publish_batch`.
+//! The argument of every `publish_batch`: events that are published together.
 //!
-//! A bus needs each event once for each sink: it clones out of a slice, for `Copy` events by one
-//! `memcpy` into each ring. A journal needs each event once, and moves it: events that are not
-//! `Clone` can be published. It must know their number before it begins, and while other publishers
-//! wait for it no user code may run. An iterator serves neither: a bus would have to collect it,
-//! and its `next` is user code. So the argument is a slice, an array or a vector, borrowed or
-//! owned, and each publisher takes from it in the way that suits it.
+//! A bus needs one copy of each event per sink. It clones the events from a slice, and copies
+//! `Copy` events into each ring by one `memcpy`. A journal needs each event once and moves it, so
+//! events that are not `Clone` can be published. The journal must know the number of events before
+//! it begins. While other publishers wait for it, no user code may run.
+//!
+//! An iterator serves neither: a bus would have to collect it, and its `next` is user code. So the
+//! argument is a slice, an array or a vector, borrowed or owned, and each publisher takes the
+//! events from it in the way that suits it.
 
 use crate::wait::context::{cloned, discard_each};
 use std::slice;
 
-/// Events that are published together: `&[E]`, `&[E; N]` and `&Vec<E>`, of which the events are
-/// cloned, and `[E; N]` and `Vec<E>`, of which they are moved where one consumer gets them.
+/// Events that are published together: borrowed (`&[E]`, `&[E; N]`, `&Vec<E>`) or owned (`[E; N]`,
+/// `Vec<E>`).
 ///
-/// Sealed: the crate implements it for these types only.
+/// A bus clones the events. A journal clones borrowed events and moves owned events.
+///
+/// This trait is sealed: the crate implements it for these types only.
 ///
 /// # Examples
 /// ```
@@ -35,27 +39,27 @@ pub trait Events<E>: Batch<E> {}
 
 impl<E, B: Batch<E>> Events<E> for B {}
 
-/// How events are taken out of a batch.
+/// A batch of events, and the ways to take the events out of it.
 pub trait Batch<E> {
-    /// Each event, moved or cloned one by one.
+    /// An iterator that moves or clones each event as it is taken.
     type Each: Iterator<Item = E>;
-    /// The events, owned: no user code runs when one is taken out.
+    /// An iterator over owned events. No user code runs when an event is taken from it.
     type Owned: ExactSizeIterator<Item = E>;
 
-    /// The events, to be cloned.
+    /// Returns the events as a slice, to be cloned.
     fn as_slice(&self) -> &[E];
 
-    /// Each event; borrowed ones are cloned as they are taken.
+    /// Returns an iterator over the events. Borrowed events are cloned as they are taken.
     fn each(self) -> Self::Each;
 
-    /// All events; borrowed ones are cloned now.
+    /// Returns all events, owned. Borrowed events are cloned in this call.
     fn owned(self) -> Self::Owned;
 
-    /// Drops events that are owned, each by itself.
+    /// Drops owned events one by one, so that a panic in one destructor does not skip the others.
     fn discard(self);
 }
 
-/// Clones of borrowed events, each made when it is taken.
+/// An iterator that clones each borrowed event as it is taken.
 #[derive(Debug)]
 pub struct Clones<'a, E>(slice::Iter<'a, E>);
 
@@ -92,7 +96,7 @@ impl<'a, E: Clone> Batch<E> for &'a [E] {
     fn discard(self) {}
 }
 
-/// Forwards to the slice of borrowed events.
+/// Implements `Batch` for borrowed events by forwarding to the slice.
 macro_rules! borrowed {
     ($kind:ty, $($parameters:tt)*) => {
         impl<'a, E: Clone, $($parameters)*> Batch<E> for &'a $kind {
@@ -119,7 +123,7 @@ macro_rules! borrowed {
 borrowed!([E; N], const N: usize);
 borrowed!(Vec<E>,);
 
-/// Takes owned events out of what holds them.
+/// Implements `Batch` for a container of owned events.
 macro_rules! owned {
     ($kind:ty, $iter:ty, $($parameters:tt)*) => {
         impl<E, $($parameters)*> Batch<E> for $kind {
@@ -148,7 +152,7 @@ macro_rules! owned {
 owned!([E; N], std::array::IntoIter<E, N>, const N: usize);
 owned!(Vec<E>, std::vec::IntoIter<E>,);
 
-/// A batch to be cloned from, which is dropped when that is done, also by unwinding.
+/// A batch whose events are cloned, and which is dropped afterwards, also when a clone unwinds.
 pub(crate) struct Cloned<E, B: Batch<E>>(Option<B>, std::marker::PhantomData<E>);
 
 impl<E, B: Batch<E>> Cloned<E, B> {

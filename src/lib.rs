@@ -4,8 +4,8 @@
 //! Each publishing thread owns a [`Publisher`], which has a private SPSC ring buffer (a *lane*)
 //! into each queue and channel on the bus. A publish stores the event in each lane. It takes no
 //! lock, allocates nothing, and does not wait for consumers. So publishers contend neither with
-//! each other nor with a slow consumer, and each sink has its own answer to overload: its
-//! [`Overflow`] policy. Sinks are added and removed while events flow.
+//! each other nor with a slow consumer. Each sink has its own [`Overflow`] policy, which applies
+//! when the sink is full. Sinks are added and removed while events flow.
 //!
 //! ```
 //! use buslane::{Bus, Queue};
@@ -35,29 +35,29 @@
 //!         └────────────► any other Sink (runs on the publishing thread)
 //! ```
 //!
-//! | take | when |
+//! | use | for |
 //! |---|---|
-//! | [`Bus`] and [`Publisher`] | many sinks, which are added and removed while events flow |
+//! | [`Bus`] and [`Publisher`] | fan-out to many sinks, which are added and removed while events flow |
 //! | [`Queue`] | work that takes time: a worker thread calls your closure, handler or sink |
-//! | [`QueueBuilder::workers`](queue::QueueBuilder::workers), [`QueueBuilder::ordered_by`](queue::QueueBuilder::ordered_by) | more work than one thread can do, in any order or in the order of each key |
-//! | [`Channel`] | your own thread or task reads |
-//! | [`Channel::shared`] | several threads or tasks read, and each event reaches one of them (MPMC) |
-//! | [`Journal`] | many subscribers read every event, also those published before they subscribed, and can resume |
+//! | [`QueueBuilder::workers`](queue::QueueBuilder::workers), [`QueueBuilder::ordered_by`](queue::QueueBuilder::ordered_by) | more work than one thread can do, in any order or in order per key |
+//! | [`Channel`] | reading on your own thread or task |
+//! | [`Channel::shared`] | several reading threads or tasks, of which one receives each event (MPMC) |
+//! | [`Journal`] | many subscribers that read every event, also events published before they subscribed, and can resume |
 //! | [`sink_fn`], your own [`Sink`] | a few nanoseconds of work on the publishing thread |
-//! | [`SinkExt::filter`], [`SinkExt::map`], [`SinkExt::sample`], [`SinkExt::rate_limit`] | fewer events, or other ones, for one sink |
+//! | [`SinkExt::filter`], [`SinkExt::map`], [`SinkExt::sample`], [`SinkExt::rate_limit`] | fewer or different events for one sink |
 //! | [`SinkExt::retry`] with a [`Backoff`](retry::Backoff) or a [`Breaker`](retry::Breaker), [`SinkExt::retry_by_key`] | a sink that fails and recovers |
 //! | [`SinkExt::batch`], [`SinkExt::timeout`], [`SinkExt::inspect`], [`SinkExt::tee`], [`SinkExt::catch_panic`] | the other combinators |
-//! | `HttpSink` of [`buslane-http`](https://docs.rs/buslane-http) | events posted as JSON, one by one or in batches |
-//! | [`testing`] (feature `testing`) | sinks that collect, fail, wait and panic; a manual clock; the contract of a sink |
-//! | [`Bus::with_local`] | no variable to keep a `Publisher` in: async handlers, statics |
+//! | `HttpSink` of [`buslane-http`](https://docs.rs/buslane-http) | posting events as JSON, one by one or in batches |
+//! | [`testing`] (feature `testing`) | tests: sinks that collect, fail, wait and panic; a manual clock; a contract check for sinks |
+//! | [`Bus::with_local`] | code that cannot hold a `Publisher`: async handlers, statics |
 //!
-//! [`docs::rings`] compares queues, channels and journals, and says what each costs.
+//! [`docs::rings`] compares queues, channels and journals, and states what each costs.
 //!
 //! # From a sink to a bus
 //!
 //! A chain is built from the sink outwards: a sink, a retry around it, a batch, a queue upstream,
-//! and a bus over all. [`docs::go_events`] maps the names and behaviors of docker/go-events, which
-//! has the same steps, to those here.
+//! and a bus upstream of all. docker/go-events has the same steps: [`docs::go_events`] maps its
+//! names and behaviors to those of this crate.
 //!
 //! ```
 //! use buslane::retry::Breaker;
@@ -67,7 +67,7 @@
 //! #[derive(Clone)]
 //! struct Push { repository: String, tag: String }
 //!
-//! /// Sends a batch to an endpoint. `HttpSink` of buslane-http does that as JSON over HTTP.
+//! /// Sends a batch to an endpoint. `HttpSink` of buslane-http sends it as JSON over HTTP.
 //! fn send(endpoint: &str, pushes: &[Push]) -> Result<(), BoxError> {
 //!     println!("{endpoint}: {} pushes, the first to {}:{}", pushes.len(), pushes[0].repository, pushes[0].tag);
 //!     Ok(())
@@ -77,11 +77,11 @@
 //! let bus = Bus::new();
 //! let mut dead = Vec::new();
 //! for endpoint in ["one.example", "other.example"] {
-//!     let (letters, receiver) = Channel::lossy(256)?; // one channel each: a retry closes its own
+//!     let (letters, receiver) = Channel::lossy(256)?; // one channel per retry, which closes it
 //!     dead.push(receiver);
 //!     let breaker = Breaker::new(5, Duration::from_secs(1)).max_attempts(20);
 //!     let sink = sink_fn(move |pushes: &Vec<Push>| send(endpoint, pushes)); // the endpoint
-//!     let sink = sink.retry(breaker).dead_letters(letters); // again, until it works
+//!     let sink = sink.retry(breaker).dead_letters(letters); // at most 20 attempts
 //!     let queue = sink.batch(50).age(Duration::from_millis(100)).queue(4096)?; // on a worker thread
 //!     bus.add(queue)?;
 //! }
@@ -100,26 +100,27 @@
 //!
 //! | | |
 //! |---|---|
-//! | publishing | wait-free through a [`Publisher`]; a publish waits only for sinks that ask for it ([`Overflow::Block`]) and runs sinks without a queue itself |
-//! | allocation | none while publishing through a [`Publisher`], apart from the event's own `Clone` and `Drop`, unbounded queues, the text that is kept when a sink without a queue fails, and the 17th publisher that waits for one sink at the same time. [`Bus::publish`] also makes a record at each thread's first use, and allocates when it has to wait |
-//! | system calls | none but to wake a parked consumer; none at all with [`WaitStrategy::Poll`] |
+//! | publishing | wait-free through a [`Publisher`]; a publish waits only for sinks whose policy is to wait ([`Overflow::Block`]), and calls sinks without a queue on the publishing thread |
+//! | allocation | none while publishing through a [`Publisher`], apart from the event's own `Clone` and `Drop`, unbounded queues, the error text of a failing sink without a queue, and a wait list of one sink with more than 16 concurrent waiters. [`Bus::publish`] also allocates a record at each thread's first use, and allocates when it has to wait |
+//! | system calls | none, except to wake a parked consumer; none at all with [`WaitStrategy::Poll`] |
 //! | order | first in, first out for each publisher and sink; none between publishers, except through a [`Journal`], which has one order for all |
 //! | delivery | each sink receives each event exactly once, also while other sinks are added and removed |
 //! | `Ok` | the event is accepted; an accepted event is handled, or counted in the [`Ledger`](stats::Ledger) with a reason |
 //! | `add` | a publish that happens after `add` returned reaches the sink |
-//! | `remove` | after `remove` returned, this bus does not enter the sink; what the sink had accepted is handled |
+//! | `remove` | no later call of this bus enters the sink once `remove` has returned; events that the sink accepted before are handled |
 //! | `close` | idempotent, with a deadline; no sink can make it hang |
-//! | overload | for each sink: drop the newest or the oldest, refuse, block with or without a limit, or close the sink |
-//! | panics | a panic of a sink, handler or filter is caught and counted, and every other sink and publisher continues |
-//! | inside a delivery | nothing waits: a handler may publish on, remove from or close its own bus |
+//! | overload | per sink: drop the newest or the oldest event, refuse it, block with or without a limit, or close the sink |
+//! | panics | a panic in a sink, handler or filter is caught and counted, and every other sink and publisher continues |
+//! | inside a delivery | no call waits: a handler may publish on its own bus, remove sinks from it, or close it |
 //!
 //! [`docs::protocols`] explains how each guarantee is kept, and names the model that checks it.
 //! [`docs::correctness`] lists what each check covers, and what no check covers. [`docs::memory`]
-//! has the memory of each part.
+//! lists the memory that each part takes.
 //!
 //! # Examples
 //!
-//! One file of at most 60 lines each, in `examples`; `cargo run --example hello` runs the first.
+//! Each example in `examples` is one file of at most 60 lines. `cargo run --example hello` runs the
+//! first.
 //!
 //! | example | shows |
 //! |---|---|
@@ -129,31 +130,31 @@
 //! | `journal_replay` | history for late subscribers, and a subscriber that resumes at its position |
 //! | `overflow_policies` | which events a full channel keeps, drops or refuses |
 //! | `order_per_key` | several worker threads that keep the order of each key |
-//! | `custom_sink` | a sink of your own, of one method |
+//! | `custom_sink` | a custom sink with one method |
 //! | `static_bus` | a bus in a static, published to from any thread |
-//! | `dead_letters` | retries with exponential backoff, and the events that fail for good |
+//! | `dead_letters` | retries with exponential backoff, and dead letters for the events that fail permanently |
 //! | `snapshot` | the depth and the ledger of each sink |
 //!
 //! # Cargo features
 //!
-//! No feature is on by default.
+//! No feature is enabled by default.
 //!
-//! | feature | brings |
+//! | feature | adds |
 //! |---|---|
 //! | `testing` | the module [`testing`] |
 //! | `serde` | `Serialize` and `Deserialize` for settings, ledgers, snapshots and reports |
-//! | `loom`, `shuttle` | the primitives of the tool, where the crate is also compiled with `--cfg loom` or `--cfg shuttle`; outside semantic versioning |
+//! | `loom`, `shuttle` | the primitives of the tool, if the crate is also compiled with `--cfg loom` or `--cfg shuttle`; outside semantic versioning |
 //! | `unstable` | the modules `ring` and `wait`; outside semantic versioning |
 //!
-//! With `loom` your own code on top of a bus can be model-checked, and with `shuttle` it runs under
-//! schedules that are chosen at random. Neither sees time, nor the asymmetric fence (`membarrier`)
-//! that saves publishers a fence on Linux: `loom-tests/tests/store_buffer` explores that on
-//! machines of its own, and `BUSLANE_FENCE=symmetric` in the environment does without it.
+//! With `loom`, your own code on top of a bus can be model-checked. With `shuttle`, it runs under
+//! randomly chosen schedules. Neither tool models time or the asymmetric fence (`membarrier`),
+//! which saves publishers a fence on Linux. `loom-tests/tests/store_buffer` explores that fence on
+//! its own machine models. `BUSLANE_FENCE=symmetric` in the environment disables it.
 //!
 //! # Requirements
 //!
-//! Rust 1.88 or newer, and a platform with 64-bit atomics. Events are `Clone + Send + 'static`; a
-//! journal's are `Sync`, too.
+//! Rust 1.88 or newer, and a platform with 64-bit atomics. Events are `Clone + Send + 'static`;
+//! events of a journal are also `Sync`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -175,7 +176,7 @@ mod sync;
 pub mod testing;
 pub mod time;
 
-// Public only so that models and tests reach them as they are; outside semantic versioning.
+// Public only so that models and tests can reach them; outside semantic versioning.
 #[cfg(not(feature = "unstable"))]
 #[expect(dead_code, unreachable_pub, reason = "public, and whole, with the feature `unstable`")]
 mod ring;

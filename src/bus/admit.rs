@@ -1,4 +1,4 @@
-//! How sinks and publishers come onto a bus.
+//! Adding sinks to a bus, and registering publishers.
 
 use super::Bus;
 use super::control::{Control, Garbage, PublisherSlot, Registered};
@@ -23,14 +23,14 @@ use std::panic::Location;
 use std::sync::Arc;
 
 impl<E: Send + 'static> Bus<E> {
-    /// Puts a sink on the bus, named after the place of this call.
+    /// Adds a sink to the bus, named after the source location of this call.
     ///
-    /// A sink that is on the bus already (two handles to one queue, two clones of one `Arc`) stays
-    /// there once, and its id is returned again.
+    /// A sink that is already on the bus (two handles to one queue, two clones of one `Arc`) is not
+    /// added again, and the call returns its id.
     ///
     /// # Errors
-    /// [`AddError`] when the bus is closed, is the sink itself, or a lane for one of its publishers
-    /// cannot be made.
+    /// [`AddError`] if the bus is closed, the sink is the bus itself, a setting of the sink is
+    /// invalid, or a lane for one of the publishers cannot be made.
     ///
     /// # Examples
     /// ```
@@ -51,10 +51,10 @@ impl<E: Send + 'static> Bus<E> {
         )
     }
 
-    /// Puts a sink on the bus under a name, which snapshots and reports use.
+    /// Adds a sink to the bus under a name, which snapshots and reports use.
     ///
     /// # Errors
-    /// As for [`add`](Self::add).
+    /// The same as for [`add`](Self::add).
     ///
     /// # Examples
     /// ```
@@ -69,16 +69,17 @@ impl<E: Send + 'static> Bus<E> {
         self.core().add(name.to_owned(), Location::caller(), Arc::new(Quiet::new(sink)))
     }
 
-    /// Adds a channel that drops the newest event when it is full, and returns its reading half.
-    /// Dropping that unsubscribes.
+    /// Adds a channel that drops the newest event when it is full, and returns its receiver.
+    ///
+    /// Dropping the receiver unsubscribes.
     ///
     /// The channel is [`Channel::lossy`] with room for `capacity` events per publisher.
-    /// [`Receiver::lost`] returns how many events were dropped for want of room; no hook is called
-    /// for them. For other settings make the channel with [`Channel::builder`] and
-    /// [`add`](Self::add) it.
+    /// [`Receiver::lost`] returns the number of events that were dropped because the channel was
+    /// full; no hook is called for them. For other settings, make the channel with
+    /// [`Channel::builder`] and [`add`](Self::add) it.
     ///
     /// # Errors
-    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
+    /// The same as for [`add`](Self::add). [`AddError::Config`] if the capacity is invalid.
     ///
     /// # Examples
     /// ```
@@ -98,14 +99,15 @@ impl<E: Send + 'static> Bus<E> {
         Ok(receiver)
     }
 
-    /// Adds a channel that blocks publishers when it is full, and returns its reading half.
-    /// Dropping that unsubscribes.
+    /// Adds a channel that blocks publishers when it is full, and returns its receiver.
     ///
-    /// The channel is [`Channel::lossless`] with room for `capacity` events per publisher. A reader
-    /// that stalls stops the publishers of the bus, once its room is used up.
+    /// Dropping the receiver unsubscribes.
+    ///
+    /// The channel is [`Channel::lossless`] with room for `capacity` events per publisher. A
+    /// receiver that stalls blocks the publishers of the bus once the channel is full.
     ///
     /// # Errors
-    /// As for [`add`](Self::add); [`AddError::Config`] when the capacity is invalid.
+    /// The same as for [`add`](Self::add). [`AddError::Config`] if the capacity is invalid.
     ///
     /// # Examples
     /// ```
@@ -113,7 +115,7 @@ impl<E: Send + 'static> Bus<E> {
     /// let mut receiver = bus.subscribe_lossless(8)?;
     /// let reader = std::thread::spawn(move || receiver.iter().count());
     /// for n in 0..100 {
-    ///     bus.publish(n)?; // waits for the reader where it has to
+    ///     bus.publish(n)?; // waits for the reader when the channel is full
     /// }
     /// bus.close();
     /// assert_eq!(reader.join().unwrap(), 100);
@@ -127,30 +129,30 @@ impl<E: Send + 'static> Bus<E> {
     }
 }
 
-/// The most sinks that an add or a registration asks whether they are closed; each asks the next
-/// ones.
+/// The maximum number of sinks that an add or a registration checks for being closed. Each call
+/// checks the sinks after those that the previous call checked.
 const LOOKS: usize = 16;
 
-/// What a new publisher gets.
+/// The state that a new publisher receives.
 pub(super) struct Admission<E: Send + 'static> {
     pub(super) slot: Arc<PublisherSlot<E>>,
-    /// With room for what the changes bring.
+    /// A table with room for the entries of `changes`.
     pub(super) table: Box<Parcel<Table<E>>>,
-    /// A link to every sink.
+    /// Changes that bring a link to every sink.
     pub(super) changes: Chain<Change<E>>,
-    /// The version of the list for which these are all there is.
+    /// The version of the list that `changes` describe completely.
     pub(super) seen: u64,
 }
 
-/// Asks a sink something: user code, in which nothing waits. A panic is the caller's, who brought
-/// the sink.
+/// Calls a sink, which is user code, in which nothing waits. A panic is passed on to the caller,
+/// because the caller brought the sink.
 fn ask<R>(call: impl FnOnce() -> R) -> R {
     let _user_code = UserCode::enter();
     call()
 }
 
-/// Lanes that were made for publishers. Those that no publisher gets are dropped when no lock is
-/// held.
+/// Lanes that were made for publishers. Lanes that no publisher receives are dropped when no lock
+/// is held.
 struct Made<E: Send + 'static>(BTreeMap<u64, Prepared<E>>);
 
 impl<E: Send + 'static> Drop for Made<E> {
@@ -159,13 +161,14 @@ impl<E: Send + 'static> Drop for Made<E> {
     }
 }
 
-/// A publisher that is being registered: sinks know it already, the control plane does not.
+/// A publisher that is being registered: sinks have links to it, the control plane does not know it
+/// yet.
 struct Joining<'a, E: Send + 'static> {
     core: &'a Core<E>,
     id: u64,
     changes: Chain<Change<E>>,
     room: Room,
-    /// The newest sink to which it has a link.
+    /// The newest sink that was visited for a link.
     newest: SinkId,
 }
 
@@ -188,8 +191,8 @@ impl<E: Send + 'static> Core<E> {
         }
         validated(&*sink)?;
         self.purge(LOOKS);
-        // The lanes made so far, by publisher. At least one look at `lane` says whether the sink
-        // has any.
+        // The lanes that were made, by publisher. At least one call of `lane` or `has_lanes` shows
+        // whether the sink has lanes.
         let mut lanes = Made(BTreeMap::new());
         let mut probe = None;
         let (id, info, garbage) = loop {
@@ -208,14 +211,14 @@ impl<E: Send + 'static> Core<E> {
                 {
                     let id = SinkId(control.id());
                     let info = Info::new(id, name, location, key, has_lanes, self.any_closed.clone());
-                    // A lane for a publisher that has gone is dropped below, which a removal waits
-                    // for.
+                    // A lane for a publisher that was dropped meanwhile is dropped below. That
+                    // counts as a call into the sink, so a removal waits for it.
                     std::mem::forget(info.begin_call());
                     break (id, info.clone(), self.attach(&mut control, info, sink, lanes));
                 }
                 missing
             };
-            // User code: outside the lock.
+            // This is user code, so it runs outside the lock.
             let _making = Visit::begin(self.address(), Purpose::MakeLanes);
             for publisher in missing {
                 let lane = ask(|| sink.lane().map(Prepared::new))?;
@@ -231,7 +234,7 @@ impl<E: Send + 'static> Core<E> {
         Ok(id)
     }
 
-    /// Hands the sink over to every publisher, and puts it on the list.
+    /// Hands the sink over to every publisher, and adds it to the list.
     fn attach(
         &self,
         control: &mut MutexGuard<'_, Control<E>>,
@@ -249,7 +252,7 @@ impl<E: Send + 'static> Core<E> {
                     registered.hand_over(Change { info: info.clone(), link: link.clone() }, &mut garbage);
                     links.insert(publisher, link);
                 }
-                // It has gone meanwhile.
+                // The publisher was dropped meanwhile.
                 None => garbage.lanes.extend(lane.into_lane()),
             }
         }
@@ -261,18 +264,18 @@ impl<E: Send + 'static> Core<E> {
         garbage
     }
 
-    /// Publishes the list, and says that something changed: this is the version in which it has.
+    /// Publishes the list and raises the version. Returns the version that contains the change.
     pub(super) fn changed(&self, control: &mut MutexGuard<'_, Control<E>>, garbage: &mut Garbage<E>) -> u64 {
         let old = self.list.swap(control.entries.clone());
         control.retire(old);
         garbage.lists.extend(control.unread_lists());
-        // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: the
-        // changes are handed over.
+        // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: a
+        // publisher that sees the new version sees the changes that were handed over.
         self.version.fetch_add(STEP, Ordering::AcqRel) + STEP
     }
 
-    /// Lets go of stale changes, one publisher's at a time, so that no other call waits long for
-    /// the lock.
+    /// Drops stale changes, one publisher's at a time, so that no other call waits long for the
+    /// lock.
     pub(super) fn compact(&self) {
         loop {
             let mut garbage = Garbage::new();
@@ -286,7 +289,7 @@ impl<E: Send + 'static> Core<E> {
         }
     }
 
-    /// Registers a publisher; `None` when the bus is closed.
+    /// Registers a publisher. Returns `None` if the bus is closed.
     pub(super) fn register(&self) -> Option<Admission<E>> {
         self.purge(LOOKS);
         let id = lock(&self.control).id();
@@ -311,14 +314,15 @@ impl<E: Send + 'static> Core<E> {
         })
     }
 
-    /// The publisher has a link to every sink: from now on changes are handed over to it.
+    /// Registers a publisher that has a link to every sink. From then on, changes are handed over
+    /// to it.
     fn join(
         &self,
         control: &mut MutexGuard<'_, Control<E>>,
         mut joining: Joining<'_, E>,
     ) -> (Arc<PublisherSlot<E>>, Chain<Change<E>>, Room, u64) {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock no
-        // change can come between the table and this version.
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock, no
+        // change can occur between the table and this version.
         let seen = self.version.load(Ordering::Acquire);
         let slot = Arc::new(PublisherSlot {
             id: joining.id,
@@ -342,7 +346,7 @@ impl<E: Send + 'static> Core<E> {
         (slot, changes, room, seen)
     }
 
-    /// Forgets a publisher that is going.
+    /// Unregisters a publisher that is being dropped.
     pub(super) fn unregister(&self, slot: &PublisherSlot<E>) {
         let gone = lock(&self.control).publishers.remove(&slot.id);
         dispose_each(gone);
@@ -350,8 +354,8 @@ impl<E: Send + 'static> Core<E> {
         self.domain.forget(&slot.hazard);
     }
 
-    /// Forgets the links of a publisher that is not registered, or not any more: no sink that is
-    /// added from now on has one.
+    /// Removes the links of a publisher that is not registered, or no longer registered. Sinks that
+    /// are added later have no link to it.
     fn forget_publisher(&self, publisher: u64) {
         let entries = lock(&self.control).entries.clone();
         for entry in entries.iter() {
@@ -362,18 +366,18 @@ impl<E: Send + 'static> Core<E> {
 }
 
 impl<E: Send + 'static> Joining<'_, E> {
-    /// Makes links to the sinks that are newer than those it has links to.
+    /// Makes links to the sinks that are newer than `newest`.
     fn reach(&mut self, entries: List<E>) {
         let fresh: Vec<SinkId> = entries.after(self.newest).map(|entry| entry.info.id).collect();
         dispose(entries);
         let _making = Visit::begin(self.core.address(), Purpose::MakeLanes);
         for id in fresh {
             self.newest = id;
-            // The attachment is held meanwhile, so that a removal waits for this call. One that was
-            // removed is not missed.
+            // The attachment is held during the call, so that a removal waits for the call. A sink
+            // that was removed needs no link.
             let Some(entry) = self.core.attachment(id) else { continue };
-            // Without memory for a lane the publisher uses the shared one; and where making it
-            // panics, which is no concern of this publisher's.
+            // Without memory for a lane, the publisher uses the shared lane. The same holds if
+            // making the lane panics: the panic of a sink must not reach this publisher.
             let lane = user_code(|| entry.listed.with(|sink| sink.lane()).map(Prepared::new));
             let lane = lane.ok().and_then(Result::ok).unwrap_or_else(|| Prepared::new(None));
             let link = Link::new(&entry.info, entry.listed.guarded(), lane);

@@ -1,4 +1,4 @@
-//! An attachment of a sink that ends with its guard.
+//! A guard that removes its sink from the bus when it is dropped.
 
 use super::Bus;
 use super::core::Core;
@@ -16,11 +16,11 @@ use std::time::Duration;
 impl<E: Send + 'static> Bus<E> {
     /// Adds a sink to the bus until the returned guard is dropped.
     ///
-    /// A sink that is on the bus already stays there once, as with [`add`](Self::add); the first of
-    /// its guards that is dropped removes it.
+    /// A sink that is already on the bus is not added again, as with [`add`](Self::add). The first
+    /// of its guards to be dropped removes it.
     ///
     /// # Errors
-    /// As for [`add`](Self::add).
+    /// The same as for [`add`](Self::add).
     ///
     /// # Examples
     /// ```
@@ -37,10 +37,10 @@ impl<E: Send + 'static> Bus<E> {
         Ok(Attachment::new(self.core(), self.add(sink)?))
     }
 
-    /// Puts a sink on the bus under a name until the returned guard is dropped.
+    /// Adds a sink to the bus under a name until the returned guard is dropped.
     ///
     /// # Errors
-    /// As for [`add`](Self::add).
+    /// The same as for [`add`](Self::add).
     ///
     /// # Examples
     /// ```
@@ -56,19 +56,20 @@ impl<E: Send + 'static> Bus<E> {
     }
 }
 
-/// A sink on a bus that is removed when this guard is dropped. Made by
-/// [`Bus::attach`](crate::Bus::attach).
+/// A guard that removes its sink from the bus when it is dropped.
 ///
-/// The guard does not keep the bus open. If the bus is closed or gone, dropping the guard does
+/// [`Bus::attach`](crate::Bus::attach) returns it.
+///
+/// The guard does not keep the bus open. If the bus is closed or dropped, dropping the guard does
 /// nothing.
 ///
 /// # Guarantees
 /// - **Drop**: no publish that begins afterwards reaches the sink. The drop waits until no call of
-///   the bus is inside the sink, at most half a second. Inside a delivery, inside another call of
-///   the bus into a sink, on the worker of a queue, and while unwinding, it does not wait. A call
-///   that is inside ends by itself, and the bus then drops the sink.
+///   the bus is inside the sink, for at most half a second. Inside a delivery, inside another call
+///   of the bus into a sink, on the worker of a queue, and while unwinding, it does not wait. A
+///   call that is still inside then runs to its end, and the bus drops the sink after that.
 /// - **Accepted events** are still handled, as after [`Bus::remove`](crate::Bus::remove).
-/// - **Destructors**: the sink's destructor may run in the drop of the guard.
+/// - **Destructors**: the sink's destructor may run inside the drop of the guard.
 ///
 /// # Examples
 /// ```
@@ -111,8 +112,9 @@ impl<E: Send + 'static> Attachment<E> {
         self.id
     }
 
-    /// Leaves the sink on the bus, and returns its id: [`Bus::remove`](crate::Bus::remove) removes
-    /// it.
+    /// Leaves the sink on the bus, and returns its id.
+    ///
+    /// [`Bus::remove`](crate::Bus::remove) removes the sink by that id.
     ///
     /// # Examples
     /// ```
@@ -131,8 +133,8 @@ impl<E: Send + 'static> Attachment<E> {
     /// Removes the sink now, and waits as [`Bus::remove`](crate::Bus::remove) does.
     ///
     /// # Errors
-    /// [`RemoveError::Unknown`] when the sink is no longer on the bus, or the bus is closed or
-    /// gone.
+    /// [`RemoveError::Unknown`] if the sink is no longer on the bus, or the bus is closed or
+    /// dropped.
     ///
     /// # Examples
     /// ```
@@ -146,10 +148,12 @@ impl<E: Send + 'static> Attachment<E> {
         self.remove_by(Deadline::NEVER)
     }
 
-    /// Removes the sink now, and waits at most `limit`; then returns [`Removed::StillInside`].
+    /// Removes the sink now, and waits for at most `limit`.
+    ///
+    /// If a call is still inside the sink then, the result is [`Removed::StillInside`].
     ///
     /// # Errors
-    /// As for [`remove`](Self::remove).
+    /// The same as for [`remove`](Self::remove).
     ///
     /// # Examples
     /// ```
@@ -175,9 +179,9 @@ impl<E: Send + 'static> Attachment<E> {
 impl<E: Send + 'static> Drop for Attachment<E> {
     fn drop(&mut self) {
         if let Some(core) = self.core.upgrade() {
-            // While unwinding nothing waits, as inside a delivery.
+            // While unwinding, the removal must not wait, as inside a delivery.
             let _user_code = std::thread::panicking().then(UserCode::enter);
-            // An error means that the sink is off the bus.
+            // An error means that the sink is not on the bus.
             let _ = core.remove(self.id, Deadline::after(DROP_LIMIT));
         }
     }

@@ -9,11 +9,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 impl<E: Send + 'static> Bus<E> {
-    /// A bus without sinks.
+    /// Makes a bus without sinks.
     ///
-    /// The type of its events follows from the first sink that names it, or from what is published
-    /// or received. Where nothing names it, as with [`noop`](crate::noop) alone, write
-    /// `Bus::<Event>::new()`.
+    /// The compiler infers the event type from the first sink, publish or receive that names it.
+    /// Where none does, as with [`noop`](crate::noop) alone, write `Bus::<Event>::new()`.
     ///
     /// # Examples
     /// ```
@@ -27,7 +26,7 @@ impl<E: Send + 'static> Bus<E> {
     ///
     /// ```
     /// let bus = buslane::Bus::new();
-    /// assert_eq!(bus.publish("to nobody")?.accepted, 0);
+    /// assert_eq!(bus.publish("to no sink")?.accepted, 0);
     /// let mut receiver = bus.subscribe_lossy(8)?;
     /// bus.publish("to one")?;
     /// assert_eq!(receiver.recv()?, "to one");
@@ -38,7 +37,7 @@ impl<E: Send + 'static> Bus<E> {
         Self::builder().build()
     }
 
-    /// A builder, for hooks.
+    /// Returns a builder for a bus with hooks.
     ///
     /// # Examples
     /// ```
@@ -57,8 +56,8 @@ impl<E: Send + 'static> Bus<E> {
 
 /// The settings of a [`Bus`].
 ///
-/// There is no hook for dropped events here: a bus keeps none. It is queues and channels that drop
-/// events, and have them at hand when they do, so `on_drop` is theirs:
+/// A bus has no hook for dropped events, because it stores no events. Queues and channels store
+/// events and drop them, so they have the hook:
 /// [`QueueBuilder::on_drop`](crate::queue::QueueBuilder::on_drop),
 /// [`ChannelBuilder::on_drop`](crate::channel::ChannelBuilder::on_drop).
 ///
@@ -78,8 +77,9 @@ impl<E: Send + 'static> BusBuilder<E> {
         Self(BusHooks { on_error: None, events: PhantomData })
     }
 
-    /// Is called when a sink fails, or panics, while it is called on the publishing thread; on that
-    /// thread. Its own panics are ignored. Queues have a hook of their own:
+    /// Sets a hook that is called when a sink fails or panics on the publishing thread.
+    ///
+    /// The hook runs on that thread, and its own panics are ignored. Queues have their own hook:
     /// [`QueueBuilder::on_error`](crate::queue::QueueBuilder::on_error).
     ///
     /// # Examples
@@ -99,12 +99,12 @@ impl<E: Send + 'static> BusBuilder<E> {
         self
     }
 
-    /// Makes the bus.
+    /// Builds the bus.
     ///
     /// # Examples
     /// ```
     /// let bus = buslane::Bus::builder().on_error(|failure| eprintln!("{failure}")).build();
-    /// assert_eq!(bus.publish("to nobody")?.accepted, 0);
+    /// assert_eq!(bus.publish("to no sink")?.accepted, 0);
     /// # Ok::<(), buslane::error::Closed<&str>>(())
     /// ```
     pub fn build(self) -> Bus<E> {

@@ -1,11 +1,12 @@
 //! Closing and flushing a bus.
 //!
-//! Both tell every sink first, in the order in which they were added, and then wait for all of them
-//! against one deadline: what a sink was told to do, and is still to be waited for, is in its
-//! report ([`crate::wait::errand`]). So nothing that a bus is closed through waits for another bus:
-//! a bus that is closed on behalf of another one is told and not waited for, whichever thread
-//! closes it, and the caller that began walks through all that was told, each once. A cycle has no
-//! end that anybody waits for.
+//! A close first requests the close of every sink, in the order in which the sinks were added, and
+//! then waits for all of them against one deadline. A flush does the same. A sink's report holds
+//! the requests that the caller still has to wait for ([`crate::wait::errand`]).
+//!
+//! A bus that is closed on behalf of another bus is *told*: its close is requested and not waited
+//! for, whichever thread requests it. The caller that began the outermost close waits for each told
+//! close once. So no close of a bus waits for another bus, and no thread waits in a cycle of buses.
 
 use super::control::Closing;
 use super::core::{CLOSED, Core};
@@ -29,8 +30,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl<E: Send + 'static> Core<E> {
-    /// Closes the bus. The caller waits for all of its sinks, or leaves that to the caller that
-    /// closes several sinks.
+    /// Closes the bus. With `waits`, waits for all of its sinks. Otherwise the caller that closes
+    /// several sinks waits for them.
     pub(super) fn close(self: &Arc<Self>, deadline: Deadline, waits: bool) -> CloseReport {
         if must_not_wait() {
             return self.close_inside(deadline, None);
@@ -39,20 +40,20 @@ impl<E: Send + 'static> Core<E> {
         if !waits {
             return CloseReport::told(self.clone());
         }
-        // A sink that closes its own bus while it is closed by it would wait for itself.
+        // A sink that closes its own bus while that bus closes it would wait for itself.
         let patience = if waits_are_deferred() { Deadline::NOW } else { deadline };
         let Some(mut own) = self.await_own(patience, deadline) else {
             return if waits_are_deferred() { CloseReport::pending() } else { CloseReport::timed_out(0) };
         };
         if waits_are_deferred() && is_worker() {
-            // What is to be waited for may be the worker's own queue.
+            // The queue to wait for may be the worker's own.
             return own.whole(&self.identity);
         }
         own.settle(&self.identity, deadline);
         let (whole, replaced) = {
             let mut control = lock(&self.control);
             match &mut control.closing {
-                // The report that was settled first stands.
+                // The report that was settled first is the final report.
                 Closing::Reported(report) if report.is_settled() => (report.whole(&self.identity), own),
                 closing => {
                     let whole = own.whole(&self.identity);
@@ -65,8 +66,8 @@ impl<E: Send + 'static> Core<E> {
         whole
     }
 
-    /// Lets no event in any more, and returns the sinks to be closed, unless another thread closes
-    /// or has closed them.
+    /// Closes the bus to new events, and returns the sinks to close. Returns `None` if another
+    /// thread closes or has closed them.
     fn begin_close(&self) -> Option<Vec<Entry<E>>> {
         let entries = {
             let mut control = lock(&self.control);
@@ -75,7 +76,7 @@ impl<E: Send + 'static> Core<E> {
             }
             control.closing = Closing::Running;
             // ORD(bus.version): AcqRel; pairs with the Acquire in `Publisher::publish`. Under the
-            // lock, so that no sink comes onto a closed bus.
+            // lock, so that no sink is added to a closed bus.
             self.version.fetch_or(CLOSED, Ordering::AcqRel);
             let old = self.list.swap(List::default());
             control.retire(old);
@@ -84,23 +85,24 @@ impl<E: Send + 'static> Core<E> {
         let entries: Vec<Entry<E>> = entries.iter().cloned().collect();
         let links = entries.iter().flat_map(|entry| entry.reached.end());
         let sealers = links.filter_map(|(_, link)| link.sealer()).collect();
-        // Publishers of a closed bus apply no changes any more.
+        // Publishers of a closed bus apply no further changes, so the seal needs the heavy fence.
         self.shut_out(&entries.iter().collect::<Vec<_>>(), sealers, || false);
-        // Lanes that were never taken may be dropped here: outside the lock.
+        // This may drop lanes that no publisher has taken, so it runs outside the lock.
         entries.iter().for_each(|entry| dispose(entry.reached.take()));
         Some(entries)
     }
 
-    /// The bus has closed its sinks, or is to be closed again by the next caller.
+    /// Records how a close ended, and wakes the waiting callers: with a report, or so that the next
+    /// caller closes the bus again.
     fn end_close(&self, closing: Closing) {
         lock(&self.control).closing = closing;
         self.closers.notify();
     }
 
-    /// Tells every sink to close, unless another thread does or has done so.
+    /// Requests the close of every sink, unless another thread does so or has done so.
     fn end(self: &Arc<Self>, deadline: Deadline) {
         let Some(entries) = self.begin_close() else { return };
-        // One that is not done soon does not hold up the next one.
+        // A sink that closes slowly delays the next sink for at most this long.
         let patience = call_limit(deadline, 2 * entries.len());
         let calls = entries.iter().map(|entry| {
             let (core, entry) = (self.clone(), entry.clone());
@@ -112,7 +114,8 @@ impl<E: Send + 'static> Core<E> {
             let parts = made(&entries, calls, deadline);
             self.make_report(&entries, parts, deadline);
         } else {
-            // The caller tells others as well; it waits for the report later, among the others.
+            // The caller closes other sinks as well, and waits for this report later, together with
+            // theirs.
             let core = self.clone();
             apart(move || {
                 let parts = made(&entries, calls, deadline);
@@ -121,7 +124,8 @@ impl<E: Send + 'static> Core<E> {
         }
     }
 
-    /// Makes the bus's own report of what its sinks have said; `None` for one that did not return.
+    /// Makes the bus's own report from the reports of its sinks. A part is `None` if its sink did
+    /// not return.
     fn make_report(&self, entries: &[Entry<E>], parts: Vec<Option<CloseReport>>, deadline: Deadline) {
         let mut own = CloseReport::done();
         for (entry, part) in entries.iter().zip(parts) {
@@ -134,18 +138,18 @@ impl<E: Send + 'static> Core<E> {
         self.end_close(Closing::Reported(own));
     }
 
-    /// Closes one sink, and gives it a moment to come to its end.
+    /// Closes one sink, and waits for its end for at most `patience`.
     fn close_sink(&self, entry: &Entry<E>, deadline: Deadline, patience: Duration) -> CloseReport {
-        // A direct sink is closed after the calls in progress; what has lanes is closed to end
-        // those that wait there.
+        // A direct sink is closed after the calls in progress. A sink with lanes is closed at once,
+        // which ends the calls that wait for room in it.
         let calls_are_over = entry.info.has_lanes || self.wait_for_calls(entry, deadline);
-        // The entries stay for snapshots, and so does the sink.
+        // The entry and its sink stay on the bus, for snapshots.
         entry.listed.with(|sink| {
             if !calls_are_over {
-                // What waits in there, for a back-off or an answer, is to give up.
+                // Ends waits inside the sink, such as a wait for a backoff or a response.
                 quietly(|| sink.abort_now());
             }
-            // What waits for room in there gives up with this close.
+            // A wait for room inside the sink ends at the deadline of this close.
             let limit = WaitLimit::until(deadline);
             let part = close_caught(sink, deadline);
             drop(limit);
@@ -156,7 +160,9 @@ impl<E: Send + 'static> Core<E> {
         })
     }
 
-    /// Closes the bus where nothing waits: inside a delivery, and when its last handle goes.
+    /// Closes the bus where the caller must not wait for its sinks to drain: inside a delivery, and
+    /// in the drop of the last handle. With a `limit`, the calls that close the sinks are waited
+    /// for until then.
     fn close_inside(self: &Arc<Self>, deadline: Deadline, limit: Option<Deadline>) -> CloseReport {
         let Some(entries) = self.begin_close() else {
             // Bound first, so that the lock is free.
@@ -182,14 +188,14 @@ impl<E: Send + 'static> Core<E> {
         for (entry, part) in entries.iter().zip(parts) {
             report.merge(&entry.info.name, part.unwrap_or_else(CloseReport::pending));
         }
-        // A close from inside goes on by itself; the next caller from outside waits for it and gets
-        // the final report.
+        // The sinks complete a close from inside by themselves. The next caller from outside waits
+        // for it and gets the final report.
         let is_pending = report.finish == Finish::Pending;
         self.end_close(if is_pending { Closing::Idle } else { Closing::Reported(report.clone()) });
         report
     }
 
-    /// Waits for the bus's own report, which another thread may be making, so long at most.
+    /// Waits until `patience` for the bus's own report, which another thread may be making.
     fn await_own(self: &Arc<Self>, patience: Deadline, deadline: Deadline) -> Option<CloseReport> {
         loop {
             let reported = || match &lock(&self.control).closing {
@@ -199,19 +205,19 @@ impl<E: Send + 'static> Core<E> {
             };
             match self.closers.wait_until(patience, reported)? {
                 Some(report) => return Some(report),
-                // The other close was from inside: now it is this thread's turn.
+                // The other close was from inside, so this thread closes the bus.
                 None => self.end(deadline),
             }
         }
     }
 
-    /// Whether a publish is inside a sink.
+    /// Returns whether a publish is inside a sink.
     fn is_called(&self, entry: &Entry<E>) -> bool {
         entry.listed.guarded().is_named(&self.domain) || entry.info.is_called()
     }
 
-    /// Waits until no publish is inside a sink, or the deadline has passed; returns whether none
-    /// is.
+    /// Waits until no publish is inside a sink, or the deadline has passed. Returns whether none is
+    /// inside.
     fn wait_for_calls(&self, entry: &Entry<E>, deadline: Deadline) -> bool {
         let mut pause = Pace::new();
         while self.is_called(entry) {
@@ -223,14 +229,14 @@ impl<E: Send + 'static> Core<E> {
         true
     }
 
-    /// What the last handle does as it goes: the bus takes no more events and lets go of its sinks,
-    /// which work off what they have. Nobody is told to give up.
+    /// Closes the bus in the drop of its last handle, and releases its sinks. The sinks drain the
+    /// events that they have accepted; no sink is aborted.
     pub(super) fn let_go(self: &Arc<Self>) {
-        // The handles of all queues share one limit as they go, and so do the sinks that are closed
-        // here.
+        // All last handles that are dropped on this thread share one limit with the sinks that are
+        // closed here.
         let dropping = HandleDrop::begin();
         let limit = (!must_not_wait()).then(|| dropping.deadline());
-        // As inside a delivery, where a close does not wait and gives nothing up.
+        // As inside a delivery, the close does not wait for sinks to drain, and it aborts none.
         let _ = self.close_inside(Deadline::NEVER, limit);
         let publishers = {
             let mut control = lock(&self.control);
@@ -242,20 +248,20 @@ impl<E: Send + 'static> Core<E> {
         self.sweep();
     }
 
-    /// Flushes the bus. The caller waits for all of its sinks, or leaves that to the caller that
-    /// flushes several sinks.
+    /// Flushes the bus. With `waits`, waits for all of its sinks. Otherwise the caller that flushes
+    /// several sinks waits for them.
     pub(super) fn flush(self: &Arc<Self>, deadline: Deadline, waits: bool) -> FlushReport {
         let mut report = FlushReport::default();
         if must_not_wait() {
             report.note(Finish::Pending);
             return report;
         }
-        // Round a cycle: the flush on the way flushes this bus already.
+        // In a cycle of buses, the flush in progress further up already flushes this bus.
         if is_on_the_way(self.address(), Purpose::Flush) {
             return report;
         }
         let Some(_visit) = Visit::begin(self.address(), Purpose::Flush) else {
-            // A thread at its end no longer knows where it is.
+            // A fallback: the check above has excluded a visit in progress.
             report.note(Finish::Pending);
             return report;
         };
@@ -270,7 +276,8 @@ impl<E: Send + 'static> Core<E> {
         } else if waits {
             named(&mut report, &infos, in_turn(calls, deadline));
         } else {
-            // The caller tells others as well; it waits for these calls like for everything else.
+            // The caller flushes other sinks as well, and waits for these calls together with
+            // theirs.
             let begun = Arc::new(InnerFlush { part: Mutex::new(None), made: WaitList::new(process_pair()) });
             report.tell(begun.clone());
             apart(move || {
@@ -291,8 +298,8 @@ impl<E: Send + 'static> Core<E> {
     fn flush_sink(&self, id: SinkId, deadline: Deadline) -> FlushReport {
         let mut part = FlushReport::default();
         let Some(entry) = self.attachment(id) else { return part };
-        // What is told in there goes on when the call has returned, and is inside the sink as long
-        // as it does.
+        // A flush that is requested inside the sink continues after the call has returned, and
+        // counts as inside the sink until it ends.
         let _holding = Holding::begin(Arc::new(entry.clone()));
         let _limit = WaitLimit::until(deadline);
         let flush = || entry.listed.with(|sink| sink.flush_by(deadline, &mut part));
@@ -303,7 +310,7 @@ impl<E: Send + 'static> Core<E> {
     }
 }
 
-/// Takes in what the sinks have said to a flush; `None` for one that did not return.
+/// Adds the sinks' reports of a flush to `report`. A part is `None` if its sink did not return.
 fn named(report: &mut FlushReport, infos: &[Arc<Info>], parts: Vec<Option<FlushReport>>) {
     for (info, part) in infos.iter().zip(parts) {
         let part = part.unwrap_or_else(|| {
@@ -338,7 +345,8 @@ impl Flushing for InnerFlush {
     }
 }
 
-/// Makes one call into each of these sinks. Where all have lanes, nothing in there takes its time.
+/// Makes one call into each of these sinks. If all sinks have lanes, no call takes long, so the
+/// calls run on this thread.
 fn made<E: Send + 'static, R: Send + 'static>(
     entries: &[Entry<E>],
     calls: Vec<Call<R>>,
@@ -364,7 +372,8 @@ impl<E: Send + 'static> Ending for Core<E> {
     }
 
     fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport {
-        // The thread that makes it waits for calls into its sinks, and for no other bus.
+        // The thread that makes the report waits for calls into the sinks of this bus, and for no
+        // other bus.
         let own = self.await_own(deadline, deadline);
         own.or_else(|| self.await_own(Deadline::after(LONG_GRACE), deadline))
             .unwrap_or_else(|| CloseReport::timed_out(0))

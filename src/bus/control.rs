@@ -1,10 +1,12 @@
 //! The control plane's state.
 //!
-//! One mutex guards it. Nothing waits and no user code runs while it is held: lanes are made
-//! before, and checked again under the lock; what is to be dropped is carried out of it as
-//! [`Garbage`]. What is done under the lock grows with the publishers that a change concerns, and
-//! not with the sinks that are on the bus: changes are handed over, not tables, and lists share
-//! what did not change.
+//! One mutex guards this state. While it is held, no thread waits and no user code runs. Lanes are
+//! made before the lock is taken, and are checked again under it. Values to drop leave the lock as
+//! [`Garbage`].
+//!
+//! The work under the lock grows with the number of publishers that a change concerns, and not with
+//! the number of sinks on the bus. The control plane hands over changes, not tables, and lists
+//! share the parts that did not change.
 
 use super::entry::Entry;
 use super::link::{Change, Room};
@@ -21,12 +23,12 @@ use crate::wait::context::dispose_each;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// What the control plane and one publisher share.
+/// The state that the control plane and one publisher share.
 pub(super) struct PublisherSlot<E: Send + 'static> {
     pub(super) id: u64,
-    /// Sinks that came and went.
+    /// Changes, each of which adds or removes one sink.
     pub(super) changes: Handoff<Change<E>>,
-    /// A table with more room, when there is one.
+    /// A larger table, if the changes need one.
     pub(super) tables: Handoff<Table<E>>,
     /// The version up to which the publisher has applied changes.
     pub(super) seen: AtomicU64,
@@ -34,37 +36,38 @@ pub(super) struct PublisherSlot<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> PublisherSlot<E> {
-    /// Publisher: it is through with what was before this version.
+    /// Publisher: records that it has applied the changes up to this version.
     pub(super) fn saw(&self, version: u64) {
         // ORD(slot.seen): Release; pairs with the Acquire in `has_seen`.
         self.seen.store(version, Ordering::Release);
     }
 
-    /// Control plane: whether the publisher has applied the changes of this version. If so, all
-    /// that it did before is visible.
+    /// Control plane: returns whether the publisher has applied the changes of this version. If so,
+    /// everything that the publisher did before is visible.
     pub(super) fn has_seen(&self, version: u64) -> bool {
         // ORD(slot.seen): Acquire; pairs with the Release in `saw`.
         self.seen.load(Ordering::Acquire) >= version
     }
 }
 
-/// A publisher as the control plane knows it.
+/// The control plane's record of one publisher.
 pub(super) struct Registered<E: Send + 'static> {
     pub(super) slot: Arc<PublisherSlot<E>>,
-    /// What the publisher may not have taken yet, in the order in which it was handed over.
+    /// Changes that the publisher may not have taken yet, in the order in which they were handed
+    /// over.
     pub(super) pending: Vec<Change<E>>,
-    /// How many of those bring a sink that was withdrawn since.
+    /// The number of pending changes whose lanes were withdrawn.
     pub(super) stale: usize,
-    /// Changes that came back and are not counted yet.
+    /// Changes that the publisher has returned and that are not counted yet.
     pub(super) returned: Chain<Change<E>>,
-    /// Changes that were handed over and are not counted as returned.
+    /// The number of changes that were handed over and are not counted as returned.
     pub(super) out: Room,
-    /// What the newest table has room for: at least `out`.
+    /// The room of the newest table, which is at least `out`.
     pub(super) room: Room,
 }
 
 impl<E: Send + 'static> Registered<E> {
-    /// Hands a change over, behind the table that has room for it.
+    /// Hands a change over, after the table that has room for it.
     pub(super) fn hand_over(&mut self, change: Change<E>, garbage: &mut Garbage<E>) {
         *self.out.of(change.link.kind) += 1;
         self.make_room(garbage);
@@ -74,7 +77,7 @@ impl<E: Send + 'static> Registered<E> {
         self.pending.push(change);
     }
 
-    /// The publisher has taken everything that is pending.
+    /// Clears the pending changes, all of which the publisher has taken.
     fn all_taken(&mut self, garbage: &mut Garbage<E>) {
         garbage.changes.append(&mut self.pending);
         self.stale = 0;
@@ -89,15 +92,15 @@ impl<E: Send + 'static> Registered<E> {
         }
     }
 
-    /// A change that the publisher may not have taken brings nothing any more; whether that is true
-    /// of half of them by now.
+    /// Counts a pending change as stale, because its lane was withdrawn. Returns whether at least
+    /// half of the pending changes are stale.
     fn withdrew_one(&mut self) -> bool {
         self.stale += 1;
         2 * self.stale >= self.pending.len()
     }
 
-    /// Hands over anew, in place of all pending changes, those that are not stale: an idle
-    /// publisher costs no more than what is news to it.
+    /// Replaces all pending changes by those that are not stale, so that an idle publisher takes no
+    /// more memory than the changes that it still needs.
     pub(super) fn compact(&mut self, garbage: &mut Garbage<E>) {
         self.stale = 0;
         garbage.changes.extend(self.pending.extract_if(.., |change| change.link.is_withdrawn()));
@@ -106,14 +109,14 @@ impl<E: Send + 'static> Registered<E> {
             *self.out.of(change.link.kind) += 1;
             changes.push(Parcel::new(change.clone()));
         }
-        // Should the publisher have taken the old ones meanwhile, it finds nothing to do in the new
-        // ones, which need no room.
+        // If the publisher has taken the old changes meanwhile, it finds nothing to do in the new
+        // ones, and they need no room.
         self.returned.extend(self.slot.changes.replace(changes));
         self.count_returned(usize::MAX, garbage);
     }
 
-    /// Collects what the publisher has given back, and counts at most `most` changes of it. Returns
-    /// how many it counted.
+    /// Collects the tables and changes that the publisher has returned, and counts at most `most`
+    /// of the changes. Returns the number of changes that it counted.
     fn collect(&mut self, most: usize, garbage: &mut Garbage<E>) -> usize {
         if self.slot.changes.is_taken() {
             self.all_taken(garbage);
@@ -137,13 +140,13 @@ impl<E: Send + 'static> Registered<E> {
     }
 }
 
-/// How far a close is.
+/// The progress of a close.
 pub(super) enum Closing {
-    /// Nobody is closing the bus, or nobody has the final report.
+    /// No thread is closing the bus, and there is no final report.
     Idle,
-    /// One thread is.
+    /// One thread is closing the bus.
     Running,
-    /// This came of it.
+    /// The bus is closed, with this report.
     Reported(CloseReport),
 }
 
@@ -152,30 +155,31 @@ pub(super) struct Control<E: Send + 'static> {
     pub(super) keys: HashMap<SinkKey, SinkId>,
     pub(super) publishers: BTreeMap<u64, Registered<E>>,
     next_id: u64,
-    /// The sink that was asked last whether it is closed.
+    /// The sink that was last checked for being closed.
     pub(super) asked: SinkId,
-    /// The publisher whose returns were collected last.
+    /// The publisher whose returned changes were last collected.
     collected: u64,
-    /// Publishers of whose pending changes half are stale.
+    /// Publishers of whose pending changes at least half are stale.
     pub(super) stale: BTreeSet<u64>,
     pub(super) closing: Closing,
-    /// Lists that were replaced, until no publisher reads them: a publisher must never free a list.
+    /// Replaced lists, kept until no publisher reads them: a publisher must never free a list.
     retired: Vec<Replaced<List<E>>>,
-    /// Entries that were removed while a publisher was inside.
+    /// Entries of sinks that were removed while a call was inside.
     pub(super) leaving: Vec<Entry<E>>,
 }
 
-/// What is to be dropped once the lock is free.
+/// Values to drop once the lock is free.
 pub(super) struct Garbage<E: Send + 'static> {
     tables: Vec<Chain<Table<E>>>,
-    #[expect(clippy::vec_box, reason = "parcels come boxed, and are only kept until they are dropped")]
+    #[expect(clippy::vec_box, reason = "parcels arrive boxed, and are only stored until they are dropped")]
     returned: Vec<Box<Parcel<Change<E>>>>,
     changes: Vec<Change<E>>,
     pub(super) lanes: Vec<Lane<E>>,
     pub(super) lists: Vec<Replaced<List<E>>>,
 }
 
-/// Lanes hold closures and events: destructors of users to whom the caller is a stranger.
+/// Lanes hold closures and events, whose destructors are user code. A panic there must not reach
+/// the caller, which may belong to another user.
 impl<E: Send + 'static> Drop for Garbage<E> {
     fn drop(&mut self) {
         dispose_each(self.tables.drain(..));
@@ -198,11 +202,11 @@ impl<E: Send + 'static> Garbage<E> {
     }
 }
 
-/// A sink that is off the bus for the control plane, and that publishers may still reach.
+/// A sink that the control plane has removed from the list, and that publishers may still reach.
 pub(super) struct Detached<E: Send + 'static> {
     pub(super) entry: Entry<E>,
     pub(super) sealers: Vec<LaneSealer>,
-    /// The publishers that have a link to it.
+    /// The publishers that have a link to the sink.
     pub(super) publishers: Vec<Arc<PublisherSlot<E>>>,
 }
 
@@ -231,8 +235,8 @@ impl<E: Send + 'static> Control<E> {
         self.next_id - 1
     }
 
-    /// Collects what the next publishers have given back: at most `publishers` of them, and about
-    /// `changes` changes.
+    /// Collects returned tables and changes from the next publishers: from at most `publishers` of
+    /// them, and about `changes` changes.
     pub(super) fn collect(&mut self, publishers: usize, mut changes: usize, garbage: &mut Garbage<E>) {
         let after = self.publishers.range(self.collected + 1..);
         let ids = after.chain(self.publishers.range(..=self.collected)).map(|(id, _)| *id);
@@ -247,17 +251,18 @@ impl<E: Send + 'static> Control<E> {
         }
     }
 
-    /// Keeps a list that was replaced until nobody reads it.
+    /// Keeps a replaced list until no thread reads it.
     pub(super) fn retire(&mut self, list: Replaced<List<E>>) {
         self.retired.push(list);
     }
 
-    /// Lists that no publisher reads any more.
+    /// Removes and returns the replaced lists that no thread reads any longer.
     pub(super) fn unread_lists(&mut self) -> Vec<Replaced<List<E>>> {
         self.retired.extract_if(.., Replaced::is_unread).collect()
     }
 
-    /// Takes a sink off the list, and tells the publishers that have a link to it.
+    /// Removes a sink from the list, and hands the change over to the publishers that have a link
+    /// to it.
     pub(super) fn detach(&mut self, id: SinkId, garbage: &mut Garbage<E>) -> Option<Detached<E>> {
         let entry = self.entries.remove(id)?;
         if let Some(key) = &entry.info.key {
@@ -268,8 +273,8 @@ impl<E: Send + 'static> Control<E> {
         for (publisher, link) in detached.entry.reached.end() {
             detached.sealers.extend(link.sealer());
             let withdrawn = link.withdraw();
-            // One that is being registered has the link, and is not known yet: its lane is taken
-            // back, since it has not begun.
+            // A publisher that is being registered has the link and is not in the map yet. Its lane
+            // is withdrawn, because the publisher has not begun to use it.
             if let Some(registered) = self.publishers.get_mut(&publisher) {
                 if withdrawn.is_some() {
                     if registered.withdrew_one() {

@@ -1,5 +1,5 @@
-//! What all handles and publishers of a bus share, what keeps it open, and how the control plane
-//! calls sinks.
+//! The state that all handles and publishers of a bus share, the handle that keeps the bus open,
+//! and the control plane's calls into sinks.
 
 use super::control::Control;
 use super::entry::Entry;
@@ -16,29 +16,29 @@ use crate::wait::WaitList;
 use crate::wait::context::{UserCode, dispose};
 use std::sync::{Arc, Weak};
 
-/// The lowest bit of the version word: the bus is closed.
+/// The lowest bit of the version word, which is set when the bus is closed.
 pub(super) const CLOSED: u64 = 1;
-/// What a change of the list adds to the version word.
+/// The amount by which each change of the list raises the version word.
 pub(super) const STEP: u64 = 2;
 
-/// What all handles and publishers of a bus share.
+/// The state that all handles and publishers of a bus share.
 pub(super) struct Core<E: Send + 'static> {
-    /// For clones of publishers that do not keep the bus open.
+    /// For clones of a publisher that does not keep the bus open: the clone does.
     pub(super) handle: Weak<Handle<E>>,
-    /// Changes with every change of the list; its lowest bit says closed. Publishers read it at
-    /// each publish.
+    /// Changes with every change of the list. Its lowest bit is set when the bus is closed.
+    /// Publishers load it at each publish.
     pub(super) version: CachePadded<AtomicU64>,
     pub(super) list: Swap<List<E>>,
     pub(super) domain: Domain,
     pub(super) control: Mutex<Control<E>>,
-    /// A sink was found to be closed: the control plane looks which.
+    /// Set when a sink is found closed. The control plane then checks which sink it is.
     pub(super) any_closed: sync::Arc<AtomicBool>,
-    /// How many publishers that threads keep have lanes of their own.
+    /// The number of cached publishers that have lanes of their own.
     pub(super) locals: AtomicUsize,
-    /// Those who wait for the report of a close that another thread makes.
+    /// Callers that wait for the report of a close that another thread makes.
     pub(super) closers: WaitList,
     pub(super) hooks: BusHooks<E>,
-    /// What entered through the bus as a sink of another one.
+    /// Counters of the events that enter this bus as a sink of another bus.
     pub(super) counters: Counters,
     pub(super) identity: Identity,
 }
@@ -61,11 +61,11 @@ impl<E: Send + 'static> Core<E> {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::close`.
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::begin_close`.
         self.version.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// This bus's address: its name among buses.
+    /// Returns the address of this bus, which identifies it among buses.
     pub(super) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
@@ -81,12 +81,12 @@ impl<E: Send + 'static> Core<E> {
 
 /// Calls of the control plane into the sinks on a bus.
 ///
-/// A call holds the attachment of its sink, and of no other one, for as long as it lasts; so a
-/// removal waits for the calls that are inside its sink, as it waits for a `Bus::publish` there,
-/// and a sink that was removed is not called any more. The sinks are named first and looked up
-/// again, one by one: a call that is stuck in one of them holds up the removal of that one only.
+/// A call holds the attachment of its sink, and of no other sink, until it returns. So a removal
+/// waits for the calls inside its sink, as it waits for a `Bus::publish` there, and a removed sink
+/// is not called again. The control plane first collects the ids of all sinks, and then finds each
+/// sink again by its id. So a call that is stuck in one sink delays only the removal of that sink.
 impl<E: Send + 'static> Core<E> {
-    /// Every sink on the bus, by what is known of it.
+    /// Returns the records of all sinks on the bus.
     pub(super) fn infos(&self) -> Vec<Arc<Info>> {
         let entries = lock(&self.control).entries.clone();
         let infos = entries.iter().map(|entry| entry.info.clone()).collect();
@@ -94,13 +94,14 @@ impl<E: Send + 'static> Core<E> {
         infos
     }
 
-    /// The attachment of a sink, to be held during a call; none when it was removed.
+    /// Returns the attachment of a sink, to be held during a call. Returns `None` if the sink was
+    /// removed.
     pub(super) fn attachment(&self, id: SinkId) -> Option<Entry<E>> {
         lock(&self.control).entries.get(id).cloned()
     }
 
-    /// Calls a sink, as inside a delivery: user code in there does not wait, and removes no sink
-    /// that it would wait for.
+    /// Calls a sink as user code: as inside a delivery, nothing in the call waits, not even for a
+    /// removal.
     pub(super) fn ask<R>(&self, id: SinkId, call: impl FnOnce(&Info, &SinkRef<E>) -> R) -> Option<R> {
         let entry = self.attachment(id)?;
         let _user_code = UserCode::enter();
@@ -108,14 +109,14 @@ impl<E: Send + 'static> Core<E> {
     }
 }
 
-/// Keeps a bus open; closes it when the last one goes.
+/// Keeps a bus open, and closes it when the last handle is dropped.
 pub(super) struct Handle<E: Send + 'static> {
     pub(super) core: Arc<Core<E>>,
 }
 
 impl<E: Send + 'static> Drop for Handle<E> {
     fn drop(&mut self) {
-        // While unwinding nothing waits, as inside a delivery.
+        // While unwinding, the close must not wait, as inside a delivery.
         let _user_code = std::thread::panicking().then(UserCode::enter);
         self.core.let_go();
     }

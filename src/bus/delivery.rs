@@ -1,14 +1,18 @@
 //! The publish path.
 //!
-//! A publish goes through these steps: put the event into each lane; one fence; settle with the
-//! threads that seal lanes and wake the consumers that are parked; call the direct sinks; and last,
-//! push where a wait for room may come, so that no consumer that was promised an event is parked
-//! while the publisher waits.
+//! A publish goes through these steps:
 //!
-//! The shortest path, a plain push into fast lanes, is [`Lanes::push`]. All others are here, and
-//! borrow the publisher's lanes and table. Events are passed by a place in memory that only this
-//! path sees: so the short path keeps them in registers and does not copy its result. A sink that
-//! refuses the event leaves it in its place.
+//! 1. Push the event into each lane that has room.
+//! 2. Issue one fence.
+//! 3. Settle with the threads that seal lanes, and wake parked consumers.
+//! 4. Call the direct sinks.
+//! 5. Push into the lanes where the publisher may have to wait for room. This step is last, so that
+//!    no consumer that was promised an event is parked while the publisher waits.
+//!
+//! The fast path, a plain push into fast lanes, is [`Lanes::push`]. All other paths are here, and
+//! borrow the publisher's lanes and table. They pass the event in `place`, an `Option<E>` in memory
+//! that the fast path does not use. So the fast path keeps the event in registers and does not copy
+//! its result. A sink that refuses the event leaves it in `place`.
 
 use super::hooks::BusHooks;
 use super::info::{Info, SinkRef};
@@ -29,11 +33,11 @@ use crate::time::Deadline;
 use crate::wait::context::{Delivery, UserCode, WaitedFor, caught, cloned, discard};
 use std::mem::needs_drop;
 
-/// What a publish needs to know beside the table.
+/// The context of a publish, beside its lanes and its table.
 pub(super) struct Scene<'a, E> {
     /// The publisher's hazard word.
     pub(super) hazard: Option<&'a Hazard>,
-    /// The fences of hazard words.
+    /// The fence pair of hazard words.
     pub(super) pair: FencePair,
     pub(super) hooks: &'a BusHooks<E>,
     pub(super) deadline: &'a Deadline,
@@ -48,15 +52,16 @@ impl<E> Clone for Scene<'_, E> {
 impl<E> Copy for Scene<'_, E> {}
 
 impl<E> Scene<'_, E> {
-    /// Names a sink in the publisher's hazard word; `None` when it was taken off the bus.
+    /// Names a sink in the publisher's hazard word. Returns `None` if the sink was removed from the
+    /// bus.
     fn enter<'a>(&'a self, guard: &'a Guard<E>) -> Option<Entered<'a, SinkRef<E>>> {
         guard.enter(self.hazard?, self.pair)
     }
 }
 
 impl<E: Clone + Send + 'static> Table<E> {
-    /// Publishes the event in `place`, of which the first `done` fast lanes have got theirs, and
-    /// leaves it there if no sink takes it.
+    /// Publishes the event in `place`, which the first `done` fast lanes already have. Leaves it
+    /// there if no sink accepts it.
     pub(super) fn publish(
         &mut self,
         lanes: &mut Lanes<E>,
@@ -71,8 +76,8 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
     }
 
-    /// Puts the event into every fast lane whose gate lets it pass. The event stays in its place in
-    /// memory while gates check it: one that no gate lets pass is never copied.
+    /// Pushes the event into every fast lane whose gate lets it pass. The event stays in `place`
+    /// while gates check it, so an event that no gate lets pass is never copied.
     fn publish_gated(&mut self, lanes: &mut Lanes<E>, place: &mut Option<E>, scene: &Scene<'_, E>) -> Tally {
         let count = lanes.len();
         let mut gated = Gated { attention: 0, lost: 0, scene };
@@ -98,7 +103,8 @@ impl<E: Clone + Send + 'static> Table<E> {
             tally.gates_lost(lost);
             return tally;
         }
-        // What no gate let pass is dropped, which is user code, while the guard is there.
+        // An event that no gate let pass is dropped before the guard is disarmed, because its
+        // destructor is user code.
         if needs_drop::<E>() && place.is_some() {
             discard(place.take());
         }
@@ -114,7 +120,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         tally
     }
 
-    /// Publishes one event of which the first `done` fast lanes have got theirs.
+    /// Publishes one event, which the first `done` fast lanes already have.
     fn publish_generally(
         &mut self,
         lanes: &mut Lanes<E>,
@@ -132,7 +138,7 @@ impl<E: Clone + Send + 'static> Table<E> {
             if let Some(gate) = gate
                 && let Some(held_back) = supply.event().and_then(|event| held_back(gate, event, scene))
             {
-                // What did not pass is taken.
+                // The sink accepts an event that its gate holds back, and needs no clone.
                 supply.skip();
                 tally.count(Offer::taken(held_back.into()));
             } else if let Some(room) = lane.room() {
@@ -165,7 +171,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         any_closed |= refused > 0;
         for direct in &self.direct {
             if direct.info.is_closed() {
-                // As if it were off the bus already.
+                // A closed sink counts as removed from the bus.
                 supply.skip();
             } else {
                 tally.count(supply.offer(|place| direct.deliver(place, scene)));
@@ -184,7 +190,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         tally
     }
 
-    /// Publishes a slice; each lane shows it to its consumer at once, as far as there is room.
+    /// Publishes a slice. Each lane shows its consumer all events that fit at once.
     pub(super) fn publish_batch(
         &mut self,
         lanes: &mut Lanes<E>,
@@ -200,7 +206,7 @@ impl<E: Clone + Send + 'static> Table<E> {
                     lane.put_slice(events)
                 }
                 Some(gate) => {
-                    // A gate is asked about each event, and is asked once.
+                    // The gate checks each event exactly once.
                     let mut taken = 0;
                     while taken < events.len()
                         && let Some(room) = lane.room()
@@ -221,7 +227,8 @@ impl<E: Clone + Send + 'static> Table<E> {
         tally
     }
 
-    /// Publishes what the fast lanes have not taken of a slice; they know how much they have.
+    /// Publishes the events of a slice that the fast lanes have not accepted. Each lane has
+    /// recorded in `batched` how many events it accepted.
     pub(super) fn publish_rest_of_batch(
         &mut self,
         lanes: &mut Lanes<E>,
@@ -264,18 +271,18 @@ impl<E: Clone + Send + 'static> Table<E> {
     }
 }
 
-/// A publish into lanes of which some have gates.
+/// A publish into fast lanes, some of which have gates.
 struct Gated<'a, E> {
-    /// What the lanes reported right after each put.
+    /// The bits that the lanes returned right after each push.
     attention: u64,
-    /// How many gates panicked.
+    /// The number of gates that panicked.
     lost: usize,
     scene: &'a Scene<'a, E>,
 }
 
 impl<E: Clone + Send + 'static> Gated<'_, E> {
-    /// Puts the event into one lane, if its gate lets it pass, or a clone unless this is the last
-    /// lane; `false` without room.
+    /// Pushes the event into one lane if its gate lets it pass: a clone, or for the last lane the
+    /// event itself. Returns `false` if the lane has no room.
     #[inline(always)]
     fn put(&mut self, fast: &mut Fast<E>, place: &mut Option<E>, is_last: bool) -> bool {
         let Fast { lane, gate, .. } = fast;
@@ -291,14 +298,15 @@ impl<E: Clone + Send + 'static> Gated<'_, E> {
                 cold_path();
                 self.lost += 1;
             }
-            // Whether the lane is sealed; nothing was put in that a fence would have to follow.
+            // Checks whether the lane is being sealed. Nothing was pushed, so no fence has to come
+            // between.
             self.attention |= lane.attention();
         }
         true
     }
 }
 
-/// Pushes where there was no room, waiting for it. Whether a sink is closed.
+/// Pushes into the lanes that had no room, and waits for room. Returns whether a sink is closed.
 #[cold]
 fn pay_owed<E: Clone + Send + 'static>(
     lanes: &mut Lanes<E>,
@@ -332,7 +340,7 @@ fn push_waiting<E: Send + 'static>(
 }
 
 impl<E: Clone + Send + 'static> Slow<E> {
-    /// Pushes the next event; returns whether the sink is closed.
+    /// Pushes the event, or a clone. Returns whether the sink is closed.
     #[inline(always)]
     fn push(&mut self, supply: &mut Supply<'_, E>, tally: &mut Tally, scene: &Scene<'_, E>) -> bool {
         let offer = supply.offer(|place| self.deliver(place, scene));
@@ -341,7 +349,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
         self.closed
     }
 
-    /// Whether the sink is closed is noted.
+    /// Records that the sink is closed, if the offer shows it.
     #[inline(always)]
     fn note(&mut self, offer: Offer) {
         if offer.is_closed() {
@@ -358,16 +366,17 @@ impl<E: Clone + Send + 'static> Slow<E> {
         push(place, |event| self.lane.offer(event, *scene.deadline))
     }
 
-    /// Through a lane that runs user code, or that cannot be sealed: a removal waits for the push.
-    /// Apart from the plain lanes, whose path its frame would make longer.
+    /// Pushes into a lane that runs user code or has no sealer, so that a removal waits for the
+    /// push. This is a separate function, because its stack frame would lengthen the path of plain
+    /// lanes.
     #[inline(never)]
     fn deliver_guarded(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Offer {
         let Self { lane, guard, info, .. } = self;
         let Some(entered) = guard.as_ref().and_then(|guard| scene.enter(guard)) else {
             return Offer::Closed;
         };
-        // What a stage does with the event is its own to count, unless it panics.
-        // A removal waits for it, so nothing in it waits for a removal.
+        // A stage counts the outcome of the event itself, unless it panics. A removal waits for
+        // this call, so nothing inside the call waits for a removal.
         let pushed = caught(|| {
             let _held = WaitedFor::begin();
             entered.inside(|| push(place, |event| lane.offer(event, *scene.deadline)))
@@ -382,7 +391,7 @@ impl<E: Clone + Send + 'static> Slow<E> {
     }
 }
 
-/// Takes the event from its place for an attempt, and puts it back if that fails.
+/// Takes the event from `place` for an attempt, and puts it back if the attempt fails.
 #[inline(always)]
 fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<Disposition, WriteError<E>>) -> Offer {
     match place.take() {
@@ -391,9 +400,9 @@ fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<Disposition,
     }
 }
 
-/// Asks a gate. It is foreign code, so it runs under the hazard word; once its sink is off the bus
-/// it is not asked any more, and the sealed lane behind it refuses the event. Says what became of
-/// an event that does not pass.
+/// Calls a gate, and returns what became of an event that does not pass. A gate is user code, so it
+/// runs under the hazard word. After its sink was removed, the gate is not called, and the sealed
+/// lane refuses the event.
 #[inline]
 fn held_back<E>(
     (gate, guard): &mut (LaneFilter<E>, Guard<E>),
@@ -403,8 +412,8 @@ fn held_back<E>(
     scene.enter(guard).and_then(|_entered| gate(event))
 }
 
-/// Puts an event into a fast lane for which there may be no room. That may call a hook of the
-/// mailbox, which a removal waits for.
+/// Pushes an event into a fast lane that may have no room. The push may call a hook of the mailbox,
+/// for which a removal waits.
 #[cold]
 fn hooked<E: Send + 'static>(
     lane: &mut FastLane<E>,
@@ -437,9 +446,9 @@ impl<E: Send + 'static> Direct<E> {
     }
 }
 
-/// Calls a sink on the publishing thread, and keeps its books.
+/// Calls a sink on the publishing thread, and counts the outcome in its ledger.
 ///
-/// A panic costs the event and counts as accepted, like a failure behind a queue.
+/// A panic loses the event and counts as accepted, like a failure downstream of a queue.
 pub(super) fn deliver_to<E: Send + 'static>(
     sink: &dyn Sink<E>,
     place: &mut Option<E>,

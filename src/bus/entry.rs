@@ -8,7 +8,7 @@ use crate::wait::context::dispose;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// An attachment: what lists and the control plane hold.
+/// An attachment of a sink, as the lists and the control plane hold it.
 pub(super) struct Entry<E: Send + 'static> {
     pub(super) info: Arc<Info>,
     pub(super) listed: sync::Arc<Listed<SinkRef<E>>>,
@@ -26,7 +26,7 @@ pub(super) struct Reached<E: Send + 'static>(Mutex<ReachedBy<E>>);
 
 struct ReachedBy<E: Send + 'static> {
     links: BTreeMap<u64, Arc<Link<E>>>,
-    /// The sink is being taken off the bus.
+    /// Set when the sink is being removed from the bus.
     closed: bool,
 }
 
@@ -35,7 +35,7 @@ impl<E: Send + 'static> Reached<E> {
         Arc::new(Self(Mutex::new(ReachedBy { links, closed: false })))
     }
 
-    /// Adds the link of a new publisher; not when the sink is being taken off the bus.
+    /// Adds the link of a new publisher. Returns `false` if the sink is being removed from the bus.
     pub(super) fn add(&self, publisher: u64, link: &Arc<Link<E>>) -> bool {
         let mut reached = lock(&self.0);
         if !reached.closed {
@@ -44,9 +44,10 @@ impl<E: Send + 'static> Reached<E> {
         !reached.closed
     }
 
-    /// Forgets a publisher that has ended and uses its lanes no more.
+    /// Removes and returns the link of a publisher that no longer uses its lanes.
     pub(super) fn forget(&self, publisher: u64) -> Option<Arc<Link<E>>> {
-        // As long as the link is here, no removal reports the sink as quiet.
+        // While the link is listed, no removal reports the sink as quiet. So the link is removed
+        // after its user code.
         let link = lock(&self.0).links.get(&publisher).cloned();
         link.inspect(|link| {
             link.drop_user_code();
@@ -54,9 +55,10 @@ impl<E: Send + 'static> Reached<E> {
         lock(&self.0).links.remove(&publisher)
     }
 
-    /// Drops the user code of the sink that publishers still have in their lanes; `false` while
-    /// another thread drops some of it. To be called when the sink is being taken off the bus, and
-    /// its guard is quiet.
+    /// Drops the user code of the sink that publishers still have in their lanes. Returns `false`
+    /// while another thread drops some of it.
+    ///
+    /// To be called when the sink is being removed from the bus and its guard is quiet.
     pub(super) fn drop_user_code(&self) -> bool {
         let links = self.end();
         let is_dropped = links.iter().fold(true, |is_dropped, (_, link)| link.drop_user_code() && is_dropped);
@@ -67,14 +69,14 @@ impl<E: Send + 'static> Reached<E> {
         is_dropped
     }
 
-    /// Adds no more links, and returns those that there are.
+    /// Refuses further links, and returns the existing links.
     pub(super) fn end(&self) -> Vec<(u64, Arc<Link<E>>)> {
         let mut reached = lock(&self.0);
         reached.closed = true;
         reached.links.iter().map(|(publisher, link)| (*publisher, link.clone())).collect()
     }
 
-    /// Adds no more links, and lets go of those that there are.
+    /// Refuses further links, and removes and returns the existing links.
     pub(super) fn take(&self) -> BTreeMap<u64, Arc<Link<E>>> {
         let mut reached = lock(&self.0);
         reached.closed = true;

@@ -1,4 +1,4 @@
-//! What does not keep a bus open, and what closes it at the end of a scope.
+//! A weak handle to a bus, and a guard that closes a bus at the end of a scope.
 
 use super::Bus;
 use super::core::Handle;
@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 impl<E: Send + 'static> Bus<E> {
-    /// A handle that does not keep the bus open: for handlers that need the bus they sit on.
+    /// Returns a handle that does not keep the bus open, for handlers on the same bus.
     ///
     /// # Examples
     /// ```
@@ -21,8 +21,9 @@ impl<E: Send + 'static> Bus<E> {
         WeakBus::new(&self.0)
     }
 
-    /// A guard that closes the bus at the end of a scope: for a bus in a `static`, which is never
-    /// dropped.
+    /// Returns a guard that closes the bus at the end of a scope.
+    ///
+    /// The guard is for a bus in a `static`, which is never dropped.
     ///
     /// # Examples
     /// ```
@@ -41,9 +42,10 @@ impl<E: Send + 'static> Bus<E> {
     }
 }
 
-/// A handle that does not keep the bus open: for handlers that need the bus they sit on.
+/// A handle that does not keep the bus open, for handlers on the same bus.
 ///
-/// A handler that held a [`Bus`] would keep it alive, and the bus the handler, for ever.
+/// A handler that held a [`Bus`] would keep the bus alive, and the bus would keep the handler
+/// alive, forever.
 ///
 /// # Examples
 /// ```
@@ -65,7 +67,7 @@ impl<E: Send + 'static> WeakBus<E> {
         Self(Arc::downgrade(handle))
     }
 
-    /// The bus, if anything still keeps it open.
+    /// Returns the bus, if a handle or a publisher still keeps it open.
     ///
     /// # Examples
     /// ```
@@ -96,7 +98,9 @@ impl<E: Send + 'static> fmt::Debug for WeakBus<E> {
     }
 }
 
-/// Closes a bus when it is dropped. Made by [`Bus::close_on_drop`].
+/// A guard that closes a bus when it is dropped.
+///
+/// [`Bus::close_on_drop`] returns it.
 ///
 /// # Examples
 /// ```
@@ -104,7 +108,7 @@ impl<E: Send + 'static> fmt::Debug for WeakBus<E> {
 /// {
 ///     let _guard = bus.close_on_drop();
 ///     bus.publish(1)?;
-/// } // also where an error or a panic leaves the block
+/// } // also when an error or a panic leaves the block
 /// assert!(bus.is_closed());
 /// # Ok::<(), buslane::error::Closed<u32>>(())
 /// ```

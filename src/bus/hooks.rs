@@ -1,4 +1,4 @@
-//! The hook of a bus that is told of failures on the publishing thread.
+//! The hook of a bus that reports failures on the publishing thread.
 
 use super::info::Info;
 use crate::error::WriteError;
@@ -7,8 +7,7 @@ use crate::wait::context::{error_text, quietly};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What an `on_error` hook of a bus is told: which sink failed while it was called on the
-/// publishing thread, and how.
+/// The failure of a sink on the publishing thread, as reported to an `on_error` hook.
 ///
 /// # Examples
 /// ```
@@ -24,11 +23,11 @@ use std::marker::PhantomData;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SinkFailure {
-    /// The sink.
+    /// The id of the sink.
     pub id: SinkId,
-    /// Its name.
+    /// The name of the sink.
     pub name: String,
-    /// What went wrong. Never the event.
+    /// The text of the error or the panic. The bus never adds the event to it.
     pub error: String,
 }
 
@@ -46,7 +45,7 @@ pub(super) struct BusHooks<E> {
 }
 
 impl<E> BusHooks<E> {
-    /// Tells the hook of a failure; full and closed sinks are none.
+    /// Calls the hook for a failure. A full or closed sink is not a failure.
     pub(super) fn failed(&self, info: &Info, error: &WriteError<E>) {
         if let WriteError::Failed { source, .. } = error {
             self.tell(info, error_text(source));

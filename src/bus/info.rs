@@ -1,4 +1,4 @@
-//! What is known of a sink on a bus.
+//! The record of a sink on a bus.
 
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{Counters, SinkId};
@@ -6,28 +6,28 @@ use crate::sync::{self, AtomicBool, AtomicUsize, Mutex, Ordering, fence, lock};
 use std::panic::Location;
 use std::sync::Arc;
 
-/// The sink as entries hold it.
+/// The sink, as entries hold it.
 pub(super) type SinkRef<E> = Arc<dyn Sink<E>>;
 
-/// What any thread may know about an attachment, also when the sink itself is dropped.
+/// The record of an attachment, which any thread may read, also after the sink was dropped.
 pub(super) struct Info {
     pub(super) id: SinkId,
     pub(super) name: String,
     pub(super) location: &'static Location<'static>,
     pub(super) key: Option<SinkKey>,
-    /// The sink gives out lanes, so that its `write` is ours and may wait.
+    /// Whether the sink has lanes. Its `write` is then implemented by this crate, and may wait.
     pub(super) has_lanes: bool,
-    /// The sink has reported that it is closed.
+    /// Set when the sink has reported that it is closed.
     closed: AtomicBool,
-    /// What was counted for the sink while it was called directly.
+    /// Counters of the direct calls of the sink, and of the calls into its lanes that panicked.
     pub(super) counters: Counters,
-    /// The sink was taken off the bus.
+    /// Set when the sink is being removed from the bus.
     removed: AtomicBool,
-    /// Set with `closed`, and shared by all attachments of the bus: the control plane has to look
-    /// which of them it is.
+    /// Set together with `closed`, and shared by all attachments of the bus. The control plane then
+    /// checks which sink is closed.
     any_closed: sync::Arc<AtomicBool>,
     last_error: Mutex<Option<String>>,
-    /// Direct calls in progress that have no hazard word: those of `Bus::publish`.
+    /// The number of calls in progress that have no hazard word, such as those of `Bus::publish`.
     calls: AtomicUsize,
 }
 
@@ -41,8 +41,8 @@ impl Drop for DirectCall<'_> {
 }
 
 fn end(calls: &AtomicUsize) {
-    // ORD(info.calls): Release; pairs with the Acquire in `is_called`: what the call did is
-    // visible.
+    // ORD(info.calls): Release; pairs with the Acquire in `is_called`: a thread that finds the call
+    // ended sees its effects.
     calls.fetch_sub(1, Ordering::Release);
 }
 
@@ -71,34 +71,34 @@ impl Info {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        // Relaxed: a hint to skip the sink; that it takes nothing any more, it says itself.
+        // Relaxed: this is a hint to skip the sink. A closed sink also refuses events itself.
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// The sink reported that it is closed: it is skipped, and the control plane takes it off the
-    /// bus.
+    /// Records that the sink reported that it is closed. Publishers skip the sink, and the control
+    /// plane removes it from the bus.
     pub(super) fn mark_closed(&self) {
         self.closed.store(true, Ordering::Relaxed);
         // ORD(info.any_closed): Release; pairs with the Acquire in `Core::purge`: a purge that sees
-        // it sees which sink is closed.
+        // this flag sees which sink is closed.
         self.any_closed.store(true, Ordering::Release);
     }
 
-    /// Whether the sink was taken off the bus.
+    /// Returns whether the sink was removed from the bus.
     pub(super) fn is_removed(&self) -> bool {
-        // Relaxed: for publishers that were handed the change, which publishes it.
+        // Relaxed: for publishers that have taken the change, whose hand-over publishes this flag.
         self.removed.load(Ordering::Relaxed)
     }
 
-    /// The sink is being taken off the bus: publishers that are handed the attachment once more let
-    /// go of it.
+    /// Records that the sink is being removed from the bus. Publishers that receive a change of the
+    /// sink then release their link.
     pub(super) fn set_removed(&self) {
         self.removed.store(true, Ordering::Relaxed);
     }
 
-    /// Counts a direct call. To be followed by a look whether the sink is still attached: the fence
-    /// pairs with the heavy one in `Domain::fence`, so that either the look finds it detached or
-    /// the waiting thread finds the call.
+    /// Counts a direct call. The caller must then check whether the sink is still attached. The
+    /// fence pairs with the heavy one in `Domain::fence`, so that either the check finds the sink
+    /// detached, or the waiting thread finds the call.
     pub(super) fn begin_call(&self) -> DirectCall<'_> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         // ORD(info.calls): full fence; pairs with the heavy one in `Domain::fence`.
@@ -106,12 +106,12 @@ impl Info {
         DirectCall(&self.calls)
     }
 
-    /// The end of a call whose [`DirectCall`] was forgotten.
+    /// Ends a call whose [`DirectCall`] was forgotten.
     pub(super) fn end_call(&self) {
         end(&self.calls);
     }
 
-    /// Whether a call counted by [`begin_call`](Self::begin_call) is in progress.
+    /// Returns whether a call counted by [`begin_call`](Self::begin_call) is in progress.
     pub(super) fn is_called(&self) -> bool {
         // ORD(info.calls): Acquire; pairs with the Release in `DirectCall::drop`.
         self.calls.load(Ordering::Acquire) > 0

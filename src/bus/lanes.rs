@@ -1,10 +1,9 @@
 //! The fast lanes of one publisher: its private SPSC rings into sinks.
 //!
-//! A publish to lanes only is what most publishes are. Its cost is the loads between the publisher
-//! and the ring as much as the stores into the ring, so the last lane, which is the only one more
-//! often than not, is in the publisher itself, and the others are one pointer away. They stay
-//! there: whatever is not a plain push borrows them, together with the
-//! [`Table`](super::table::Table).
+//! Most publishes go into fast lanes only. The loads between the publisher and the ring cost as
+//! much as the stores into the ring. So the last lane, which is often the only one, is in the
+//! publisher itself, and the others are one pointer away. The lanes stay there: every path that is
+//! not a plain push borrows them, together with the [`Table`](super::table::Table).
 
 use super::link::{Change, Guard, Ticket};
 use super::tally::Tally;
@@ -18,22 +17,23 @@ use std::iter::Chain;
 use std::mem::needs_drop;
 use std::{option, slice};
 
-/// A version that a bus never has: every publish that compares with it takes another path.
+/// A version that a bus never has, so that every publish that compares with it takes another path.
 pub(super) const NEVER: u64 = u64::MAX;
 
-/// A private lane whose ring has one producer: the fast path. What a publish touches is in its
-/// first cache line.
+/// A private lane whose ring has one producer, for the fast path. The fields that a publish touches
+/// are in the first cache line.
 #[repr(C, align(64))]
 pub(super) struct Fast<E: Send + 'static> {
     pub(super) lane: FastLane<E>,
-    /// What keeps events away from the lane, and the guard under which it is asked.
+    /// The filter of the lane, and the guard under which the filter is called.
     pub(super) gate: Option<(LaneFilter<E>, Guard<E>)>,
     pub(super) info: Ticket<E>,
-    /// How many events of the batch in progress it took.
+    /// The number of events of the batch in progress that the lane accepted.
     pub(super) batched: usize,
-    /// The publish in progress owes it the event: there was no room, and it is to wait.
+    /// Set when the publish in progress has deferred this lane: the lane is full, and its policy is
+    /// to wait.
     pub(super) owed: bool,
-    /// It takes nothing any more.
+    /// Set when the lane accepts no further events.
     pub(super) closed: bool,
 }
 
@@ -46,8 +46,8 @@ impl<E: Send + 'static> Fast<E> {
         self.lane.pair() == FencePair::Symmetric
     }
 
-    /// After the fence: settles with the thread that seals the lane, and wakes its consumer, if
-    /// there is a need. Returns how many events were taken back.
+    /// After the fence: settles with the thread that seals the lane, and wakes the consumer, if
+    /// either is needed. Returns the number of events that were taken back.
     fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> usize {
         let mut count = 0;
         if self.lane.attention() != 0 {
@@ -67,33 +67,35 @@ impl<E: Send + 'static> Fast<E> {
 /// All fast lanes of a publisher, in the order of the ids of their sinks.
 ///
 /// # Invariant
-/// - `last` is there if any lane is. `seen` is [`NEVER`] unless there are lanes, none of them has a
-///   gate, and the publisher has no other link to a sink.
+/// - `last` is `Some` if there is any lane.
+/// - `seen` is [`NEVER`] unless there are lanes, none of them has a gate, and the publisher has no
+///   other link to a sink.
 pub(super) struct Lanes<E: Send + 'static> {
-    /// The version of the list for which a plain push into these lanes is a whole publish.
+    /// The version of the list for which a plain push into these lanes is the whole publish.
     pub(super) seen: u64,
-    /// Not zero if what lanes report right after a put does not count, because a full fence has to
-    /// come between.
+    /// Nonzero if a full fence has to come between a push and the check of its lane. The bits that
+    /// a lane returns right after a push then do not count.
     needs_fence: u64,
     last: Option<Fast<E>>,
     others: Vec<Fast<E>>,
-    /// How many lanes have gates, and how many need a full fence.
+    /// The numbers of lanes with a gate, and of lanes that need a full fence.
     gated: usize,
     symmetric: usize,
 }
 
-/// What became of a push into all lanes.
+/// The outcome of a push into all lanes.
 pub(super) enum Pushed<E> {
-    /// So many lanes took it.
+    /// All lanes accepted the event; this is their number.
     Done(usize),
-    /// So many lanes took it, and one of them may have something to settle.
+    /// The same as [`Done`](Self::Done), but a lane may have a seal to settle or a consumer to
+    /// wake.
     Attention(usize),
-    /// The first so many lanes took it, and the next has no room.
+    /// This number of lanes accepted the event, and the next lane has no room.
     Full(usize, E),
 }
 
-/// Settles what was put into lanes, and wakes the consumers, when user code of the event unwinds:
-/// its clone, its drop, a gate.
+/// Settles the lanes that have the event, and wakes their consumers, when user code unwinds: the
+/// event's `Clone` or `Drop`, or a gate.
 pub(super) struct SettleOnDrop<'a, E: Send + 'static>(pub(super) &'a mut Lanes<E>);
 
 impl<E: Send + 'static> Drop for SettleOnDrop<'_, E> {
@@ -130,19 +132,19 @@ impl<E: Send + 'static> Lanes<E> {
         self.others.iter_mut().chain(&mut self.last)
     }
 
-    /// All lanes but the last, and the last.
+    /// Returns all lanes but the last, and the last lane.
     #[inline(always)]
     pub(super) fn split(&mut self) -> (&mut [Fast<E>], Option<&mut Fast<E>>) {
         (&mut self.others, self.last.as_mut())
     }
 
-    /// The lane at this index, which is less than [`len`](Self::len).
+    /// Returns the lane at this index, which is less than [`len`](Self::len).
     #[inline(always)]
     pub(super) fn at(&mut self, index: usize) -> Option<&mut Fast<E>> {
         if index < self.others.len() { Some(&mut self.others[index]) } else { self.last.as_mut() }
     }
 
-    /// The lane into this sink.
+    /// Returns the lane into this sink.
     pub(super) fn by_id(&mut self, id: SinkId) -> Option<&mut Fast<E>> {
         match self.others.binary_search_by_key(&id, |fast| fast.info.id) {
             Ok(at) => Some(&mut self.others[at]),
@@ -150,7 +152,7 @@ impl<E: Send + 'static> Lanes<E> {
         }
     }
 
-    /// Takes `room` for the lanes, and leaves there what they were in.
+    /// Moves the lanes into the allocation of `room`, and leaves their old allocation there.
     pub(super) fn swap_room(&mut self, room: &mut Vec<Fast<E>>) {
         room.append(&mut self.others);
         std::mem::swap(room, &mut self.others);
@@ -167,12 +169,13 @@ impl<E: Send + 'static> Lanes<E> {
     /// Chooses the fence that serves all lanes.
     pub(super) fn choose_fence(&mut self) {
         let is_symmetric = self.symmetric > 0 || process_pair() == FencePair::Symmetric;
-        // In a model both pairs are the same fence, and the short path is to be seen there too.
+        // In a model, both pairs are the same fence. There the word stays 0, so that models cover
+        // the fast path too.
         self.needs_fence = u64::from(is_symmetric && !MODEL);
     }
 
-    /// Moves lanes out of the way that accept no further events. They go back in the changes that
-    /// brought them.
+    /// Removes the lanes that accept no further events. Each lane returns to the control plane in
+    /// the change that brought it.
     pub(super) fn retire_closed(&mut self, done: &mut handoff::Chain<Change<E>>) {
         let Self { seen, last, others, gated, symmetric, .. } = self;
         others.extend(last.take());
@@ -180,7 +183,7 @@ impl<E: Send + 'static> Lanes<E> {
             *gated -= usize::from(fast.gate.is_some());
             *symmetric -= usize::from(fast.is_symmetric());
             let Fast { lane, gate, info: Ticket(change), .. } = fast;
-            // The guard is a copy; the link has its own.
+            // This guard is a clone; the link has its own.
             let gate = gate.map(|(gate, _)| gate);
             change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate });
             done.push(change);
@@ -191,21 +194,21 @@ impl<E: Send + 'static> Lanes<E> {
         }
     }
 
-    /// Drops every lane, each by itself: user code of several sinks may panic there.
+    /// Drops the lanes one by one, because user code of several sinks may panic there.
     pub(super) fn dispose_entries(&mut self) {
         self.seen = NEVER;
         dispose_each(self.others.drain(..).chain(self.last.take()));
     }
 
-    /// Whether the fences of one of the lanes cost something, so that what lanes report right after
-    /// each put does not count.
+    /// Returns whether a lane needs a full fence, so that the bits that lanes return right after
+    /// each push do not count.
     #[inline(always)]
     pub(super) fn needs_fence(&self) -> bool {
         self.needs_fence != 0
     }
 
-    /// After puts: the fence that the lanes need, and whether one of them has something to settle
-    /// or a consumer to wake.
+    /// After pushes: issues the fence that the lanes need. Returns whether a lane has a seal to
+    /// settle or a consumer to wake.
     #[inline(always)]
     pub(super) fn fence_and_check(&self) -> bool {
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of
@@ -215,27 +218,29 @@ impl<E: Send + 'static> Lanes<E> {
         self.others.iter().fold(last, |attention, fast| attention | fast.lane.attention()) != 0
     }
 
-    /// After the fence: the settling with sealers, the wake-ups. What was not accepted goes to
-    /// `taken_back`; returns how many events.
+    /// After the fence: settles with sealers and wakes consumers. Passes the events that were not
+    /// accepted to `taken_back`, and returns their number.
     #[cold]
     pub(super) fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> usize {
         self.iter_mut().map(|fast| fast.settle_and_wake(&mut taken_back)).sum()
     }
 
-    /// After puts: the fence, the settling with sealers, the wake-ups.
+    /// After pushes: issues the fence, settles with sealers and wakes consumers. Returns the number
+    /// of events that were taken back.
     #[inline(always)]
     pub(super) fn check_and_settle(&mut self, taken_back: impl FnMut(E)) -> usize {
         if self.fence_and_check() { self.settle_and_wake(taken_back) } else { 0 }
     }
 
-    /// Whether a lane accepts no further events.
+    /// Returns whether a lane accepts no further events.
     pub(super) fn any_closed(&self) -> bool {
         self.iter().any(|fast| fast.closed)
     }
 }
 
 impl<E: Clone + Send + 'static> Lanes<E> {
-    /// Puts the event into every lane, and the last one gets it without a clone.
+    /// Pushes the event into every lane: a clone into each lane but the last, which gets the event
+    /// itself.
     #[inline(always)]
     pub(super) fn push(&mut self, event: E) -> Pushed<E> {
         let settling = SettleOnDrop(self);
@@ -245,13 +250,13 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             return Pushed::Full(0, event);
         };
         let mut attention = *needs_fence;
-        // This thread holds nothing that others wait for; but what owns something is cloned by user
-        // code, most of the time, and in that nothing waits.
+        // This thread holds nothing that other threads wait for. But an event with a destructor is
+        // usually cloned by user code, in which nothing may wait.
         let user_code = needs_drop::<E>().then(UserCode::enter);
         for fast in others.iter_mut() {
             let Some(room) = fast.lane.room() else {
                 cold_path();
-                // Which one it is, is looked up here and not counted on the way.
+                // The index of the full lane is computed here, so that the loop needs no counter.
                 let full = std::ptr::from_ref(fast);
                 let done = settling.0.others.iter().take_while(|other| !std::ptr::eq(*other, full)).count();
                 std::mem::forget(settling);
@@ -272,8 +277,9 @@ impl<E: Clone + Send + 'static> Lanes<E> {
         if attention == 0 { Pushed::Done(count) } else { Pushed::Attention(count) }
     }
 
-    /// Puts a slice into every lane and shows it at once. `None` when that was not all; the lanes
-    /// then know how far they are, for the rest of the publish.
+    /// Pushes a slice into every lane, and shows it to each consumer at once. Returns `None` if a
+    /// lane did not accept every event, or needs attention. Each lane has then recorded in
+    /// `batched` how many events it accepted, for the rest of the publish.
     pub(super) fn push_batch(&mut self, events: &[E]) -> Option<Tally> {
         let settling = SettleOnDrop(self);
         let Lanes { needs_fence, last, others, .. } = &mut *settling.0;

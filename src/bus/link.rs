@@ -1,4 +1,4 @@
-//! How one publisher reaches one sink, and how it learns of that.
+//! The link of one publisher to one sink, and the change that hands it over.
 
 use super::info::{Info, SinkRef};
 use crate::mailbox::lane::PrivateLane;
@@ -11,10 +11,10 @@ use crate::wait::context::{UserCode, dispose};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The half of an attachment that publishers keep.
+/// The part of an attachment that publishers hold.
 pub(super) type Guard<E> = sync::Arc<Guarded<SinkRef<E>>>;
 
-/// Which of a table's parts an entry is in.
+/// The kind of an entry, and so where the publisher stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Fast,
@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Direct,
 }
 
-/// How many entries of each kind.
+/// The number of entries of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Room([usize; 3]);
 
@@ -31,51 +31,52 @@ impl Room {
         &mut self.0[kind as usize]
     }
 
-    /// How many fast, slow and direct entries.
+    /// Returns the numbers of fast, slow and direct entries.
     pub(super) fn by_kind(&self) -> [usize; 3] {
         self.0
     }
 
-    /// Whether what `used` counts fits.
+    /// Returns whether the entries that `used` counts fit.
     pub(super) fn holds(&self, used: &Self) -> bool {
         self.0.iter().zip(used.0).all(|(room, used)| *room >= used)
     }
 
-    /// Whether it is several times what `used` counts.
+    /// Returns whether there is room for several times the entries that `used` counts.
     pub(super) fn is_wide_for(&self, used: &Self) -> bool {
         self.0.iter().sum::<usize>() > 4 * used.0.iter().sum::<usize>() + 16
     }
 
-    /// Room for what `self` counts, and for as much again.
+    /// Returns room for twice the entries that `self` counts.
     pub(super) fn doubled(&self) -> Self {
         Self(self.0.map(|used| 2 * used))
     }
 }
 
-/// How one publisher reaches one sink: by a lane, or by calling it. What a publisher has of it is a
-/// copy, so that the publisher never frees anything.
+/// The link of one publisher to one sink: a lane, or a direct call. The publisher holds clones of
+/// what it needs from the link, so it never frees anything.
 pub(super) struct Link<E: Send + 'static> {
     _entry: EntryOnDrop,
-    /// The lane, if there is one, for the publisher to take.
+    /// The lane, if the sink has lanes, for the publisher to take.
     pub(super) lease: Lease<Option<Lane<E>>>,
     _exit: ExitOnDrop,
     pub(super) kind: Kind,
-    /// Whether a push into the lane may wait for room: asked once, since it is user code.
+    /// Whether a push into the lane may wait for room. Determined once, because the check is user
+    /// code.
     pub(super) may_wait: bool,
-    /// What the control plane does with the lane from outside, until the sink is dropped.
+    /// The control plane's access to the lane, until the sink is dropped.
     outside: Mutex<Outside<E>>,
     pub(super) guard: Option<Guard<E>>,
     pub(super) counters: Option<Arc<EntryCounters>>,
 }
 
-/// What ends a lane, and what takes the user code out of it.
+/// The sealer of a lane, and the claims that take user code out of it.
 struct Outside<E> {
     sealer: Option<LaneSealer>,
     claims: Option<Arc<LaneClaims<E>>>,
 }
 
-/// A lane for a publisher, if the sink has lanes, and all that is asked about it. The answers are
-/// user code: it is prepared without a lock.
+/// A lane for a publisher, if the sink has lanes, with its properties. The properties come from
+/// user code, so they are determined without a lock.
 pub(super) struct Prepared<E: Send + 'static> {
     lane: Option<Lane<E>>,
     kind: Kind,
@@ -92,7 +93,8 @@ impl<E: Send + 'static> Prepared<E> {
             Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate }) => {
                 (Kind::Fast, gate.is_some() || lane.has_hook())
             }
-            // With a guard, a removal waits for the push in progress, as for a sink that is called.
+            // With a guard, a removal waits for the push in progress, as for the call of a direct
+            // sink.
             Some(lane) => (Kind::Slow, lane.has_user_code() || sealer.is_none()),
         };
         let may_wait = kind == Kind::Slow && lane.as_ref().is_some_and(Lane::may_wait);
@@ -104,7 +106,7 @@ impl<E: Send + 'static> Prepared<E> {
         self.lane.is_some()
     }
 
-    /// The lane, where it turns out that no publisher is there for it.
+    /// Returns the lane, for a publisher that no longer exists.
     pub(super) fn into_lane(self) -> Option<Lane<E>> {
         self.lane
     }
@@ -125,19 +127,21 @@ impl<E: Send + 'static> Link<E> {
         })
     }
 
-    /// Control plane: takes the lane back, unless the publisher has it.
+    /// Control plane: takes the lane back. Returns `None` if the publisher has it.
     pub(super) fn withdraw(&self) -> Option<Option<Lane<E>>> {
         self.lease.withdraw()
     }
 
-    /// What ends the lane from outside.
+    /// Returns the sealer of the lane, if the lane has one.
     pub(super) fn sealer(&self) -> Option<LaneSealer> {
         lock(&self.outside).sealer.clone()
     }
 
-    /// Drops the user code of the sink that is in the lane, wherever the lane is, and what keeps
-    /// the sink's memory; `false` while another thread drops it. To be called when the publisher
-    /// uses the lane no more: it has ended, or the sink's guard is quiet.
+    /// Drops the user code of the sink that is in the lane, wherever the lane is, and the
+    /// references that keep the sink's memory. Returns `false` while another thread drops them.
+    ///
+    /// To be called when the publisher no longer uses the lane: the publisher has ended, or the
+    /// sink's guard is quiet.
     pub(super) fn drop_user_code(&self) -> bool {
         let claims = lock(&self.outside).claims.clone();
         let is_dropped = claims.is_none_or(|claims| claims.drop_now());
@@ -154,7 +158,7 @@ impl<E: Send + 'static> Link<E> {
     }
 }
 
-/// One change of a publisher's table: it brings a sink, or takes one away that was removed.
+/// One change of a publisher's links: it brings a sink, or takes a removed sink away.
 pub(super) struct Change<E: Send + 'static> {
     pub(super) info: Arc<Info>,
     pub(super) link: Arc<Link<E>>,
@@ -167,14 +171,14 @@ impl<E: Send + 'static> Clone for Change<E> {
 }
 
 impl<E: Send + 'static> Change<E> {
-    /// The lane goes back with the change, and is dropped by the control plane.
+    /// Returns the lane with the change. The control plane drops it.
     pub(super) fn put_back(&self, lane: Lane<E>) {
         let refused = self.link.lease.put_back(Some(lane));
-        debug_assert!(refused.is_none(), "the lane was accepted");
+        debug_assert!(refused.is_none(), "only an accepted lane is put back");
     }
 }
 
-/// The change that brought an entry, in which it goes back.
+/// The change that brought an entry, and in which the entry's lane returns.
 pub(super) struct Ticket<E: Send + 'static>(pub(super) Box<Parcel<Change<E>>>);
 
 impl<E: Send + 'static> Deref for Ticket<E> {
@@ -186,14 +190,14 @@ impl<E: Send + 'static> Deref for Ticket<E> {
 }
 
 impl<E: Send + 'static> Ticket<E> {
-    /// The guard of the sink, if publishers run user code of it.
+    /// Returns the guard of the sink, if publishers run user code of the sink.
     pub(super) fn guard(&self) -> Option<&Guard<E>> {
         self.0.value.link.guard.as_ref()
     }
 }
 
-/// As a lane goes, user code of its sink may run: that is a call, for which a removal waits, and in
-/// which nothing waits. It begins here, before the lane goes.
+/// Begins a call into the sink before a lane is dropped. The drop of a lane may run user code of
+/// its sink, so a removal waits for it, and nothing waits in it.
 pub(super) struct EntryOnDrop(pub(super) Arc<Info>);
 
 impl Drop for EntryOnDrop {
@@ -202,7 +206,7 @@ impl Drop for EntryOnDrop {
     }
 }
 
-/// It ends here, after the lane has gone.
+/// Ends the call that [`EntryOnDrop`] began, after the lane was dropped.
 pub(super) struct ExitOnDrop(pub(super) Arc<Info>);
 
 impl Drop for ExitOnDrop {

@@ -1,25 +1,26 @@
-//! The copy-on-write list of a bus's sinks, in pieces that lists share.
+//! The copy-on-write list of a bus's sinks, in chunks that lists share.
 //!
-//! A change copies one chunk and the chunks' references, not the whole list: to copy `n` entries
-//! for each of `n` adds would be `n * n` reference counts.
+//! A change copies one chunk and the references to the chunks, not the whole list. Copying `n`
+//! entries for each of `n` adds would update `n * n` reference counts.
 //!
-//! # Invariant
-//! - No chunk is empty, and ids grow from entry to entry, also from one chunk to the next and to
-//!   the newest entries.
+//! # Invariants
+//! - No chunk is empty.
+//! - Ids increase from entry to entry, also from one chunk to the next and to the newest entries.
 
 use super::entry::Entry;
-// In a model, too, the count of a chunk says when a reader has let go of the entries in it.
+// The reference count of a chunk shows when a reader has released the entries in it, also in
+// models.
 use crate::stats::SinkId;
 use crate::sync::Arc;
 
-/// The most entries of one chunk.
+/// The maximum number of entries in one chunk.
 const CHUNK: usize = 64;
 
 pub(super) struct List<E: Send + 'static> {
     chunks: Vec<Arc<Vec<Entry<E>>>>,
-    /// How many entries the chunks hold.
+    /// The number of entries in the chunks.
     in_chunks: usize,
-    /// The newest entries, less than a chunk: all there is on most lists.
+    /// The newest entries, fewer than a chunk. Most lists have no others.
     newest: Vec<Entry<E>>,
 }
 
@@ -36,49 +37,49 @@ impl<E: Send + 'static> Clone for List<E> {
 }
 
 impl<E: Send + 'static> List<E> {
-    /// How many entries there are.
+    /// Returns the number of entries.
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.in_chunks + self.newest.len()
     }
 
-    /// All entries but the newest, piece by piece; none on most lists.
+    /// Returns all entries but the newest, in chunks. Most lists have none.
     #[inline]
     pub(super) fn older(&self) -> &[Arc<Vec<Entry<E>>>] {
         &self.chunks
     }
 
-    /// The newest entries.
+    /// Returns the newest entries.
     #[inline]
     pub(super) fn newest(&self) -> &[Entry<E>] {
         &self.newest
     }
 
-    /// The entries in the order of their ids.
+    /// Returns the entries in the order of their ids.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<E>> {
         self.chunks.iter().flat_map(|chunk| chunk.iter()).chain(&self.newest)
     }
 
-    /// The newest entry.
+    /// Returns the newest entry.
     pub(super) fn last(&self) -> Option<&Entry<E>> {
         self.newest.last().or_else(|| self.chunks.last()?.last())
     }
 
-    /// The entries that are newer than this one.
+    /// Returns the entries that are newer than the entry with this id.
     pub(super) fn after(&self, id: SinkId) -> impl Iterator<Item = &Entry<E>> {
         let from = self.chunks.partition_point(|chunk| chunk.last().is_none_or(|last| last.info.id <= id));
         let chunks = self.chunks[from..].iter().flat_map(|chunk| chunk.iter());
         chunks.chain(&self.newest).skip_while(move |entry| entry.info.id <= id)
     }
 
-    /// The entry with this id.
+    /// Returns the entry with this id.
     pub(super) fn get(&self, id: SinkId) -> Option<&Entry<E>> {
         let at = self.chunks.partition_point(|chunk| chunk.last().is_none_or(|last| last.info.id < id));
         let chunk = self.chunks.get(at).map_or(&self.newest[..], |chunk| chunk);
         Some(&chunk[chunk.binary_search_by_key(&id, |entry| entry.info.id).ok()?])
     }
 
-    /// Adds the newest entry.
+    /// Adds an entry, which becomes the newest.
     pub(super) fn push(&mut self, entry: Entry<E>) {
         debug_assert!(self.last().is_none_or(|last| last.info.id < entry.info.id));
         self.newest.push(entry);
@@ -88,7 +89,7 @@ impl<E: Send + 'static> List<E> {
         }
     }
 
-    /// Takes an entry off the list.
+    /// Removes an entry from the list.
     pub(super) fn remove(&mut self, id: SinkId) -> Option<Entry<E>> {
         if let Ok(place) = self.newest.binary_search_by_key(&id, |entry| entry.info.id) {
             return Some(self.newest.remove(place));
@@ -98,7 +99,8 @@ impl<E: Send + 'static> List<E> {
         let place = chunk.binary_search_by_key(&id, |entry| entry.info.id).ok()?;
         let removed = chunk[place].clone();
         self.in_chunks -= 1;
-        // Together with the next one where both are small: a list that has shrunk has few chunks.
+        // The chunk is merged with the next one if both are small, so that a list that has shrunk
+        // has few chunks.
         let next = self.chunks.get(at + 1).filter(|next| next.len() + chunk.len() <= CHUNK / 2);
         let rest = chunk.iter().filter(|entry| entry.info.id != id);
         let rest: Vec<_> = rest.chain(next.into_iter().flat_map(|next| next.iter())).cloned().collect();

@@ -1,8 +1,8 @@
-//! One cached publisher for each thread and bus, of which a limited number has lanes of its own.
+//! The cached publisher of each thread on a bus. A limited number of them have lanes of their own.
 //!
-//! Lanes cost memory, and there may be many more threads than threads that publish often: a pool
-//! for blocking calls has hundreds. So a bus counts its cached publishers with lanes: see
-//! [`quota`](super::quota).
+//! Lanes take memory, and a process may have many more threads than threads that publish often: a
+//! pool for blocking calls has hundreds. So a bus limits the number of its cached publishers with
+//! lanes: see [`quota`](super::quota).
 
 use super::Bus;
 use super::core::Core;
@@ -12,29 +12,38 @@ use crate::time::Deadline;
 use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Bus<E> {
-    /// Lends this thread's cached [`Publisher`], made at the first call: for async handlers,
-    /// statics and layers.
+    /// Calls `f` with this thread's cached [`Publisher`], which the first call makes.
+    ///
+    /// This is for code that cannot hold a publisher: async handlers, statics and layers.
     ///
     /// At most `max(16, 2 × processors)` cached publishers of a bus have lanes of their own at the
-    /// same time, so that hundreds of threads that publish now and then, as those of a pool for
-    /// blocking calls do, cost no more memory than that. The first half of them get their lanes at
-    /// once, the others when their thread has published 64 events through the shared lanes, which
-    /// are several times slower, as [`publish`](Self::publish) is. A thread that finds no room
-    /// keeps to the shared lanes, and asks again every 64 events. Lanes are given back when their
-    /// thread ends. The events of a thread keep their order as it moves to its own lanes.
+    /// same time. So hundreds of threads that publish rarely, such as those of a pool for blocking
+    /// calls, take no more memory than that.
     ///
-    /// A thread of a runtime that turns into one for a blocking call (`block_in_place`) keeps its
-    /// publisher, which counts until that thread ends. A thread that must have lanes takes a
-    /// [`publisher`](Self::publisher) of its own, which is not counted.
+    /// - The first half of the cached publishers get their lanes at once.
+    /// - The others get lanes after their thread has published 64 events through the shared lanes.
+    ///   The shared lanes are several times slower, as [`publish`](Self::publish) is.
+    /// - A thread above the limit continues to use the shared lanes, and requests lanes again every
+    ///   64 events.
     ///
-    /// When it is lent already further up on this thread, or the thread is ending, the closure gets
-    /// a publisher that goes through the shared lanes; that of a thread that is ending never waits
-    /// for room, as if by [`try_publish`](Publisher::try_publish). The cached publisher does not
-    /// keep the bus open; it goes with the thread.
+    /// A thread's lanes are released when the thread ends. The events of a thread keep their order
+    /// as it moves to its own lanes.
+    ///
+    /// A runtime's thread that becomes a thread for a blocking call (`block_in_place`) keeps its
+    /// publisher, which counts against the limit until that thread ends. A thread that must have
+    /// lanes takes its own [`publisher`](Self::publisher), which does not count.
+    ///
+    /// In two cases, `f` gets a publisher that uses the shared lanes:
+    ///
+    /// - The cached publisher is already in use further up on this thread.
+    /// - The thread is ending. The publisher then never waits for room, as if by
+    ///   [`try_publish`](Publisher::try_publish).
+    ///
+    /// The cached publisher does not keep the bus open, and is dropped when the thread ends.
     ///
     /// In an async task, sinks that make publishers wait (`Block`, `BlockFor`, a gating subscriber)
-    /// block the runtime's thread, and a task that moves between threads gets no order between its
-    /// events: see [`docs::async_code`](crate::docs::async_code).
+    /// block the runtime's thread. The events of a task that moves between threads have no order.
+    /// See [`docs::async_code`](crate::docs::async_code).
     ///
     /// # Examples
     /// ```
@@ -50,7 +59,7 @@ impl<E: Clone + Send + 'static> Bus<E> {
 }
 
 impl<E: Send + 'static> Owner for Core<E> {
-    /// Keeps the bus alive, though not open.
+    /// The cached publisher, which keeps the bus alive, but not open.
     type Kept = Publisher<E>;
 
     fn is_closed(&self) -> bool {
@@ -65,12 +74,12 @@ pub(super) fn with<E: Send + 'static, R>(core: &Arc<Core<E>>, f: impl FnOnce(&mu
         || Publisher::local(core),
         |lent| {
             let mut shared = None;
-            // One call, so that it is worth inlining, and an event that it holds stays in
+            // One call site, so that `f` is worth inlining, and an event that it holds stays in
             // registers.
             f(match lent {
                 Lent::Kept(publisher) => publisher,
                 Lent::Busy => shared.insert(Publisher::shared(core, Deadline::NEVER)),
-                // Whoever joins the thread is not to wait for room.
+                // A thread that joins this one must not wait for room.
                 Lent::Ending => shared.insert(Publisher::shared(core, Deadline::NOW)),
             })
         },

@@ -20,28 +20,31 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The publishing handle of one thread: it owns a private lane into every sink of its bus that has
-/// lanes.
+/// The publishing handle of one thread, with a private lane into every sink that has lanes.
 ///
-/// It can be sent to another thread, but not shared; cloning makes a publisher with lanes of its
-/// own. It keeps the bus open.
+/// A publisher can be sent to another thread, but not shared. A clone has lanes of its own. A
+/// publisher keeps the bus open.
 ///
 /// # Guarantees
-/// - **Progress**: wait-free into rings of its own, also right after a sink was added or removed:
-///   no lock, no read-modify-write instruction, no system call but to wake a consumer that really
-///   sleeps. Lock-free with [`Overflow::DropOldest`](crate::Overflow::DropOldest), and into queues
-///   and channels with several workers or receivers. It waits for room where it is asked to
-///   ([`Overflow::Block`](crate::Overflow::Block), `BlockFor`, a
-///   [gating](crate::journal::Subscription::gating) subscriber), for its turn, a few nanoseconds,
-///   in a [`Journal`](crate::Journal) or an unbounded sink, and for sinks that do their work on the
-///   publishing thread.
-/// - **Allocation**: none, and nothing is freed, apart from the event's own `Clone` and `Drop`.
-///   Every sink but the last gets a clone. Sinks allocate where they say so: unbounded ones for
-///   their events, a direct one that fails or panics for the text that is kept of it, and a
-///   [gating](crate::journal::Subscription::gating) subscriber costs each thread a record once.
-///   Where publishers wait for room, 16 may do so at the same time for each sink, and the 17th
-///   [allocates](crate::docs::memory).
-/// - **Order**: sinks behind lanes get an event before the sinks that are called directly.
+/// - **Progress**: a publish into private rings is wait-free, also right after a sink was added or
+///   removed. It takes no lock, executes no read-modify-write instruction, and makes a system call
+///   only to wake a parked consumer. A publish is lock-free with
+///   [`Overflow::DropOldest`](crate::Overflow::DropOldest), and into queues and channels with
+///   several workers or receivers. A publish waits:
+///   - for room, where the sink's policy is to wait ([`Overflow::Block`](crate::Overflow::Block),
+///     `BlockFor`, a [gating](crate::journal::Subscription::gating) subscriber);
+///   - for its turn, a few nanoseconds, in a [`Journal`](crate::Journal) or an unbounded sink;
+///   - for sinks that do their work on the publishing thread.
+/// - **Allocation**: a publish allocates and frees nothing, apart from the event's own `Clone` and
+///   `Drop`. Every sink but the last gets a clone. Sinks allocate only where they document it:
+///   - Unbounded sinks allocate for their events.
+///   - A direct sink that fails or panics allocates the text of its error.
+///   - A [gating](crate::journal::Subscription::gating) subscriber allocates a record once for each
+///     thread.
+///   - A sink with more than 16 publishers that wait for room at the same time
+///     [allocates](crate::docs::memory) for the 17th.
+/// - **Order**: sinks with lanes receive an event before direct sinks. Pushes that may wait for
+///   room, and some of the events of a batch, follow after the direct sinks.
 ///
 /// # Examples
 /// ```
@@ -55,31 +58,30 @@ use std::time::Duration;
 /// ```
 pub struct Publisher<E: Send + 'static> {
     core: Arc<Core<E>>,
-    /// The fast lanes: what most publishes go through.
+    /// The fast lanes, which most publishes use.
     lanes: Lanes<E>,
-    /// The version of the list for which the table is made, if it is empty.
+    /// The version of the list for which the table is made, if no sink is in it.
     seen_empty: u64,
     /// The version of the list for which the table is made.
     seen: u64,
-    /// All other links to sinks. `None`, like the slot, in a publisher that goes through the shared
-    /// lanes.
+    /// All other links to sinks. `None`, like the slot, in a publisher that uses the shared lanes.
     table: Option<Box<Parcel<Table<E>>>>,
     slot: Option<Arc<PublisherSlot<E>>>,
     keeps_open: Option<Arc<Handle<E>>>,
-    /// How long it may wait for room, whatever a publish asks for: not at all where its thread is
-    /// ending.
+    /// The latest end of every wait for room, whatever deadline a publish has: [`Deadline::NOW`] if
+    /// the thread is ending.
     latest: Deadline,
     local: Local,
 }
 
-/// What a publisher is to the limit on those that threads keep.
+/// The state of a publisher with respect to the limit on cached publishers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Local {
-    /// Not concerned.
+    /// Not limited, because it is not a cached publisher.
     No,
-    /// It goes through the shared lanes, and asks for lanes of its own after this many more events.
+    /// Uses the shared lanes, and requests lanes of its own after this many more events.
     Shared(u32),
-    /// It has lanes, and is counted.
+    /// Has lanes, and counts against the limit.
     Counted,
 }
 
@@ -91,7 +93,7 @@ impl<E: Send + 'static> Publisher<E> {
         publisher
     }
 
-    /// The publisher that a thread keeps.
+    /// Makes the cached publisher of a thread.
     pub(super) fn local(core: &Arc<Core<E>>) -> Self {
         let mut publisher = Self::shared(core, Deadline::NEVER);
         publisher.local = Local::Shared(quota::EVENTS);
@@ -99,7 +101,7 @@ impl<E: Send + 'static> Publisher<E> {
         publisher
     }
 
-    /// Gets lanes of its own; not on a bus that is closed.
+    /// Registers the publisher and gives it lanes, unless the bus is closed.
     fn get_lanes(&mut self) {
         if let Some(Admission { slot, mut table, changes, seen }) = self.core.register() {
             table.value.begin(&mut self.lanes);
@@ -110,7 +112,7 @@ impl<E: Send + 'static> Publisher<E> {
         }
     }
 
-    /// Gets lanes of its own if fewer than `most` cached publishers have some.
+    /// Gives the publisher lanes if fewer than `most` cached publishers have lanes.
     fn get_counted_lanes(&mut self, most: usize) {
         if self.core.admit_local(most) {
             // Counted first: making lanes may unwind.
@@ -119,19 +121,20 @@ impl<E: Send + 'static> Publisher<E> {
         }
     }
 
-    /// So many events went through the shared lanes.
+    /// Counts events that went through the shared lanes, and requests lanes when it is time to.
     fn went_shared(&mut self, events: usize) {
         if let Local::Shared(left) = &mut self.local {
             *left = left.saturating_sub(u32::try_from(events).unwrap_or(u32::MAX));
             if *left == 0 {
                 *left = quota::EVENTS;
-                // Making lanes is user code; the events have been delivered.
+                // Making lanes is user code. A panic is caught, because the events have been
+                // delivered.
                 quietly(|| self.get_counted_lanes(quota::most()));
             }
         }
     }
 
-    /// A publisher without lanes of its own.
+    /// Makes a publisher without lanes of its own.
     pub(super) fn shared(core: &Arc<Core<E>>, latest: Deadline) -> Self {
         Self {
             core: core.clone(),
@@ -146,7 +149,8 @@ impl<E: Send + 'static> Publisher<E> {
         }
     }
 
-    /// Takes note of what lanes and table are like, which are those for this version of the list.
+    /// Records that lanes and table are current for this version of the list, and which paths they
+    /// allow.
     fn saw(&mut self, version: u64) {
         let Some(table) = &self.table else { return };
         let is_plain = table.value.kind == TableKind::Plain && !self.lanes.is_empty();
@@ -155,7 +159,8 @@ impl<E: Send + 'static> Publisher<E> {
         self.lanes.seen = if is_plain { version } else { NEVER };
     }
 
-    /// Does what is not a plain push into lanes; `None` without lanes of its own.
+    /// Runs a publish that is not a plain push into lanes. Returns `None` if the publisher has no
+    /// lanes of its own.
     fn deliver<R>(
         &mut self,
         f: impl FnOnce(&mut Table<E>, &mut Lanes<E>, &Scene<'_, E>) -> R,
@@ -168,20 +173,21 @@ impl<E: Send + 'static> Publisher<E> {
         Some(f(table, lanes, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, deadline }))
     }
 
-    /// The version word changed: applies the changes. `false` when this publisher cannot use one:
-    /// the bus is closed, or it goes through the shared lanes.
+    /// Applies the changes after the version word has changed. Returns `false` if the publisher
+    /// cannot use its table: the bus is closed, or the publisher uses the shared lanes.
     #[cold]
     fn refresh(&mut self) -> bool {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`: the changes are
         // handed over.
         let version = self.core.version.load(Ordering::Acquire);
         let Some(slot) = &self.slot else { return false };
-        // A closed version is never recorded as seen, so every later publish comes here.
+        // A closed version is never recorded as seen, so every later publish ends here.
         if version & CLOSED != 0 {
             return false;
         }
         if let Some(table) = &mut self.table {
-            // Changes first: the table that has room for them was handed over before them.
+            // Changes are taken first: the table that has room for them was handed over before
+            // them.
             let changes = slot.changes.take();
             for mut next in slot.tables.take() {
                 next.value.take_over(&mut table.value, &mut self.lanes);
@@ -195,23 +201,22 @@ impl<E: Send + 'static> Publisher<E> {
         true
     }
 
-    /// Whether this version of the list is the one that the table is made for, or can be taken
-    /// over.
+    /// Returns whether the table is made for this version of the list, or could be updated.
     fn is_current(&mut self, version: u64) -> bool {
         version == self.seen || self.refresh()
     }
 
-    /// Whether no sink would get an event; all of them may have closed without a change of the
-    /// list.
+    /// Returns whether no sink would get an event. All sinks may have closed without a change of
+    /// the list.
     fn is_empty(&self) -> bool {
         self.lanes.is_empty() && self.table.as_ref().is_some_and(|table| table.value.is_empty())
     }
 
-    /// Waits until everything that was published on the bus before this call has been handled by
-    /// every sink.
+    /// Waits until every sink has handled the events that were published on the bus before this
+    /// call.
     ///
-    /// [Blocks the thread](crate::docs::async_code), also in an async task, and may take an
-    /// `unpark` token that was meant for the [caller's own
+    /// A flush [blocks the thread](crate::docs::async_code), also in an async task. It may consume
+    /// an `unpark` token that was meant for the [caller's own
     /// loop](crate::docs::async_code#threads-that-park-themselves).
     ///
     /// # Examples
@@ -233,20 +238,20 @@ impl<E: Send + 'static> Publisher<E> {
 }
 
 impl<E: Clone + Send + 'static> Publisher<E> {
-    /// Publishes an event: every sink on the bus gets it once.
+    /// Publishes an event once to every sink on the bus.
     ///
-    /// A sink without room does what its [`Overflow`](crate::Overflow) says; the others are not
-    /// affected. [`Published`] counts what the sinks made of the event: accepted, dropped at once,
-    /// or refused. What was dropped or refused is lost: [`publish_by`](Self::publish_by) gives back
-    /// an event that every sink refused.
+    /// A full sink applies its [`Overflow`](crate::Overflow) policy; the other sinks are not
+    /// affected. [`Published`] counts the sinks that accepted the event, dropped it at once, or
+    /// refused it. A dropped or refused event is lost: [`publish_by`](Self::publish_by) returns an
+    /// event that every sink refused.
     ///
     /// # Errors
-    /// [`Closed`] with the event when the bus is closed and no sink took it.
+    /// [`Closed`] with the event if the bus is closed and no sink accepted it.
     ///
     /// # Panics
-    /// When a clone of the event does, which every sink but the last gets, or its `Drop`. What was
-    /// put into lanes until then is there, and consumers that sleep are woken; the other sinks do
-    /// not get the event. The publisher stays usable. Panics of sinks are caught.
+    /// Panics if the event's `Clone` or `Drop` panics; every sink but the last gets a clone. The
+    /// lanes that already have the event keep it, and parked consumers are woken. The other sinks
+    /// do not get the event. The publisher stays usable. Panics of sinks are caught.
     ///
     /// # Examples
     /// ```
@@ -268,18 +273,19 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         })
     }
 
-    /// Publishes an event without ever waiting for room, and gives it back if no sink took it:
+    /// Publishes an event without waiting for room, and returns the event if no sink accepted it.
+    ///
     /// [`Overflow::Block`](crate::Overflow::Block) and
     /// [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as
     /// [`Overflow::Refuse`](crate::Overflow::Refuse).
     ///
     /// # Errors
-    /// [`WriteError`] with the event when every sink refused it, and with the reason of the first
-    /// sink; [`WriteError::Closed`] when the bus is closed. If at least one sink accepted the
-    /// event, or dropped it at once, the result is [`Published`], which counts the refusals.
+    /// [`WriteError`] with the event, and with the reason of the first sink, if every sink refused
+    /// it. [`WriteError::Closed`] if the bus is closed. If at least one sink accepted the event, or
+    /// dropped it at once, the result is [`Published`], which counts the refusals.
     ///
     /// # Panics
-    /// As for [`publish`](Self::publish).
+    /// The same as for [`publish`](Self::publish).
     ///
     /// # Examples
     /// ```
@@ -299,17 +305,19 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         self.publish_by(event, Deadline::NOW)
     }
 
-    /// As [`try_publish`](Self::try_publish), waiting for room until the deadline, where the sinks'
-    /// policy is to wait.
+    /// Publishes an event like [`try_publish`](Self::try_publish), but may wait for room until the
+    /// deadline.
     ///
-    /// With [`Deadline::NEVER`] this is a [`publish`](Self::publish) that gives the event back when
+    /// It waits only where a sink's policy is to wait.
+    ///
+    /// With [`Deadline::NEVER`], this is a [`publish`](Self::publish) that returns the event if
     /// every sink refused it.
     ///
     /// # Errors
-    /// As for [`try_publish`](Self::try_publish).
+    /// The same as for [`try_publish`](Self::try_publish).
     ///
     /// # Panics
-    /// As for [`publish`](Self::publish).
+    /// The same as for [`publish`](Self::publish).
     ///
     /// # Examples
     /// ```
@@ -332,8 +340,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         })
     }
 
-    /// Publishes an event, waiting for room until the deadline where the sinks' policy is to wait.
-    /// `result` makes the result of what became of the event, which it gets if no sink has it.
+    /// Publishes an event, and waits for room until the deadline where a sink's policy is to wait.
+    /// `result` makes the return value from the tally, and from the event if no sink has it.
     #[inline(always)]
     pub(super) fn publish_until<R>(
         &mut self,
@@ -366,8 +374,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         }
     }
 
-    /// What is left of a publish that is not a plain push into lanes, of which the first `done`
-    /// have got the event.
+    /// Completes a publish that is not a plain push into lanes. The first `done` lanes already have
+    /// the event.
     #[inline(always)]
     fn go_on<R>(
         &mut self,
@@ -382,9 +390,9 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         result(&self.core, tally, place)
     }
 
-    /// Whatever is not a plain push into lanes. Takes the event by a place in memory that only this
-    /// path sees, and leaves it there if nobody took it: so the fast path keeps the event in
-    /// registers and does not copy its result.
+    /// Publishes on every path other than a plain push into lanes. Takes the event from `place`,
+    /// memory that only this path uses, and leaves it there if no sink accepts it. So the fast path
+    /// keeps the event in registers and does not copy its result.
     #[inline(never)]
     fn publish_slowly(
         &mut self,
@@ -402,8 +410,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         self.publish_through_list(place, deadline)
     }
 
-    /// Without lanes of its own. Apart from the path through the table, which its frame would make
-    /// longer.
+    /// Publishes without lanes of its own. This is a separate function, because its stack frame
+    /// would lengthen the path through the table.
     #[cold]
     #[inline(never)]
     fn publish_through_list(&mut self, place: &mut Option<E>, deadline: &Deadline) -> Tally {
@@ -414,7 +422,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         tally
     }
 
-    /// After a push into `count` lanes: the fence, the settling with sealers, the wake-ups.
+    /// After a push into `count` lanes: issues the fence, settles with sealers and wakes consumers.
     #[inline(never)]
     fn settle_and_wake(&mut self, count: usize, back: &mut Option<E>) -> Tally {
         let mut tally = Tally::accepted(count);
@@ -431,21 +439,22 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         tally
     }
 
-    /// Publishes what `make` makes, and calls it only if a sink is on the bus.
+    /// Publishes the event that `make` returns, and calls `make` only if a sink is on the bus.
     ///
-    /// Nothing of this crate waits inside `make`.
+    /// No call of this crate waits inside `make`.
     ///
     /// # Errors
-    /// [`Closed`] when the bus is closed and no sink took the event.
+    /// [`Closed`] if the bus is closed and no sink accepted the event.
     ///
     /// # Panics
-    /// When `make` does, and then nothing is published; else as for [`publish`](Self::publish).
+    /// Panics if `make` panics, and then publishes nothing. Otherwise the same as for
+    /// [`publish`](Self::publish).
     ///
     /// # Examples
     /// ```
     /// let bus = buslane::Bus::<String>::new();
     /// let mut publisher = bus.publisher();
-    /// publisher.publish_with(|| unreachable!("nobody listens"))?;
+    /// publisher.publish_with(|| unreachable!("no sink"))?;
     /// # Ok::<(), buslane::error::Closed<()>>(())
     /// ```
     #[inline]
@@ -462,33 +471,35 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             return Ok(Published::default());
         }
         let event = {
-            // User code: nothing waits there.
+            // `make` is user code, in which nothing waits.
             let _user_code = UserCode::enter();
             make()
         };
-        // This loads the version anew: `make` takes its time, and may have added a sink.
+        // This loads the version again, because `make` may take long and may have added a sink.
         self.publish(event).map_err(|Closed(event)| {
             discard(event);
             Closed(())
         })
     }
 
-    /// Publishes events in their order. Each lane shows its consumer all of them at once, as far as
-    /// there is room; one fence and one check of each consumer serve all.
+    /// Publishes a batch of events in order.
     ///
-    /// Takes a slice, an array or a vector, borrowed or owned: see [`Events`]. Only clones enter
-    /// the sinks. [`Published`] counts each event and sink.
+    /// Each lane shows its consumer all events that fit at once. One fence, and one check of each
+    /// consumer, serve the whole batch.
+    ///
+    /// The argument is a slice, an array or a vector, borrowed or owned: see [`Events`]. Only
+    /// clones enter the sinks. [`Published`] counts every event at every sink.
     ///
     /// # Errors
-    /// [`Closed`] when the bus is closed and no sink took any event. It carries no events: only
-    /// clones enter the sinks, and one sink may take events that another one refuses, so there is
-    /// no rest to give back. A journal takes the events themselves and has one rest, which its
-    /// [`publish_batch`](crate::Journal::publish_batch) gives back in a [`WriteError`].
+    /// [`Closed`] if the bus is closed and no sink accepted any event. The error carries no events:
+    /// only clones enter the sinks, and a sink may accept events that another sink refuses, so
+    /// there is no single remainder to return. A journal takes the events themselves, and its
+    /// [`publish_batch`](crate::Journal::publish_batch) returns the remainder in a [`WriteError`].
     ///
     /// # Panics
-    /// When a clone of an event does. What was put into lanes until then is there, and parked
-    /// consumers are woken: some sinks may have more of the events than others. The publisher stays
-    /// usable.
+    /// Panics if a clone of an event panics. The lanes that already have events keep them, and
+    /// parked consumers are woken: some sinks may have more of the events than others. The
+    /// publisher stays usable.
     ///
     /// # Examples
     /// ```
@@ -528,7 +539,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         if is_untaken && self.core.is_closed() { Err(Closed(())) } else { Ok(published) }
     }
 
-    /// Without lanes of its own.
+    /// Publishes a batch without lanes of its own.
     #[cold]
     fn publish_batch_through_list(&mut self, events: &[E]) -> Published {
         let mut published = Published::default();
@@ -547,7 +558,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
 
 impl<E: Send + 'static> Clone for Publisher<E> {
     fn clone(&self) -> Self {
-        // Also the clone of a cached publisher, which does not, keeps the bus open.
+        // A clone keeps the bus open, also that of a cached publisher, which itself does not.
         let keeps_open = self.keeps_open.clone().or_else(|| self.core.handle.upgrade());
         Self::register(&self.core, keeps_open)
     }
@@ -556,9 +567,9 @@ impl<E: Send + 'static> Clone for Publisher<E> {
 impl<E: Send + 'static> Drop for Publisher<E> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            // Lanes hold user code of the sinks, whose panics are not the publisher's. They are
-            // dropped first: as long as the bus knows the publisher's links, no removal reports a
-            // sink as quiet.
+            // Lanes hold user code of the sinks, whose panics must not reach the publisher. The
+            // lanes are dropped first: while the bus knows the publisher's links, no removal
+            // reports a sink as quiet.
             if let Some(mut table) = self.table.take() {
                 self.lanes.dispose_entries();
                 table.value.dispose_entries();
@@ -588,7 +599,7 @@ mod tests {
 
     impl Clone for Picky {
         fn clone(&self) -> Self {
-            assert!(self.0, "a clone");
+            assert!(self.0, "the clone panics");
             Self(true)
         }
     }
@@ -599,10 +610,10 @@ mod tests {
         let _receivers = [(); 3].map(|()| bus.subscribe_lossy(1).unwrap());
         let mut publisher = bus.publisher();
         let _ = publisher.publish(Picky(true)).unwrap();
-        assert_ne!(publisher.lanes.seen, NEVER, "the short way");
-        // No lane has room, so it goes the slow way.
+        assert_ne!(publisher.lanes.seen, NEVER, "the fast path");
+        // No lane has room, so the publish takes the slow path.
         assert!(catch_unwind(AssertUnwindSafe(|| publisher.publish(Picky(false)))).is_err());
         let _ = publisher.publish(Picky(true)).unwrap();
-        assert_ne!(publisher.lanes.seen, NEVER, "the short way again");
+        assert_ne!(publisher.lanes.seen, NEVER, "the fast path again");
     }
 }

@@ -1,4 +1,4 @@
-//! Taking one sink off a bus.
+//! Removing sinks from a bus.
 
 use super::Bus;
 use super::control::{Detached, Garbage, PublisherSlot};
@@ -18,33 +18,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl<E: Send + 'static> Bus<E> {
-    /// Takes a sink off the bus, and waits until nothing of this bus is inside it.
+    /// Removes a sink from the bus, and waits until no call of this bus is inside the sink.
     ///
-    /// What the sink accepted before is still handled. The sink is not closed (unless the bus held
-    /// its last handle). Inside a delivery, and inside any other call of the bus into a sink, this
-    /// does not wait ([`Removed::FromInside`]); nor in other user code that the bus runs, such as
-    /// an event's `Clone` or `Drop`, nor on the worker of a queue. See
-    /// [`docs::protocols`](crate::docs::protocols#user-code-waits-and-locks). [Blocks the
-    /// thread](crate::docs::async_code), also in an async task, and may take an `unpark` token that
-    /// was meant for the [caller's own loop](crate::docs::async_code#threads-that-park-themselves).
+    /// Events that the sink accepted before are still handled. The sink is not closed, unless the
+    /// bus held its last handle.
     ///
-    /// Inside are a publish, a flush until the sink has answered it, a snapshot, and every other
-    /// call that the bus makes.
+    /// The removal does not wait ([`Removed::FromInside`]) in these places:
     ///
-    /// It waits for every [`publish`](Self::publish) of the bus itself that is in progress, also
-    /// for one that waits for room in another sink, or in this one
+    /// - inside a delivery, and inside any other call of the bus into a sink;
+    /// - in other user code that the bus runs, such as an event's `Clone` or `Drop`;
+    /// - on the worker of a queue.
+    ///
+    /// See [`docs::protocols`](crate::docs::protocols#user-code-waits-and-locks). Elsewhere, a
+    /// removal [blocks the thread](crate::docs::async_code), also in an async task. It may consume
+    /// an `unpark` token that was meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
+    /// A removal waits for a publish, for a flush until the sink has answered it, for a snapshot,
+    /// and for every other call of the bus into the sink.
+    ///
+    /// The removal waits for every [`publish`](Self::publish) in progress on the bus, also for a
+    /// publish that waits for room in another sink, or in this one
     /// ([`Overflow::Block`](crate::Overflow::Block), a
-    /// [gating](crate::journal::Subscription::gating) subscriber): there, take
-    /// [`remove_timeout`](Self::remove_timeout). Publishers with lanes of their own that wait for
-    /// room in this sink are let go: the sink refuses the event, and counts it. Where they wait
-    /// inside another bus, which is the sink, that takes up to a tenth of a second.
+    /// [gating](crate::journal::Subscription::gating) subscriber). For such sinks, use
+    /// [`remove_timeout`](Self::remove_timeout).
     ///
-    /// An idle publisher keeps the lane's memory until it publishes next, or is dropped. It keeps
+    /// Publishers with lanes of their own that wait for room in this sink are released: the sink
+    /// refuses the event, and counts it. If the sink is another bus and publishers wait inside it,
+    /// the release takes up to a tenth of a second.
+    ///
+    /// An idle publisher keeps the memory of its lane until its next publish or its drop. It keeps
     /// no user code of the sink: closures and stages of its lanes are dropped here, like the sink,
-    /// before this returns [`Removed::Quiet`].
+    /// before this call returns [`Removed::Quiet`].
     ///
     /// # Errors
-    /// [`RemoveError::Unknown`] when no sink with this id is on the bus.
+    /// [`RemoveError::Unknown`] if no sink with this id is on the bus.
     ///
     /// # Examples
     /// ```
@@ -58,13 +66,15 @@ impl<E: Send + 'static> Bus<E> {
         self.core().remove(id, Deadline::NEVER)
     }
 
-    /// As [`remove`](Self::remove), waiting so long at most; then [`Removed::StillInside`].
+    /// Removes a sink like [`remove`](Self::remove), and waits for at most `limit`.
+    ///
+    /// If a call is still inside the sink then, the result is [`Removed::StillInside`].
     ///
     /// # Errors
-    /// As for [`remove`](Self::remove).
+    /// The same as for [`remove`](Self::remove).
     ///
     /// # Examples
-    /// A sink that does not return is off the bus all the same:
+    /// A sink that does not return is removed all the same:
     /// ```
     /// use buslane::{Bus, sink_fn};
     /// use buslane::bus::Removed;
@@ -89,10 +99,10 @@ impl<E: Send + 'static> Bus<E> {
     }
 }
 
-/// What a removal can say about the sink.
+/// The outcome of a removal.
 ///
 /// # Examples
-/// A sink that takes another one off the bus does not wait for it:
+/// A sink that removes another sink does not wait for the removal:
 /// ```
 /// use buslane::{Bus, noop, sink_fn};
 /// use buslane::bus::Removed;
@@ -109,35 +119,36 @@ impl<E: Send + 'static> Bus<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Removed {
-    /// Nothing of this bus is inside the sink, and nothing will be: no publish, no flush, no
-    /// snapshot, no other call.
+    /// No call of this bus is inside the sink, and none will be: no publish, flush, snapshot or
+    /// other call.
     ///
-    /// The bus has dropped the sink and all user code that came with it: the closures of filters
-    /// and maps, and the stages of lanes, also where a publisher that is idle still has a lane. No
-    /// destructor of these runs later. A queue or a channel that was on the bus lives on by itself,
-    /// with its handler and its hooks; its memory goes when the last publisher that had a lane into
-    /// it has published again or has gone.
+    /// The bus has dropped the sink and all user code that belongs to it: the closures of filters
+    /// and maps, and the stages of lanes, also where an idle publisher still has a lane. No
+    /// destructor of these runs later.
+    ///
+    /// A queue or a channel that was on the bus remains, with its handler and its hooks. Its memory
+    /// is freed when the last publisher that had a lane into it has published again or was dropped.
     Quiet,
-    /// Asked for inside a delivery, inside another call of a bus into a sink, or on the worker of a
-    /// queue, where nothing waits: no later publish reaches the sink, but one may still be inside.
+    /// The removal was requested where nothing waits: inside a delivery, inside another call of a
+    /// bus into a sink, or on the worker of a queue. No later publish reaches the sink, but a call
+    /// may still be inside.
     FromInside,
-    /// The time was over: no later publish reaches the sink, but one is still inside.
+    /// The limit was reached. No later publish reaches the sink, but a call is still inside.
     StillInside,
 }
 
-/// The most changes that are handed over or counted before the control plane's lock is let go for
-/// other calls.
+/// The maximum number of changes that are handed over or counted before the control plane's lock is
+/// released for other calls.
 const SLICE: usize = 4096;
-/// The most publishers whose returns one call of the control plane collects.
+/// The maximum number of publishers whose returned changes one call of the control plane collects.
 const RETURNS: usize = 64;
 
-/// Waits a few microseconds until all these publishers have applied the changes of this version;
-/// whether they have.
+/// Waits a few microseconds until all publishers with a link to these sinks have applied the
+/// changes of this version. Returns whether they have.
 ///
-/// A publisher that has is through with the sink: what it put into a lane is there, it is in no
-/// call, and it will not look for what it has let go of. It does so at its next publish. The heavy
-/// fence, which is the other way to be sure, interrupts every thread of the process for about as
-/// long as this waits.
+/// A publisher applies changes at its next publish, and no longer uses the sink after that: its
+/// pushes are visible in the lane, it is in no call, and it has released its link. The alternative
+/// is the heavy fence, which interrupts every thread of the process for about as long as this wait.
 fn come_by<E: Send + 'static>(detached: &[Detached<E>], version: u64, deadline: Deadline) -> bool {
     let through = |slot: &Arc<PublisherSlot<E>>| slot.has_seen(version);
     let have = || detached.iter().flat_map(|detached| &detached.publishers).all(through);
@@ -157,9 +168,8 @@ impl<E: Send + 'static> Core<E> {
         };
         drop(garbage);
         self.compact();
-        // A call in progress may wait for room that this thread is to make, if it is a worker. A
-        // call of the control plane into a sink counts as well: a removal in there would wait for
-        // the call.
+        // If this thread is a worker, a call in progress may wait for room that this thread makes.
+        // A removal inside a call of the control plane into a sink would wait for that call.
         let inside = must_not_wait() || is_worker() || waits_are_deferred();
         let wait = if inside { Deadline::NOW } else { deadline };
         let mut entry = self.shut_out_detached(vec![detached], version, wait).remove(0);
@@ -171,7 +181,8 @@ impl<E: Send + 'static> Core<E> {
         Ok(removed)
     }
 
-    /// Lets nothing more of this bus enter sinks that are off the list as of this version.
+    /// Stops further calls of this bus from entering sinks that are off the list as of this
+    /// version.
     fn shut_out_detached(
         &self,
         mut detached: Vec<Detached<E>>,
@@ -185,10 +196,10 @@ impl<E: Send + 'static> Core<E> {
         detached.into_iter().map(|detached| detached.entry).collect()
     }
 
-    /// Lets nothing more of this bus enter these sinks, whose lanes have these sealers; calls in
-    /// progress continue. `are_through` says whether no publisher will look for these sinks any
-    /// more, and everything that they have done there is visible: then no thread has to be
-    /// interrupted by a fence.
+    /// Stops further calls of this bus from entering these sinks, whose lanes have these sealers.
+    /// Calls in progress continue. `are_through` returns whether no publisher will use these sinks
+    /// any longer, and everything that publishers have done there is visible. Then no fence has to
+    /// interrupt other threads.
     pub(super) fn shut_out(
         &self,
         entries: &[&Entry<E>],
@@ -205,15 +216,15 @@ impl<E: Send + 'static> Core<E> {
         });
     }
 
-    /// Waits until nobody is inside the sink, and lets go of it.
+    /// Waits until no call is inside the sink, and drops the sink.
     fn wait_outside(&self, entry: &mut Entry<E>, deadline: Deadline) -> Removed {
         let mut pause = Pace::new();
         loop {
-            // Lists that nobody reads any more hold the entry too.
+            // Replaced lists that no thread reads any longer hold the entry too.
             let unread = lock(&self.control).unread_lists();
             dispose_each(unread);
-            // A lane that is going is user code of the sink, too, and so is what an idle publisher
-            // still has of one.
+            // A lane that is being dropped may run user code of the sink, and so may the lane that
+            // an idle publisher still has.
             if Listed::is_quiet(&mut entry.listed, &self.domain)
                 && entry.reached.drop_user_code()
                 && !entry.info.is_called()
@@ -229,10 +240,11 @@ impl<E: Send + 'static> Core<E> {
         }
     }
 
-    /// Takes sinks off the bus that have reported that they are closed, and lets go of those that
-    /// are quiet by now. Asks at most so many sinks; each call asks the next ones.
+    /// Removes sinks that have reported that they are closed, and drops removed sinks that no call
+    /// is inside. Checks at most `looks` sinks for being closed; each call checks the next sinks.
     pub(super) fn purge(&self, looks: usize) {
-        // A receiver that was dropped says so only when it is asked. User code: outside the lock.
+        // A dropped receiver is noticed only by this check. The check is user code: outside the
+        // lock.
         for id in self.next_sinks(looks) {
             self.ask(id, |info, sink| {
                 if info.has_lanes && caught(|| sink.reports_closed()) == Ok(true) {
@@ -241,7 +253,7 @@ impl<E: Send + 'static> Core<E> {
             });
         }
         // ORD(info.any_closed): AcqRel; Acquire pairs with the Release in `Info::mark_closed`: the
-        // mark is visible.
+        // mark of the closed sink is visible.
         if self.any_closed.load(Ordering::Relaxed) && self.any_closed.swap(false, Ordering::AcqRel) {
             let entries = lock(&self.control).entries.clone();
             let closed: Vec<SinkId> =
@@ -252,8 +264,8 @@ impl<E: Send + 'static> Core<E> {
         self.sweep();
     }
 
-    /// Takes sinks off the bus and waits for none of them. In slices, so that no other call waits
-    /// long for the lock.
+    /// Removes sinks from the bus and waits for none of them. Works in slices, so that no other
+    /// call waits long for the lock.
     fn take_off(&self, mut sinks: &[SinkId]) {
         while !sinks.is_empty() {
             let mut garbage = Garbage::new();
@@ -276,7 +288,7 @@ impl<E: Send + 'static> Core<E> {
         }
     }
 
-    /// The next sinks to be asked, at most `most`.
+    /// Returns the next sinks to check, at most `most`.
     fn next_sinks(&self, most: usize) -> Vec<SinkId> {
         let mut control = lock(&self.control);
         let entries = &control.entries;
@@ -288,11 +300,11 @@ impl<E: Send + 'static> Core<E> {
         next
     }
 
-    /// Lets go of removed sinks that nobody is inside any more, and of what publishers have given
-    /// back.
+    /// Drops removed sinks that no call is inside any longer, and the tables and changes that
+    /// publishers have returned.
     pub(super) fn sweep(&self) {
-        // What is dropped is user code: outside the lock. Lists first, since they may be what holds
-        // a sink.
+        // Destructors are user code, so they run outside the lock. Lists come first, because a list
+        // may hold a sink.
         let mut garbage = Garbage::new();
         let (lists, leaving) = {
             let mut control = lock(&self.control);
@@ -304,7 +316,7 @@ impl<E: Send + 'static> Core<E> {
         if leaving.is_empty() {
             return;
         }
-        // Each asks every publisher's hazard word: outside the lock, too.
+        // Each check loads the hazard word of every publisher, so it runs outside the lock too.
         let mut quiet: Vec<(SinkRef<E>, Entry<E>)> = Vec::new();
         let mut left = Vec::new();
         for mut entry in leaving {
@@ -312,7 +324,7 @@ impl<E: Send + 'static> Core<E> {
                 entry.reached.drop_user_code();
             }
             match Listed::take(&mut entry.listed, &self.domain) {
-                // What is known of a sink goes with it: that holds sealers of lanes.
+                // The entry is dropped with its sink, because it holds sealers of lanes.
                 Some(sink) => quiet.push((sink, entry)),
                 None => left.push(entry),
             }

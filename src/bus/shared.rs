@@ -1,4 +1,4 @@
-//! Publishing without a publisher of one's own, and the bus as a sink of another bus.
+//! Publishing without a [`Publisher`], and the bus as a sink of another bus.
 
 use super::Bus;
 use super::core::Core;
@@ -23,26 +23,29 @@ use crate::wait::context::{
 use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Bus<E> {
-    /// Publishes from any thread, through the sinks' shared lanes.
+    /// Publishes an event from any thread, through the sinks' shared lanes.
     ///
-    /// [`Published`] says what each sink made of the event: accepted, dropped at once, or refused.
-    /// What was dropped or refused is lost: [`try_publish`](Self::try_publish) gives back an event
-    /// that every sink refused.
+    /// [`Published`] counts the sinks that accepted the event, dropped it at once, or refused it. A
+    /// dropped or refused event is lost: [`try_publish`](Self::try_publish) returns an event that
+    /// every sink refused.
     ///
-    /// This costs several times as much as through a [`Publisher`], and contends with other threads
-    /// that do the same.
+    /// The call costs several times as much as through a [`Publisher`], and contends with other
+    /// threads that publish in this way.
     ///
-    /// It allocates when a thread uses it first (the record of the lists that the thread reads, one
-    /// for all buses), when it has to wait ([`Overflow::Block`](crate::Overflow::Block), a gating
-    /// subscriber), and where a [`Publisher`] does.
+    /// The call allocates:
+    ///
+    /// - when a thread uses it first: the record of the lists that the thread reads, one for all
+    ///   buses;
+    /// - when it has to wait ([`Overflow::Block`](crate::Overflow::Block), a gating subscriber);
+    /// - where a [`Publisher`] allocates.
     ///
     /// # Errors
-    /// [`Closed`] with the event when the bus is closed and no sink took it.
+    /// [`Closed`] with the event if the bus is closed and no sink accepted it.
     ///
     /// # Panics
-    /// When a clone of the event does, which every sink but the last gets, or its `Drop`. The sinks
-    /// that were added before the one for which it was cloned have theirs. Panics of sinks are
-    /// caught.
+    /// Panics if the event's `Clone` or `Drop` panics; every sink but the last gets a clone. Sinks
+    /// that were added before the sink for which the clone was made have already received the
+    /// event. Panics of sinks are caught.
     ///
     /// # Examples
     /// ```
@@ -61,20 +64,22 @@ impl<E: Clone + Send + 'static> Bus<E> {
         self.core().publish(event)
     }
 
-    /// Publishes from any thread without ever waiting for room, and gives the event back if no sink
-    /// took it: [`Overflow::Block`](crate::Overflow::Block) and
+    /// Publishes an event from any thread without waiting for room, and returns the event if no
+    /// sink accepted it.
+    ///
+    /// [`Overflow::Block`](crate::Overflow::Block) and
     /// [`Overflow::BlockFor`](crate::Overflow::BlockFor) act as
     /// [`Overflow::Refuse`](crate::Overflow::Refuse).
     ///
-    /// Goes through the shared lanes and costs as much as [`publish`](Self::publish).
+    /// The call uses the shared lanes and costs as much as [`publish`](Self::publish).
     ///
     /// # Errors
-    /// [`WriteError`] with the event when every sink refused it, and with the reason of the first
-    /// sink; [`WriteError::Closed`] when the bus is closed. If at least one sink accepted the
-    /// event, or dropped it at once, the result is [`Published`], which counts the refusals.
+    /// [`WriteError`] with the event, and with the reason of the first sink, if every sink refused
+    /// it. [`WriteError::Closed`] if the bus is closed. If at least one sink accepted the event, or
+    /// dropped it at once, the result is [`Published`], which counts the refusals.
     ///
     /// # Panics
-    /// As for [`publish`](Self::publish).
+    /// The same as for [`publish`](Self::publish).
     ///
     /// # Examples
     /// ```
@@ -101,7 +106,7 @@ impl<E: Clone + Send + 'static> Core<E> {
             cold_path();
             return tally.or_closed(place, || self.is_closed());
         }
-        // Not moved once more: it was just written.
+        // Dropped in its place: a further move would wait for the stores that have just written it.
         discard(place);
         Ok(tally.published())
     }
@@ -112,8 +117,8 @@ impl<E: Clone + Send + 'static> Core<E> {
         tally.or_refused(place, || self.is_closed())
     }
 
-    /// Publishes the event in `place`, and leaves it there if nobody takes it. On a closed bus
-    /// nobody does.
+    /// Publishes the event in `place`, and leaves it there if no sink accepts it. On a closed bus,
+    /// no sink does.
     #[inline(always)]
     fn publish_through_list(&self, place: &mut Option<E>) -> Tally {
         let mut tally = Tally::accepted(0);
@@ -121,8 +126,9 @@ impl<E: Clone + Send + 'static> Core<E> {
             tally.count(Offer::Closed);
             return tally;
         }
-        // While the list is held, no sink on it is taken away: a removal waits for this publish. So
-        // code called from here, the event's own code included, must not wait for a removal.
+        // While the list is held, no sink on it is dropped: a removal waits for this publish. So
+        // code that is called from here, including the event's own code, must not wait for a
+        // removal.
         let _held = WaitedFor::begin();
         let list = self.list.load();
         if !list.older().is_empty() {
@@ -132,8 +138,8 @@ impl<E: Clone + Send + 'static> Core<E> {
         tally
     }
 
-    /// Gives the event to the entries that are not among the newest: apart from those, whose
-    /// counters stay in registers.
+    /// Delivers the event to the entries that are not among the newest. This is a separate
+    /// function, so that the counters of the newest entries stay in registers.
     #[cold]
     #[inline(never)]
     fn deliver_to_older(&self, list: &List<E>, place: &mut Option<E>) -> Tally {
@@ -146,7 +152,7 @@ impl<E: Clone + Send + 'static> Core<E> {
         tally
     }
 
-    /// Gives the event to these entries, of `left` that are still to get it.
+    /// Delivers the event to these entries. `left` sinks, with these, are still to get it.
     #[inline(always)]
     fn deliver_to_each(
         &self,
@@ -160,7 +166,7 @@ impl<E: Clone + Send + 'static> Core<E> {
             if entry.info.is_closed() {
                 continue;
             }
-            // All but the last get a clone.
+            // All sinks but the last get a clone.
             let mut copy = None;
             let place = if left == 0 {
                 &mut *event
@@ -175,10 +181,11 @@ impl<E: Clone + Send + 'static> Core<E> {
         }
     }
 
-    /// As by [`publish_through_list`](Self::publish_through_list), waiting for room until this
-    /// deadline.
+    /// Publishes like [`publish_through_list`](Self::publish_through_list), and waits for room
+    /// until this deadline.
     pub(super) fn publish_shared(&self, place: &mut Option<E>, deadline: Deadline) -> Tally {
-        // A sink's `write` has no deadline in its signature: the thread carries it.
+        // A sink's `write` has no deadline in its signature, so the thread's call context carries
+        // it.
         let _user_code = (deadline == Deadline::NOW).then(UserCode::enter);
         let _limit = if deadline == Deadline::NOW { None } else { WaitLimit::until(deadline) };
         self.publish_through_list(place)
@@ -186,17 +193,18 @@ impl<E: Clone + Send + 'static> Core<E> {
 }
 
 impl<E: Send + 'static> Core<E> {
-    /// Gives the event in `place` to one sink. If that refuses it, the event is back in its place.
+    /// Delivers the event in `place` to one sink. An event that the sink refuses is put back into
+    /// `place`.
     ///
-    /// Events and errors stay where they are while all goes well: to copy a result of their size,
-    /// which was just written word by word, costs as much as an atomic operation.
+    /// On the common path, events and errors are not moved: a copy of a result of their size, which
+    /// was just written word by word, costs as much as an atomic operation.
     #[inline]
     fn deliver(&self, entry: &Entry<E>, place: &mut Option<E>) -> Offer {
         let Entry { info, listed, .. } = entry;
         let _call = (!info.has_lanes).then(|| info.begin_call());
         if !listed.guarded().is_attached() {
-            // Removed, or the bus closed, while this publish was on its way; a lane counts for
-            // itself.
+            // The sink was removed, or the bus was closed, during this publish. A sink with lanes
+            // keeps its own ledger.
             if !info.has_lanes {
                 info.counters.shared().offered(1);
                 info.counters.shared().count(EntryOutcome::RefusedClosed, 1);
@@ -208,7 +216,8 @@ impl<E: Send + 'static> Core<E> {
         )
     }
 
-    /// A sink with lanes counts for itself. A filter or a map in front of it is foreign.
+    /// Writes to a sink with lanes, which keeps its own ledger. A filter or a map upstream of it is
+    /// user code, which may panic.
     #[inline]
     fn write(&self, sink: &SinkRef<E>, info: &Info, place: &mut Option<E>) -> Offer {
         let written = caught(|| {
@@ -233,7 +242,8 @@ impl<E: Send + 'static> Core<E> {
     }
 }
 
-/// Publishes on a bus that is a sink of another one, or of anything else, and counts what enters.
+/// Publishes on a bus that is the sink of another bus or of any other caller, and counts the events
+/// that enter it.
 fn counted<E>(
     entry: &EntryCounters,
     event: E,
@@ -251,13 +261,17 @@ fn counted<E>(
     answer
 }
 
-/// A bus is a sink: what is written to it is published on it. Put on itself by way of other buses,
-/// it refuses what has gone round sixteen times ([`WriteError::Reentrant`]).
+/// A bus is a sink: an event that is written to it is published on it. In a cycle of buses, an
+/// event is refused after sixteen nested deliveries ([`WriteError::Reentrant`]).
 ///
-/// A bus in front is told what became of the event: it is delivered if at least one sink accepted
-/// it, or there is none; dropped if none accepted and one dropped it; and if all refused it, it
-/// comes back with the first refusal. What a sink of this bus does later with what it accepted is
-/// in the ledger of that sink, in this bus's [`snapshot`](Bus::snapshot).
+/// An upstream bus receives one of these outcomes:
+///
+/// - The event is delivered if at least one sink accepted it, or this bus has no sinks.
+/// - The event is dropped if no sink accepted it and at least one dropped it.
+/// - The event is returned with the first refusal if all sinks refused it.
+///
+/// What a sink of this bus does later with an accepted event is counted in the ledger of that sink,
+/// in this bus's [`snapshot`](Bus::snapshot).
 impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     fn write(&self, event: E) -> Result<(), WriteError<E>> {
         self.offer(event).map(drop)
@@ -272,7 +286,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         })
     }
 
-    // Each of them is told, also when another one panics; round a cycle of buses once.
+    // Every sink is visited, also when another one panics, and only once in a cycle of buses.
     fn inner(&self, visit: &mut Inner<'_>) {
         if let Some(_visit) = Visit::begin(self.core().address(), Purpose::Control) {
             for info in self.core().infos() {
@@ -289,7 +303,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     }
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
-        // In a cycle of buses the one further up gives out no second lane.
+        // In a cycle of buses, a bus that is making a lane further up makes no second one.
         if Visit::begin(self.core().address(), Purpose::MakeLanes).is_none() {
             return Ok(None);
         }
@@ -306,7 +320,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         report.absorb(self.core().flush(deadline, !waits_are_deferred()));
     }
 
-    // The settings of a sink are checked when it is added to the bus.
+    // The settings of each sink are checked when the sink is added to the bus.
     fn validate(&self) -> Result<(), ConfigError> {
         Ok(())
     }
@@ -324,7 +338,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         self.core().counters.add_to(&mut state.ledger);
     }
 
-    // Here the chain branches, and each of the sinks reports for itself.
+    // The chain branches here, and each sink reports its own ledger.
     fn add_ledgers(&self, _: &mut Ledgers, _: Internal) {}
 
     fn weigh(&self, _: &Weight, _: Internal) {}
@@ -334,14 +348,14 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     }
 }
 
-/// The lane of one publisher of the outer bus: a publisher of the inner one.
+/// The lane of one publisher of the outer bus, which is a publisher of the inner bus.
 struct BusLane<E: Send + 'static> {
     publisher: Publisher<E>,
     entry: Arc<EntryCounters>,
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
-    // What the sinks of the bus do with it, each of its lanes knows for itself.
+    // The stage ends here: the inner publisher has its own lanes into the sinks.
     fn inner(&self) -> Option<&dyn InnerLane> {
         None
     }

@@ -1,4 +1,4 @@
-//! What a bus and its sinks say about themselves.
+//! Snapshots of a bus and its sinks.
 
 use super::Bus;
 use super::core::Core;
@@ -9,8 +9,9 @@ use crate::sync::lock;
 use crate::wait::context::caught;
 
 impl<E: Send + 'static> Bus<E> {
-    /// What every sink says about itself, in the order in which they were added; also after a
-    /// close.
+    /// Returns the state and the ledger of every sink, in the order in which the sinks were added.
+    ///
+    /// A closed bus still reports its sinks.
     ///
     /// # Examples
     /// ```
@@ -36,7 +37,7 @@ impl<E: Send + 'static> Core<E> {
             .into_iter()
             .filter_map(|info| {
                 let mut state = SinkState::default();
-                // A sink that panics when asked says nothing.
+                // A sink that panics here reports nothing.
                 let mut ask = |sink: &SinkRef<E>| caught(|| sink.describe(&mut state));
                 let _ = self.ask(info.id, |_, sink| ask(sink))?;
                 let mut counted = Ledger::default();
@@ -48,7 +49,7 @@ impl<E: Send + 'static> Core<E> {
                         state.status = SinkStatus::Closed;
                     }
                 } else {
-                    // The sink keeps its own books; of a stage that panicked only the bus knows.
+                    // The sink keeps its own ledger. Panics of a stage are counted only by the bus.
                     state.ledger.add_panicked(info.counters.unwound());
                 }
                 Some(SinkSnapshot { id: info.id, name: info.name.clone(), location: info.location, state })

@@ -1,16 +1,16 @@
-//! What one publisher knows beside its fast lanes: the other lanes, and the sinks that it calls.
+//! The links of one publisher beside its fast lanes: its other lanes, and the direct sinks.
 //!
-//! The control plane hands over *changes*, one for each sink that came or went, and a larger table
-//! to hold them where the old one has no room. The publisher applies them (the cold path, once per
-//! change of the list), and gives everything back that it has no use for any more. It neither
+//! The control plane hands over *changes*, one for each sink that was added or removed, and a
+//! larger table if the old table has no room for them. The publisher applies changes on the cold
+//! path, once per change of the list. It returns everything that it no longer needs. It neither
 //! allocates nor frees.
 //!
 //! # Invariants
-//! - T1: a change that the control plane has handed over and not got back is counted by kind, and
-//!   the newest table that it handed over has room for that many entries of each. An entry keeps
-//!   the change that brought it; so a table never lacks room. The room for fast lanes is taken out
-//!   of the table when the publisher takes the table.
-//! - T2: entries are kept in the order of their ids. Changes that bring one come in that order.
+//! - T1: the control plane counts, by kind, the changes that it has handed over and not received
+//!   back. The newest table that it handed over has room for that many entries of each kind. An
+//!   entry keeps the change that brought it, so a table never lacks room. The room for fast lanes
+//!   is taken out of the table when the publisher takes the table.
+//! - T2: entries are in the order of their ids. Changes that bring an entry arrive in that order.
 
 use super::info::Info;
 use super::lanes::{Fast, Lanes};
@@ -22,20 +22,20 @@ use crate::sync::handoff::{Chain, Parcel};
 use crate::wait::context::dispose_each;
 use std::sync::Arc;
 
-/// Which links a publisher has, and so which path a publish takes.
+/// The kinds of links that a publisher has, which select the path of a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TableKind {
-    /// Nothing.
+    /// No links.
     Empty,
-    /// Fast lanes without gates, and nothing else.
+    /// Only fast lanes without gates.
     Plain,
-    /// Fast lanes, some of them with gates, and nothing else.
+    /// Only fast lanes, some of them with gates.
     Gated,
-    /// Anything.
+    /// Links of any kind.
     General,
 }
 
-/// Any other lane: staged, evicting, unbounded.
+/// A lane that is not a fast lane: staged, evicting or unbounded.
 pub(super) struct Slow<E: Send + 'static> {
     _entry: EntryOnDrop,
     pub(super) lane: Lane<E>,
@@ -56,22 +56,22 @@ pub(super) struct Direct<E: Send + 'static> {
     ticket: Ticket<E>,
 }
 
-/// What one publisher knows beside its fast lanes.
+/// The links of one publisher beside its fast lanes.
 pub(super) struct Table<E: Send + 'static> {
     pub(super) slow: Vec<Slow<E>>,
     pub(super) direct: Vec<Direct<E>>,
-    /// Which path a publish takes. Not changed by lanes that close: each path serves for fewer
+    /// Selects the path of a publish. Lanes that close do not change it: each path works with fewer
     /// lanes as well.
     pub(super) kind: TableKind,
-    /// Empty: the room for fast lanes of a table that the publisher has not taken yet, or has given
-    /// back.
+    /// Always empty: the room for fast lanes, in a table that the publisher has not taken yet or
+    /// has returned.
     lane_room: Vec<Fast<E>>,
-    /// What is of no use any more, for the control plane to drop.
+    /// Changes that the publisher no longer needs, for the control plane to drop.
     done: Chain<Change<E>>,
 }
 
 impl<E: Send + 'static> Table<E> {
-    /// An empty table, with room for so many entries.
+    /// Makes an empty table with this room.
     pub(super) fn with_room(room: &Room) -> Self {
         let [lane_room, slow, direct] = room.by_kind();
         Self {
@@ -83,12 +83,12 @@ impl<E: Send + 'static> Table<E> {
         }
     }
 
-    /// The publisher takes this table, its first one.
+    /// Moves the room for fast lanes out of this table, which is the publisher's first.
     pub(super) fn begin(&mut self, lanes: &mut Lanes<E>) {
         lanes.swap_room(&mut self.lane_room);
     }
 
-    /// The publisher takes this table in place of the old one, with everything that is in there.
+    /// Replaces the publisher's old table by this one, and moves everything in it over.
     pub(super) fn take_over(&mut self, old: &mut Self, lanes: &mut Lanes<E>) {
         lanes.swap_room(&mut self.lane_room);
         std::mem::swap(&mut self.lane_room, &mut old.lane_room);
@@ -98,8 +98,8 @@ impl<E: Send + 'static> Table<E> {
         self.done = std::mem::replace(&mut old.done, Chain::new());
     }
 
-    /// Applies changes, in the order in which they were handed over. A change may come again: then
-    /// there is nothing to do.
+    /// Applies changes in the order in which they were handed over. A change that arrives again has
+    /// no effect.
     pub(super) fn apply(&mut self, lanes: &mut Lanes<E>, changes: Chain<Change<E>>) {
         let mut any_removed = false;
         for change in changes {
@@ -162,7 +162,7 @@ impl<E: Send + 'static> Table<E> {
         }
     }
 
-    /// Marks the entry of a sink that was removed, if it is still here.
+    /// Marks the entry of a removed sink. Returns whether the entry is still here.
     fn mark_removed(&mut self, lanes: &mut Lanes<E>, change: &Change<E>) -> bool {
         let id = change.info.id;
         let mark = match change.link.kind {
@@ -176,28 +176,29 @@ impl<E: Send + 'static> Table<E> {
                 at.ok().map(|at| &mut self.direct[at].removed)
             }
         };
-        // It may be marked already, and still be here.
+        // An entry that is marked already is still here.
         mark.map(|mark| *mark = true).is_some()
     }
 
-    /// Drops every link to a sink, each by itself: user code of several sinks may panic there.
+    /// Drops the links one by one, because user code of several sinks may panic there.
     pub(super) fn dispose_entries(&mut self) {
         dispose_each(self.slow.drain(..));
         dispose_each(self.direct.drain(..));
     }
 
-    /// What is of no use any more, for the control plane to drop.
+    /// Removes and returns the changes that the publisher no longer needs, for the control plane to
+    /// drop.
     pub(super) fn done(&mut self) -> Chain<Change<E>> {
         std::mem::replace(&mut self.done, Chain::new())
     }
 
-    /// Whether there are no links but fast lanes.
+    /// Returns whether there are no links other than fast lanes.
     pub(super) fn is_empty(&self) -> bool {
         self.slow.is_empty() && self.direct.is_empty()
     }
 
-    /// Moves out of the way what takes nothing any more. The lanes go back in the changes that
-    /// brought them.
+    /// Removes lanes that accept no further events, and removed sinks. Each lane returns to the
+    /// control plane in the change that brought it.
     #[cold]
     pub(super) fn retire_closed(&mut self, lanes: &mut Lanes<E>) {
         let Self { slow, direct, done, .. } = self;

@@ -1,26 +1,25 @@
-//! What became of one publish, as the publish path counts it: an [`Offer`] for each sink, and a
-//! [`Tally`] of all of them, of which the result of the publish is made.
+//! The counted outcome of one publish: an [`Offer`] for each sink, and a [`Tally`] of all offers,
+//! from which the result of the publish is made.
 
 use crate::error::{Closed, WriteError};
 use crate::stats::{Disposition, DropReason, Published};
 use crate::sync::cold_path;
 use crate::wait::context::{discard, event_of};
 
-/// What became of an event that was offered to one sink from a place in memory: if it was refused,
-/// it is still there.
+/// The outcome of offering an event in `place` to one sink. A refused event is still in `place`.
 ///
-/// Events go by places because each copy of what was just written in smaller pieces waits for those
-/// stores.
+/// Events stay in `place` because each copy of memory that was just written in smaller pieces waits
+/// for those stores.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offer {
     Accepted,
-    /// Accepted, and lost already.
+    /// Accepted, and dropped at once.
     Dropped(DropReason),
     Full,
     Timeout,
     Reentrant,
     Failed,
-    /// Refused, and so will be every later one.
+    /// Refused, as every later event will be.
     Closed,
 }
 
@@ -34,7 +33,7 @@ impl Offer {
         }
     }
 
-    /// Puts the event of a failed attempt back.
+    /// Converts the outcome of an attempt, and puts a refused event back into `place`.
     #[inline]
     pub(super) fn of<E>(outcome: Result<Disposition, WriteError<E>>, place: &mut Option<E>) -> Self {
         match outcome {
@@ -56,15 +55,15 @@ impl Offer {
         offer
     }
 
-    /// Whether the sink accepts no further events.
+    /// Returns whether the sink accepts no further events.
     #[inline]
     pub(super) fn is_closed(self) -> bool {
-        // The first comparison costs nothing where the offer was counted.
+        // The first comparison costs nothing where the offer was counted before.
         self != Self::Accepted && self == Self::Closed
     }
 
-    /// The refusal by all sinks of a bus, with the event. A sink that is closed does not close its
-    /// bus.
+    /// Returns the error of a bus whose sinks all refused the event. A closed sink does not close
+    /// its bus.
     #[cold]
     fn refusal<E>(self, event: E, is_closed: bool) -> WriteError<E> {
         match self {
@@ -79,25 +78,25 @@ impl Offer {
 
 const UNTAKEN: &str = "no sink of the bus accepted the event";
 
-/// What became of one event at all sinks, as the publish path counts it: two words, which stay in
-/// registers.
+/// The counted outcome of one event at all sinks, in two words that stay in registers.
 #[derive(Clone, Copy)]
 pub(super) struct Tally {
     accepted: usize,
     lost: Lost,
 }
 
-/// Deliveries that were not accepted, or dropped at once: how many were refused, how many dropped,
-/// and the number of the first of them in [`OFFERS`], drops before refusals.
+/// Deliveries that were refused or dropped at once, in one word: the number of refusals, the number
+/// of drops, and the index in [`OFFERS`] of the first of them. Drops take precedence over refusals
+/// as the first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Lost(u64);
 
 const DROPPED: u32 = 30;
 const FIRST: u32 = 60;
-/// The most drops or refusals that a tally counts: further ones change nothing.
+/// The maximum number of drops or refusals that a tally counts. Further ones change nothing.
 const COUNT: u64 = (1 << DROPPED) - 1;
 
-/// What a loss may be. The word of no loss is 0.
+/// The possible outcomes of a lost delivery. A word without a loss is 0.
 const OFFERS: [Offer; 12] = [
     Offer::Accepted,
     Offer::Full,
@@ -154,7 +153,7 @@ impl Tally {
         }
     }
 
-    /// The number of accepted events that were lost at gates, whose functions panicked.
+    /// Counts accepted events as dropped, because their gates panicked.
     #[inline]
     pub(super) fn gates_lost(&mut self, lost: usize) {
         if lost > 0 {
@@ -163,7 +162,7 @@ impl Tally {
         }
     }
 
-    /// The number of deliveries that turned out not to be accepted: the sinks are closed.
+    /// Counts accepted deliveries as refused, because their sinks turned out to be closed.
     #[inline]
     pub(super) fn take_back(&mut self, refused: usize) {
         if refused > 0 {
@@ -172,14 +171,14 @@ impl Tally {
         }
     }
 
-    /// Whether no sink has the event, and one refused it.
+    /// Returns whether no sink has the event, and at least one sink refused it.
     #[inline]
     pub(super) fn is_untaken(self) -> bool {
         self.accepted == 0 && self.lost.0 > 0 && self.lost.dropped() == 0
     }
 
-    /// The answer of a bus as the sink of another one: it delivered the event if one of its sinks
-    /// accepted it, or there was none.
+    /// Returns the outcome of a bus as a sink. The bus delivered the event if one of its sinks
+    /// accepted it, or it has no sinks.
     pub(super) fn answer<E>(
         self,
         event: Option<E>,
@@ -191,7 +190,7 @@ impl Tally {
         match (self.lost.first(), event) {
             (Offer::Dropped(reason), _) => Ok(Disposition::Dropped(reason)),
             (refusal, Some(event)) => Err(refusal.refusal(event, is_closed())),
-            // No sink has it, and none gave it back.
+            // No sink has the event, and none returned it.
             (_, None) => Ok(Disposition::Dropped(DropReason::Failed)),
         }
     }
@@ -205,7 +204,7 @@ impl Tally {
         Published { accepted: self.accepted, dropped: self.lost.dropped(), refused: self.lost.refused() }
     }
 
-    /// The result of a publish that gives the event back only on a closed bus.
+    /// Makes the result of a publish that returns the event only on a closed bus.
     #[inline(always)]
     pub(super) fn or_closed<E>(
         self,
@@ -223,7 +222,7 @@ impl Tally {
         }
     }
 
-    /// The result of a publish that gives the event back where every sink refused it.
+    /// Makes the result of a publish that returns the event if every sink refused it.
     #[inline(always)]
     pub(super) fn or_refused<E>(
         self,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 /// An invalid setting, with its value and its limit.
 ///
-/// [`kind`](Self::kind) tells the settings apart; the text names the value, the limit and the
-/// remedy. [Where settings are checked](crate::error#where-settings-are-checked) says which call
-/// returns it.
+/// [`kind`](Self::kind) returns which setting is invalid. The text names the value, the limit and
+/// the remedy. [Where settings are checked](crate::error#where-settings-are-checked) lists the
+/// calls that return this error.
 ///
 /// # Examples
 /// ```
@@ -34,44 +34,45 @@ pub struct ConfigError(Invalid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// The capacity of a queue, a channel, a journal or a keyed retry: it is 0, or more than a ring
-    /// can hold.
+    /// The capacity of a queue, a channel, a journal or a keyed retry: it is 0, or larger than a
+    /// ring can be.
     Capacity,
-    /// The most events of one batch: it is 0.
+    /// The maximum number of events in one batch: it is 0.
     BatchSize,
-    /// The most bytes of one batch: it is 0.
+    /// The maximum number of bytes in one batch: it is 0.
     BatchBytes,
-    /// The age at which a batch is handed on: it is zero.
+    /// The age at which a batch is forwarded: it is zero.
     BatchAge,
-    /// An interval of a wait strategy: it is zero, or the longest is shorter than the shortest.
+    /// An interval of a wait strategy: it is zero, or the longest interval is shorter than the
+    /// shortest.
     Interval,
-    /// A rate limit: it is not a finite number of events above 0.
+    /// A rate limit: it is not a finite number of events greater than 0.
     Rate,
     /// The burst of a rate limit: it is 0.
     Burst,
-    /// A sample of one event in 0.
+    /// A sampling ratio of one event in 0.
     Sample,
-    /// The name of a worker thread: it contains a zero byte.
+    /// The name of a worker thread: it contains a NUL byte.
     Name,
-    /// The most attempts of a retry: it is 0.
+    /// The maximum number of attempts of a retry: it is 0.
     Attempts,
-    /// A backoff: it is zero, or the longest is shorter than the first.
+    /// A backoff: it is zero, or the longest backoff is shorter than the first.
     Backoff,
-    /// The factor of a backoff: it is below 1, or not finite.
+    /// The factor of a backoff: it is less than 1, or not finite.
     Factor,
     /// The jitter of a backoff: it is not a number from 0 to 1.
     Jitter,
-    /// The failures after which a breaker opens: it is 0.
+    /// The number of failures after which a breaker opens: it is 0.
     Threshold,
-    /// The workers of a queue: there are 0, or too many.
+    /// The number of workers of a queue: it is 0, or too large.
     Workers,
-    /// One handler for several workers.
+    /// A single handler for several workers.
     Handlers,
     /// A setting of a sink or a policy outside this crate: see [`ConfigError::other`].
     Other,
 }
 
-/// What is wrong, with the value.
+/// The invalid setting, with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Invalid {
     ZeroCapacity,
@@ -97,7 +98,7 @@ pub(crate) enum Invalid {
     Other(&'static str),
 }
 
-/// A number that is compared by its bits, so that an error with `NaN` equals itself.
+/// A number compared by its bits, so that an error with `NaN` equals itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Number(u64);
 
@@ -114,10 +115,9 @@ impl fmt::Display for Number {
 }
 
 impl ConfigError {
-    /// An invalid setting of a sink or a retry policy outside this crate.
+    /// Makes an error for an invalid setting of a sink or a retry policy outside this crate.
     ///
-    /// The text says what is wrong and what to do: it begins in lower case and ends without a full
-    /// stop.
+    /// The text states what is wrong and what to do. It begins in lower case and has no full stop.
     ///
     /// # Examples
     /// A retry policy that checks its own setting:
@@ -207,9 +207,7 @@ impl fmt::Display for ConfigError {
             Invalid::ZeroSample => {
                 f.write_str("sample of 1 event in 0 is invalid: it must be 1 in at least 1")
             }
-            Invalid::NulInName => {
-                f.write_str("thread name with a zero byte is invalid: remove the zero byte")
-            }
+            Invalid::NulInName => f.write_str("thread name with a NUL byte is invalid: remove the NUL byte"),
             Invalid::ZeroAttempts => f.write_str("max attempts 0 is invalid: it must be at least 1"),
             Invalid::ZeroBackoff => f.write_str("backoff 0 is invalid: it must be longer than zero"),
             Invalid::InvertedBackoff { base, max } => {

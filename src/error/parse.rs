@@ -1,10 +1,12 @@
-//! Texts that name no setting.
+//! Errors of parsing a setting from text.
 
 use std::error::Error;
 use std::fmt;
 
-/// A text that is no [`Overflow`](crate::Overflow) or no [`WaitStrategy`](crate::WaitStrategy); it
-/// lists the valid ones.
+/// The error of parsing an [`Overflow`](crate::Overflow) or a
+/// [`WaitStrategy`](crate::WaitStrategy).
+///
+/// The error's text lists the valid settings.
 ///
 /// # Examples
 /// ```
@@ -28,7 +30,7 @@ impl ParseSettingError {
         Self { text: text.to_owned(), setting, valid }
     }
 
-    /// Returns the text.
+    /// Returns the text that could not be parsed.
     ///
     /// # Examples
     /// ```

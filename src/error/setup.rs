@@ -1,4 +1,5 @@
-//! Why a channel, a journal, a queue, a subscriber or an attachment could not be made.
+//! Errors of constructing a channel, a journal or a queue, of subscribing, and of adding or
+//! removing a sink.
 
 use super::config::{ConfigError, Invalid};
 use std::error::Error;
@@ -18,7 +19,7 @@ pub struct OutOfMemory {
 }
 
 impl OutOfMemory {
-    /// The error for a ring of this many events.
+    /// Makes the error for a ring of this many events.
     ///
     /// # Examples
     /// ```
@@ -29,7 +30,7 @@ impl OutOfMemory {
         Self { events }
     }
 
-    /// Returns how many events the ring was to hold.
+    /// Returns the number of events that the ring was to hold.
     ///
     /// # Examples
     /// ```
@@ -49,7 +50,7 @@ impl fmt::Display for OutOfMemory {
 
 impl Error for OutOfMemory {}
 
-/// Why a channel or a journal could not be made.
+/// The reason why a channel or a journal could not be constructed.
 ///
 /// # Examples
 /// ```
@@ -64,7 +65,7 @@ impl Error for OutOfMemory {}
 pub enum BuildError {
     /// A setting is invalid.
     Config(ConfigError),
-    /// The memory of the ring cannot be allocated.
+    /// The memory for the ring cannot be allocated.
     OutOfMemory(OutOfMemory),
 }
 
@@ -78,8 +79,8 @@ impl fmt::Display for BuildError {
 }
 
 impl BuildError {
-    /// The error of one more ring with settings that were checked when the first was made: only its
-    /// memory can be missing.
+    /// Returns the error of making another ring with settings that were checked when the first ring
+    /// was made. Only the memory can be unavailable then.
     pub(crate) fn of_checked(self, events: usize) -> OutOfMemory {
         match self {
             Self::OutOfMemory(error) => error,
@@ -97,7 +98,7 @@ impl Error for BuildError {
     }
 }
 
-/// Why there is no subscriber.
+/// The reason why a journal has refused a subscription.
 ///
 /// # Examples
 /// ```
@@ -112,25 +113,26 @@ impl Error for BuildError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// It would begin after the position of the next event.
+    /// The subscription would begin after the position of the next event.
     Future {
-        /// The position that was asked for.
+        /// The requested position.
         asked: u64,
         /// The position of the next event.
         next: u64,
     },
-    /// It would end before it begins.
+    /// The subscription would end before it begins.
     Inverted,
-    /// It begins or ends at a time, and the journal knows none: see
-    /// [`JournalBuilder::sample_time`](crate::journal::JournalBuilder::sample_time) and `time_by`.
+    /// The subscription begins or ends at a time, and the journal has no times of its events.
+    /// See [`JournalBuilder::sample_time`](crate::journal::JournalBuilder::sample_time) and
+    /// `time_by`.
     NoTime,
     /// A setting is invalid.
     Config(ConfigError),
     /// The memory for the reader cannot be allocated.
     OutOfMemory(OutOfMemory),
-    /// The journal has as many readers as it can have.
+    /// The journal has the maximum number of readers.
     TooManyReaders {
-        /// The most readers of one journal.
+        /// The maximum number of readers of one journal.
         most: usize,
     },
 }
@@ -139,19 +141,16 @@ impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Future { asked, next } => {
-                write!(f, "sequence {asked} is in the future: the next event is {next}")
+                write!(f, "sequence {asked} is in the future: start at {next} or earlier")
             }
-            Self::Inverted => f.write_str("the subscription would end before it begins"),
+            Self::Inverted => f.write_str("the subscription would end before it begins: choose a later end"),
             Self::NoTime => {
                 f.write_str("the journal has no times of its events: build it with sample_time or time_by")
             }
             Self::Config(error) => error.fmt(f),
             Self::OutOfMemory(error) => error.fmt(f),
             Self::TooManyReaders { most } => {
-                write!(
-                    f,
-                    "the journal has {most} readers, the most that it can have: drop a subscriber first"
-                )
+                write!(f, "the journal has {most} readers, the maximum: drop a subscriber first")
             }
         }
     }
@@ -167,7 +166,7 @@ impl Error for SubscribeError {
     }
 }
 
-/// Why a [`Queue`](crate::Queue) could not be started.
+/// The reason why a [`Queue`](crate::Queue) could not be started.
 ///
 /// # Examples
 /// ```
@@ -179,11 +178,11 @@ impl Error for SubscribeError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// A setting is invalid, of the queue or of the sink inside it.
+    /// A setting of the queue, or of the sink inside it, is invalid.
     Config(ConfigError),
-    /// The memory of the queue's ring cannot be allocated.
+    /// The memory for the queue's ring cannot be allocated.
     OutOfMemory(OutOfMemory),
-    /// The system gave no thread.
+    /// The worker thread could not be spawned.
     Thread(std::io::Error),
 }
 
@@ -207,7 +206,7 @@ impl Error for SpawnError {
     }
 }
 
-/// Why a sink could not be added to a bus.
+/// The reason why a sink could not be added to a bus.
 ///
 /// # Examples
 /// ```
@@ -223,11 +222,11 @@ impl Error for SpawnError {
 pub enum AddError {
     /// The bus is closed.
     Closed,
-    /// The sink is the bus itself: every event would come round for ever.
+    /// The sink is the bus itself, so every event would circulate endlessly.
     Itself,
     /// A setting of the sink, or of a sink inside it, is invalid.
     Config(ConfigError),
-    /// The memory of a lane for one of the publishers, or of the channel, cannot be allocated.
+    /// The memory for a lane of one of the publishers, or for the channel, cannot be allocated.
     OutOfMemory(OutOfMemory),
 }
 
@@ -252,7 +251,7 @@ impl Error for AddError {
     }
 }
 
-/// Why a sink could not be removed from a bus.
+/// The reason why a sink could not be removed from a bus.
 ///
 /// # Examples
 /// ```
@@ -267,7 +266,8 @@ impl Error for AddError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RemoveError {
-    /// No sink with this id is on the bus: it never was, was removed before, or the bus is closed.
+    /// The bus has no sink with this id: it never had one, the sink was removed before, or the bus
+    /// is closed.
     Unknown,
 }
 
@@ -279,7 +279,8 @@ impl fmt::Display for RemoveError {
 
 impl Error for RemoveError {}
 
-/// Makes an error of each of its sources: an invalid setting, and memory that cannot be allocated.
+/// Converts an invalid setting, or memory that could not be allocated, into the error that has it
+/// as its source.
 macro_rules! from_sources {
     ($($error:ident),*) => {$(
         impl From<ConfigError> for $error {
@@ -304,7 +305,7 @@ macro_rules! from_sources {
 
 from_sources!(BuildError, SubscribeError, SpawnError, AddError);
 
-/// What makes a ring is part of what the caller asked for, so its error becomes the caller's.
+/// Converts the error of building a ring into the error of the call that needs the ring.
 macro_rules! from_build {
     ($($error:ident),*) => {$(
         impl From<BuildError> for $error {

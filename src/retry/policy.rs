@@ -323,7 +323,7 @@ impl<'a> Attempt<'a> {
 /// use buslane::retry::AttemptError;
 /// let error = std::io::Error::other("no route");
 /// assert_eq!(AttemptError::Failed(&error).to_string(), "the sink failed: no route");
-/// assert_eq!(AttemptError::Timeout.to_string(), "the sink found no room in time");
+/// assert_eq!(AttemptError::Timeout.to_string(), "the sink did not accept the event in time");
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
