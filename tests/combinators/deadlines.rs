@@ -214,14 +214,15 @@ takes!(u32, Vec<u32>, buslane::retry::DeadLetter<u32>);
 fn direct_calls_keep_limits_despite_a_stuck_write() {
     for closes in [false, true] {
         for (name, build) in combinators::<Stuck>() {
+            if name == "dead letters" {
+                continue; // No dead letter is sent.
+            }
             let stuck = Stuck::new(In::Write);
             let sink: Arc<dyn Sink<u32>> = Arc::from(build(stuck.clone()));
             let context = format!("{name}, closes: {closes}");
             let writing = sink.clone();
             let writer = thread::spawn(move || writing.write(1));
-            if name != "dead letters" {
-                stuck.1.wait_reached(1);
-            }
+            stuck.1.wait_reached(1);
             if closes {
                 let _ = in_time(&context, move || sink.close_by(Deadline::after(LIMIT)));
             } else {
