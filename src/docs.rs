@@ -48,5 +48,5 @@ pub mod memory {}
 pub(crate) fn default_of(words: &[&str]) -> &'static str {
     let page = include_str!("docs/defaults.md");
     let row = page.lines().find(|line| words.iter().all(|word| line.contains(word)));
-    row.and_then(|row| row.trim_end_matches(" |").rsplit(" | ").next()).expect("the page has a row with these words")
+    row.and_then(|row| row.trim_end_matches(" |").rsplit(" | ").next()).expect("no row has these words")
 }
