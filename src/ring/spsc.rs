@@ -59,7 +59,7 @@ impl Fin {
         self.0.load(ordering).wrapping_sub(1)
     }
 
-    /// The word that a producer loads after a fence: zero while the ring is open.
+    /// Loads the word that a producer checks after a fence: zero while the ring is open.
     #[inline(always)]
     fn attention(&self) -> u64 {
         // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and

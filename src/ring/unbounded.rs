@@ -40,7 +40,7 @@ impl<T> Unbounded<T> {
         None
     }
 
-    /// In this list a value is counted once it is present.
+    /// Pops a value like `pop`: in this list a value is counted once it is present.
     pub(crate) fn pop_filled(&self) -> Option<T> {
         self.pop()
     }
