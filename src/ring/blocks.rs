@@ -42,7 +42,7 @@
 //! - J7: a block outside the stream belongs to the writer from when it was handed over until it
 //!   enters the stream. If it was pinned when it was retired, it belongs to the readers that pin
 //!   it; the last of them hands it over before its next pin.
-#![expect(unsafe_code, reason = "slots are written on one thread and looked at on others")]
+#![expect(unsafe_code, reason = "slots are written on one thread and read on others")]
 
 mod block;
 mod reader;
@@ -126,7 +126,7 @@ impl<T> BlockRing<T> {
         self.tail_word() / VALUE
     }
 
-    /// Returns the position of the oldest value that is certainly kept.
+    /// Returns the position of the oldest value that is guaranteed to be kept.
     fn oldest(&self, tail: u64) -> u64 {
         tail.saturating_sub(self.capacity)
     }
@@ -318,7 +318,7 @@ impl<T> Source<T> {
         self.0.tail()
     }
 
-    /// Returns the position of the oldest value that is certainly kept.
+    /// Returns the position of the oldest value that is guaranteed to be kept.
     ///
     /// # Examples
     /// ```
@@ -348,7 +348,7 @@ impl<T> Source<T> {
         self.0.tail_word() & CLOSED != 0
     }
 
-    /// Returns the number of newest values that are certainly kept.
+    /// Returns the number of newest values that are guaranteed to be kept.
     ///
     /// # Examples
     /// ```

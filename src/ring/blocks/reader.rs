@@ -65,7 +65,7 @@ pub enum Look {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnLag {
-    /// At the oldest value that is certainly kept.
+    /// At the oldest value that is guaranteed to be kept.
     #[default]
     Oldest,
     /// At the next value to be written: the reader misses all values that are kept.

@@ -15,8 +15,8 @@ use std::ptr::null_mut;
 /// block. The position, which changes with each value, is kept by the writing handle, so
 /// alternating writers move as few cache lines as possible.
 pub(super) struct WriterCore<T> {
-    /// The address that the slot of position 0 would have if the current block began there, so a
-    /// position alone determines its slot.
+    /// The address that the slot of position 0 would have if the current block extended back to it,
+    /// so a position alone determines its slot.
     origin: *const Slot<T>,
     /// The first position after the current block.
     end: u64,
