@@ -1,5 +1,5 @@
-//! Longer texts: a guide, the defaults, use in async code, how the guarantees are kept and checked,
-//! what things take, what go-events' names are here, and which names have changed.
+//! The guide, the defaults, use in async code, protocols and their verification, memory use, and
+//! where names come from.
 //!
 //! | page | answers |
 //! |---|---|
@@ -7,11 +7,11 @@
 //! | [`defaults`] | What is every default, and which capacity do I choose? |
 //! | [`async_code`] | Which calls wait, and what does a task use instead? |
 //! | [`rings`] | Do I take a queue, a channel or a journal, and what does each cost? |
-//! | [`memory`] | How many bytes does each part take? |
+//! | [`memory`] | How many bytes does each part use? |
 //! | [`correctness`] | What is guaranteed, and how is it verified? |
 //! | [`protocols`] | How is each guarantee kept? |
-//! | [`atomics`] | Which atomic words and fences are there, and why? |
-//! | [`go_events`] | What are the names and behaviors of go-events here? |
+//! | [`atomics`] | Which atomic words, memory orderings and fences are there, and why? |
+//! | [`go_events`] | Which name and behavior here matches each one of docker/go-events? |
 //! | [`migration`] | Which names have changed? |
 
 pub mod guide;
@@ -43,10 +43,10 @@ pub mod rings {}
 #[doc = include_str!("docs/memory.md")]
 pub mod memory {}
 
-/// The default that the page names in the first row that holds all these words.
+/// Returns the default in the first row of the page that contains all these words.
 #[cfg(test)]
 pub(crate) fn default_of(words: &[&str]) -> &'static str {
     let page = include_str!("docs/defaults.md");
     let row = page.lines().find(|line| words.iter().all(|word| line.contains(word)));
-    row.and_then(|row| row.trim_end_matches(" |").rsplit(" | ").next()).expect("a row of the page")
+    row.and_then(|row| row.trim_end_matches(" |").rsplit(" | ").next()).expect("no row has these words")
 }

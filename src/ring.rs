@@ -1,21 +1,22 @@
-//! Bounded rings: the storage of every lane.
+//! Ring buffers and an unbounded queue: the storage of every lane and journal.
 //!
 //! | ring | producers | consumers | push | used for |
 //! |---|---|---|---|---|
-//! | [`spsc`] | one | one | two plain stores | a publisher's private lane |
-//! | [`mpmc`] | many | many | one compare-and-swap | shared lanes, lanes that evict the oldest |
-//! | [`blocks`] | one or many | each value goes to all | one plain store, or one compare-and-swap | journals |
-//! | `segments` | many | one at a time | one swap | unbounded lanes; `unbounded` is a simpler one in its place in models |
+//! | [`spsc`] | one (SPSC) | one | two plain stores | a publisher's private lane |
+//! | [`mpmc`] | many (MPMC) | many | one compare-and-swap | shared lanes, lanes that evict the oldest |
+//! | [`blocks`] | one or many (broadcast) | each value goes to all | one plain store, or one compare-and-swap | journals |
+//! | `segments` | many | one at a time | one compare-and-swap | unbounded lanes; in models, the simpler `unbounded` replaces it |
 //!
-//! The first two hold exactly as many values as asked for, and can be *sealed*: after that the last
-//! accepted position is known for good, although no producer was waited for. All of them drop
-//! exactly what is left in them, also where a destructor panics ([the
+//! The first two hold exactly the capacity that was set, and can be *sealed*: a seal fixes the last
+//! accepted position and waits for no producer. All of them drop exactly the values that are left
+//! in them, also where a destructor panics ([the
 //! rule](crate::docs::protocols#destructors-that-panic)). They are public so that models and
-//! property tests reach them as they are, and because a good ring is useful on its own.
+//! property tests reach them directly, and because a ring is useful on its own.
+//! [`docs::protocols`](crate::docs::protocols) names the sources of the algorithms.
 
 pub mod blocks;
 pub mod mpmc;
-// A model sees `unbounded` in its place, apart from the queue's own models.
+// Models use `unbounded` instead, except the queue's own models.
 #[cfg(any(test, not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))))]
 pub(crate) mod segments;
 pub mod spsc;
@@ -23,7 +24,7 @@ pub(crate) mod unbounded;
 
 use crate::error::{ConfigError, Invalid};
 
-/// The most values that one ring may be asked to hold: 2²⁸.
+/// The largest capacity of a ring: 2²⁸.
 ///
 /// # Examples
 /// ```

@@ -1,47 +1,48 @@
-//! A broadcast ring with history: one stream of values in one total order, kept for any number of
+//! A broadcast ring buffer with history: one totally ordered stream of values for any number of
 //! readers.
 //!
-//! The ring is made of blocks. A reader pins the block that it reads, so that it may look at its
-//! values in place; the writer enters a block with one read-modify-write, whatever the number of
-//! readers. Where it finds a reader in the block that it is about to overwrite, it leaves that
-//! block to the reader and goes on with a spare, of which each reader has brought one along. The
-//! last reader to let go of such a block hands it back. So a reader that stalls, or was forgotten,
-//! costs one block of memory; it neither holds the writer up nor slows it down, and the writer's
-//! steps do not depend on the number of readers.
+//! The ring consists of blocks. A reader pins the block that it reads, so it can use the values in
+//! place. The writer enters a block with one read-modify-write, for any number of readers. If a
+//! reader pins the block that the writer is about to overwrite, the writer leaves that block to the
+//! reader and continues with a spare. Each reader has brought one spare. The last reader to unpin
+//! such a block hands it back. So a reader that stalls, or was forgotten, costs one block of
+//! memory. It neither delays nor slows the writer, whose steps do not depend on the number of
+//! readers.
 //!
-//! Values are overwritten without regard to readers. A reader that falls too far behind is told how
-//! many values it has missed, exactly, and before it is given any more: also a reader that stalled
-//! inside a block that was overwritten meanwhile. What was lent to it by then stays as it is.
+//! Values are overwritten without regard to readers. A slow reader that lags too far learns the
+//! exact number of values that it missed, before it gets any further value. This holds also for a
+//! reader that stalled inside a block that was overwritten meanwhile. Values that it has already
+//! borrowed stay unchanged.
 //!
 //! | handle | what it is |
 //! |---|---|
 //! | [`Writer`] | the only writer: plain stores, and one read-modify-write for each block |
 //! | [`SharedWriter`] | any number of writers: one read-modify-write for each value or batch |
-//! | [`Source`] | makes readers, and knows how far the stream is |
-//! | [`Reader`] | one reader with a cursor of its own |
+//! | [`Source`] | creates readers, and has the position of the stream |
+//! | [`Reader`] | one reader with its own cursor |
 //!
-//! Nothing here waits or wakes; see [`crate::Journal`] for that.
+//! The ring parks and wakes no thread; [`crate::Journal`] does that.
 //!
 //! # Invariants
 //! - J1: a block's state is its number, whether it is retired, and how many readers pin it. The
-//!   number of a block in the table is that of the values in it; a retired block gains no pin, and
-//!   loses those that it has.
-//! - J2: only whoever writes (the [`Writer`], or the holder of the claim) stores into a block, and
-//!   only while the block is the one being written, at positions that no tail has shown yet; or
-//!   while it is retired and not pinned.
-//! - J3: a reader looks at a value only while it pins the value's block under the value's number,
+//!   number of a block in the table is that of the values in it. A retired block gains no pin, and
+//!   loses the pins that it has.
+//! - J2: only the current writer (the [`Writer`], or the holder of the claim) stores into a block.
+//!   It does so only at positions of the block being written that no tail has shown yet, or while
+//!   the block is retired and not pinned.
+//! - J3: a reader reads a value only while it pins the value's block under the value's number, and
 //!   below a tail that it has loaded.
 //! - J4: a reader pins at most one block, or has one that it is about to give back, and brought a
-//!   spare before its first pin. So of the blocks outside the stream, the one that is being retired
-//!   included, one at least was handed to the writer.
-//! - J5: the first `held` slots of a block hold values, and, in the block being written, all below
-//!   the position of the next one.
-//! - J6: blocks are freed only with the ring itself, so a pointer to one is good as long as any
-//!   handle lives.
-//! - J7: a block outside the stream belongs to the writer, from the moment when it was handed over
-//!   until it enters the stream; or, if it was pinned when it was retired, to the readers that pin
-//!   it, the last of which hands it over before its next pin.
-#![expect(unsafe_code, reason = "slots are written on one thread and looked at on others")]
+//!   spare before its first pin. So of the blocks outside the stream, including the one that is
+//!   being retired, at least one was handed to the writer.
+//! - J5: the first `held` slots of a block hold values; in the block being written, so do all slots
+//!   below the position of the next value.
+//! - J6: blocks are freed only with the ring itself, so a pointer to a block is valid as long as
+//!   any handle lives.
+//! - J7: a block outside the stream belongs to the writer from when it was handed over until it
+//!   enters the stream. If it was pinned when it was retired, it belongs to the readers that pin
+//!   it; the last of them hands it over before its next pin.
+#![expect(unsafe_code, reason = "slots are written on one thread and read on others")]
 
 mod block;
 mod reader;
@@ -60,36 +61,37 @@ use spares::Handed;
 use std::fmt;
 pub use writer::Writer;
 
-/// The most values in a block: half as many made reading slower with many readers, and twice as
-/// many nothing faster.
+/// The largest number of values in a block. With half of it, reading was slower with many readers;
+/// with twice as many, nothing was faster.
 const BLOCK: u64 = 64;
-/// The most readers at a time, 65 535: as many as a block's state can count.
+/// The largest number of concurrent readers, 65 535: the limit of the count in a block's state.
 ///
 /// # Examples
 /// ```
 /// use buslane::ring::blocks::{MAX_READERS, ring};
 /// let (_writer, source) = ring::<u8>(64)?;
 /// let _reader = source.reader(0)?;
-/// assert_eq!(MAX_READERS - source.readers(), 65_534); // so many more there may be
+/// assert_eq!(MAX_READERS - source.readers(), 65_534); // the remaining readers
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub const MAX_READERS: usize = (1 << block::PIN_BITS) - 1;
 
-/// In the tail word, whose other bits are the number of values written: somebody is writing.
+/// In the tail word, whose other bits are the number of values written: a writer has the claim.
 const BUSY: u64 = 1;
 /// In the tail word: no value follows.
 const CLOSED: u64 = 2;
 /// One value in the tail word.
 const VALUE: u64 = 4;
 
-/// What all handles share.
+/// The state that all handles share.
 struct BlockRing<T> {
-    /// How many values were written, whether more may come, and whether one is being written by a
-    /// shared writer.
+    /// The number of values written, whether more may follow, and whether a shared writer has the
+    /// claim.
     tail: CachePadded<AtomicU64>,
-    /// The block of each number, modulo the table's length: one more than the capacity takes.
+    /// The block of each number, modulo the table's length, which is one more than the capacity
+    /// needs.
     table: Box<[AtomicPtr<Block<T>>]>,
-    /// What readers have handed over and the writer has not taken.
+    /// Blocks that readers have handed over and the writer has not taken.
     handed: CachePadded<Handed<T>>,
     capacity: u64,
     /// Values in a block: a power of two.
@@ -97,26 +99,26 @@ struct BlockRing<T> {
     registry: Mutex<Registry<T>>,
 }
 
-/// Who reads, and what memory there is.
+/// The number of readers, and all blocks.
 struct Registry<T> {
-    /// Every block, for the end.
+    /// Every block, for the drop of the ring.
     blocks: Vec<*mut Block<T>>,
     readers: usize,
     spares: usize,
 }
 
-// SAFETY: J1 to J6: blocks are reached by the protocol, which lends values to several threads
-// (`T: Sync`) and moves them from one to another (`T: Send`).
+// SAFETY: J1 to J6: blocks are accessed under the protocol, which lends values to several threads
+// (`T: Sync`) and moves them between threads (`T: Send`).
 unsafe impl<T: Send + Sync> Send for BlockRing<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for BlockRing<T> {}
 
 impl<T> BlockRing<T> {
-    /// The tail word.
+    /// Loads the tail word.
     #[inline(always)]
     fn tail_word(&self) -> u64 {
-        // ORD(blocks.tail): Acquire; pairs with the Release in `Writer::commit`, `Claim::drop`: the
-        // values are written.
+        // ORD(blocks.tail): Acquire; pairs with the Release in `Writer::commit` and `Claim::drop`:
+        // the values are written.
         self.tail.load(Ordering::Acquire)
     }
 
@@ -124,12 +126,12 @@ impl<T> BlockRing<T> {
         self.tail_word() / VALUE
     }
 
-    /// The oldest value that is kept for certain.
+    /// Returns the position of the oldest value that is guaranteed to be kept.
     fn oldest(&self, tail: u64) -> u64 {
         tail.saturating_sub(self.capacity)
     }
 
-    /// Number of the block of a position.
+    /// Returns the number of the block of a position.
     #[inline]
     fn number(&self, position: u64) -> u64 {
         position >> self.block_len.trailing_zeros()
@@ -143,19 +145,19 @@ impl<T> BlockRing<T> {
 impl<T> Drop for BlockRing<T> {
     fn drop(&mut self) {
         let tail = self.tail.load(Ordering::Relaxed) / VALUE;
-        // The block being written holds what was written into it, and its old values behind that.
+        // The block being written holds the values written into it, and its old values after them.
         let (number, written) = match tail % self.block_len {
             0 if tail == 0 => (u64::MAX, 0),
             0 => (self.number(tail) - 1, self.block_len),
             part => (self.number(tail), part),
         };
-        // Destructors are user code: outside the lock, and as inside a delivery, where nothing
-        // waits.
+        // Destructors are user code: they run outside the lock, and as inside a delivery, where no
+        // call waits.
         let blocks = std::mem::take(&mut lock(&self.registry).blocks);
         let _user_code = UserCode::enter();
         for block in blocks {
-            // SAFETY: J6: each block was made by `Block::boxed`, stands here once, and nobody else
-            // can reach it now.
+            // SAFETY: J6: each block was made by `Block::boxed`, is in the list once, and no other
+            // thread can access it now.
             let mut block = unsafe { Box::from_raw(block) };
             let held = if block.is_current(number) { block.held().max(written) } else { block.held() };
             block.drop_values(held);
@@ -163,12 +165,12 @@ impl<T> Drop for BlockRing<T> {
     }
 }
 
-/// Makes a ring that keeps at least `capacity` values.
+/// Creates a ring that keeps at least `capacity` values.
 ///
 /// # Guarantees
-/// All memory that the writer needs is allocated and touched here. What is kept are the newest
-/// `capacity` values and up to two blocks of older ones: the capacity is made up of whole blocks,
-/// and one more is being overwritten.
+/// All memory that the writer needs is allocated and touched here. The ring keeps the newest
+/// `capacity` values and up to two blocks of older ones: the capacity is rounded up to whole
+/// blocks, and one more block is being overwritten.
 ///
 /// # Errors
 /// [`BuildError`] when the capacity is zero or larger than [`MAX_CAPACITY`](super::MAX_CAPACITY),
@@ -189,15 +191,15 @@ impl<T> Drop for BlockRing<T> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn ring<T: Send + Sync>(capacity: usize) -> Result<(Writer<T>, Source<T>), BuildError> {
-    // Refuses what no ring can be.
+    // Refuses an invalid capacity.
     super::slots_for(capacity, 1)?;
     let block_len = BLOCK.min(1 << capacity.ilog2());
     let out_of_memory = OutOfMemory::new(capacity);
     let count = (capacity as u64).div_ceil(block_len) as usize + 1;
     let mut blocks = Blocks(Vec::new());
     blocks.0.try_reserve(count).map_err(|_| out_of_memory)?;
-    // All of it at once, and given back: the blocks are touched one by one, and a system that
-    // grants each of them ends the process in the middle.
+    // Allocates all memory at once, and frees it: the blocks below are touched one by one, and a
+    // system that overcommits would end the process in the middle.
     let mut all: Vec<Slot<T>> = Vec::new();
     all.try_reserve_exact(count.saturating_mul(block_len as usize)).map_err(|_| out_of_memory)?;
     drop(std::hint::black_box(all));
@@ -216,7 +218,7 @@ pub fn ring<T: Send + Sync>(capacity: usize) -> Result<(Writer<T>, Source<T>), B
     Ok((Writer::new(&shared), Source(shared)))
 }
 
-/// Blocks of a ring that is being made: freed again if that fails half way.
+/// Blocks of a ring under construction, freed if the construction fails.
 struct Blocks<T>(Vec<*mut Block<T>>);
 
 impl<T> Blocks<T> {
@@ -228,13 +230,14 @@ impl<T> Blocks<T> {
 impl<T> Drop for Blocks<T> {
     fn drop(&mut self) {
         for block in self.0.drain(..) {
-            // SAFETY: made by `Block::boxed` and shown to nobody.
+            // SAFETY: made by `Block::boxed`, and no other thread has the pointer.
             drop(unsafe { Box::from_raw(block) });
         }
     }
 }
 
-/// Makes readers of a ring, and knows how far its stream is. Clones are handles to the same ring.
+/// A handle that creates readers of a ring, and has the position of its stream. Clones are handles
+/// to the same ring.
 ///
 /// # Examples
 /// ```
@@ -250,13 +253,15 @@ impl<T> Drop for Blocks<T> {
 pub struct Source<T>(Arc<BlockRing<T>>);
 
 impl<T: Send + Sync> Source<T> {
-    /// A reader whose next value is the one at `position`. One that is no longer kept counts as
-    /// missed, with all up to the oldest that is; one that is still to come is waited for.
+    /// Creates a reader whose next value is the one at `position`.
     ///
-    /// Copies nothing. Allocates a block when there are more readers than ever before.
+    /// If that value is no longer kept, the reader starts with a lag, which counts all values up to
+    /// the oldest that is kept. If it is not written yet, the reader finds nothing until it is.
+    ///
+    /// Copies no value. Allocates a block when there are more readers than ever before.
     ///
     /// # Errors
-    /// [`SubscribeError::OutOfMemory`] when the memory for that cannot be allocated, and
+    /// [`SubscribeError::OutOfMemory`] when the block cannot be allocated, and
     /// [`SubscribeError::TooManyReaders`] when there are [`MAX_READERS`].
     ///
     /// # Examples
@@ -287,8 +292,8 @@ impl<T: Send + Sync> Source<T> {
             let spare = Box::into_raw(Block::boxed(shared.block_len as usize).ok_or(out_of_memory)?);
             registry.blocks.push(spare);
             registry.spares += 1;
-            // SAFETY: J6, and no other thread knows it yet. A writer that sees this reader's first
-            // pin sees the spare, too: see `Block::pin`.
+            // SAFETY: J6, and no other thread has the pointer yet. A writer that sees this reader's
+            // first pin sees the spare, too: see `Block::pin`.
             unsafe { shared.handed.new.push(spare) };
         }
         registry.readers += 1;
@@ -297,7 +302,7 @@ impl<T: Send + Sync> Source<T> {
 }
 
 impl<T> Source<T> {
-    /// How many values were written: the position of the next one.
+    /// Returns the number of values written, which is the position of the next one.
     ///
     /// # Examples
     /// ```
@@ -313,7 +318,7 @@ impl<T> Source<T> {
         self.0.tail()
     }
 
-    /// The position of the oldest value that is kept for certain.
+    /// Returns the position of the oldest value that is guaranteed to be kept.
     ///
     /// # Examples
     /// ```
@@ -328,7 +333,7 @@ impl<T> Source<T> {
         self.0.oldest(self.tail())
     }
 
-    /// Whether no value follows.
+    /// Returns whether no value follows.
     ///
     /// # Examples
     /// ```
@@ -343,7 +348,7 @@ impl<T> Source<T> {
         self.0.tail_word() & CLOSED != 0
     }
 
-    /// How many of the newest values are kept for certain.
+    /// Returns the number of newest values that are guaranteed to be kept.
     ///
     /// # Examples
     /// ```
@@ -356,9 +361,10 @@ impl<T> Source<T> {
         self.0.capacity as usize
     }
 
-    /// How many values a block holds: as many as the [`capacity`](Self::capacity), rounded down to
-    /// a power of two, and 64 at most. Fewer than two blocks of values may be there that are older
-    /// than the newest `capacity`.
+    /// Returns the number of values in a block: the [`capacity`](Self::capacity), rounded down to a
+    /// power of two, and 64 at most.
+    ///
+    /// The ring may keep fewer than two blocks of values that are older than the newest `capacity`.
     ///
     /// # Examples
     /// ```
@@ -374,7 +380,7 @@ impl<T> Source<T> {
         self.0.block_len as usize
     }
 
-    /// How many readers there are.
+    /// Returns the number of readers.
     ///
     /// # Examples
     /// ```

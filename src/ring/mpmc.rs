@@ -1,21 +1,23 @@
-//! A bounded ring for many producers and many consumers, with eviction and a closed bit in its tail
-//! word.
+//! A bounded MPMC ring buffer with eviction and a closed bit in its tail word.
 //!
-//! The algorithm is D. Vyukov's bounded queue (2010): each slot carries a stamp that says whose
-//! turn it is. Added to it: the closed bit lives in the tail word, so that no claim can succeed
-//! after a close and the final position is exact; the capacity is exactly what was asked for, also
-//! between powers of two; and a producer may evict the oldest value.
+//! The algorithm is D. Vyukov's bounded MPMC queue (2010): the stamp of each slot determines which
+//! side may use it next. This ring adds three things:
 //!
-//! Nothing spins: a producer that meets a slot which a preempted consumer has claimed but not yet
-//! emptied reports the ring as full, and a consumer that meets a slot which a preempted producer
-//! has claimed but not yet filled reports [`Pop::Pending`].
+//! - the closed bit is in the tail word (as in LCRQ, by Morrison and Afek, 2013), so no claim
+//!   succeeds after a close and the final position is exact;
+//! - the capacity is exact, also between powers of two;
+//! - a producer may evict the oldest value.
 //!
-//! A consumer can not take a later value first: that would turn the order of one producer around.
-//! So a reader that promises to find each value whose push has returned has to wait for the
-//! producer of the oldest position, but only while a later position is filled: otherwise no push
-//! has returned that the reader has not seen. See `Ring::has_written`. The producer is then between
-//! two instructions, runs no user code, and holds nothing that the reader holds up; it is only late
-//! if the system has taken its processor away.
+//! No operation spins. A producer that finds a slot which a preempted consumer has claimed and not
+//! yet emptied reports a full ring. A consumer that finds a slot which a preempted producer has
+//! claimed and not yet filled reports [`Pop::Pending`].
+//!
+//! A consumer must not take a later value first, because that would reverse the order of one
+//! producer. So a reader that promises to find each value whose push has returned waits for the
+//! producer of the oldest position. It waits only while a later position is filled: otherwise no
+//! push has returned that the reader has not seen. See `Ring::has_written`. That producer is
+//! between two instructions, runs no user code, and waits for nothing that the reader holds; it is
+//! late only if it is preempted.
 //!
 //! # Invariants
 //! - M1: stamp == position: the slot is empty and belongs to the producer that claims `position`.
@@ -40,7 +42,7 @@ struct Cell<T> {
     value: Slot<T>,
 }
 
-/// The ring. Shared by reference; put it in an `Arc`.
+/// A bounded MPMC ring, shared by reference or in an `Arc`.
 ///
 /// # Examples
 /// ```
@@ -55,16 +57,16 @@ struct Cell<T> {
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Ring<T> {
-    /// The next position to be claimed by a producer, shifted left by one; the lowest bit says
-    /// closed.
+    /// The next position that a producer claims, shifted left by one; the lowest bit is the closed
+    /// bit.
     tail: CachePadded<AtomicU64>,
-    /// The next position to be claimed by a consumer.
+    /// The next position that a consumer claims.
     head: CachePadded<AtomicU64>,
     cells: Aligned<Cell<T>>,
     capacity: u64,
 }
 
-/// Why a push failed; the value comes back.
+/// The reason why a push failed, with the value.
 ///
 /// # Examples
 /// ```
@@ -78,9 +80,9 @@ pub struct Ring<T> {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PushError<T> {
-    /// The ring holds as many values as it may.
+    /// The ring holds `capacity` values.
     Full(T),
-    /// The ring was closed.
+    /// The ring is closed.
     Closed(T),
 }
 
@@ -93,7 +95,7 @@ impl<T> fmt::Debug for PushError<T> {
     }
 }
 
-/// What a pop found.
+/// The result of a pop.
 ///
 /// # Examples
 /// ```
@@ -108,15 +110,15 @@ impl<T> fmt::Debug for PushError<T> {
 pub enum Pop<T> {
     /// The oldest value.
     Value(T),
-    /// Nothing is in the ring.
+    /// The ring is empty.
     Empty,
-    /// The oldest position is claimed, but its producer has not filled it yet. It will, and a pop
-    /// will then find it.
+    /// The oldest position is claimed, but its producer has not filled it yet. A pop finds the
+    /// value once it is filled.
     Pending,
 }
 
 impl<T: Send> Ring<T> {
-    /// Makes a ring that holds exactly `capacity` values.
+    /// Creates a ring that holds exactly `capacity` values.
     ///
     /// # Errors
     /// [`BuildError`] when the capacity is zero or larger than
@@ -161,11 +163,11 @@ impl<T> Ring<T> {
         &self.cells[(position & (self.slots() - 1)) as usize]
     }
 
-    /// Puts a value in. Lock-free; one compare-and-swap when nobody contends.
+    /// Pushes a value. Lock-free; one compare-and-swap without contention.
     ///
     /// # Errors
-    /// The value, when the ring is full or closed. A slot that a consumer is just emptying counts
-    /// as full.
+    /// The value, when the ring is full or closed. A slot that a consumer is emptying counts as
+    /// full.
     ///
     /// # Examples
     /// ```
@@ -183,16 +185,16 @@ impl<T> Ring<T> {
             }
             let position = tail >> 1;
             let cell = self.cell(position);
-            // ORD(mpmc.stamp): Acquire; pairs with the consumer's Release in `pop`: it has emptied
-            // the slot.
+            // ORD(mpmc.stamp): Acquire; pairs with the consumer's Release in `pop`: the slot is
+            // empty.
             let stamp = cell.stamp.load(Ordering::Acquire);
             if stamp == position && !self.is_full_at(position) {
-                // Relaxed claim: the stamp's Release publishes the value; a close is seen because
-                // it changes this word.
+                // Relaxed claim: the stamp's Release publishes the value, and a close changes this
+                // word, so the exchange fails.
                 match self.tail.compare_exchange_weak(tail, tail + 2, Ordering::Relaxed, Ordering::Relaxed) {
                     Ok(_) => {
-                        // SAFETY: M1: the slot is empty, and the exchange made us the one that
-                        // claims the position.
+                        // SAFETY: M1: the slot is empty, and the exchange gave this thread the
+                        // claim of the position.
                         unsafe { cell.value.put(value) };
                         // ORD(mpmc.stamp): Release; pairs with the Acquire in `pop`: the value is
                         // written.
@@ -211,8 +213,8 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Whether exactness, not the slots, forbids `position`: only where the capacity is no power of
-    /// two (or is one).
+    /// Returns whether the exact capacity, not the slots, forbids `position`; possible only where
+    /// the capacity is no power of two (or is one).
     #[inline(always)]
     fn is_full_at(&self, position: u64) -> bool {
         // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`.
@@ -220,11 +222,11 @@ impl<T> Ring<T> {
             && position.saturating_sub(self.head.load(Ordering::Acquire)) >= self.capacity
     }
 
-    /// Puts a value in; while the ring is full, evicts the oldest into `evicted`.
+    /// Pushes a value; while the ring is full, passes the oldest value to `evicted` (drop-oldest).
     ///
     /// # Errors
-    /// [`PushError::Closed`], or [`PushError::Full`] when the oldest slot is in the hands of a
-    /// consumer or producer that has not finished with it: this never waits.
+    /// [`PushError::Closed`], or [`PushError::Full`] when a consumer or producer has claimed the
+    /// oldest slot and not finished with it: this call never waits.
     ///
     /// # Examples
     /// ```
@@ -254,7 +256,7 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Takes the oldest value. Lock-free; one compare-and-swap when nobody contends.
+    /// Takes the oldest value. Lock-free; one compare-and-swap without contention.
     ///
     /// # Examples
     /// ```
@@ -294,8 +296,8 @@ impl<T> Ring<T> {
                 // `len`).
                 match self.head.compare_exchange_weak(head, head + 1, Ordering::Release, Ordering::Relaxed) {
                     Ok(_) => {
-                        // SAFETY: M2: the slot holds a value, and the exchange made us the one that
-                        // claims it.
+                        // SAFETY: M2: the slot holds a value, and the exchange gave this thread the
+                        // claim of it.
                         let value = unsafe { cell.value.take() };
                         // ORD(mpmc.stamp): Release; pairs with the Acquire in `push`: the slot is
                         // empty (M3).
@@ -317,8 +319,7 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Closes the ring and returns its final position: the number of values that were ever
-    /// accepted. Idempotent.
+    /// Closes the ring and returns its final position, the number of accepted values. Idempotent.
     ///
     /// # Examples
     /// ```
@@ -331,12 +332,12 @@ impl<T> Ring<T> {
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn close(&self) -> u64 {
-        // ORD(mpmc.tail): AcqRel; an RMW, so it reads the newest claim, and no later claim can
-        // succeed.
+        // ORD(mpmc.tail): AcqRel; a read-modify-write, so it reads the newest claim, and no later
+        // claim can succeed.
         self.tail.fetch_or(CLOSED, Ordering::AcqRel) >> 1
     }
 
-    /// Whether the ring was closed.
+    /// Returns whether the ring is closed.
     ///
     /// # Examples
     /// ```
@@ -352,8 +353,8 @@ impl<T> Ring<T> {
         self.tail.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Whether the ring was closed and every value was claimed by a consumer (or evicted). Once
-    /// true, always true.
+    /// Returns whether the ring is closed and every value is claimed by a consumer (or evicted);
+    /// once `true`, always `true`.
     ///
     /// # Examples
     /// ```
@@ -372,8 +373,8 @@ impl<T> Ring<T> {
         tail & CLOSED != 0 && self.claimed() >= tail >> 1
     }
 
-    /// Whether the oldest position is filled, so that a pop finds a value unless somebody else
-    /// takes it first.
+    /// Returns whether the oldest position is filled: a pop then finds a value, unless another
+    /// consumer takes it first.
     ///
     /// # Examples
     /// ```
@@ -401,9 +402,10 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Whether a pop finds a value, unless another consumer takes it first. Each value whose push
-    /// returned before this call is found, also after a position that is claimed and not filled
-    /// yet: then this waits until its producer has filled it.
+    /// Returns whether a pop finds a value, unless another consumer takes it first.
+    ///
+    /// Each value whose push returned before this call is found. If it comes after a position
+    /// that is claimed and not filled yet, this call waits until that producer has filled it.
     #[inline]
     pub(crate) fn has_written(&self) -> bool {
         self.has_filled() || self.await_written()
@@ -411,14 +413,14 @@ impl<T> Ring<T> {
 
     #[cold]
     fn await_written(&self) -> bool {
-        // What is claimed later was pushed after this call began.
+        // Positions that are claimed later belong to pushes that this call need not find.
         let end = self.position();
         let mut pace = Pace::new();
         loop {
             let head = self.claimed();
-            // The head may be an old one, and then what it says is at the oldest position was taken
-            // long ago: so the positions decide, and the next look has a newer head.
-            // ORD(mpmc.stamp): Acquire; pairs with the producer's Release in `push`.
+            // The head may be stale, and its position taken long ago. So the stamps decide, and the
+            // next iteration loads a newer head. ORD(mpmc.stamp): Acquire; pairs with the
+            // producer's Release in `push`.
             let filled = |position: u64| self.cell(position).stamp.load(Ordering::Acquire) == position + 1;
             match (head..end).find(|position| filled(*position)) {
                 None => return false,
@@ -428,7 +430,7 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Whether a push finds room now. Not in a closed ring.
+    /// Returns whether a push finds room now; `false` for a closed ring.
     pub(crate) fn has_room(&self) -> bool {
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {
@@ -447,7 +449,7 @@ impl<T> Ring<T> {
         }
     }
 
-    /// How many values were accepted so far.
+    /// Returns the number of accepted values.
     ///
     /// # Examples
     /// ```
@@ -466,7 +468,7 @@ impl<T> Ring<T> {
         self.tail.load(Ordering::Acquire) >> 1
     }
 
-    /// How many values were claimed by consumers or evicted so far.
+    /// Returns the number of values that consumers claimed or that were evicted.
     ///
     /// # Examples
     /// ```
@@ -484,7 +486,7 @@ impl<T> Ring<T> {
         self.head.load(Ordering::Acquire)
     }
 
-    /// How many values are in the ring, those that are just being put in included.
+    /// Returns the number of values in the ring, including those that are being written.
     ///
     /// # Examples
     /// ```
@@ -500,7 +502,7 @@ impl<T> Ring<T> {
         self.position().saturating_sub(head) as usize
     }
 
-    /// Whether the ring holds [nothing](Self::len).
+    /// Returns whether the ring [is empty](Self::len).
     ///
     /// # Examples
     /// ```
@@ -522,8 +524,8 @@ impl<T> Drop for Ring<T> {
         for position in self.head.load(Ordering::Relaxed)..end {
             let cell = self.cell(position);
             debug_assert_eq!(cell.stamp.load(Ordering::Relaxed), position + 1);
-            // SAFETY: M2, M4: `&mut self`, so every claimed position was filled, and those from
-            // head on hold values.
+            // SAFETY: M2, M4: `&mut self`, so every claimed position is filled, and those from head
+            // on hold values.
             discard(unsafe { cell.value.take() });
         }
     }

@@ -1,32 +1,32 @@
-//! An unbounded queue: a list of blocks, into which any number of threads push, and from which one
-//! at a time takes.
+//! An unbounded queue: a list of blocks into which any number of threads push, and from which one
+//! thread at a time pops.
 //!
-//! A push claims a position with one compare-and-swap, writes its value there, and marks the slot
-//! as filled. The push that claims the last position of a block puts the next block in its place;
-//! it has allocated it before the claim. Pops are under a lock: this is the consumers' side, and a
-//! consumer that waits for the lock sleeps.
+//! The list of blocks is that of crossbeam's `SegQueue`. A push claims a position with one
+//! compare-and-swap, writes its value there, and marks the slot as filled. The push that claims the
+//! last position of a block links the next block, which it allocated before the claim. Pops take a
+//! lock: only consumers need it, and a consumer that waits for the lock sleeps.
 //!
 //! # Waits
-//! There are two, both for a thread that is between two of its stores, and both of them are
-//! [`Pace`]d, so that no thread of higher priority keeps the one that it waits for from running:
-//! - a push waits while the claim of a block's last position is not through with the next block, a
-//!   few stores;
-//! - a pop waits until the oldest claimed position is filled: what was pushed before is found, also
-//!   when its turn comes behind a push that is not done. A consumer that parks takes with
+//! There are two waits, both for a thread that is between two of its stores. Both are [`Pace`]d, so
+//! a waiting thread of higher priority does not keep that thread from running:
+//! - a push waits while the push that claimed a block's last position links the next block, a few
+//!   stores;
+//! - a pop waits until the oldest claimed position is filled, so it finds every value whose push
+//!   has returned, also after a push that is not done. A consumer that parks uses
 //!   [`Segments::pop_filled`] instead, which never waits: the push wakes it.
 //!
-//! No code of the user runs in between.
+//! No user code runs in between.
 //!
 //! # Invariants
-//! - U1: the position in `tail` is the next one to be claimed. While `CHANGING` is not set, `last`
-//!   is its block.
-//! - U2: a slot belongs to the thread that claimed its position, until that sets `filled`; from
-//!   then on, to the thread that holds `first`.
-//! - U3: the slots from the position in `first` up to that in `tail` are claimed, and those of them
-//!   that are filled hold values. All other slots hold nothing.
+//! - U1: the position in `tail` is the next one to claim. While `CHANGING` is not set, `last` is
+//!   its block.
+//! - U2: a slot belongs to the thread that claimed its position until that thread sets `filled`;
+//!   from then on, to the thread that holds `first`.
+//! - U3: the slots from the position in `first` up to that in `tail` are claimed, and the filled
+//!   ones of them hold values. All other slots are empty.
 //! - U4: a block is freed by the thread that has taken its last value. All its slots were filled by
-//!   then, and a push does not look at a block behind the store that fills its slot. The last
-//!   position's push sets `next` before that.
+//!   then, and a push does not access a block after the store that fills its slot. The last
+//!   position's push sets `next` before that store.
 #![expect(
     unsafe_code,
     reason = "slots are written on one thread and read on another, in blocks that are linked"
@@ -41,9 +41,9 @@ use crate::sync::{self, AtomicBool, AtomicPtr, AtomicU64, CachePadded, Mutex, Or
 use crate::wait::context::discard;
 use std::ptr::null_mut;
 
-/// The positions in a block.
+/// The number of positions in a block.
 const BLOCK: u64 = if sync::MODEL { 2 } else { 32 };
-/// In `tail`: the next block is being put in its place.
+/// In `tail`: the next block is being linked.
 const CHANGING: u64 = 1;
 /// One position in `tail`.
 const POSITION: u64 = 2;
@@ -59,7 +59,7 @@ struct Block<T> {
 }
 
 impl<T> Block<T> {
-    /// Made where it is to lie: the stack may have no room for a whole block.
+    /// Initializes the block on the heap: the stack may have no room for a whole block.
     fn boxed() -> Box<Self> {
         let mut block = Box::<Self>::new_uninit();
         let place = block.as_mut_ptr();
@@ -79,13 +79,13 @@ impl<T> Block<T> {
     }
 }
 
-/// Where the next value is taken.
+/// The position of the next pop, and its block.
 struct First<T> {
     position: u64,
     block: *mut Block<T>,
 }
 
-// SAFETY: U2, U4: a way to values that move with it.
+// SAFETY: U2, U4: a pointer to values that move with it.
 unsafe impl<T: Send> Send for First<T> {}
 
 /// The queue.
@@ -93,7 +93,7 @@ pub(crate) struct Segments<T> {
     tail: CachePadded<AtomicU64>,
     last: AtomicPtr<Block<T>>,
     first: CachePadded<Mutex<First<T>>>,
-    /// The position in `first`, for those who only want to know.
+    /// The position in `first`, for loads without the lock.
     taken: AtomicU64,
 }
 
@@ -113,13 +113,15 @@ impl<T> Segments<T> {
         }
     }
 
-    /// Puts a value in. Allocates one block in 32 pushes.
+    /// Pushes a value. Allocates one block in 32 pushes.
     pub(crate) fn push(&self, value: T) {
         let mut pace = Pace::new();
-        // For the last position of a block: made before the claim, behind which others wait.
+        // For the last position of a block: allocated before the claim, because other pushes wait
+        // after it.
         let mut spare: Option<Box<Block<T>>> = None;
-        // ORD(segments.tail): Acquire; pairs with the Release in `claim_last`: the block is in its
-        // place. Claims of other threads in between are read-modify-writes, and pass that on.
+        // ORD(segments.tail): Acquire; pairs with the Release in `claim_last`: the block is linked.
+        // Claims of other threads in between are read-modify-writes, and continue the release
+        // sequence.
         let mut tail = self.tail.load(Ordering::Acquire);
         loop {
             if tail & CHANGING != 0 {
@@ -133,21 +135,22 @@ impl<T> Segments<T> {
             if is_last && spare.is_none() {
                 spare = Some(Block::boxed());
             }
-            // U1: if the claim succeeds, the tail was this one all the time, and so was the block.
-            // Relaxed: the Acquire of the tail has made it visible.
+            // U1: if the claim succeeds, the tail has not changed, nor has the block. Relaxed: the
+            // Acquire of the tail has made it visible.
             let block = self.last.load(Ordering::Relaxed);
             let next = (tail + POSITION) | if is_last { CHANGING } else { 0 };
             // ORD(segments.tail): Acquire, as above, where it fails. Where it succeeds it publishes
-            // nothing but the claim.
+            // only the claim.
             match self.tail.compare_exchange_weak(tail, next, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => {
-                    // SAFETY: U4: the position is claimed and not filled, so its block is there.
+                    // SAFETY: U4: the position is claimed and not filled, so its block is not
+                    // freed.
                     let block = unsafe { &*block };
                     if let Some(spare) = spare.take_if(|_| is_last) {
                         self.claim_last(block, spare, next - CHANGING);
                     }
                     let cell = block.cell(position);
-                    // SAFETY: U2: the claim made the slot ours, and it is empty.
+                    // SAFETY: U2: the claim gave the slot to this thread, and it is empty.
                     unsafe { cell.value.put(value) };
                     // ORD(segments.filled): Release; pairs with the Acquire in `take`: the value is
                     // written, and `next` is.
@@ -159,23 +162,23 @@ impl<T> Segments<T> {
         }
     }
 
-    /// Puts the next block in its place, and lets others claim positions in it.
+    /// Links the next block, and lets other pushes claim positions in it.
     fn claim_last(&self, block: &Block<T>, next: Box<Block<T>>, tail: u64) {
         let next = Box::into_raw(next);
-        // Relaxed: published by the slot that is filled behind it, and by the tail.
+        // Relaxed: published by the slot that is filled after it, and by the tail.
         block.next.store(next, Ordering::Relaxed);
         self.last.store(next, Ordering::Relaxed);
-        // ORD(segments.tail): Release; pairs with the Acquire in `push`: the block is made, and in
-        // its place.
+        // ORD(segments.tail): Release; pairs with the Acquire in `push`: the block is initialized
+        // and linked.
         self.tail.store(tail, Ordering::Release);
     }
 
-    /// Takes the oldest value. Waits until the push that has claimed its position has filled it.
+    /// Takes the oldest value; waits until the push that claimed its position has filled it.
     pub(crate) fn pop(&self) -> Option<T> {
         self.take(true)
     }
 
-    /// Takes the oldest value, unless its position is still empty.
+    /// Takes the oldest value, unless its position is not filled yet.
     pub(crate) fn pop_filled(&self) -> Option<T> {
         self.take(false)
     }
@@ -183,7 +186,7 @@ impl<T> Segments<T> {
     fn take(&self, waits: bool) -> Option<T> {
         let mut first = lock(&self.first);
         let position = first.position;
-        // SAFETY: U4: the block of the next position is there.
+        // SAFETY: U4: the block of the next position is not freed.
         let block = unsafe { &*first.block };
         let cell = block.cell(position);
         let mut pace = Pace::new();
@@ -194,8 +197,8 @@ impl<T> Segments<T> {
             }
             pace.wait();
         }
-        // SAFETY: U2, U3: the slot is filled, and the lock makes it ours. The position moves on, so
-        // no thread takes it again.
+        // SAFETY: U2, U3: the slot is filled, and the lock gives it to this thread. The position
+        // advances, so no thread takes it again.
         let value = unsafe { cell.value.take() };
         first.position = position + 1;
         self.taken.store(position + 1, Ordering::Relaxed);
@@ -203,34 +206,34 @@ impl<T> Segments<T> {
             let old = first.block;
             first.block = block.next.load(Ordering::Relaxed);
             drop(first);
-            // SAFETY: U4: this was its last value, and the block came from a box.
+            // SAFETY: U4: this was the last value of the block, which came from a box.
             drop(unsafe { Box::from_raw(old) });
         }
         Some(value)
     }
 
-    /// Whether the oldest position is filled, so that [`pop_filled`](Self::pop_filled) finds a
-    /// value unless another thread takes it.
+    /// Returns whether the oldest position is filled: [`pop_filled`](Self::pop_filled) then finds a
+    /// value, unless another thread takes it.
     pub(crate) fn has_filled(&self) -> bool {
         if self.is_empty() {
             return false;
         }
         let first = lock(&self.first);
-        // SAFETY: U4: the block of the next position is there, and the lock keeps it.
+        // SAFETY: U4: the block of the next position is not freed, and the lock keeps it.
         let block = unsafe { &*first.block };
         // Relaxed: the pop that follows orders the value; against a consumer that parks, the fences
         // of the pair do.
         block.cell(first.position).filled.load(Ordering::Relaxed)
     }
 
-    /// How many positions were ever claimed.
+    /// Returns the number of positions ever claimed.
     fn pushed(&self) -> u64 {
         self.tail.load(Ordering::Relaxed) / POSITION
     }
 
-    /// How many values are in the queue, those that are just being put in included.
+    /// Returns the number of values in the queue, including those that are being written.
     pub(crate) fn len(&self) -> usize {
-        // In this order: the other one might find more taken than pushed.
+        // In this order: the other order might find more values taken than pushed.
         let taken = self.taken.load(Ordering::Relaxed);
         self.pushed().saturating_sub(taken) as usize
     }
@@ -246,7 +249,8 @@ impl<T> Drop for Segments<T> {
             discard(value);
         }
         let block = lock(&self.first).block;
-        // SAFETY: U4: nothing is left, so this is the last block, and no other thread can reach it.
+        // SAFETY: U4: no value is left, so this is the last block, and no other thread can reach
+        // it.
         drop(unsafe { Box::from_raw(block) });
     }
 }

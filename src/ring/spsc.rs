@@ -1,23 +1,23 @@
-//! A bounded ring between one producer and one consumer, with cached indices and a seal.
+//! A bounded SPSC ring buffer with cached indices and a seal.
 //!
-//! The ring is Lamport's (1983) with monotone 64-bit indices; each side keeps a private copy of the
-//! other's index and reads the shared one only when the copy says full or empty (the cached-index
-//! technique of MCRingBuffer and FastForward). A push is a store to the slot and a release store of
-//! the tail: no read-modify-write, no fence.
+//! The ring is Lamport's (1983) with monotonic 64-bit indices. Each side caches the other's index,
+//! and loads the shared one only when the cached one shows a full or empty ring, as in MCRingBuffer
+//! (Lee, Bu, Chandranmenon, 2009). A push is a store to the slot and a Release store of the tail:
+//! no read-modify-write, no fence.
 //!
 //! # The seal
 //! [`Sealer::seal`] ends a lane while the producer may be anywhere between its check and its push,
-//! and no producer waits for anybody. The word `fin` goes OPEN → SEALING → final tail. The sealer
-//! marks, fences, reads the tail and proposes it; a producer that sees the mark after its own push
-//! and fence proposes *its* tail; the first proposal wins. A producer that loses with `fin` below
-//! its tail still owns what lies between and takes it back. The consumer, too, must know `fin`
-//! before it trusts a tail: it fences between the two loads, and while it finds SEALING it takes
-//! nothing that it did not know of before.
+//! and no producer waits. The word `fin` changes from OPEN to SEALING to the final tail. The sealer
+//! marks, fences, loads the tail and proposes it. A producer that sees the mark after its own push
+//! and fence proposes *its* tail. The first proposal wins. A producer that loses with `fin` below
+//! its tail still owns the slots in between and takes their values back. The consumer, too, must
+//! load `fin` before it trusts a tail. It fences between the two loads, and while it finds SEALING
+//! it takes only values below the end that it already had.
 //!
 //! # Invariants
-//! - S1: slots in `[head, min(tail, fin))` hold values and belong to the consumer; all others
-//!   belong to the producer and are empty, save those in `[fin, tail)` until the producer took them
-//!   back.
+//! - S1: slots in `[head, min(tail, fin))` hold values and belong to the consumer. All others
+//!   belong to the producer and are empty, except those in `[fin, tail)` until the producer has
+//!   taken their values back.
 //! - S2: only the producer writes `tail`, only the consumer writes `head`; both only grow.
 //! - S3: `tail - head` never exceeds the capacity, which never exceeds the number of slots.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
@@ -38,15 +38,15 @@ pub use producer::{Producer, Vacant};
 pub use sealer::Sealer;
 use std::ptr::NonNull;
 
-/// `fin` of a ring that nobody seals.
+/// `fin` of a ring that is not sealed.
 const OPEN: u64 = u64::MAX;
-/// `fin` while its final value is being agreed on.
+/// `fin` while the final tail is not decided.
 const SEALING: u64 = u64::MAX - 1;
 
-/// The word that says where a ring ends: [`OPEN`], [`SEALING`], or the final tail.
+/// The word of a ring's end: [`OPEN`], [`SEALING`], or the final tail.
 ///
-/// What lies in memory is one more, so that an open ring's word is zero: a publisher joins it with
-/// what else may ask for its attention, of all its lanes, and tests once.
+/// The stored value is one more, so an open ring's word is zero. A publisher ORs it with the other
+/// words that need its attention, for all its lanes, and tests once.
 struct Fin(AtomicU64);
 
 impl Fin {
@@ -59,7 +59,7 @@ impl Fin {
         self.0.load(ordering).wrapping_sub(1)
     }
 
-    /// What a producer looks at behind a fence: zero while the ring is open.
+    /// Loads the word that a producer checks after a fence: zero while the ring is open.
     #[inline(always)]
     fn attention(&self) -> u64 {
         // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and
@@ -67,34 +67,36 @@ impl Fin {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Moves the word on; `Err` says what it is if it is not `from`.
+    /// Changes the word from `from` to `to`; `Err` has the current value if it is not `from`.
     fn advance(&self, from: u64, to: u64) -> Result<u64, u64> {
         let [old, new] = [from, to].map(|value| value.wrapping_add(1));
-        // ORD(spsc.fin): AcqRel; Release publishes what the proposer saw up to its tail, Acquire
-        // pairs with the winner's Release. For a mark: the heavy fence that follows pairs with the
-        // light ones of producer and consumer.
+        // ORD(spsc.fin): AcqRel; Release publishes the slots that the proposer saw below its tail,
+        // Acquire pairs with the winner's Release. For a mark: the heavy fence that follows pairs
+        // with the light fences of producer and consumer.
         let moved = self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire);
         moved.map(|_| to).map_err(|found| found.wrapping_sub(1))
     }
 }
 
 struct SpscRing<T> {
-    /// The next position to be written; everything below was written. Only the producer writes it.
+    /// The next position to write; all positions below are written. Only the producer stores it.
     tail: CachePadded<AtomicU64>,
-    /// The next position to be consumed; everything below was handled and its slot is free.
+    /// The next position to consume; all values below are handled and their slots are free. Only
+    /// the consumer stores it.
     head: CachePadded<AtomicU64>,
-    /// Where the ring ends: `OPEN`, `SEALING`, or the final tail. In a line with what never
-    /// changes, which both halves keep: next to the tail, the producer's look at it would wait for
-    /// the line that the consumer polls, at every push.
+    /// The end of the ring: `OPEN`, `SEALING`, or the final tail. It shares a cache line with
+    /// fields that never change, which both halves keep cached. If it were next to the tail, each
+    /// push would wait for the cache line that the consumer polls.
     fin: Fin,
-    /// A power of two, and the spare ones.
+    /// A power of two of slots, and spare ones after them for prefetching.
     slots: Aligned<Slot<T>>,
     capacity: u64,
     /// The fence pair of this ring's seal.
     pair: FencePair,
 }
 
-/// A half's own way to the slots, so that a push or pop touches no third line to find them.
+/// A half's own pointer to the slots, so that a push or pop touches no third cache line to find
+/// them.
 ///
 /// # Invariant
 /// - S4: `first` points to `mask + 1` slots, a power of two, which live as long as the `SpscRing`
@@ -121,10 +123,11 @@ impl<T> Slots<T> {
         Self { first: NonNull::from(slots).cast(), mask: count as u64 - 1 }
     }
 
-    /// Derived from the pointer to all slots, so that it may be used for those after it, too.
+    /// Returns a pointer derived from the one to all slots, so it is also valid for the slots after
+    /// it.
     #[inline(always)]
     fn pointer(&self, position: u64) -> NonNull<Slot<T>> {
-        // SAFETY: S4: the masked index lies below the number of slots.
+        // SAFETY: S4: the masked index is below the number of slots.
         unsafe { self.first.add((position & self.mask) as usize) }
     }
 
@@ -134,21 +137,21 @@ impl<T> Slots<T> {
         unsafe { self.pointer(position).as_ref() }
     }
 
-    /// The slots from a position on, so many at most, up to where they begin anew.
+    /// Returns at most `most` slots from a position on, up to where the ring wraps.
     #[inline(always)]
     fn run(&self, position: u64, most: usize) -> &[Slot<T>] {
         let count = (self.mask + 1 - (position & self.mask)).min(most as u64);
-        // SAFETY: S4: `count` does not reach beyond the last of the ring's slots, which lie side by
-        // side.
+        // SAFETY: S4: `count` does not reach beyond the last of the ring's slots, which are
+        // contiguous.
         unsafe { NonNull::slice_from_raw_parts(self.pointer(position), count as usize).as_ref() }
     }
 }
 
 impl<T> SpscRing<T> {
-    /// The producer shows the values below this position.
+    /// Publishes the values below this position to the consumer.
     #[inline(always)]
     fn show(&self, tail: u64) {
-        // ORD(spsc.tail): Release; pairs with the Acquire in `Consumer::refresh`, `Sealer::fix`:
+        // ORD(spsc.tail): Release; pairs with the Acquire in `Consumer::refresh` and `Sealer::fix`:
         // the slots are written.
         self.tail.store(tail, Ordering::Release);
     }
@@ -158,8 +161,7 @@ impl<T> SpscRing<T> {
         &self.slots[(position & (count - 1)) as usize]
     }
 
-    /// Proposes `tail` as the end of a ring that is being sealed; returns the end that was agreed
-    /// on.
+    /// Proposes `tail` as the end of a ring that is being sealed; returns the proposal that won.
     #[cold]
     fn propose(&self, tail: u64) -> u64 {
         self.fin.advance(SEALING, tail).unwrap_or_else(|fin| fin)
@@ -171,13 +173,13 @@ impl<T> Drop for SpscRing<T> {
         let tail = self.tail.load(Ordering::Relaxed);
         let end = tail.min(self.fin.load(Ordering::Relaxed));
         for position in self.head.load(Ordering::Relaxed)..end {
-            // SAFETY: S1: both halves are gone, and the slots in [head, end) hold values.
+            // SAFETY: S1: both halves are dropped, and the slots in [head, end) hold values.
             discard(unsafe { self.slot(position).take() });
         }
     }
 }
 
-/// Makes a ring that holds exactly `capacity` values.
+/// Creates a ring that holds exactly `capacity` values.
 ///
 /// The memory is allocated and touched here; neither half allocates later.
 ///

@@ -1,10 +1,9 @@
-//! An unbounded queue: [`Segments`](super::segments::Segments), or, in a model, a list with a count
-//! in its place.
+//! An unbounded queue: [`Segments`](super::segments::Segments), or in a model a list with a count.
 //!
-//! The queue has models of its own; in those of what stands around it, it would be too much to try
-//! out. What takes its place orders a push before the pop that finds its value, and nothing else: a
-//! pop that finds the queue empty has learned nothing. The real queue orders more; no protocol of
-//! this crate rests on that.
+//! The queue has its own models. In the models of its users it would add too many states, so a list
+//! replaces it. The list orders a push before the pop that finds its value, and nothing else: a pop
+//! that finds the list empty synchronizes with no push. The real queue orders more; no protocol of
+//! this crate relies on that.
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 pub(crate) use super::segments::Segments as Unbounded;
@@ -41,7 +40,7 @@ impl<T> Unbounded<T> {
         None
     }
 
-    /// Here a value is counted when it is there.
+    /// Pops a value like `pop`: in this list a value is counted once it is present.
     pub(crate) fn pop_filled(&self) -> Option<T> {
         self.pop()
     }
@@ -51,8 +50,8 @@ impl<T> Unbounded<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        // A read-modify-write finds the newest value, and orders nothing: a stale one is to be had
-        // in `pop`, and costs a model too much here.
+        // A Relaxed read-modify-write finds the newest value, and orders nothing. `pop` covers
+        // stale values; here they would cost a model too many states.
         self.count.fetch_add(0, crate::sync::Ordering::Relaxed)
     }
 

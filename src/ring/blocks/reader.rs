@@ -1,5 +1,5 @@
-//! What one reader does: pins the block of its next value, looks at values there, and finds out
-//! what it has missed.
+//! One reader of a broadcast ring: pins the block of its next value, reads values in place, and
+//! computes its lag.
 
 use super::block::Block;
 use super::{BlockRing, CLOSED, VALUE};
@@ -8,7 +8,7 @@ use crate::sync::{Arc, MODEL, Ordering, lock, spin_hint};
 use std::fmt;
 use std::ptr::NonNull;
 
-/// What a look finds.
+/// The result of [`Reader::look`].
 ///
 /// # Examples
 /// ```
@@ -28,26 +28,27 @@ use std::ptr::NonNull;
 pub enum Look {
     /// At least one value.
     Values,
-    /// `n` values were overwritten before this reader took them; it continues after them. Returned
-    /// before any value that is still kept, also to a reader that stalled in the middle of a block.
+    /// `n` values were overwritten before this reader took them; the reader continues after them.
+    /// Returned before any value that is still kept, also to a reader that stalled in the middle of
+    /// a block.
     Lagged(u64),
-    /// Nothing yet.
+    /// No value yet.
     Empty,
-    /// Nothing, and nothing follows.
+    /// No value, and none follows.
     Closed,
 }
 
-/// Where a reader continues that has missed values.
+/// The position at which a reader continues after a lag.
 ///
-/// A reader that stalls while its position is overwritten first learns how many values it has
-/// missed, exactly, and then sees only values from here on: also where it stalled in the middle of
-/// a block, whose rest it misses. It sees what a new reader sees that begins at the same position.
-/// Values that were lent to it before, such as a batch, stay as they are.
+/// A reader that stalls while its position is overwritten first learns the exact number of values
+/// that it missed. Then it sees only values from this position on, as a new reader at the same
+/// position would. If it stalled in the middle of a block, it misses the rest of that block. Values
+/// that it has already borrowed, such as a batch, stay unchanged.
 ///
-/// Values are overwritten in blocks. Those of a block that is still there are not missed, though
-/// they may be older than the newest `capacity`. Where writers overwrite the block while the reader
-/// looks, it gets one more value or the lag, whichever comes first; no value is lost between the
-/// two, and none comes after the lag.
+/// Values are overwritten in blocks. The values of a block that is not overwritten are not missed,
+/// though they may be older than the newest `capacity`. If writers overwrite the block while the
+/// reader checks it, the reader gets one more value or the lag, whichever comes first. No value is
+/// lost between the two, and no value of that block comes after the lag.
 ///
 /// # Examples
 /// ```
@@ -64,19 +65,19 @@ pub enum Look {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnLag {
-    /// At the oldest value that is kept for certain.
+    /// At the oldest value that is guaranteed to be kept.
     #[default]
     Oldest,
-    /// At the next value to be written: it misses all that are there.
+    /// At the next value to be written: the reader misses all values that are kept.
     Newest,
 }
 
-/// One reader of a ring.
+/// A reader of a broadcast ring, with its own cursor.
 ///
 /// # Guarantees
-/// [`look`](Self::look) is lock-free: it begins again only when writers have gone on by a whole
-/// block meanwhile. The values below [`known`](Self::known) stay there until the reader has gone
-/// past them, so looking at them is wait-free. Nothing allocates.
+/// [`look`](Self::look) is lock-free: it retries only when writers have advanced by a whole block
+/// meanwhile. The [`known`](Self::known) values stay valid until the reader has passed them, so
+/// reading them is wait-free. No method allocates.
 ///
 /// # Examples
 /// ```
@@ -95,9 +96,9 @@ pub struct Reader<T> {
     shared: Arc<BlockRing<T>>,
     /// The position of the next value.
     cursor: u64,
-    /// Values below are there, and in the pinned block.
+    /// Values below this position are written, and in the pinned block.
     limit: u64,
-    /// The tail as last seen.
+    /// The last loaded tail.
     tail: u64,
     /// The slots of the pinned block.
     slots: NonNull<Slot<T>>,
@@ -108,9 +109,9 @@ pub struct Reader<T> {
     on_lag: OnLag,
 }
 
-// SAFETY: J3: the pointers lead to what the reader has pinned, wherever it goes.
+// SAFETY: J3: the pointers lead to the block that the reader has pinned, on any thread.
 unsafe impl<T: Send + Sync> Send for Reader<T> {}
-// SAFETY: a shared reader gives out numbers, and lends values, which threads may share (`T: Sync`).
+// SAFETY: a shared reader returns numbers, and lends values, which threads may share (`T: Sync`).
 unsafe impl<T: Send + Sync> Sync for Reader<T> {}
 
 impl<T> Reader<T> {
@@ -128,7 +129,7 @@ impl<T> Reader<T> {
         }
     }
 
-    /// The position of the next value.
+    /// Returns the position of the next value.
     ///
     /// # Examples
     /// ```
@@ -148,8 +149,8 @@ impl<T> Reader<T> {
         self.cursor
     }
 
-    /// How many values can be taken without another [`look`](Self::look): those of one block at
-    /// most.
+    /// Returns how many values can be taken without another [`look`](Self::look): at most one
+    /// block.
     ///
     /// # Examples
     /// ```
@@ -168,7 +169,7 @@ impl<T> Reader<T> {
         (self.limit - self.cursor) as usize
     }
 
-    /// How many values lie ahead of this reader, those already overwritten included.
+    /// Returns the number of values that this reader has not taken, including overwritten ones.
     ///
     /// # Examples
     /// ```
@@ -184,7 +185,7 @@ impl<T> Reader<T> {
         self.shared.tail().saturating_sub(self.cursor)
     }
 
-    /// Says where to go on when values were missed.
+    /// Sets where this reader continues after a lag.
     ///
     /// # Examples
     /// ```
@@ -201,7 +202,7 @@ impl<T> Reader<T> {
         self.on_lag = on_lag;
     }
 
-    /// Finds out whether there is a value to be [taken](Self::take).
+    /// Checks for a value that can be [taken](Self::take).
     ///
     /// # Examples
     /// ```
@@ -221,24 +222,24 @@ impl<T> Reader<T> {
         if self.has_values() { Look::Values } else { self.look_further() }
     }
 
-    /// Whether a value is known to be there and its block was not overwritten meanwhile: then a
-    /// look finds it.
+    /// Returns whether a value is known and its block was not overwritten meanwhile: a look then
+    /// finds it.
     #[inline(always)]
     pub(crate) fn has_values(&self) -> bool {
-        // SAFETY: J3: values are known to be there in the pinned block only, so there is one; J6.
+        // SAFETY: J3: values are known only in the pinned block, so a block is pinned; J6.
         self.cursor < self.limit && !unsafe { self.pinned.unwrap_unchecked().as_ref() }.is_overwritten()
     }
 
-    /// Whether the pinned block was overwritten.
+    /// Returns whether the pinned block was overwritten.
     fn is_overtaken(&self) -> bool {
         // SAFETY: J6.
         self.pinned.is_some_and(|block| unsafe { block.as_ref() }.is_overwritten())
     }
 
-    /// Shows the next value to `f` and goes past it, also when `f` panics.
+    /// Passes a reference to the next value to `f` and advances past it, also when `f` panics.
     ///
     /// # Panics
-    /// When none is known to be there: [`look`](Self::look) first.
+    /// When no value is known: call [`look`](Self::look) first.
     ///
     /// # Examples
     /// ```
@@ -253,16 +254,17 @@ impl<T> Reader<T> {
     /// ```
     #[inline(always)]
     pub fn take<R>(&mut self, f: impl FnOnce(u64, &T) -> R) -> R {
-        assert!(self.cursor < self.limit, "a value was found by a look");
+        assert!(self.cursor < self.limit, "no value is known: call look first");
         let position = self.cursor;
         self.cursor += 1;
         let index = (position & self.mask) as usize;
-        // SAFETY: J3: below `limit`, which `look_further` sets, the value is there, and its block
-        // is pinned; the index lies within the block.
+        // SAFETY: J3: below `limit`, which `look_further` sets, the value is written and its block
+        // is pinned; the index is within the block.
         unsafe { self.slots.add(index).as_ref().with(|value| f(position, value)) }
     }
 
-    /// Shows the next value to `f` without going past it; `None` when none is known to be there.
+    /// Passes a reference to the next value to `f` without advancing; returns `None` when no value
+    /// is known.
     ///
     /// # Examples
     /// ```
@@ -287,7 +289,7 @@ impl<T> Reader<T> {
         Some(unsafe { self.slots.add(index).as_ref().with(|value| f(self.cursor, value)) })
     }
 
-    /// The values known to be there. They are not taken.
+    /// Returns the known values without taking them.
     ///
     /// # Examples
     /// ```
@@ -304,15 +306,15 @@ impl<T> Reader<T> {
     #[inline(always)]
     #[must_use]
     pub fn values(&self) -> &[T] {
-        // SAFETY: J3: values below `limit` are there, side by side, and the reader cannot move on
-        // while they are lent.
+        // SAFETY: J3: values below `limit` are written and contiguous, and the reader cannot
+        // advance while they are borrowed.
         unsafe { self.lend(self.cursor, self.known()) }
     }
 
-    /// Takes the next `count` values together, to be looked at in place.
+    /// Takes the next `count` values together, and returns them in place.
     ///
     /// # Panics
-    /// When not so many are known to be there.
+    /// When fewer than `count` values are known: call [`look`](Self::look) first.
     ///
     /// # Examples
     /// ```
@@ -330,45 +332,47 @@ impl<T> Reader<T> {
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
     pub fn take_values(&mut self, count: usize) -> &[T] {
-        assert!(count <= self.known(), "values were found by a look");
+        assert!(count <= self.known(), "too few values are known: call look first");
         let first = self.cursor;
         self.cursor += count as u64;
-        // SAFETY: J3: as in `values`. The block stays pinned until the reader looks further, which
-        // takes it alone.
+        // SAFETY: J3: as in `values`. The block stays pinned until the next look, which takes
+        // `&mut self`.
         unsafe { self.lend(first, count) }
     }
 
+    /// Lends `count` values from position `first` on.
+    ///
     /// # Safety
-    /// The values lie in the pinned block, and are there.
+    /// The values are in the pinned block, and written.
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline(always)]
     unsafe fn lend(&self, first: u64, count: usize) -> &[T] {
         // Wrapping, since a reader that has pinned no block yet has no slots.
         let slots = self.slots.as_ptr().wrapping_add((first & self.mask) as usize);
-        // SAFETY: the caller's; a block that is pinned is not written to below the tail. Where
-        // there are none, the pointer is aligned and not null, which is enough.
+        // SAFETY: the caller's; no writer stores into a pinned block below the tail. For zero
+        // values the pointer is aligned and not null, which is sufficient.
         unsafe { Slot::slice(slots, count) }
     }
 
-    /// Whether everything that the reader has seen of the stream is taken.
+    /// Returns whether the reader has taken every value below the last loaded tail.
     #[inline(always)]
     pub(crate) fn is_dry(&self) -> bool {
         self.cursor >= self.tail
     }
 
-    /// Whether a look would find something new, or the end.
+    /// Returns whether a look would find a new value, or the end.
     pub(crate) fn has_news(&self) -> bool {
         let word = self.shared.tail_word();
         word / VALUE > self.cursor || word & CLOSED != 0
     }
 
-    /// What the writer left in the block of the values known to be there.
+    /// Returns the writer's stamp in the pinned block.
     pub(crate) fn stamp(&self) -> Option<u64> {
         // SAFETY: J6.
         self.pinned.map(|block| unsafe { block.as_ref() }.stamp())
     }
 
-    /// Goes to another position. Values in between are neither taken nor missed.
+    /// Moves the cursor to another position; values in between are neither taken nor missed.
     ///
     /// # Examples
     /// ```
@@ -401,7 +405,7 @@ impl<T> Reader<T> {
         let number = self.shared.number(self.cursor);
         let before = self.cursor;
         if self.pinned.is_none() || self.number != number || self.is_overtaken() {
-            // First let go: never two pins (J4). A block that was overwritten cannot be pinned
+            // Unpin first: never two pins (J4). A block that was overwritten cannot be pinned
             // again.
             self.unpin();
             if !self.pin(number) && !self.catch_up() {
@@ -412,12 +416,13 @@ impl<T> Reader<T> {
         if self.cursor == before { Look::Values } else { Look::Lagged(self.cursor - before) }
     }
 
-    /// Goes to where a reader goes on that has missed values; whether some are there.
+    /// Moves the cursor to where the reader continues after a lag; returns whether values are known
+    /// there.
     fn catch_up(&mut self) -> bool {
         loop {
-            // The failing look at the state that led here saw the block retired, and so this sees a
-            // tail by which it was overdue. Each further failure takes another block of new values:
-            // others make progress.
+            // The failed pin before this call saw the block retired, so this load sees a tail that
+            // has overtaken the block. Each further failure needs another block of new values:
+            // writers make progress.
             self.tail = self.shared.tail();
             match self.on_lag {
                 OnLag::Oldest => self.cursor = self.cursor.max(self.shared.oldest(self.tail)),
@@ -438,7 +443,7 @@ impl<T> Reader<T> {
 
     fn pin(&mut self, number: u64) -> bool {
         // ORD(blocks.table): Acquire; pairs with the Release in `WriterCore::begin_block`: the
-        // block is made, and entered.
+        // block is initialized and entered.
         let block = self.shared.entry(number).load(Ordering::Acquire);
         // SAFETY: J6, and the table has no null in it.
         let block = unsafe { NonNull::new_unchecked(block) };

@@ -1,12 +1,12 @@
-//! Writing by any number of threads, of which one at a time holds the claim: a bit in the tail
-//! word.
+//! The shared writer of a broadcast ring: any number of threads write, and one at a time holds the
+//! claim, a bit in the tail word.
 //!
-//! No foreign code runs, and nothing is allocated or dropped, while the claim is held: a few
-//! nanoseconds. A thread that loses its processor meanwhile holds the others up until it runs
-//! again. A form in which each writer claims a position of its own needs a stamp for each value and
-//! pins for writers as well as readers. It was slower where writers meet, already without those
-//! pins: 9.7 against 5.8 ns a value by two writers on near processors, 80 against 17 on far ones
-//! (two processors of an AMD EPYC, 32-byte values).
+//! While the claim is held, for a few nanoseconds, no user code runs, and nothing is allocated or
+//! dropped. A thread that is preempted meanwhile delays the other writers until it runs again. In
+//! the alternative each writer claims its own position, which needs a stamp for each value, and
+//! pins for writers as well as readers. Even without those pins it was slower under contention: 9.7
+//! against 5.8 ns a value by two writers on near processors, 80 against 17 on far ones (two
+//! processors of an AMD EPYC, 32-byte values).
 
 use super::writer::{Writer, WriterCore};
 use super::{BUSY, BlockRing, CLOSED, VALUE};
@@ -15,14 +15,14 @@ use crate::sync::slot::Slot;
 use crate::sync::{Arc, CachePadded, Ordering, cold_path};
 use std::fmt;
 
-/// Any number of writers of a ring. Clones write into the same one.
+/// A shared writer of a broadcast ring; its clones write into the same ring.
 ///
 /// # Guarantees
-/// Nothing allocates, once it is made. A value, or a batch, costs one read-modify-write, and each
-/// block one more. Writers wait for each other, a few nanoseconds as long as none of them is
-/// interrupted just then.
+/// After its creation, no method allocates. A value, or a batch, costs one read-modify-write, and
+/// each block one more. Writers wait for each other, for a few nanoseconds unless the holder of the
+/// claim is preempted.
 ///
-/// Dropping the last one closes the ring.
+/// Dropping the last clone closes the ring.
 ///
 /// # Examples
 /// ```
@@ -41,13 +41,13 @@ use std::fmt;
 pub struct SharedWriter<T>(Arc<Pen<T>>);
 
 struct Pen<T> {
-    /// Belongs to whoever holds the claim.
+    /// Belongs to the holder of the claim.
     core: CachePadded<Slot<WriterCore<T>>>,
     shared: Arc<BlockRing<T>>,
 }
 
 impl<T: Send + Sync> SharedWriter<T> {
-    /// Waits for the claim; `None` when the ring is closed.
+    /// Waits for the claim; returns `None` when the ring is closed.
     ///
     /// # Examples
     /// ```
@@ -77,18 +77,17 @@ impl<T: Send + Sync> SharedWriter<T> {
     #[inline(always)]
     fn try_claim(&self, word: u64) -> Result<u64, u64> {
         let tail = &self.0.shared.tail;
-        // ORD(blocks.claim): Acquire; pairs with the Release in `Claim::drop`: the core is as the
-        // last writer left it.
+        // ORD(blocks.claim): Acquire; pairs with the Release in `Claim::drop`: this writer sees the
+        // core as the previous writer left it.
         tail.compare_exchange_weak(word, word | BUSY, Ordering::Acquire, Ordering::Relaxed)
     }
 
-    /// Waits for the claim; the position that it comes with.
+    /// Waits for the claim, and returns its position.
     #[cold]
     #[inline(never)]
     fn claim_slowly(&self) -> Option<u64> {
-        // A holder that has lost its processor needs it to finish: a thread of higher priority must
-        // not keep it. And each look takes the cache line away from the holder, so looks become
-        // rarer.
+        // A preempted holder needs a processor to finish, so a thread of higher priority must not
+        // spin. And each load takes the cache line away from the holder, so loads become rarer.
         let mut pace = Pace::new();
         loop {
             let word = self.0.shared.tail.load(Ordering::Relaxed);
@@ -102,7 +101,7 @@ impl<T: Send + Sync> SharedWriter<T> {
         }
     }
 
-    /// Shows that no value follows; whether this call did it.
+    /// Closes the ring: no value follows. Returns whether this call closed it.
     ///
     /// # Examples
     /// ```
@@ -129,7 +128,7 @@ impl<T: Send + Sync> From<Writer<T>> for SharedWriter<T> {
         let (mut core, shared) = writer.into_parts();
         core.share();
         let slot = Slot::empty();
-        // SAFETY: the slot is new, empty and ours.
+        // SAFETY: the slot is new and empty, and no other thread has it.
         unsafe { slot.put(core) };
         Self(Arc::new(Pen { core: CachePadded::new(slot), shared }))
     }
@@ -143,8 +142,8 @@ impl<T> Clone for SharedWriter<T> {
 
 impl<T> Drop for Pen<T> {
     fn drop(&mut self) {
-        // Nobody holds the claim: it borrows a handle. The core needs no destructor: blocks belong
-        // to `BlockRing`. ORD(blocks.tail): Release; as in `Claim::drop`.
+        // No thread holds the claim, since a claim borrows a handle. The core needs no destructor:
+        // blocks belong to `BlockRing`. ORD(blocks.tail): Release; as in `Claim::drop`.
         self.shared.tail.fetch_or(CLOSED, Ordering::Release);
     }
 }
@@ -155,11 +154,11 @@ impl<T> fmt::Debug for SharedWriter<T> {
     }
 }
 
-/// The right to write. When it is dropped, readers see what was written, and the next writer may go
-/// on.
+/// The exclusive right to write; its drop shows the written values to readers and releases the
+/// claim.
 ///
 /// # Examples
-/// Values of one claim lie side by side:
+/// Values of one claim are contiguous:
 /// ```
 /// use buslane::ring::blocks::{SharedWriter, ring};
 /// let (writer, source) = ring(64)?;
@@ -181,8 +180,8 @@ pub struct Claim<'a, T> {
 }
 
 impl<T> Claim<'_, T> {
-    /// Writes a value, and gives back the one that it overwrites, where values have destructors; it
-    /// is to be dropped behind the claim.
+    /// Writes a value, and returns the value that it overwrites if values have destructors. Drop
+    /// that value after the claim.
     ///
     /// # Examples
     /// ```
@@ -191,34 +190,35 @@ impl<T> Claim<'_, T> {
     /// let writer = SharedWriter::from(writer);
     /// let mut claim = writer.claim().expect("the ring is open");
     /// let old = ["a", "b", "c"].map(|text| claim.put(text.to_owned()));
-    /// drop(claim); // and only now what was overwritten
+    /// drop(claim); // the overwritten value is dropped after the claim
     /// assert_eq!(old, [None, None, Some("a".to_owned())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     pub fn put(&mut self, value: T) -> Option<T> {
-        // SAFETY: the claim makes the core ours, which was put in when the pen was made.
+        // SAFETY: the claim gives exclusive access to the core, which was stored when the pen was
+        // created.
         unsafe { self.pen.core.with_mut(|core| core.put(&self.pen.shared, &mut self.position, value)) }
     }
 
-    /// As [`put`](Self::put); but where the value would begin a block, it comes back.
+    /// Like [`put`](Self::put), but returns a value that would begin a block as an error.
     #[inline(always)]
     pub(crate) fn put_within(&mut self, value: T) -> Result<Option<T>, T> {
         // SAFETY: as in `put`.
         unsafe { self.pen.core.with(|core| core.put_within(&mut self.position, value)) }
     }
 
-    /// Goes on to the next block, when the current one is full, and leaves `stamp` in it.
+    /// Enters the next block, if the current one is full, and stores `stamp` in it.
     pub(crate) fn begin_block(&mut self, stamp: u64) {
         // SAFETY: as in `put`.
         unsafe { self.pen.core.with_mut(|core| core.begin_block(&self.pen.shared, self.position, stamp)) }
     }
 
-    /// Takes out a value that nobody can read any more: left over in a block that a reader held
-    /// while it was overwritten. One at a time, after a put, is enough for all to go.
+    /// Takes out a value that no reader can read any more, left in a block that a reader pinned
+    /// while it was overwritten. One call after each put removes all such values.
     ///
     /// # Examples
-    /// A reader that stands in a block keeps it until it goes:
+    /// A reader that pins a block keeps its values until it unpins the block:
     /// ```
     /// use buslane::ring::blocks::{Look, SharedWriter, ring};
     /// let (writer, source) = ring(1)?;
@@ -245,14 +245,14 @@ impl<T> Claim<'_, T> {
         unsafe { self.pen.core.with_mut(WriterCore::take_stale) }
     }
 
-    /// Shows readers what was written so far, and keeps the claim.
+    /// Shows the written values to readers, and keeps the claim.
     pub(crate) fn show(&mut self) {
         // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values
         // are written.
         self.pen.shared.tail.store((self.position * VALUE) | BUSY, Ordering::Release);
     }
 
-    /// The position of the next value.
+    /// Returns the position of the next value.
     ///
     /// # Examples
     /// ```

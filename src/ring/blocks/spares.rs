@@ -1,19 +1,21 @@
-//! Blocks outside the stream: how readers hand them to the writer, and where the writer keeps them.
+//! Blocks outside the stream: the stacks on which readers hand them over, and the writer's chains
+//! of them.
 //!
-//! A reader hands over a new block when it subscribes, and the block that was left to it when it
-//! lets go of that as the last one (J7). The writer takes over all blocks of a [`Stack`] with one
-//! exchange, and works through them one at a time. So each of its steps takes constant time,
-//! whatever the number of readers, and it never looks at a block that a reader still pins.
+//! A reader hands over a new block when it subscribes. It hands over a block that was left to it
+//! when it removes the last pin (J7). A [`Stack`] is Treiber's (1986). The writer takes all of its
+//! blocks with one swap, so there is no ABA problem, and uses them one at a time. So each of its
+//! steps takes constant time, for any number of readers, and it never accesses a block that a
+//! reader still pins.
 
 use super::block::Block;
 use crate::sync::{AtomicPtr, CachePadded, Ordering};
 use std::ptr::null_mut;
 
-/// Everything that readers hand over, in a cache line of its own.
+/// All blocks that readers hand over, in a separate cache line.
 pub(super) struct Handed<T> {
-    /// Blocks that readers have brought along, without values.
+    /// Blocks that readers have brought, without values.
     pub(super) new: Stack<T>,
-    /// Blocks that were left to readers and that these have given back, full of values.
+    /// Blocks that were left to readers and given back, full of values.
     pub(super) returned: Stack<T>,
 }
 
@@ -31,10 +33,10 @@ impl<T> Stack<T> {
         Self(AtomicPtr::new(null_mut()))
     }
 
-    /// Hands a block over.
+    /// Hands a block over to the writer.
     ///
     /// # Safety
-    /// The block belongs to the ring (J6), and the caller has it to itself.
+    /// The block belongs to the ring (J6), and the caller has exclusive access to it.
     pub(super) unsafe fn push(&self, block: *mut Block<T>) {
         // SAFETY: J6.
         let next = unsafe { (*block).next() };
@@ -50,10 +52,10 @@ impl<T> Stack<T> {
         }
     }
 
-    /// Takes all blocks over. Called by the writer only.
+    /// Takes all blocks. Called by the writer only.
     ///
-    /// A block is found if its push happened before this call, and perhaps if it happened at the
-    /// same time.
+    /// A block is found if its push happened before this call; it may be found if the push is
+    /// concurrent.
     fn take(&self) -> *mut Block<T> {
         if self.0.load(Ordering::Relaxed).is_null() {
             return null_mut();
@@ -63,7 +65,7 @@ impl<T> Stack<T> {
     }
 }
 
-/// Blocks that the writer has to itself, linked by their `next`.
+/// Blocks to which the writer has exclusive access, linked by their `next`.
 pub(super) struct Chain<T>(*mut Block<T>);
 
 impl<T> Chain<T> {
@@ -77,8 +79,8 @@ impl<T> Chain<T> {
         self.0 = block;
     }
 
-    /// Takes one block: from the chain, or where that is empty, from the stack, of which the others
-    /// become the chain. Null when there is none.
+    /// Takes one block from the chain. If the chain is empty, all blocks of the stack become the
+    /// chain first. Returns null when there is no block.
     pub(super) fn pop_or_take(&mut self, stack: &Stack<T>) -> *mut Block<T> {
         if self.0.is_null() {
             self.0 = stack.take();

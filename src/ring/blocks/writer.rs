@@ -1,4 +1,5 @@
-//! What whoever writes does: puts values into the current block, and enters the next one.
+//! The writer's side of a broadcast ring: puts values into the current block, and enters the next
+//! one.
 
 use super::block::Block;
 use super::spares::Chain;
@@ -10,35 +11,37 @@ use std::fmt;
 use std::mem::needs_drop;
 use std::ptr::null_mut;
 
-/// The current block, and those that may follow. It changes once for each block: the position,
-/// which changes with each value, is kept by whoever writes, so that values put in by turns move no
-/// more lines of memory between processors than they must.
+/// The writer's core: the current block, and blocks that may follow it. It changes once for each
+/// block. The position, which changes with each value, is kept by the writing handle, so
+/// alternating writers move as few cache lines as possible.
 pub(super) struct WriterCore<T> {
-    /// Where the slot of position 0 would lie, if the current block went back so far: so that the
-    /// position alone tells the slot.
+    /// The address that the slot of position 0 would have if the current block extended back to it,
+    /// so a position alone determines its slot.
     origin: *const Slot<T>,
-    /// The first position behind the current block.
+    /// The first position after the current block.
     end: u64,
-    /// The first position of the current block whose slot holds no value of the block's former
-    /// life.
+    /// The first position of the current block whose slot holds no value from the block's previous
+    /// use.
     held_end: u64,
     block_len: u64,
-    /// What the tail word says beside the position while a value is being written.
+    /// The bits of the tail word beside the position while a value is being written.
     busy: u64,
     block: *mut Block<T>,
-    /// The current block's place in the table.
+    /// The current block's index in the table.
     entry: usize,
-    /// Spares without values: new ones, and such as were emptied.
+    /// Spares without values: new ones, and emptied ones.
     spares: Chain<T>,
     /// Blocks that readers have given back, full of values.
     returned: Chain<T>,
-    /// How many blocks outside the stream hold values: with readers, given back, or being emptied.
+    /// The number of blocks outside the stream that hold values: with readers, given back, or being
+    /// emptied.
     filled: usize,
-    /// A block that was given back, from which each put takes one value.
+    /// A block that was given back; each put takes one value out of it.
     stale: *mut Block<T>,
 }
 
-// SAFETY: as for `BlockRing`, whose blocks it points to; whoever holds the core keeps that alive.
+// SAFETY: as for `BlockRing`, whose blocks it points to; the holder of the core keeps the ring
+// alive.
 unsafe impl<T: Send + Sync> Send for WriterCore<T> {}
 
 impl<T> WriterCore<T> {
@@ -58,38 +61,40 @@ impl<T> WriterCore<T> {
         }
     }
 
-    /// From here on several write by turns: the tail word says so.
+    /// Sets the busy bit for later stores of the tail word: from now on several writers take turns.
     pub(super) fn share(&mut self) {
         self.busy = BUSY;
     }
 
-    /// Writes a value that no tail shows yet into the current block, and gives back the one that
-    /// lay there. Where the block is full, the value comes back: [`begin_block`](Self::begin_block)
-    /// first.
+    /// Writes a value that no tail shows yet into the current block, and returns the value that it
+    /// replaces. If the block is full, it returns the given value as an error: call
+    /// [`begin_block`](Self::begin_block) first.
     ///
-    /// Nothing in it can unwind, so that the value is moved straight from where it was made.
+    /// It cannot unwind, so the compiler moves the value directly into the slot.
     #[inline(always)]
     pub(super) fn put_within(&self, position: &mut u64, value: T) -> Result<Option<T>, T> {
         if *position == self.end {
             return Err(value);
         }
-        // SAFETY: the position lies in the current block, so this is one of its slots, which J6
-        // keeps.
+        // SAFETY: the position is in the current block, so this is one of its slots, which J6 keeps
+        // valid.
         let slot = unsafe { &*self.origin.wrapping_add(*position as usize) };
         let slot = prefetch_for_write(slot, Block::<T>::AHEAD);
         let old = if needs_drop::<T>() && *position < self.held_end {
-            // SAFETY: J2, J5: the slot is ours, and holds a value of the block's former life.
+            // SAFETY: J2, J5: the slot belongs to this writer, and holds a value from the block's
+            // previous use.
             Some(unsafe { slot.take() })
         } else {
             None
         };
-        // SAFETY: J2: the slot is ours, and its old value was taken out or need not be dropped.
+        // SAFETY: J2: the slot belongs to this writer, and its old value was taken out or needs no
+        // drop.
         unsafe { slot.put(value) };
         *position += 1;
         Ok(old)
     }
 
-    /// As [`put_within`](Self::put_within), into the next block where the current one is full.
+    /// Like [`put_within`](Self::put_within), but begins the next block if the current one is full.
     #[inline(always)]
     pub(super) fn put(&mut self, shared: &BlockRing<T>, position: &mut u64, mut value: T) -> Option<T> {
         loop {
@@ -101,13 +106,13 @@ impl<T> WriterCore<T> {
         }
     }
 
-    /// Whether there is a value that nobody can read any more.
+    /// Returns whether there is a value that no reader can read any more.
     #[inline(always)]
     pub(super) fn has_stale(&self) -> bool {
         needs_drop::<T>() && !self.stale.is_null()
     }
 
-    /// Goes on to the next block, and leaves `stamp` in it.
+    /// Enters the next block, and stores `stamp` in it.
     #[cold]
     #[inline(never)]
     pub(super) fn begin_block(&mut self, shared: &BlockRing<T>, position: u64, stamp: u64) {
@@ -115,12 +120,12 @@ impl<T> WriterCore<T> {
             // SAFETY: J6.
             unsafe { (*self.block).set_held(self.block_len) };
         }
-        // What a reader misses because of this block it must be able to tell: the tail is shown
-        // before anything is retired. ORD(blocks.tail): Release; as in `Writer::commit`.
+        // The tail is shown before the block is retired, so a reader that misses values because of
+        // it learns their number. ORD(blocks.tail): Release; as in `Writer::commit`.
         shared.tail.store((position * VALUE) | self.busy, Ordering::Release);
         self.entry = if self.entry + 1 == shared.table.len() { 0 } else { self.entry + 1 };
         let entry = &shared.table[self.entry];
-        // Relaxed: only whoever writes stores here.
+        // Relaxed: only the current writer stores this word.
         let victim = entry.load(Ordering::Relaxed);
         // SAFETY: J6.
         let is_pinned = unsafe { (*victim).retire() };
@@ -130,7 +135,7 @@ impl<T> WriterCore<T> {
         block.enter(shared.number(position), stamp);
         if is_pinned {
             // ORD(blocks.table): Release; pairs with the Acquire in `Reader::pin`: the block is
-            // entered, and made.
+            // initialized and entered.
             entry.store(next, Ordering::Release);
         }
         self.block = next;
@@ -144,14 +149,14 @@ impl<T> WriterCore<T> {
         prefetch_state(shared, self.entry);
     }
 
-    /// Leaves a block to the readers that are inside, and takes a spare in its place. Takes
-    /// constant time, whatever the number of readers and spares: other writers wait for it.
+    /// Leaves a block to the readers that pin it, and returns a spare to replace it. Takes constant
+    /// time for any number of readers and spares, because other writers wait for it.
     fn swap_for_spare(&mut self, shared: &BlockRing<T>, victim: *mut Block<T>) -> *mut Block<T> {
         // SAFETY: J6.
         unsafe { (*victim).set_overwritten() };
         self.filled += 1;
-        // Not before a pin was seen, since only a writer that sees the pin is sure to see what its
-        // reader has handed over.
+        // Only after a pin was seen: a writer that sees the pin is certain to see the blocks that
+        // its reader has handed over.
         let mut spare = self.returned.pop_or_take(&shared.handed.returned);
         if spare.is_null() {
             spare = self.spares.pop_or_take(&shared.handed.new);
@@ -159,7 +164,7 @@ impl<T> WriterCore<T> {
         if spare.is_null() {
             spare = std::mem::replace(&mut self.stale, null_mut());
         }
-        // J4: there is one.
+        // J4: at least one block was handed over.
         assert!(!spare.is_null(), "each reader has brought a spare");
         // SAFETY: J6.
         self.filled -= usize::from(unsafe { (*spare).held() } > 0);
@@ -176,7 +181,8 @@ impl<T> WriterCore<T> {
         let block = unsafe { &*self.stale };
         let held = block.held() - 1;
         block.set_held(held);
-        // SAFETY: J2, J5, J7: the block is ours, and its first `held + 1` slots hold values.
+        // SAFETY: J2, J5, J7: the block belongs to this writer, and its first `held + 1` slots hold
+        // values.
         let value = unsafe { block.slots().add(held as usize).as_ref().take() };
         if held == 0 {
             self.spares.push(std::mem::replace(&mut self.stale, null_mut()));
@@ -186,7 +192,8 @@ impl<T> WriterCore<T> {
     }
 }
 
-/// Asks for the line of the next block's state, which readers have written to, while there is time.
+/// Prefetches the next block's state, whose cache line readers have modified, before the writer
+/// needs it.
 #[inline]
 fn prefetch_state<T>(shared: &BlockRing<T>, entry: usize) {
     let next = &shared.table[if entry + 1 == shared.table.len() { 0 } else { entry + 1 }];
@@ -194,12 +201,12 @@ fn prefetch_state<T>(shared: &BlockRing<T>, entry: usize) {
     crate::sync::prefetch::prefetch_line_for_write(unsafe { &*next.load(Ordering::Relaxed) });
 }
 
-/// The only writer of a ring.
+/// The single writer of a broadcast ring.
 ///
 /// # Guarantees
-/// Every method is wait-free and allocates nothing. A value costs plain stores; each block one
-/// read-modify-write, and one or two more where a reader stalls in the block that is overwritten.
-/// None of it depends on the number of readers.
+/// Every method is wait-free and allocates nothing. A value costs plain stores. Each block costs
+/// one read-modify-write, and one or two more where a reader stalls in the block that is
+/// overwritten. No cost depends on the number of readers.
 ///
 /// Dropping it closes the ring.
 ///
@@ -228,11 +235,11 @@ impl<T> Writer<T> {
         Self { core: WriterCore::new(shared), position: 0, shared: shared.clone() }
     }
 
-    /// Writes a value, and gives back the one that it overwrites, where values have destructors
-    /// (others just go). Readers see it after the next [`commit`](Self::commit), or as soon as a
-    /// later value begins a block.
+    /// Writes a value, and returns the value that it overwrites if values have destructors. Readers
+    /// see the new value after the next [`commit`](Self::commit), or as soon as a later value
+    /// begins a block.
     ///
-    /// Drop what comes back behind the commit: destructors are foreign code, and may panic.
+    /// Drop the returned value after the commit: destructors are user code, and may panic.
     ///
     /// # Examples
     /// ```
@@ -252,18 +259,18 @@ impl<T> Writer<T> {
         self.core.put(&self.shared, &mut self.position, value)
     }
 
-    /// As [`put`](Self::put); but where the value would begin a block, it comes back.
+    /// Like [`put`](Self::put), but returns a value that would begin a block as an error.
     #[inline(always)]
     pub(crate) fn put_within(&mut self, value: T) -> Result<Option<T>, T> {
         self.core.put_within(&mut self.position, value)
     }
 
-    /// Goes on to the next block, when the current one is full, and leaves `stamp` in it.
+    /// Enters the next block, if the current one is full, and stores `stamp` in it.
     pub(crate) fn begin_block(&mut self, stamp: u64) {
         self.core.begin_block(&self.shared, self.position, stamp);
     }
 
-    /// Whether there is something for [`take_stale`](Self::take_stale).
+    /// Returns whether [`take_stale`](Self::take_stale) has a value to take.
     ///
     /// # Examples
     /// ```
@@ -287,11 +294,11 @@ impl<T> Writer<T> {
         self.core.has_stale()
     }
 
-    /// Takes out a value that nobody can read any more: left over in a block that a reader held
-    /// while it was overwritten. One at a time, after a put, is enough for all to go.
+    /// Takes out a value that no reader can read any more, left in a block that a reader pinned
+    /// while it was overwritten. One call after each put removes all such values.
     ///
     /// # Examples
-    /// While a reader holds a block, its values stay there:
+    /// While a reader pins a block, its values stay there:
     /// ```
     /// use buslane::ring::blocks::{Look, ring};
     /// let (mut writer, source) = ring(64)?;
@@ -310,7 +317,7 @@ impl<T> Writer<T> {
         self.core.take_stale()
     }
 
-    /// Shows everything written so far to the readers.
+    /// Shows all written values to the readers.
     ///
     /// # Examples
     /// ```
@@ -328,7 +335,7 @@ impl<T> Writer<T> {
         self.shared.tail.store(self.position * VALUE, Ordering::Release);
     }
 
-    /// The position of the next value.
+    /// Returns the position of the next value.
     ///
     /// # Examples
     /// ```
@@ -343,7 +350,7 @@ impl<T> Writer<T> {
         self.position
     }
 
-    /// Shows everything written so far, and that no value follows.
+    /// Shows all written values, and that no value follows.
     ///
     /// # Examples
     /// ```

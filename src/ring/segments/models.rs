@@ -1,5 +1,5 @@
-//! Models of the unbounded queue: pushes against each other and against pops, across blocks, which
-//! hold two values in a model.
+//! Models of the unbounded queue: pushes against pushes and pops, across blocks, which hold two
+//! values in a model.
 
 use super::Segments;
 use crate::wait::{FencePair, WaitCell};
@@ -11,25 +11,25 @@ fn new() -> Queue {
     Arc::new(Segments::new())
 }
 
-/// Starts a thread that pushes these values.
+/// Spawns a thread that pushes these values.
 fn pusher<const N: usize>(queue: &Queue, lives: &Lives, ids: [usize; N]) -> thread::JoinHandle<()> {
     let (queue, values) = (queue.clone(), ids.map(|id| lives.value(id)));
     thread::spawn(move || values.into_iter().for_each(|value| queue.push(value)))
 }
 
-/// The contents of the queue while no other thread uses it.
+/// Pops all values, while no other thread uses the queue.
 fn rest(queue: &Queue) -> Vec<usize> {
     std::iter::from_fn(|| queue.pop()).map(|value| value.id()).collect()
 }
 
-/// Whether the values of one pusher come in the order in which it pushed them.
+/// Returns whether the values of one pusher are in the order in which it pushed them.
 fn are_in_order(got: &[usize], ids: &[usize]) -> bool {
     got.iter().filter(|id| ids.contains(id)).eq(ids)
 }
 
 #[test]
 fn two_pushers_cross_the_end_of_a_block() {
-    // One claims the last position, and the other waits until the next block is in its place.
+    // One push claims the last position, and the other waits until the next block is linked.
     model(|| {
         let (queue, lives) = (new(), Lives::new(8));
         queue.push(lives.value(0));
@@ -63,7 +63,8 @@ fn pops_follow_a_pusher_across_blocks() {
 
 #[test]
 fn pop_finds_a_value_after_an_unfinished_push() {
-    // A push that has returned is found, although an earlier position may still be empty.
+    // A pop finds the value of a push that has returned, even while an earlier position is not
+    // filled.
     model(|| {
         let (queue, lives) = (new(), Lives::new(8));
         let slow = pusher(&queue, &lives, [7]);
@@ -83,9 +84,9 @@ fn pop_finds_a_value_after_an_unfinished_push() {
 
 #[test]
 fn push_that_fills_a_gap_wakes_a_parked_consumer() {
-    // A consumer that parks beside an empty position takes the value after it as well, once that
-    // position is filled. Fails when it does not check again after it has announced itself, and
-    // meets loom's limit of branches when `has_filled` counts claims.
+    // A consumer that parks at a gap also takes the value after the gap, once the gap is filled.
+    // Fails if the consumer does not recheck after it has announced itself, and exceeds loom's
+    // limit of branches if `has_filled` counts claims.
     model(|| {
         let (queue, lives) = (new(), Lives::new(2));
         let cell = Arc::new(WaitCell::new(FencePair::process()));

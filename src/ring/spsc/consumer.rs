@@ -1,4 +1,4 @@
-//! The half that reads.
+//! The consumer's half of an SPSC ring.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 use super::{OPEN, SEALING, Sealer, Slots, SpscRing};
@@ -8,10 +8,10 @@ use crate::sync::{Arc, Ordering};
 use crate::wait::context::discard;
 use std::fmt;
 
-/// The reading half of a ring.
+/// The reading half of an SPSC ring.
 ///
 /// # Guarantees
-/// Every method is wait-free and allocates nothing. A slot is given back, and the value counts as
+/// Every method is wait-free and allocates nothing. A slot is freed, and its value counts as
 /// handled, only when the callback has returned (or unwound).
 ///
 /// # Examples
@@ -27,8 +27,8 @@ pub struct Consumer<T> {
     shared: Arc<SpscRing<T>>,
     slots: Slots<T>,
     head: u64,
-    /// The first position not known to be readable: the tail as last seen, cut at the end of a
-    /// sealed ring.
+    /// The first position not known to be readable: the last loaded tail, or the end of a sealed
+    /// ring if that is lower.
     end: u64,
 }
 
@@ -52,18 +52,18 @@ impl<T> Consumer<T> {
         if self.head == self.end && !self.refresh() {
             return None;
         }
-        // SAFETY: S1: head < end, so the slot holds a value and is the consumer's.
+        // SAFETY: S1: head < end, so the slot holds a value and belongs to the consumer.
         let value = unsafe { self.slots.at(self.head).take() };
         self.head += 1;
         self.release();
         Some(value)
     }
 
-    /// Hands up to `max` values to `f`, oldest first, and returns how many.
+    /// Passes up to `max` values to `f`, oldest first, and returns their number.
     ///
-    /// Each value whose push returned before this call is handed over, up to `max`. The slots are
-    /// given back together at the end. If `f` unwinds, the value it was given counts as handled and
-    /// the later ones stay.
+    /// Each value whose push returned before this call is passed, up to `max`. The slots are freed
+    /// together at the end. If `f` unwinds, its value counts as handled and later values stay in
+    /// the ring.
     ///
     /// # Examples
     /// ```
@@ -80,7 +80,7 @@ impl<T> Consumer<T> {
         self.drain_known(max, f)
     }
 
-    /// As [`drain`](Self::drain), of what is known to be readable.
+    /// Like [`drain`](Self::drain), but only with values that are known to be readable.
     #[inline]
     pub(crate) fn drain_known(&mut self, max: usize, mut f: impl FnMut(T)) -> usize {
         self.each(max, |slot| {
@@ -89,8 +89,8 @@ impl<T> Consumer<T> {
         })
     }
 
-    /// Like [`drain`](Self::drain), but gives each slot back as soon as its value was handled, and
-    /// then calls `freed`.
+    /// Like [`drain`](Self::drain), but frees each slot as soon as its value is handled, and then
+    /// calls `freed`.
     ///
     /// # Examples
     /// ```
@@ -110,7 +110,7 @@ impl<T> Consumer<T> {
         count
     }
 
-    /// Like [`drain`](Self::drain), but lends each value where it lies and drops it afterwards.
+    /// Like [`drain`](Self::drain), but lends each value in its slot and drops it afterwards.
     ///
     /// # Examples
     /// ```
@@ -127,7 +127,7 @@ impl<T> Consumer<T> {
         struct Emptied<'a, T>(&'a Slot<T>);
         impl<T> Drop for Emptied<'_, T> {
             fn drop(&mut self) {
-                // SAFETY: S1: `each` calls with the slots in [head, end), each once; the loan is
+                // SAFETY: S1: `each` calls with the slots in [head, end), each once; the borrow is
                 // over.
                 discard(unsafe { self.0.take() });
             }
@@ -140,11 +140,11 @@ impl<T> Consumer<T> {
         })
     }
 
-    /// Of what is known to be readable.
+    /// Calls `f` with up to `max` slots that are known to be readable.
     #[inline]
     fn each(&mut self, max: usize, mut f: impl FnMut(&Slot<T>)) -> usize {
-        /// Gives back what was handled, also when the callback unwinds. It counts by itself: a head
-        /// in the consumer would be stored once more for each value.
+        /// Frees the handled slots, also when the callback unwinds. It has its own counter, since a
+        /// head in the consumer would be one more store for each value.
         struct Handled<'a, T> {
             consumer: &'a mut Consumer<T>,
             head: u64,
@@ -168,14 +168,16 @@ impl<T> Consumer<T> {
 
     #[inline(always)]
     fn release(&self) {
-        // ORD(spsc.head): Release; pairs with the Acquire in `Producer::refresh`: our reads of the
-        // slots are over.
+        // ORD(spsc.head): Release; pairs with the Acquire in `Producer::refresh`: this consumer's
+        // reads of the slots are over.
         self.shared.head.store(self.head, Ordering::Release);
     }
 
-    /// Loads the tail unless `enough` values are known to be readable, and returns how many are.
+    /// Loads the tail unless `enough` values are known to be readable; returns the number of known
+    /// values.
     ///
-    /// A read that hands over what an earlier load has shown would leave out what was pushed since.
+    /// A read that returned only the values of an earlier load would miss values that were pushed
+    /// since.
     #[inline]
     pub(crate) fn look(&mut self, enough: usize) -> usize {
         if self.known() < enough {
@@ -184,29 +186,29 @@ impl<T> Consumer<T> {
         self.known()
     }
 
-    /// Looks for values beyond those known; whether there are any.
+    /// Loads the tail and `fin`; returns whether a value can be taken.
     #[inline]
     fn refresh(&mut self) -> bool {
         // ORD(spsc.tail): Acquire; pairs with the Release in `SpscRing::show`: the slots are
         // written.
         let tail = self.shared.tail.load(Ordering::Acquire);
-        // A tail may be trusted only if the ring was open *after* it was read, in the order that
-        // the sealer sees: see the module's text. ORD(spsc.fin): light fence; pairs with the heavy
-        // one between `Sealer::mark` and `Sealer::fix`.
+        // A tail may be trusted only if the ring was open *after* the tail was loaded, in the order
+        // that the sealer sees: see the module documentation. ORD(spsc.fin): light fence; pairs
+        // with the heavy fence between `Sealer::mark` and `Sealer::fix`.
         light_fence(self.shared.pair);
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
+        // ORD(spsc.fin): Acquire; pairs with the Release of the thread that fixed it.
         self.end = match self.shared.fin.load(Ordering::Acquire) {
             OPEN => tail,
-            // The tail may be older than the mark, and the producer may have been told since that
-            // more was accepted: only the sealer, behind its heavy fence, and the producer itself
-            // know a tail that may be proposed.
+            // The tail may be older than the mark, and the producer may have returned success for
+            // later values since. Only the sealer, after its heavy fence, and the producer itself
+            // have a tail that may be proposed.
             SEALING => self.end,
             fin => fin,
         };
         self.head < self.end
     }
 
-    /// Whether a value can be taken now. If so, that stays true until it is taken.
+    /// Returns whether a value can be taken now; `true` remains valid until it is taken.
     ///
     /// # Examples
     /// ```
@@ -221,7 +223,7 @@ impl<T> Consumer<T> {
         self.head < self.end || self.refresh()
     }
 
-    /// How many values were taken so far.
+    /// Returns the number of values taken.
     ///
     /// # Examples
     /// ```
@@ -235,7 +237,7 @@ impl<T> Consumer<T> {
         self.head
     }
 
-    /// How many values are known to be readable; there may be more.
+    /// Returns the number of values known to be readable; there may be more.
     ///
     /// # Examples
     /// ```
@@ -250,7 +252,8 @@ impl<T> Consumer<T> {
         (self.end - self.head) as usize
     }
 
-    /// Whether the ring was sealed and everything in it was handled. Once true, always true.
+    /// Returns whether the ring is sealed and every value in it was handled; once `true`, always
+    /// `true`.
     ///
     /// # Examples
     /// ```
@@ -263,20 +266,20 @@ impl<T> Consumer<T> {
     /// ```
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it: what the producer did
-        // before its end is visible.
+        // ORD(spsc.fin): Acquire; pairs with the Release of the thread that fixed it: everything
+        // that the producer did before the end is visible.
         self.shared.fin.load(Ordering::Acquire) <= self.head
     }
 
-    /// Whether the ring is sealed, or about to be: then [`refresh`](Self::refresh) may have left
-    /// out values that are accepted.
+    /// Returns whether the ring is sealed or being sealed. If so, [`refresh`](Self::refresh) may
+    /// have missed accepted values.
     #[inline]
     pub(crate) fn is_sealed(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of the thread that marked or fixed it.
         self.shared.fin.load(Ordering::Acquire) != OPEN
     }
 
-    /// A handle that can seal the ring.
+    /// Returns a handle that can seal the ring.
     ///
     /// # Examples
     /// ```

@@ -1,4 +1,4 @@
-//! The half that writes.
+//! The producer's half of an SPSC ring.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 use super::{OPEN, Sealer, Slots, SpscRing};
@@ -7,12 +7,13 @@ use crate::sync::{Arc, Ordering};
 use crate::wait::context::discard;
 use std::fmt;
 
-/// The writing half of a ring.
+/// The writing half of an SPSC ring.
 ///
 /// # Guarantees
-/// Every method is wait-free and allocates nothing. None executes a read-modify-write instruction,
-/// save [`settle`](Self::settle) on a ring that is being sealed, [`end`](Self::end) or the drop,
-/// and [`sealer`](Self::sealer). Dropping it seals the ring at what was committed.
+/// Every method is wait-free and allocates nothing. Read-modify-write instructions are executed
+/// only by [`settle`](Self::settle) on a ring that is being sealed, by [`end`](Self::end) and the
+/// drop, and by [`sealer`](Self::sealer). Dropping the producer seals the ring after the last
+/// committed value.
 ///
 /// # Examples
 /// ```
@@ -29,7 +30,7 @@ pub struct Producer<T> {
     pub(super) slots: Slots<T>,
     /// The next position to write; ahead of the shared tail between `write` and `commit`.
     pub(super) tail: u64,
-    /// The consumer's head as last seen plus the capacity: the first position that may not be
+    /// The last loaded head of the consumer plus the capacity: the first position that must not be
     /// written yet.
     limit: u64,
 }
@@ -39,10 +40,10 @@ impl<T> Producer<T> {
         Self { slots: Slots::of(&shared.slots), tail: 0, limit: shared.capacity, shared }
     }
 
-    /// Writes and commits a value, or gives it back when the ring is full.
+    /// Writes and commits a value, or returns it when the ring is full.
     ///
     /// # Errors
-    /// The value, when the ring holds as many values as it may.
+    /// The value, when the ring holds `capacity` values.
     ///
     /// # Examples
     /// ```
@@ -62,9 +63,9 @@ impl<T> Producer<T> {
         }
     }
 
-    /// The next slot, if the ring has room for one more value. A ring that is being sealed has no
-    /// more of it than the producer knew of before; [`settle`](Self::settle) gives back what is put
-    /// there.
+    /// Returns the next slot, if the ring has room for one more value. In a ring that is being
+    /// sealed, the producer gets only the room that it already knew of; [`settle`](Self::settle)
+    /// returns the values that it puts there.
     ///
     /// # Examples
     /// The value is made only when there is room:
@@ -85,11 +86,10 @@ impl<T> Producer<T> {
         (self.tail < self.limit || self.refresh()).then_some(Vacant(self))
     }
 
-    /// How many of `wanted` values may be written now; at least this many stay possible until they
-    /// are written.
+    /// Returns how many of `wanted` values can be written now. That room remains until it is used.
     ///
-    /// Looks for slots that were given back only if those known of do not do: the look costs a
-    /// line's transfer.
+    /// Loads the consumer's head only if the known room is not sufficient, because the load costs a
+    /// cache line transfer.
     ///
     /// # Examples
     /// ```
@@ -106,15 +106,15 @@ impl<T> Producer<T> {
         ((self.limit - self.tail) as usize).min(wanted)
     }
 
-    /// Once for each lap of a ring that is kept empty; so the way without it is the one to be
-    /// straight.
+    /// Called once per lap if the consumer keeps the ring empty, so it is kept out of the fast
+    /// path.
     #[cold]
     #[inline(never)]
     fn refresh(&mut self) -> bool {
         // ORD(spsc.head): Acquire; pairs with the consumer's Release: its reads of the freed slots
         // are over.
         let head = self.shared.head.load(Ordering::Acquire);
-        // A ring that is being sealed has no room; `settle` then says why.
+        // A ring that is being sealed has no room; `settle` then returns the reason.
         self.limit = if self.is_open() { head + self.shared.capacity } else { self.tail };
         self.tail < self.limit
     }
@@ -122,7 +122,7 @@ impl<T> Producer<T> {
     /// Writes a value without showing it to the consumer.
     ///
     /// # Panics
-    /// When the ring has no room; ask [`vacant`](Self::vacant) or [`room_for`](Self::room_for)
+    /// When the ring has no room; check [`vacant`](Self::vacant) or [`room_for`](Self::room_for)
     /// first.
     ///
     /// # Examples
@@ -140,7 +140,7 @@ impl<T> Producer<T> {
         Vacant(self).write(value);
     }
 
-    /// Shows everything written so far to the consumer.
+    /// Publishes all written values to the consumer.
     ///
     /// # Examples
     /// ```
@@ -155,8 +155,8 @@ impl<T> Producer<T> {
         self.shared.show(self.tail);
     }
 
-    /// Whether nobody has begun to seal the ring. To be asked after a commit and a fence; `false`
-    /// asks for [`settle`](Self::settle).
+    /// Returns whether no thread has begun to seal the ring. Call it after a commit and a fence;
+    /// after `false`, call [`settle`](Self::settle).
     ///
     /// # Examples
     /// ```
@@ -171,17 +171,17 @@ impl<T> Producer<T> {
         self.attention() == 0
     }
 
-    /// What [`is_open`](Self::is_open) looks at: zero while the ring is open.
+    /// Returns the word that [`is_open`](Self::is_open) checks: zero while the ring is open.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
         self.shared.fin.attention()
     }
 
-    /// Settles with a sealer what was accepted, and gives what was not to `taken_back`, newest
-    /// first.
+    /// Decides with a sealer which values are accepted, and passes the others to `taken_back`,
+    /// newest first.
     ///
-    /// Returns whether the ring is still open. To be called after every commit, behind a fence,
-    /// before anybody is told that the values were accepted; on an open ring it costs one load.
+    /// Returns whether the ring is still open. Call it after every commit and a fence, before the
+    /// values are reported as accepted. On an open ring it costs one load.
     ///
     /// # Examples
     /// ```
@@ -201,20 +201,22 @@ impl<T> Producer<T> {
 
     #[cold]
     fn settle_sealed(&mut self, mut taken_back: impl FnMut(T)) -> bool {
-        // What was written and not committed was promised to nobody, and comes back too.
+        // Values that were written and not committed were not reported as accepted, and are
+        // returned, too.
         let committed = self.shared.tail.load(Ordering::Relaxed);
         let fin = self.shared.propose(committed);
         while self.tail > fin {
             self.tail -= 1;
-            // SAFETY: S1: at or above `fin` the consumer does not read; the value is the
-            // producer's.
+            // SAFETY: S1: at or above `fin` the consumer does not read; the value belongs to the
+            // producer.
             taken_back(unsafe { self.slots.at(self.tail).take() });
         }
         self.limit = self.tail;
         false
     }
 
-    /// How many values wait in the ring, those being handled and those not committed yet included.
+    /// Returns the number of values in the ring, including those being handled and those not
+    /// committed yet.
     ///
     /// # Examples
     /// ```
@@ -230,7 +232,7 @@ impl<T> Producer<T> {
         (self.tail - self.shared.head.load(Ordering::Acquire)) as usize
     }
 
-    /// Whether [nothing waits](Self::len) in the ring.
+    /// Returns whether the ring [is empty](Self::len).
     ///
     /// # Examples
     /// ```
@@ -245,7 +247,7 @@ impl<T> Producer<T> {
         self.len() == 0
     }
 
-    /// A handle that can seal the ring.
+    /// Returns a handle that can seal the ring.
     ///
     /// # Examples
     /// ```
@@ -262,10 +264,10 @@ impl<T> Producer<T> {
     }
 }
 
-/// Room for one value. Holding it proves that there is room, so filling it checks nothing again.
+/// Room for one value: filling it needs no further check.
 ///
 /// # Invariant
-/// - S5: made only where the producer's tail lies below its limit.
+/// - S5: created only where the producer's tail is below its limit.
 ///
 /// # Examples
 /// ```
@@ -279,7 +281,7 @@ impl<T> Producer<T> {
 pub struct Vacant<'a, T>(&'a mut Producer<T>);
 
 impl<T> Vacant<'_, T> {
-    /// Fills the slot and shows it to the consumer, with everything written before.
+    /// Fills the slot and publishes it to the consumer, with all values written before.
     ///
     /// # Examples
     /// ```
@@ -296,18 +298,17 @@ impl<T> Vacant<'_, T> {
 }
 
 impl<'a, T> Vacant<'a, T> {
-    /// As [`push`](Self::push); what comes back is to be asked behind a fence, as
-    /// [`Producer::is_open`] is.
+    /// Like [`push`](Self::push); check the result after a fence, like [`Producer::is_open`].
     #[inline(always)]
     pub(crate) fn push_into(self, value: T) -> Written<'a, T> {
-        // Everything is looked up first: behind a store into the ring the compiler takes nothing
-        // for known that lies in memory.
+        // All loads come first: after a store into the ring the compiler assumes that every value
+        // in memory may have changed.
         let Producer { shared, slots, tail, .. } = self.0;
         let shared: &'a SpscRing<T> = shared;
         let next = *tail + 1;
         let slot = prefetch_for_write(slots.at(*tail), bytes_ahead::<T>());
-        // SAFETY: S1, S3, S5: the position lies below `head + capacity`, so its slot is empty and
-        // the producer's.
+        // SAFETY: S1, S3, S5: the position is below `head + capacity`, so its slot is empty and
+        // belongs to the producer.
         unsafe { slot.put(value) };
         *tail = next;
         shared.show(next);
@@ -324,11 +325,11 @@ impl<'a, T> Vacant<'a, T> {
     }
 }
 
-/// The ring into which a value was put.
+/// The ring into which a value was pushed.
 pub(crate) struct Written<'a, T>(&'a SpscRing<T>);
 
 impl<T> Written<'_, T> {
-    /// As [`Producer::attention`].
+    /// See [`Producer::attention`].
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
         self.0.fin.attention()
@@ -336,8 +337,8 @@ impl<T> Written<'_, T> {
 }
 
 impl<T> Producer<T> {
-    /// Seals the ring at what was committed, as dropping the producer does; values that were not
-    /// accepted are dropped.
+    /// Seals the ring after the last committed value, as dropping the producer does; values that
+    /// were not accepted are dropped.
     ///
     /// # Examples
     /// ```
@@ -350,14 +351,15 @@ impl<T> Producer<T> {
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn end(&mut self) {
-        // The producer knows the exact tail, so it needs no handshake: it moves OPEN on by itself,
+        // The producer knows the exact tail, so it needs no handshake: it replaces OPEN by itself,
         // or proposes.
         let committed = self.shared.tail.load(Ordering::Relaxed);
         let shared = &self.shared;
         let fin = shared.fin.advance(OPEN, committed).unwrap_or_else(|_| shared.propose(committed));
         while self.tail > fin {
             self.tail -= 1;
-            // SAFETY: S1: written but not committed, or above the end: the producer's.
+            // SAFETY: S1: the slot is not committed, or above the end, so it belongs to the
+            // producer.
             discard(unsafe { self.slots.at(self.tail).take() });
         }
         self.limit = self.tail;

@@ -1,16 +1,16 @@
-//! The handle of whoever is neither half of a ring.
+//! A handle to an SPSC ring for threads that own neither half.
 
 use super::{OPEN, SEALING, SpscRing};
 use crate::sync::{Arc, Ordering};
 use std::fmt;
 
-/// A third party's view of a ring: it can seal it, and see how far both halves are.
+/// A handle that can seal a ring, and read the positions of both halves.
 ///
 /// # Examples
 /// ```
 /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
 /// assert!(producer.push("a").is_ok());
-/// assert_eq!(producer.sealer().seal(), 1); // so many were accepted, for good
+/// assert_eq!(producer.sealer().seal(), 1); // the final number of accepted values
 /// producer.write("late");
 /// producer.commit();
 /// assert!(!producer.settle(|value| assert_eq!(value, "late")));
@@ -29,23 +29,24 @@ impl<T> Clone for Sealer<T> {
 }
 
 impl<T> Sealer<T> {
-    /// Begins to seal the ring. Whether this call was the first.
+    /// Begins to seal the ring; returns whether this call was the first.
     pub(crate) fn mark(&self) -> bool {
         self.shared.fin.advance(OPEN, SEALING).is_ok()
     }
 
-    /// Fixes the end of a ring that was marked, after a heavy fence; returns the end.
+    /// Fixes the end of a marked ring, and returns it. The caller has executed a heavy fence after
+    /// the mark.
     pub(crate) fn fix(&self) -> u64 {
-        // ORD(spsc.tail): Acquire; pairs with `SpscRing::show`, so that the proposal publishes the
-        // slots below it.
+        // ORD(spsc.tail): Acquire; pairs with the Release in `SpscRing::show`, so the proposal
+        // publishes the slots below it.
         let tail = self.shared.tail.load(Ordering::Acquire);
         self.shared.propose(tail)
     }
 
-    /// Seals this one ring; returns the number of values that were ever accepted. Idempotent.
+    /// Seals the ring, and returns the final number of accepted values. Idempotent.
     ///
-    /// Costs a heavy fence: with the asymmetric pair a system call or, should that have stopped
-    /// working, a millisecond.
+    /// Costs a heavy fence: with the asymmetric pair a system call, or a wait of a millisecond if
+    /// that call fails.
     ///
     /// # Examples
     /// ```
@@ -57,14 +58,14 @@ impl<T> Sealer<T> {
     /// ```
     pub fn seal(&self) -> u64 {
         self.mark();
-        // ORD(spsc.fin): heavy fence; pairs with the light ones of the producer and of
+        // ORD(spsc.fin): heavy fence; pairs with the light fences of the producer and of
         // `Consumer::refresh`.
         crate::sync::membarrier::heavy_fence_or_wait(self.shared.pair);
         self.fix()
     }
 
-    /// How many values were accepted so far. While the ring is being sealed, some that the producer
-    /// gets back may count.
+    /// Returns the number of accepted values. While the ring is being sealed, it may include values
+    /// that the producer takes back.
     ///
     /// # Examples
     /// ```
@@ -79,7 +80,7 @@ impl<T> Sealer<T> {
     pub fn accepted(&self) -> u64 {
         // ORD(spsc.tail): Acquire; pairs with the Release in `SpscRing::show`.
         let tail = self.shared.tail.load(Ordering::Acquire);
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
+        // ORD(spsc.fin): Acquire; pairs with the Release of the thread that fixed it.
         match self.shared.fin.load(Ordering::Acquire) {
             OPEN | SEALING => tail,
             fin => tail.min(fin),
@@ -95,7 +96,7 @@ impl<T> Sealer<T> {
         }
     }
 
-    /// How many values were handled so far.
+    /// Returns the number of handled values.
     ///
     /// # Examples
     /// ```
@@ -108,12 +109,12 @@ impl<T> Sealer<T> {
     /// ```
     #[must_use]
     pub fn handled(&self) -> u64 {
-        // ORD(spsc.head): Acquire; pairs with the consumer's Release: what the handler did is
-        // visible to a flush.
+        // ORD(spsc.head): Acquire; pairs with the consumer's Release: a flush sees what the handler
+        // did.
         self.shared.head.load(Ordering::Acquire)
     }
 
-    /// Whether the ring was sealed and everything in it was handled.
+    /// Returns whether the ring is sealed and every value in it was handled.
     ///
     /// # Examples
     /// ```
@@ -128,11 +129,11 @@ impl<T> Sealer<T> {
     /// ```
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever fixed it.
+        // ORD(spsc.fin): Acquire; pairs with the Release of the thread that fixed it.
         self.shared.fin.load(Ordering::Acquire) <= self.handled()
     }
 
-    /// Whether the ring's end is fixed or being fixed.
+    /// Returns whether the ring is sealed or being sealed.
     ///
     /// # Examples
     /// ```
@@ -145,7 +146,7 @@ impl<T> Sealer<T> {
     /// ```
     #[must_use]
     pub fn is_sealed(&self) -> bool {
-        // ORD(spsc.fin): Acquire; pairs with the Release of whoever marked or fixed it.
+        // ORD(spsc.fin): Acquire; pairs with the Release of the thread that marked or fixed it.
         self.shared.fin.load(Ordering::Acquire) != OPEN
     }
 }

@@ -1,10 +1,10 @@
-//! Many values at once.
+//! Pushes of slices into an SPSC ring.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 use super::Producer;
 use crate::sync::prefetch::{LINE, bytes_ahead, prefetch_for_write};
 
-/// What is written of a slice so far; shown when it goes, also when a clone unwinds.
+/// The written part of a slice; its drop commits that part, also when a clone unwinds.
 struct Writing<'a, T> {
     producer: &'a mut Producer<T>,
     count: u64,
@@ -19,15 +19,15 @@ impl<T> Drop for Writing<'_, T> {
 }
 
 impl<T: Clone> Producer<T> {
-    /// Puts clones of a slice's first values in, as many as there is room for, and shows them to
-    /// the consumer at once; returns how many.
+    /// Pushes clones of a slice's first values, as many as there is room for, and publishes them
+    /// together; returns their number.
     ///
-    /// Costs less than as many [`push`](Self::push)es: one look for room, one store of the tail,
-    /// and plain copies where cloning is copying.
+    /// Costs less than the same number of [`push`](Self::push) calls: one check for room, one store
+    /// of the tail, and plain copies for `Copy`-like clones.
     ///
     /// # Guarantees
-    /// Wait-free, apart from what `clone` does, and allocates nothing. If a clone unwinds, the
-    /// values before it are in.
+    /// Wait-free, apart from `clone`, and allocates nothing. If a clone unwinds, the values before
+    /// it stay pushed.
     ///
     /// # Examples
     /// ```
@@ -43,7 +43,7 @@ impl<T: Clone> Producer<T> {
         let mut left = &values[..room];
         let mut writing = Writing { producer: self, count: 0 };
         while !left.is_empty() {
-            // A piece is as long as lines are asked for ahead, and ends where the slots do.
+            // A piece has the length of the prefetch distance, and ends where the ring wraps.
             let position = writing.producer.tail + writing.count;
             let slots = writing
                 .producer
@@ -55,8 +55,8 @@ impl<T: Clone> Producer<T> {
             let piece;
             (piece, left) = left.split_at(slots.len());
             for (slot, value) in slots.iter().zip(piece) {
-                // SAFETY: S1, S3: the position lies below `tail + room_for`, so its slot is empty
-                // and the producer's.
+                // SAFETY: S1, S3: the position is below `tail + room_for`, so its slot is empty and
+                // belongs to the producer.
                 unsafe { slot.put(value.clone()) };
                 writing.count += 1;
             }
@@ -66,7 +66,7 @@ impl<T: Clone> Producer<T> {
     }
 }
 
-/// How many slots lie in so many bytes; one at least.
+/// Returns the number of slots in `bytes` bytes, at least one.
 const fn slots_in<T>(bytes: usize) -> usize {
     let size = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
     if bytes > size { bytes / size } else { 1 }

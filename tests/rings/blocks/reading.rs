@@ -150,7 +150,7 @@ fn reader_lends_no_values_before_its_first_look() {
 }
 
 #[test]
-#[should_panic(expected = "a value was found by a look")]
+#[should_panic(expected = "no value is known: call look first")]
 fn take_without_a_look_panics() {
     let (mut writer, source) = new(1);
     publish(&mut writer, 0);
@@ -158,7 +158,7 @@ fn take_without_a_look_panics() {
 }
 
 #[test]
-#[should_panic(expected = "values were found by a look")]
+#[should_panic(expected = "too few values are known: call look first")]
 fn skip_past_the_known_values_panics() {
     let (mut writer, source) = new(2);
     publish_to(&mut writer, 1);
