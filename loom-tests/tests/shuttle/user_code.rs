@@ -278,8 +278,8 @@ impl Drop for Ended {
 #[test]
 fn close_reaches_other_sinks_past_a_stalled_sink() {
     // The handler of one queue stalls until the handler of a second queue, added after it, has been
-    // dropped. Meanwhile two threads close the bus and a third removes a sink. Every sink is told
-    // to close before the close waits for any of them, so the second queue ends.
+    // dropped. Meanwhile two threads close the bus and a third removes a sink. The close reaches
+    // every sink before it waits for any of them, so the second queue ends.
     explore(|| {
         let (bus, door) = (Bus::new(), Door::default());
         let stalls = door.clone();
