@@ -199,7 +199,7 @@ fn timed_out_publishers_leave_their_room_to_others() {
 #[test]
 fn removal_wakes_only_the_publishers_of_its_bus() {
     // Many lanes end one after the other; publishers that wait at the same gate for themselves stay
-    // asleep.
+    // parked.
     ends(|| {
         let (bus, journal) = (Bus::new(), journal(1));
         let id = bus.add(journal.clone()).unwrap();
