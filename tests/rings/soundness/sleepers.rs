@@ -107,7 +107,7 @@ fn panicking_check_leaves_no_thread_parked() {
         let (mut berth, mut other) = (sleepers.berth(), sleepers.berth());
         sleepers.register(&mut other, &waker);
         assert!(unwinds(|| sleepers.park_unless(&mut berth, None, || panic!("as requested by the test"))));
-        // A berth that is notified during its check passes the notification on to the others.
+        // A reader that is called during its check wakes the others.
         assert!(unwinds(|| sleepers.park_unless(&mut berth, None, || {
             sleepers.wake();
             panic!("as requested by the test")
