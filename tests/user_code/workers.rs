@@ -123,7 +123,7 @@ pub(crate) const PLACES: &[Place] = &[
         let queue = queue.unwrap();
         drop(queue.write(Event::plain()));
         inside.recv().unwrap();
-        // The objects exclude the queue itself, whose worker is blocked at this call site.
+        // Another sink, because the worker of this queue is blocked at this call site.
         world.add(&world.lanes, Custom::new(trap, ""));
         (0..2).for_each(|_| drop(queue.write(Event::plain())));
         drop(open);
