@@ -92,8 +92,8 @@ fn one_wake_reaches_two_parked_readers() {
 
 #[test]
 fn one_wake_reaches_three_parked_readers() {
-    // The called reader wakes a second one, and hands it the last one. Held to two preemptions: four
-    // threads; three take 27 s.
+    // The called reader wakes a second one, and hands it the last one. Held to two preemptions:
+    // four threads; three take 27 s.
     model_with(2, || {
         let place = Place::new();
         let all = readers(&place, [&[1], &[1], &[1]]);
