@@ -1,7 +1,9 @@
-# Prints each import between two files, or folders, of one directory: the directory, the importing file, the imported one. For .ci/layers.
+# Prints each import between two files, or folders, of one directory: the directory, the importing
+# file, the imported one. For .ci/layers.
 #
-# Reads `use` trees and paths in the code, from `crate` or `super`. An item that `x.rs` takes from `x/y.rs` and passes on is one of
-# `x/y.rs`. What follows `#[cfg(test)]` and a module in braces is not read.
+# Reads `use` trees and paths in the code, starting at `crate` or `super`. An item that `x.rs`
+# re-exports from `x/y.rs` belongs to `x/y.rs`. Code after `#[cfg(test)]` and modules in braces are
+# not read.
 
 function add(path) { paths[module] = paths[module] " " path }
 

@@ -1,11 +1,11 @@
-//! What it costs to call 10, 100, 1 000 and 10 000 direct sinks with one event: the sizes of
+//! The cost of calling 10, 100, 1 000 and 10 000 direct sinks with one event: the sizes of
 //! go-events' own benchmark, by one publisher, and those of swarmkit's, by up to 64 threads at
 //! once.
 //!
-//! A sink adds up what it is given, and the sums are checked. Nothing waits and nobody is woken:
-//! the figures are those of the walk over the list. There are no peers, since a ring or a channel
-//! calls nobody. Each addition copies the list of its bus, so that 10 000 sinks stand on fifty
-//! buses, which stand on one.
+//! A sink sums its events, and the bench checks the sums. No thread waits or is woken: the figures
+//! are those of the walk over the list. There are no peers, because a ring or a channel calls no
+//! sink. Each add copies the list of its bus, so 10 000 sinks are spread over fifty buses, which
+//! are sinks of one bus.
 
 use benches::event::Event;
 use buslane::{Bus, Sink, WriteError};
@@ -20,7 +20,7 @@ const OPEN: &str = "the bus is open";
 /// The most sinks on one bus.
 const MOST: usize = 1_000;
 
-/// Adds up what it is given.
+/// A sink that sums its events.
 #[derive(Default)]
 struct Sum(AtomicU64);
 
@@ -34,7 +34,7 @@ impl Sink<Event> for Sum {
 struct Broadcast {
     bus: Bus<Event>,
     sinks: Vec<Arc<Sum>>,
-    /// What each sink must have added up.
+    /// The sum that each sink must have.
     expected: u64,
 }
 
@@ -57,10 +57,10 @@ impl Broadcast {
     fn check(&mut self, events: impl Iterator<Item = u64>) {
         self.expected = events.fold(self.expected, |sum, seq| sum.wrapping_add(Event::new(seq).sum()));
         let right = |sink: &Arc<Sum>| sink.0.load(Ordering::Relaxed) == self.expected;
-        assert!(self.sinks.iter().all(right), "a sink has missed an event");
+        assert!(self.sinks.iter().all(right), "a sink missed an event");
     }
 
-    /// One publisher, so many events.
+    /// Publishes `events` events on one thread.
     fn alone(&mut self, events: u64) -> Duration {
         let mut publisher = self.bus.publisher();
         let start = Instant::now();
@@ -72,7 +72,7 @@ impl Broadcast {
         elapsed
     }
 
-    /// So many threads at once, each with so many events.
+    /// Publishes `events` events on each of `threads` threads at once.
     fn together(&mut self, threads: usize, events: u64) -> Duration {
         let (bus, begin, end) = (&self.bus, &Barrier::new(threads + 1), &Barrier::new(threads + 1));
         let elapsed = thread::scope(|scope| {
@@ -122,8 +122,8 @@ fn main() {
         for threads in [1, 4, 8, 64] {
             together.bench_function(BenchmarkId::new(format!("{sinks}_sinks"), threads), |bencher| {
                 let broadcast = broadcast.get_or_insert_with(|| Broadcast::to(sinks));
-                // Each thread has its share, so that the figure is the time for one event of all of
-                // them.
+                // Each thread publishes its share, so the figure is the time for one event of all
+                // threads together.
                 bencher.iter_custom(|events| {
                     let share = events.div_ceil(threads as u64);
                     broadcast

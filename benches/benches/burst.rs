@@ -1,10 +1,10 @@
-//! Bursts with real pauses between them, and a consumer that has gone to sleep meanwhile.
+//! Bursts with real pauses between them, and a consumer that has parked meanwhile.
 //!
-//! A burst of 1, 10, 100 or 1000 events, then a pause of 10 µs, 100 µs or 1 ms, and so on. Pauses
-//! are not timed: the publisher spins through them, beginning when the burst was handled. In
-//! `burst` the time is that from the first send until the last event was handled; in
-//! `burst_publisher`, that for which the publisher was busy; both for one event. Threads are
-//! pinned. All wait by themselves but those named `spinning`.
+//! A burst of 1, 10, 100 or 1000 events is followed by a pause of 10 µs, 100 µs or 1 ms, and so on.
+//! Pauses are not timed: the publisher spins through them, starting when the burst was handled. In
+//! `burst` the time runs from the first send until the last event was handled; in `burst_publisher`
+//! it is the time for which the publisher was busy; both are per event. Threads are pinned. All
+//! contenders wait by themselves, except those named `spinning`.
 
 use benches::machine::{pin_producer, processors};
 use benches::peer::{Crossbeam, Flume, Kanal, Rtrb, Std, Thingbuf, TokioMpsc};
@@ -24,14 +24,14 @@ const BURSTS: [u64; 4] = [1, 10, 100, 1000];
 const PAUSES: [Duration; 3] =
     [Duration::from_micros(10), Duration::from_micros(100), Duration::from_millis(1)];
 
-/// What is timed of a burst.
+/// The timed part of a burst.
 #[derive(Clone, Copy)]
 enum Timed {
     Handled,
     Published,
 }
 
-/// Benches one contender; its meter proves it first, and checks it all along.
+/// Runs the bench of one contender; its meter checks it before and during the measurement.
 fn contender<R: Route>(group: &mut Group<'_>, name: &str, timed: Timed, make: impl Fn() -> R) {
     for burst in BURSTS {
         for pause in PAUSES {
@@ -78,7 +78,7 @@ fn bursts(criterion: &mut Criterion, name: &str, timed: Timed) {
 
 fn main() {
     if processors().is_none() {
-        println!("two processors are needed");
+        println!("this bench needs two processors");
         return;
     }
     pin_producer();

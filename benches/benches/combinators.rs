@@ -1,8 +1,9 @@
-//! What each combinator adds to a publish, in nanoseconds an event, measured as in `publish`.
+//! The cost that each combinator adds to a publish, in nanoseconds per event, measured as in
+//! `publish`.
 //!
-//! In `lane` the combinator stands in front of a channel, whose lane it gates or stages;
-//! `lane/none` is the channel alone. In `direct` it stands around a sink that adds the event up on
-//! the publishing thread; `direct/none` is that sink alone.
+//! In `lane` the combinator is upstream of a channel, whose lane it gates or stages; `lane/none` is
+//! the channel alone. In `direct` it wraps a sink that sums the events on the publishing thread;
+//! `direct/none` is that sink alone.
 
 use benches::cost::{self, bench, combinators};
 use benches::machine::pin_producer;

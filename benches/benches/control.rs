@@ -1,16 +1,16 @@
-//! What the control plane costs: adding and removing a ready-made sink, making a publisher, taking
-//! a snapshot.
+//! The cost of the control plane: adding and removing an existing sink, creating a publisher,
+//! taking a snapshot.
 //!
-//! One publisher is registered and alive: it publishes, untimed, after each change, so that each
-//! change finds it up to date and its lanes of old sinks given back; the bench checks that it then
-//! reaches as many sinks as there are. Receivers are emptied, untimed, too. Each call is timed by
-//! itself, which adds two reads of the clock (about 50 ns) to every figure. There are no peers:
-//! none of them can change its consumers while a producer publishes, but by locking it out.
+//! One publisher is registered and alive: it publishes, untimed, after each change, so each change
+//! finds it up to date and its lanes of old sinks returned. The bench checks that the publisher
+//! then reaches every attached sink. Receivers are drained, also untimed. Each call is timed
+//! separately, which adds two clock reads (about 50 ns) to every figure. There are no peers: none
+//! of them can change its consumers while a producer publishes, except by locking the producer out.
 //!
-//! Without `under_load` the cheap case is measured, with no other thread running. While others run,
-//! removing a sink with lanes costs a `membarrier` that interrupts them (about 10 µs): under load
-//! another thread publishes without a pause, on the other processor, into a queue and into whatever
-//! is added.
+//! Without `under_load` the bench measures the cheap case, with no other thread running. While
+//! others run, the removal of a sink with lanes costs a `membarrier` that interrupts them (about 10
+//! µs): under load another thread publishes without a pause, on the other processor, into a queue
+//! and into each added sink.
 
 use benches::CAPACITY;
 use benches::event::Event;
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 const OPEN: &str = "the bus is open";
 const SETTINGS: &str = "the settings are valid";
 
-/// Times the `timed` of so many calls; what it returns is undone, or dropped, outside the time.
+/// Times `timed` for `iterations` calls; `untimed` undoes or drops the result outside the time.
 fn total<R>(iterations: u64, mut timed: impl FnMut() -> R, mut untimed: impl FnMut(R)) -> Duration {
     let mut total = Duration::ZERO;
     for _ in 0..iterations {
@@ -38,7 +38,7 @@ fn total<R>(iterations: u64, mut timed: impl FnMut() -> R, mut untimed: impl FnM
     total
 }
 
-/// The publisher notices a change, and reaches so many sinks.
+/// Asserts that the publisher sees a change, and reaches `sinks` sinks.
 fn reaches(publisher: &mut Publisher<Event>, sinks: usize) {
     let published = publisher.publish(Event::default()).expect(OPEN);
     assert_eq!((published.accepted, published.refused), (sinks, 0));
@@ -59,7 +59,7 @@ fn add_and_remove<S: Sink<Event> + Clone + 'static>(
                 || bus.add(sink.clone()).expect(OPEN),
                 |id| {
                     reaches(&mut publisher, 1);
-                    bus.remove(id).expect("the sink is on the bus");
+                    bus.remove(id).expect("the sink is attached");
                     reaches(&mut publisher, 0);
                     empty();
                 },
@@ -73,7 +73,7 @@ fn add_and_remove<S: Sink<Event> + Clone + 'static>(
                 let id = bus.add(sink.clone()).expect(OPEN);
                 reaches(&mut publisher, 1);
                 let start = Instant::now();
-                bus.remove(id).expect("the sink is on the bus");
+                bus.remove(id).expect("the sink is attached");
                 total += start.elapsed();
                 reaches(&mut publisher, 0);
                 empty();
@@ -83,7 +83,7 @@ fn add_and_remove<S: Sink<Event> + Clone + 'static>(
     });
 }
 
-/// A bus with so many channels, and their receivers.
+/// Returns a bus with `channels` channels, and their receivers.
 fn bus_with(channels: usize) -> (Bus<Event>, Vec<Receiver<Event>>) {
     let bus = Bus::new();
     let receivers = (0..channels).map(|_| bus.subscribe_lossy(CAPACITY).expect(OPEN)).collect();
@@ -96,7 +96,7 @@ fn empty(receivers: &mut [Receiver<Event>]) {
     }
 }
 
-/// Adds and removes a ready-made channel while another thread publishes.
+/// Adds and removes an existing channel while another thread publishes.
 fn under_load(criterion: &mut Criterion) {
     let builder = Queue::builder().capacity(CAPACITY);
     let queue = builder.spawn(|event: Event| {
@@ -122,7 +122,7 @@ fn under_load(criterion: &mut Criterion) {
                 iterations,
                 || bus.add(channel.clone()).expect(OPEN),
                 |id| {
-                    bus.remove(id).expect("the sink is on the bus");
+                    bus.remove(id).expect("the sink is attached");
                     empty(&mut receivers);
                 },
             )
@@ -134,7 +134,7 @@ fn under_load(criterion: &mut Criterion) {
             for _ in 0..iterations {
                 let id = bus.add(channel.clone()).expect(OPEN);
                 let start = Instant::now();
-                bus.remove(id).expect("the sink is on the bus");
+                bus.remove(id).expect("the sink is attached");
                 total += start.elapsed();
                 empty(&mut receivers);
             }
@@ -162,8 +162,8 @@ fn publisher(criterion: &mut Criterion, channels: usize) {
     });
 }
 
-/// The first publish after a change of the list, in which the publisher takes its new lanes over;
-/// the receivers' side of it is not timed.
+/// Times the first publish after a change of the list, in which the publisher takes over its new
+/// lanes; the receivers' part is not timed.
 fn first_publish(criterion: &mut Criterion, channels: usize) {
     let (bus, mut receivers) = bus_with(channels);
     let mut publisher = bus.publisher();
@@ -176,7 +176,7 @@ fn first_publish(criterion: &mut Criterion, channels: usize) {
                 let start = Instant::now();
                 reaches(&mut publisher, channels + 1);
                 total += start.elapsed();
-                bus.remove(id).expect("the sink is on the bus");
+                bus.remove(id).expect("the sink is attached");
                 reaches(&mut publisher, channels);
                 empty(&mut receivers);
             }
@@ -196,8 +196,8 @@ fn snapshot(criterion: &mut Criterion, channels: usize) {
     });
 }
 
-/// One add on a bus with `sinks` direct sinks and idle publishers, and one with publishers that
-/// apply each change.
+/// Times one add on a bus with `sinks` direct sinks and idle publishers, and one with publishers
+/// that apply each change.
 fn add_beside(criterion: &mut Criterion, sinks: usize, publishers: usize) {
     for idle in [true, false] {
         let bus = Bus::new();
@@ -211,7 +211,7 @@ fn add_beside(criterion: &mut Criterion, sinks: usize, publishers: usize) {
                     iterations,
                     || bus.add(noop()).expect(OPEN),
                     |id| {
-                        bus.remove(id).expect("the sink is on the bus");
+                        bus.remove(id).expect("the sink is attached");
                         if !idle {
                             publishers.iter_mut().for_each(|publisher| reaches(publisher, sinks));
                         }
@@ -222,8 +222,8 @@ fn add_beside(criterion: &mut Criterion, sinks: usize, publishers: usize) {
     }
 }
 
-/// Ten thousand adds on a new bus with `publishers` publishers that have not published yet, and
-/// their removals.
+/// Times ten thousand adds on a new bus with `publishers` publishers that have not published yet,
+/// and their removals.
 fn ten_thousand(criterion: &mut Criterion, publishers: usize) {
     let fill = || {
         let bus: Bus<Event> = Bus::new();
@@ -247,7 +247,7 @@ fn ten_thousand(criterion: &mut Criterion, publishers: usize) {
     });
 }
 
-/// A registration on a bus with `channels` channels of a small capacity and `publishers`
+/// Times a registration on a bus with `channels` channels of a small capacity and `publishers`
 /// publishers.
 fn register_beside(criterion: &mut Criterion, channels: usize, publishers: usize) {
     let bus = Bus::new();

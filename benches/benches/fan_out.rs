@@ -1,11 +1,11 @@
-//! What it costs to hand one event to 1, 4, 16 and 64 consumers: nanoseconds an event, on the
+//! The cost of sending one event to 1, 4, 16 and 64 consumers: nanoseconds per event, on the
 //! publishing thread.
 //!
-//! As in `publish`, everything happens on one thread, and the consumers are emptied and checked
-//! between two timed blocks. Three kinds of contenders meet: one lane or channel for each consumer,
-//! of which the price grows with their number (`buslane`, and the peers that have no fan-out, in a
-//! loop over an array of known length); and one ring that all consumers read, where it does not
-//! (tokio's broadcast, async-broadcast, bus, photon-ring). The latter pay at the reading end;
+//! As in `publish`, everything happens on one thread, and the consumers are drained and checked
+//! between two timed blocks. There are two designs. One has a lane or channel for each consumer, so
+//! its cost grows with their number: `buslane`, and the peers without a fan-out, in a loop over an
+//! array of known length. The other has one ring that all consumers read, and its cost does not
+//! grow: tokio's broadcast, async-broadcast, bus, photon-ring. The latter pay on the reading side;
 //! tokio's and photon-ring's lose events of slow consumers, which no row here shows.
 
 use benches::cost::{self, Cost, Meter};

@@ -1,17 +1,21 @@
-//! What a journal costs its publishers, its subscribers, and those who become one.
+//! The cost of a journal for its publishers, its subscribers, and new subscribers.
 //!
-//! | group | unit | measured as told in |
+//! | group | unit | method |
 //! |---|---|---|
-//! | `journal_publish` | ns an event: 1, 4, 16, 64 subscribers that read everything between the timed parts | `benches::cost` |
-//! | `journal_publish_slices` | the same in slices of 64, for one subscriber; making the slice is part of the price | |
-//! | `journal_moved_*` | the same with destructors; `drop` alone is to be subtracted | `benches::cost::moved` |
-//! | `journal_read` | ns an event and reader | `benches::read` |
-//! | `journal_subscribe` | ns to become a subscriber of a full journal, and to stop being one | below |
-//! | `journal_stream` | events a second from one publisher to one subscriber on another processor | `benches::stream` |
-//! | `journal_publishers` | events a second of several publishers together | `benches::publishers` |
+//! | `journal_publish` | ns per event: 1, 4, 16, 64 subscribers that read everything between the
+//! timed parts | `benches::cost` |
+//! | `journal_publish_slices` | the same in slices of 64, for one subscriber; includes the creation
+//! of the slice | |
+//! | `journal_moved_*` | the same with destructors; subtract `drop` | `benches::cost::moved` |
+//! | `journal_read` | ns per event and reader | `benches::read` |
+//! | `journal_subscribe` | ns to subscribe to a full journal, and to unsubscribe | below |
+//! | `journal_stream` | events per second from one publisher to one subscriber on another processor
+//! | `benches::stream` |
+//! | `journal_publishers` | events per second of several publishers together |
+//! `benches::publishers` |
 //!
-//! Contenders come one after another in one process here. The program `compare journal` gives each
-//! a process of its own, interleaves them, and has the figures to quote.
+//! Here contenders run in sequence in one process. The program `compare journal` runs each in a
+//! separate process, interleaves them, and produces the figures to quote.
 
 use benches::cost::{self, bench, moved};
 use benches::event::{Dropping, Event, Payload};
@@ -108,9 +112,9 @@ fn reading(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Becoming a subscriber from the oldest event on, and stopping at once; with `first_event`,
-/// reading one event in between. `copy` is what it would take to be handed a copy of the history.
-/// tokio's channel has none to give.
+/// Times a subscription from the oldest event on, and its drop at once; with `first_event`, one
+/// event is read in between. `copy` is the time to copy the history. tokio's channel cannot replay
+/// it.
 fn subscribing(criterion: &mut Criterion) {
     let mut group = group(criterion, "journal_subscribe");
     for capacity in [1024, 65_536] {
@@ -150,7 +154,7 @@ fn subscribing(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// How many events make an iteration of a stream.
+/// The number of events of an iteration of a stream.
 const EVENTS: u64 = 16 * benches::CAPACITY as u64;
 
 fn transfer<S: Stream>(group: &mut Group<'_>, name: &str, make: impl Fn() -> S) {
@@ -231,7 +235,7 @@ fn main() {
         several_publishers(&mut criterion);
         print_ping();
     } else {
-        println!("two processors are needed for the rest");
+        println!("the rest needs two processors");
     }
     criterion.final_summary();
 }

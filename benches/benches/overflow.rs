@@ -1,9 +1,10 @@
-//! What a publish costs into a lane that is full, by overflow policy.
+//! The cost of a publish into a full lane, by overflow policy.
 //!
-//! One thread; nobody reads meanwhile. `block` is a publisher's `try_publish`, which does not wait;
-//! how one that waits gets on is in `stream`. `disconnect` is one publish that cuts its channel
-//! off: a fresh channel for each, which is not timed. After each group the books must hold what was
-//! published. Peers: those that say that they are full, and those that overwrite.
+//! Everything happens on one thread; no consumer reads meanwhile. `block` is a publisher's
+//! `try_publish`, which does not wait; `stream` shows publishers that wait. `disconnect` is one
+//! publish that disconnects its channel: each iteration has a fresh channel, which is not timed.
+//! After each group the ledger must account for all published events. The peers are those that
+//! report a full ring, and those that overwrite.
 
 use benches::CAPACITY;
 use benches::cost::BLOCK;
@@ -35,7 +36,7 @@ fn full(overflow: Overflow) -> (Publisher<Event>, Receiver<Event>) {
     (publisher, receiver)
 }
 
-/// Publishes into a full lane, and compares the books.
+/// Times publishes into a full lane, and checks the ledger.
 fn policy(group: &mut Group<'_>, name: &str, overflow: Overflow) {
     let (mut publisher, receiver) = full(overflow);
     let mut published = CAPACITY as u64;
@@ -50,7 +51,7 @@ fn policy(group: &mut Group<'_>, name: &str, overflow: Overflow) {
     assert_eq!((books.offered, gone), (published, published - CAPACITY as u64), "{books:?}");
 }
 
-/// A peer that says that it is full.
+/// Times a peer that reports a full ring.
 fn refusing<P: Peer>(group: &mut Group<'_>, name: &str) {
     let (mut sender, _receiver) = P::open();
     let mut accepted = 0;

@@ -1,14 +1,14 @@
-//! What a publish costs the thread that does it, in nanoseconds an event: single-threaded, consumer
-//! awake, always room.
+//! The cost of a publish for the publishing thread, in nanoseconds per event: single-threaded,
+//! consumer awake, always room.
 //!
-//! How it is measured, and why that is fair, is told in `benches::cost`: all contenders have room
-//! for 1024 events, carry the same 32 bytes, and are emptied and checked between two timed blocks
-//! of 512. Peers are called through their cheapest call that does not wait. The channels of
-//! `buslane` have the lanes that queues have; `Nap` stands for all strategies that need no fence
-//! instruction in a publish, `SpinPark` for those that do.
+//! `benches::cost` documents the method, and why it is fair. All contenders have room for 1024
+//! events, carry the same 32 bytes, and are drained and checked between two timed blocks of 512.
+//! Peers are called through their cheapest call that does not wait. The channels of `buslane` have
+//! the lanes that queues have. `Nap` represents all strategies that need no fence instruction in a
+//! publish, `SpinPark` those that do.
 //!
-//! What it does not show: cache misses on lines that a consumer on another processor has touched.
-//! Those are in `stream`.
+//! Cache misses on lines that a consumer on another processor has touched do not show here, but in
+//! `stream`.
 
 use benches::cost::{self, bench, moved};
 use benches::event::Payload;
@@ -66,7 +66,7 @@ fn publish(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Slices, per event; making the slice is part of the price.
+/// Slices, per event; the figure includes the creation of the slice.
 fn publish_slices(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("publish_slices");
     settings(&mut group);
@@ -81,7 +81,8 @@ fn publish_slices(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Payloads of other sizes, made before the time and moved in, which is part of the price.
+/// Payloads of other sizes, created before the timed part and moved in; the figure includes the
+/// move.
 fn publish_sizes<E: Payload>(criterion: &mut Criterion, size: &str) {
     let mut group = criterion.benchmark_group(format!("publish_size/{size}"));
     settings(&mut group);

@@ -1,14 +1,19 @@
-//! How many events a second go from one publisher to one consumer on another processor.
+//! The throughput from one publisher to one consumer on another processor, in events per second.
 //!
-//! How it is measured, and why that is fair, is told in `benches::stream`: lossless (but for tokio,
-//! where only what got through counts), room for 1024 events, 32 bytes read in full and summed,
-//! both threads pinned, both sides spinning (but for the rows named `blocking` and for `buslane`'s
-//! `nap`), consumers alive over all measurements of a contender, one contender at a time. An
-//! iteration is 16 384 events; iterations follow each other without a pause.
+//! `benches::stream` documents the method, and why it is fair:
+//! - lossless, except tokio, where only the delivered events count,
+//! - room for 1024 events,
+//! - 32 bytes read in full and summed,
+//! - both threads pinned,
+//! - both sides spinning, except the rows named `blocking` and `buslane`'s `nap`,
+//! - consumers alive for all measurements of a contender,
+//! - one contender at a time.
+//!
+//! An iteration is 16 384 events; iterations follow each other without a pause.
 //!
 //! On a virtual machine the distance between two processors changes within minutes, and with it
-//! everything here: compare rows only with a ping beside them, as the program `compare` does. This
-//! bench prints one at its start and its end.
+//! everything here: compare rows only together with a ping, as the program `compare` does. This
+//! bench prints a ping at its start and its end.
 
 use benches::machine::{Ping, pin_producer, placement, processors};
 use benches::merge::{self, Processors};
@@ -26,11 +31,11 @@ use std::time::Duration;
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
-/// How many events make an iteration.
+/// The number of events of an iteration.
 const EVENTS: u64 = 16 * benches::CAPACITY as u64;
 
-/// Benches one contender; its meter proves it first, and checks it all along. Its threads end with
-/// it.
+/// Runs the bench of one contender; its meter checks it before and during the measurement. The
+/// contender's threads end with it.
 fn contender<S: Stream>(group: &mut Group<'_>, name: &str, make: impl Fn() -> S) {
     let mut meter = None;
     group.bench_function(name, |bencher| {
@@ -46,7 +51,7 @@ fn route<R: Route>(group: &mut Group<'_>, name: &str, make: impl Fn() -> R) {
     contender(group, name, || stream::pinned(make()));
 }
 
-/// Spinning, and as it waits by itself.
+/// Runs a peer while both sides spin, and with the peer's own waiting.
 fn peer<P: Waits>(group: &mut Group<'_>, name: &str) {
     route(group, name, spinning::<P>);
     route(group, &format!("{name}/blocking"), waiting::<P>);
@@ -99,8 +104,8 @@ fn stream_slices(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One, two and four publishers into one consumer; nobody is pinned, and all wait by themselves,
-/// but for disruptor's.
+/// One, two and four publishers into one consumer; no thread is pinned, and all wait by themselves,
+/// except disruptor's.
 fn merged(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stream_publishers");
     group.throughput(Throughput::Elements(1)).sample_size(10).warm_up_time(Duration::from_millis(200));
@@ -120,7 +125,7 @@ fn merged(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A sample is one run of 30 ms, whatever criterion asks for.
+/// Measures one run of 30 ms per sample, whatever criterion requests.
 fn merge<R: Route>(group: &mut Group<'_>, name: &str, publishers: usize, make: impl Fn() -> R) {
     group.bench_function(BenchmarkId::new(name, publishers), |bencher| {
         bencher.iter_custom(|events| {
@@ -137,7 +142,7 @@ fn print_ping() {
 
 fn main() {
     if processors().is_none() {
-        println!("two processors are needed");
+        println!("this bench needs two processors");
         return;
     }
     pin_producer();

@@ -1,12 +1,11 @@
-//! A contender alone: in a process of its own, in which nothing else was built before it or stands
-//! beside it.
+//! A contender alone in a separate process, in which no other contender was built before or exists
+//! at the same time.
 //!
-//! What one contender leaves behind concerns the next: what the allocator's lists look like, which
-//! lines of memory are in the processor's cache, which pages are mapped where. So the program
-//! starts itself anew for each sample, with arguments that say what to sample, and reads the
-//! figures from its output. Where several numbers of receivers are asked for, that process samples
-//! one after the other, and drops each before it builds the next: so the order in which they come
-//! can be compared with having none.
+//! A contender leaves effects for the next one: the state of the allocator's lists, the cache lines
+//! in the processor's cache, the mapping of pages. So the program starts itself again for each
+//! sample, with arguments that select the sample, and reads the figures from its output. For
+//! several numbers of receivers, that process samples them in sequence, and drops each before it
+//! builds the next: so an effect of their order can be compared with none.
 
 use crate::cost::{self, Cost, journal, moved};
 use crate::event::{Dropping, Payload};
@@ -17,12 +16,12 @@ use std::sync::Arc;
 /// The first argument of a process that samples.
 const FLAG: &str = "--alone";
 
-/// What is published into.
+/// The contender that is published into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// `JournalWriter::publish`.
     Single,
-    /// The same with one subscriber and as much other memory as so many use: see
+    /// The same with one subscriber and as much other memory as that many subscribers use: see
     /// [`journal::single_beside`].
     SingleBeside,
     /// `Journal::publish`.
@@ -31,7 +30,7 @@ pub enum Target {
     OnBus,
     /// `tokio::sync::broadcast`.
     Tokio,
-    /// The same with a receiver that stands still: see [`moved::tokio_kept`].
+    /// The same with a stalled receiver: see [`moved::tokio_kept`].
     TokioKept,
     /// `photon-ring` with one publisher; for events with destructors its event channel.
     Photon,
@@ -43,10 +42,10 @@ pub enum Target {
     Nothing,
 }
 
-/// What is published.
+/// The published event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carried {
-    /// The event, made where it is published.
+    /// The event, created where it is published.
     Copy,
     /// [`Dropping`], moved in.
     Dropping,
@@ -56,7 +55,7 @@ pub enum Carried {
     String,
 }
 
-/// What is sampled.
+/// The subject of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject(pub Target, pub Carried);
 
@@ -75,7 +74,7 @@ const TARGETS: [Target; 10] = [
 const CARRIED: [Carried; 4] = [Carried::Copy, Carried::Dropping, Carried::Arc, Carried::String];
 
 impl Subject {
-    /// The cost of a publish with so many receivers, in nanoseconds.
+    /// Returns the cost of a publish with `receivers` receivers, in nanoseconds.
     fn sample(self, receivers: usize, events: u64) -> f64 {
         match self.1 {
             Carried::Copy => self.sample_copies(receivers, events),
@@ -116,13 +115,13 @@ fn sample(contender: impl Cost, events: u64) -> f64 {
     cost::Meter::new(contender).sample(events)
 }
 
-/// Has another process sample, for each number of receivers in turn.
+/// Samples in another process, for each number of receivers in turn.
 ///
 /// # Panics
-/// When the process cannot be started, or fails.
+/// If the process cannot be started, or fails.
 #[must_use]
 pub fn ask(subject: Subject, receivers: &[usize], events: u64) -> Vec<f64> {
-    let program = std::env::current_exe().expect("a program knows its place");
+    let program = std::env::current_exe().expect("the path of this program");
     let list: Vec<String> = receivers.iter().map(usize::to_string).collect();
     let mut command = Command::new(program);
     command.args([FLAG, &format!("{subject:?}"), &list.join(","), &events.to_string()]);
@@ -134,7 +133,7 @@ pub fn ask(subject: Subject, receivers: &[usize], events: u64) -> Vec<f64> {
     figures
 }
 
-/// Samples, when the arguments of this process say so, and prints the figures. To be called before
+/// Samples, if the arguments of this process request that, and prints the figures. Call it before
 /// anything else.
 #[must_use]
 pub fn answer(arguments: &[String]) -> Option<ExitCode> {
@@ -148,8 +147,7 @@ pub fn answer(arguments: &[String]) -> Option<ExitCode> {
     let (Some(subject), Some(receivers), Ok(events)) = (subject, receivers, events.parse()) else {
         return Some(ExitCode::from(2));
     };
-    // There is another thread, as in any program that has a use for all this: allocators know
-    // whether there is one.
+    // Starts another thread, as in any real program: allocators detect whether there is one.
     let _ = machine::processors();
     for count in receivers {
         println!("{}", subject.sample(count, events));

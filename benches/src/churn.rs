@@ -1,12 +1,13 @@
-//! What a publisher feels of others who add and remove sinks all the time.
+//! The effect on a publisher of other threads that constantly add and remove sinks.
 //!
-//! A publisher sends 100 000 events a second into a queue, by the clock. On the other processor a
-//! thread adds ten ready-made channels to the bus and removes them again, 10 000 additions and as
-//! many removals a second, and empties them; or it does nothing of that, and sleeps. There are no
-//! peers: none of them can change its consumers while a producer publishes.
+//! A publisher sends 100 000 events per second into a queue, by the clock. On the other processor a
+//! thread adds ten existing channels to the bus and removes them again, 10 000 adds and as many
+//! removals per second, and drains them; or it only sleeps. There are no peers: none of them can
+//! change its consumers while a producer publishes.
 //!
-//! Two times are recorded for each event: how long the publisher's call took, and from when it was
-//! due until the call returned. Every event must be handled, or counted as dropped.
+//! Two times are recorded for each event: the duration of the publisher's call, and the time from
+//! when the event was due until the call returned. Every event must be handled, or counted as
+//! dropped.
 
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
@@ -26,32 +27,32 @@ const CHANGES: u64 = 10_000;
 const OPEN: &str = "the bus is open";
 const SETTINGS: &str = "the settings are valid";
 
-/// Whether sinks come and go.
+/// Whether sinks are added and removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Neighbours {
-    /// None does.
+    /// No sink is.
     Quiet,
-    /// All the time.
+    /// Sinks are, all the time.
     Restless,
 }
 
-/// What the publisher felt.
+/// The measurements at the publisher.
 #[derive(Clone, Debug)]
 pub struct Felt {
-    /// How long the calls took, in nanoseconds.
+    /// The durations of the calls, in nanoseconds.
     pub calls: Histogram<u64>,
-    /// From when an event was due until the call returned.
+    /// The times from when an event was due until the call returned.
     pub responses: Histogram<u64>,
-    /// How many sinks were added, and removed, each second.
+    /// The number of sinks added, and removed, per second.
     pub changes: f64,
-    /// Events for which the queue had no room, because its consumer did not get to run.
+    /// The events without room in the queue, because its consumer did not run.
     pub dropped: u64,
 }
 
 /// Publishes for `duration`.
 ///
 /// # Panics
-/// When an event does not arrive.
+/// If an event does not arrive.
 #[must_use]
 pub fn run(neighbours: Neighbours, duration: Duration) -> Felt {
     let (handled, sum) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
@@ -98,13 +99,13 @@ pub fn run(neighbours: Neighbours, duration: Duration) -> Felt {
     Felt { calls, responses, changes: changes as f64 / elapsed.as_secs_f64(), dropped }
 }
 
-/// Adds all sinks, one after the other, then removes them in the same order, and so on. Returns how
-/// many were added.
+/// Adds all sinks in sequence, then removes them in the same order, and repeats. Returns the number
+/// of adds.
 fn change(bus: &Bus<Event>, over: &AtomicBool) -> u64 {
     let (channels, mut receivers): (Vec<_>, Vec<_>) =
         (0..SINKS).map(|_| Channel::<Event>::lossy(CAPACITY).expect(SETTINGS)).unzip();
     let mut ids: Vec<Option<SinkId>> = vec![None; SINKS];
-    // An addition and a removal for each change.
+    // An add and a removal for each change.
     let step = Duration::from_nanos(1_000_000_000 / (2 * CHANGES));
     let (start, mut steps, mut added) = (Instant::now(), 0_u32, 0);
     while !over.load(Ordering::Relaxed) {
@@ -115,13 +116,13 @@ fn change(bus: &Bus<Event>, over: &AtomicBool) -> u64 {
                 added += 1;
             }
             Some(id) => {
-                bus.remove(id).expect("the sink is on the bus");
+                bus.remove(id).expect("the sink is attached");
             }
         }
         receivers[index].drain_with(drop);
         steps += 1;
         let due = start + step * steps;
-        // The consumer of the queue has this processor, too.
+        // The consumer of the queue shares this processor.
         while Instant::now() < due && !over.load(Ordering::Relaxed) {
             thread::yield_now();
         }

@@ -1,13 +1,13 @@
-//! What one publish costs its thread, while the consumer is awake and there is always room.
+//! The cost of one publish for its thread, while the consumer is awake and there is always room.
 //!
-//! One thread does everything: it publishes a block of events, which is timed, and then empties all
-//! receivers and compares every event with what was published, which is not. So the figure holds
-//! what the publishing thread executes for each event, and neither a transfer between processors
-//! nor a wait: those are [`stream`](crate::stream)'s. Two reads of the clock are spread over a
-//! block of 512 events; the contender [`base`] shows what they and the making of an event cost.
+//! One thread does everything: it publishes a block of events, which is timed, and then drains all
+//! receivers and compares every event with the published one, which is not. So the figure contains
+//! the instructions of the publishing thread for each event, and neither a transfer between
+//! processors nor a wait: those are in [`stream`](crate::stream). Two clock reads are spread over a
+//! block of 512 events; the contender [`base`] shows their cost and that of creating an event.
 //!
-//! Events without a destructor are made where they are published. Those of [`moved`] are made
-//! before the time and moved in.
+//! Events without a destructor are created where they are published. Those of [`moved`] are created
+//! before the timed part and moved in.
 
 mod appender;
 pub mod combinators;
@@ -32,25 +32,25 @@ pub use peers::{
     photon_bounded, photon_in_slices, photon_shared, rtrb_in_slices, tokio,
 };
 
-/// How many events are published between two reads of the clock: half of the capacity.
+/// The number of events between two clock reads: half of the capacity.
 pub const BLOCK: u64 = crate::CAPACITY as u64 / 2;
 
-/// How many events go before those that are sampled, and how many make the first guess at what one
-/// costs.
+/// The number of events before those that are sampled, which also give the first estimate of the
+/// cost of one.
 pub const WARM_UP: u64 = 20 * crate::CAPACITY as u64;
 
-/// Something to publish into, with all its receivers.
+/// A contender to publish into, with all its receivers.
 pub trait Cost {
-    /// How many receivers get each event.
+    /// Returns the number of receivers of each event.
     fn receivers(&self) -> usize;
 
-    /// Makes ready what is to be published next.
+    /// Prepares the events of the next block.
     fn prepare(&mut self, _first: u64, _count: u64) {}
 
-    /// Publishes `count` events from number `first` on. This is what is timed.
+    /// Publishes `count` events, starting with number `first`. This is the timed part.
     fn publish(&mut self, first: u64, count: u64);
 
-    /// Takes everything out of every receiver and shows it, with the receiver's index.
+    /// Takes all events out of every receiver and passes each to `see`, with the receiver's index.
     fn drain(&mut self, see: &mut dyn FnMut(usize, Event));
 }
 
@@ -78,8 +78,8 @@ impl<P: FnMut(Seed), D: FnMut(&mut dyn FnMut(usize, Event))> Cost for Singly<P, 
     }
 }
 
-/// A contender that publishes slices of up to `N` events, as what it takes them for; the slices are
-/// made within the timed part.
+/// A contender that publishes slices of up to `N` events, converted to the contender's type; the
+/// slices are created within the timed part.
 struct InSlices<const N: usize, T, P, D> {
     publish: P,
     drain: D,
@@ -122,8 +122,8 @@ where
     }
 }
 
-/// `N` pairs of halves. The producing ones stand in an array, so that a fan-out by hand is a loop
-/// of known length, and one of a single ring no loop at all.
+/// Returns `N` pairs of halves. The producing halves are in an array, so that a fan-out by hand is
+/// a loop of known length, and that of a single ring no loop at all.
 fn halves<const N: usize, P, C>(make: impl Fn() -> (P, C)) -> ([P; N], Vec<C>) {
     let mut consumers = Vec::with_capacity(N);
     let producers = std::array::from_fn(|_| {
@@ -134,7 +134,7 @@ fn halves<const N: usize, P, C>(make: impl Fn() -> (P, C)) -> ([P; N], Vec<C>) {
     (producers, consumers)
 }
 
-/// The harness alone: makes each event and publishes it nowhere.
+/// Returns the harness alone: it creates each event and publishes it nowhere.
 #[must_use]
 pub fn base() -> impl Cost {
     Singly {
@@ -146,7 +146,7 @@ pub fn base() -> impl Cost {
     }
 }
 
-/// Benches one contender; its meter proves it first, and checks it all along.
+/// Runs the bench of one contender; its meter checks it before and during the measurement.
 pub fn bench<C: Cost>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make: impl Fn() -> C) {
     let mut meter = None;
     group.bench_function(name, |bencher| {
@@ -155,7 +155,7 @@ pub fn bench<C: Cost>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, make
     });
 }
 
-/// Times a contender, and checks everything that comes out of it.
+/// A meter that times a contender, and checks every event that comes out of it.
 pub struct Meter<C> {
     contender: C,
     next: u64,
@@ -164,22 +164,22 @@ pub struct Meter<C> {
 }
 
 impl<C: Cost> Meter<C> {
-    /// Takes a contender that has published nothing yet, and proves that it works before anything
-    /// is timed.
+    /// Takes a contender that has published nothing yet, and checks that it works before the first
+    /// timed block.
     #[must_use]
     pub fn new(contender: C) -> Self {
         let expected = vec![0; contender.receivers()];
         let mut meter = Self { contender, next: 0, expected };
-        // Not a multiple of the block or of a slice, and more than once round the ring.
+        // The number is no multiple of the block or of a slice, and more than one lap of the ring.
         meter.time(2 * crate::CAPACITY as u64 + 1);
         meter.time(1);
         meter
     }
 
-    /// Publishes so many events and returns how long that took, without the reading.
+    /// Publishes `events` events and returns the duration, without the reading.
     ///
     /// # Panics
-    /// When an event is lost, doubled, changed, or comes out of order.
+    /// If an event is lost, duplicated, changed, or out of order.
     pub fn time(&mut self, events: u64) -> Duration {
         let mut total = Duration::ZERO;
         let end = self.next + events;
@@ -189,10 +189,11 @@ impl<C: Cost> Meter<C> {
         total
     }
 
-    /// Publishes at least so many events and returns what one of them takes, in nanoseconds, by the
-    /// median of all blocks: what the system does to the thread now and then does not count.
-    /// Nothing that a contender does by itself is that rare, since each block goes half round the
-    /// ring.
+    /// Publishes at least `events` events and returns the median time per event of all blocks, in
+    /// nanoseconds.
+    ///
+    /// The median excludes rare interruptions by the system. No work of a contender is that rare,
+    /// because each block covers half of the ring.
     ///
     /// # Panics
     /// As for [`time`](Self::time).
@@ -202,7 +203,7 @@ impl<C: Cost> Meter<C> {
         median(&mut times) / BLOCK as f64
     }
 
-    /// Warms up; then as [`typical`](Self::typical).
+    /// Warms up, and then measures as [`typical`](Self::typical) does.
     ///
     /// # Panics
     /// As for [`time`](Self::time).

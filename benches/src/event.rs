@@ -1,4 +1,4 @@
-//! The event that every contender carries, and what else a journal is asked to carry.
+//! The event of every contender, and the other payloads of a journal.
 
 use std::fmt;
 use std::hint::black_box;
@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 /// Thirty-two bytes, `Copy`: the size of a typical telemetry record.
 ///
-/// The four words depend on each other, so that a torn or stale one shows in the
-/// [`sum`](Self::sum).
+/// The four words depend on each other, so that the [`sum`](Self::sum) detects a torn or stale one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Event {
@@ -17,40 +16,41 @@ pub struct Event {
     pub next: u64,
     /// `!seq`.
     pub inverse: u64,
-    /// One in the last event of a transfer, else zero.
+    /// One in the last event of a transfer, otherwise zero.
     pub last: u64,
 }
 
 impl Event {
-    /// An event that is not the last one of a transfer.
+    /// Returns an event that is not the last one of a transfer.
     #[inline(always)]
     #[must_use]
     pub const fn new(seq: u64) -> Self {
         Self { seq, next: seq.wrapping_add(1), inverse: !seq, last: 0 }
     }
 
-    /// The event, as the last one of a transfer.
+    /// Returns the event, as the last one of a transfer.
     #[inline(always)]
     #[must_use]
     pub const fn ending(self) -> Self {
         Self { last: 1, ..self }
     }
 
-    /// All four words added up: `seq`, one more in the last event of a transfer.
+    /// Returns the sum of all four words: `seq`, plus one in the last event of a transfer.
     #[inline(always)]
     #[must_use]
     pub const fn sum(&self) -> u64 {
         self.seq.wrapping_add(self.next).wrapping_add(self.inverse).wrapping_add(self.last)
     }
 
-    /// The sum of the sums of a transfer of `count` events from `first` on, its ending included.
+    /// Returns the sum of the sums of a transfer of `count` events that starts with `first`,
+    /// including its last event.
     #[must_use]
     pub fn sum_of(first: u64, count: u64) -> u64 {
         Self::sum_without_end(first, count).wrapping_add(1)
     }
 
-    /// The sum of the sums of `count` events from `first` on, of which none is the last one of a
-    /// transfer.
+    /// Returns the sum of the sums of `count` events that start with `first`, none of which is the
+    /// last one of a transfer.
     #[must_use]
     pub const fn sum_without_end(first: u64, count: u64) -> u64 {
         // `first + … + (first + count - 1)`; one of the factors of the last product is even.
@@ -64,7 +64,7 @@ impl Event {
 }
 
 impl Event {
-    /// The event as its 32 bytes.
+    /// Returns the event as its 32 bytes.
     #[inline(always)]
     #[must_use]
     pub fn to_bytes(self) -> [u8; 32] {
@@ -77,7 +77,8 @@ impl Event {
         bytes
     }
 
-    /// The event of these bytes; of any other number than 32, one that nobody has published.
+    /// Returns the event of these bytes. For any other number of bytes than 32, returns an event
+    /// that is never published.
     #[inline(always)]
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
@@ -87,12 +88,12 @@ impl Event {
     }
 }
 
-/// What an event is made of. It travels in two registers, so that each contender makes the event
+/// The source of an event. It travels in two registers, so that each contender creates the event
 /// where it sends it.
 ///
-/// An event that is handed on in memory, written word by word, and then read by a wider load keeps
-/// that load waiting until all stores before it are done: whether a contender suffers that would
-/// depend on what the compiler inlines.
+/// An event that is passed on in memory, written word by word, and then read by a wider load stalls
+/// that load until all stores before it are done: whether a contender suffers that would depend on
+/// the compiler's inlining.
 #[derive(Clone, Copy, Debug)]
 pub struct Seed {
     seq: u64,
@@ -100,14 +101,14 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// Of the event with this number; `last` marks the ending one of a transfer.
+    /// Returns the seed of the event with this number; `last` marks the last one of a transfer.
     #[inline(always)]
     #[must_use]
     pub const fn new(seq: u64, last: bool) -> Self {
         Self { seq, last: last as u64 }
     }
 
-    /// Makes the event.
+    /// Creates the event.
     #[inline(always)]
     #[must_use]
     pub const fn event(self) -> Event {
@@ -115,7 +116,7 @@ impl Seed {
     }
 }
 
-/// What photon-ring takes: it wants an unsafe marker on anything that is no array.
+/// The form for photon-ring, which requires an unsafe marker on any type except arrays.
 impl From<Event> for [u64; 4] {
     #[inline(always)]
     fn from(event: Event) -> Self {
@@ -130,12 +131,12 @@ impl From<[u64; 4]> for Event {
     }
 }
 
-/// What is published under a number, and says all that it was made of when it is read.
+/// A payload with a number, which a read verifies completely.
 pub trait Payload: Clone + Send + Sync + 'static {
-    /// The payload with this number.
+    /// Returns the payload with this number.
     fn of(seq: u64) -> Self;
 
-    /// Reads all of the payload; the event with the same number, unless something was changed.
+    /// Reads the whole payload. Returns the event with the same number, unless a part has changed.
     fn event(&self) -> Event;
 }
 
@@ -149,14 +150,14 @@ impl Payload for Event {
     }
 }
 
-/// The event with a destructor that looks at it, and frees nothing.
+/// The event with a destructor that reads it, and frees nothing.
 #[derive(Clone)]
 pub struct Dropping(Event);
 
 impl Drop for Dropping {
     #[inline(always)]
     fn drop(&mut self) {
-        // None of many drops can be left out, and they do not wait for each other.
+        // The compiler can omit none of many drops, and they do not wait for each other.
         black_box(&self.0);
     }
 }
@@ -177,7 +178,7 @@ impl Payload for Dropping {
     }
 }
 
-/// The event's bytes.
+/// The event as its bytes.
 impl Payload for Arc<[u8]> {
     fn of(seq: u64) -> Self {
         Self::from(Event::new(seq).to_bytes())
@@ -188,7 +189,7 @@ impl Payload for Arc<[u8]> {
     }
 }
 
-/// Eight bytes for each word; only the number of words matters.
+/// Eight bytes per word; only the number of words matters.
 impl<const N: usize> Payload for [u64; N] {
     fn of(seq: u64) -> Self {
         std::array::from_fn(|index| seq.wrapping_add(index as u64))

@@ -3,13 +3,13 @@
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// The percentiles that are shown, and their names.
+/// The percentiles in the reports, and their names.
 pub const PERCENTILES: [(&str, f64); 5] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("p99.99", 99.99)];
 
 const LONGEST: u64 = 60_000_000_000;
 
-/// An empty one: up to a minute, with three digits.
+/// Returns an empty histogram: up to a minute, with three digits.
 ///
 /// # Panics
 /// Never: the bounds are valid.
@@ -23,16 +23,16 @@ pub fn record(histogram: &mut Histogram<u64>, duration: Duration) {
     histogram.saturating_record(u64::try_from(duration.as_nanos()).unwrap_or(LONGEST).min(LONGEST));
 }
 
-/// The value at a percentile.
+/// Returns the value at a percentile.
 #[must_use]
 pub fn at(histogram: &Histogram<u64>, percentile: f64) -> f64 {
     histogram.value_at_percentile(percentile) as f64
 }
 
-/// Adds all values of another one.
+/// Adds all values of another histogram.
 ///
 /// # Panics
-/// Never: all have the same bounds.
+/// Never: all histograms have the same bounds.
 pub fn add(to: &mut Histogram<u64>, from: &Histogram<u64>) {
     to.add(from).expect("the bounds are the same");
 }

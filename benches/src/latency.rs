@@ -1,14 +1,13 @@
-//! How late an event is handled: open loop, one way.
+//! The latency of an event: open loop, one way.
 //!
-//! The publisher sends at fixed moments, whether or not those before have arrived. What counts is
-//! the time from the moment at which an event was *to be* sent until its handler has it: so a
-//! publisher that is held up does not hide what that does to those behind. Both threads read the
-//! same clock, the system's monotonic one, which is the same on all processors; the consumer knows
-//! each moment from the event's number. One reading of the clock is within each figure (about 25
-//! ns).
+//! The publisher sends at fixed times, whether or not earlier events have arrived. The latency runs
+//! from the time at which an event was *due* until its handler has it: so a delayed publisher does
+//! not hide the delay of later events. Both threads read the same clock, the system's monotonic
+//! one, which is the same on all processors; the consumer derives each due time from the event's
+//! number. Each figure includes one clock read (about 25 ns).
 //!
-//! Both threads are pinned, the publisher spins towards the next moment, and how the consumer waits
-//! is the route's.
+//! Both threads are pinned, the publisher spins until the next due time, and the route decides how
+//! the consumer waits.
 
 use crate::event::{Event, Seed};
 use crate::histogram;
@@ -20,11 +19,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-/// How many events go before those that are recorded.
+/// The number of events before those that are recorded.
 const WARM_UP: u64 = 100;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How late the events of one run were.
+/// The latencies of one run.
 #[derive(Clone, Debug)]
 pub struct Lateness {
     /// In nanoseconds.
@@ -33,15 +32,15 @@ pub struct Lateness {
     pub lost: u64,
 }
 
-/// The consumer's books.
+/// The consumer's record.
 struct Clock {
     base: Instant,
-    /// When the first event is due, in nanoseconds after `base`.
+    /// The due time of the first event, in nanoseconds after `base`.
     begin: Arc<AtomicU64>,
     interval: u64,
     late: Histogram<u64>,
     handled: u64,
-    /// The sum of what was handled, and what it must be while nothing is lost.
+    /// The sum of the handled events, and its expected value while nothing is lost.
     sum: u64,
     intact: bool,
     reports: Sender<(Histogram<u64>, u64, bool)>,
@@ -70,10 +69,10 @@ fn nanoseconds(duration: Duration) -> u64 {
     duration.as_nanos() as u64
 }
 
-/// Sends `rate` events a second for about `duration`.
+/// Sends `rate` events per second for about `duration`.
 ///
 /// # Panics
-/// When an event is lost, doubled or changed.
+/// If an event is lost, duplicated or changed.
 pub fn run<R: Route>(route: R, rate: u64, duration: Duration) -> Lateness {
     let interval = 1_000_000_000 / rate;
     let events = WARM_UP + nanoseconds(duration).div_ceil(interval);
@@ -90,7 +89,7 @@ pub fn run<R: Route>(route: R, rate: u64, duration: Duration) -> Lateness {
         reports,
     };
     let (_consumer, mut send) = on_consumer(|| route.open(1, move |event| clock.see(event))).single();
-    // Long enough for the consumer to have begun.
+    // Enough time for the consumer to start.
     let first = nanoseconds(base.elapsed()) + 1_000_000;
     begin.store(first, Ordering::Relaxed);
     for seq in 0..events {
@@ -100,7 +99,7 @@ pub fn run<R: Route>(route: R, rate: u64, duration: Duration) -> Lateness {
         }
         send(Seed::new(seq, seq + 1 == events));
     }
-    let report = reported.recv_timeout(PATIENCE).expect("the consumer hands in its report");
+    let report = reported.recv_timeout(PATIENCE).expect("the consumer sends its report");
     let (histogram, handled, intact) = report;
     assert!(intact, "events were changed");
     assert!(R::LOSSY || handled == events, "{} of {events} events were lost", events - handled);

@@ -1,40 +1,39 @@
-//! Support for the benches of `buslane` and its peers: what an event is, what a contender is, and
-//! how both are timed.
+//! Support for the benches of `buslane` and its peers: the event, the contenders, and their timing.
 //!
-//! | module | holds |
+//! | module | contents |
 //! |---|---|
-//! | [`event`] | the 32-byte event that every contender carries, and what else a journal is given |
+//! | [`event`] | the 32-byte event of every contender, and the other payloads of a journal |
 //! | [`peer`] | the crates that carry a stream to one consumer |
-//! | [`route`] | ways from any number of publishers to one consumer at work |
-//! | [`cost`] | what one publish costs its thread while there is room; single-threaded |
-//! | [`read`] | what it costs to take an event that is there; single-threaded |
-//! | [`stream`] | how fast one publisher feeds one consumer on another processor |
-//! | [`merge`] | how much several publishers get through to one consumer, and what that costs the machine |
-//! | [`wake`] | what a publish costs whose consumer sleeps |
-//! | [`latency`] | how late events are handled that are sent by the clock |
-//! | [`churn`] | what a publisher feels of sinks that come and go |
-//! | [`publishers`] | how much several publishers of one stream get in, and how much each of them |
-//! | [`alone`] | a contender in a process of its own |
-//! | [`machine`] | pinning, and how far apart the two processors are at the moment |
+//! | [`route`] | ways from any number of publishers to one busy consumer |
+//! | [`cost`] | the cost of one publish while there is room; single-threaded |
+//! | [`read`] | the cost of taking an available event; single-threaded |
+//! | [`stream`] | the rate from one publisher to one consumer on another processor |
+//! | [`merge`] | the rate of several publishers into one consumer, and its processor time |
+//! | [`wake`] | the cost of a publish whose consumer is parked |
+//! | [`latency`] | the latency of events that are sent by the clock |
+//! | [`churn`] | the effect of added and removed sinks on a publisher |
+//! | [`publishers`] | the rate of several publishers of one stream, in total and for each |
+//! | [`alone`] | a contender in a separate process |
+//! | [`machine`] | pinning, and the current distance between the two processors |
 //! | [`paired`] | contenders interleaved in one process, and the ratios between them |
 //! | [`statistics`], [`histogram`], [`usage`] | medians and bootstrap intervals; percentiles; processor time |
 //!
-//! Every contender has the same capacity, carries the same event, is asked to do the same, and is
-//! checked: an event that is lost, doubled, torn or out of order is a panic, never a better figure.
+//! Every contender has the same capacity, carries the same event, and has the same task. Each is
+//! checked: an event that is lost, duplicated, torn or out of order is a panic, never a better
+//! figure.
 //!
 //! # How to run
 //! ```text
 //! cargo bench -p benches                                    # everything; quiet machine, half an hour
-//! cargo bench -p benches -- --quick                         # the same, less exactly, in minutes
+//! cargo bench -p benches -- --quick                         # the same, less precisely, in minutes
 //! cargo bench -p benches --bench publish -- one             # by name
-//! cargo bench -p benches -- --test                          # only: does each contender work
+//! cargo bench -p benches -- --test                          # only checks that each contender works
 //! cargo run -p benches --profile bench --bin compare        # the figures to quote: ratios with their intervals
 //! cargo run -p benches --profile bench --bin compare -- --quick --out target/compare
 //! cargo run -p benches --profile bench --bin compare -- journal
 //! bash .ci/counts                                           # instructions, not times
 //! ```
-//! The first two processors that the process may use are taken; choose others with
-//! `taskset -c 2,3 cargo …`.
+//! The first two processors of the process are used; choose others with `taskset -c 2,3 cargo …`.
 
 pub mod alone;
 pub mod churn;
@@ -54,5 +53,5 @@ pub mod stream;
 pub mod usage;
 pub mod wake;
 
-/// How many events every ring, lane and channel holds.
+/// The capacity of every ring, lane and channel, in events.
 pub const CAPACITY: usize = 1024;

@@ -1,8 +1,8 @@
-//! The two processors: pinning, and how far apart they are at the moment.
+//! The two processors: pinning, and their current distance.
 //!
-//! On a virtual machine a line of memory needs 50 ns from one processor to the other, or 200, and
-//! that changes while a program runs. A figure that involves both means something only next to the
-//! ping that was measured around it.
+//! On a virtual machine a cache line needs 50 ns from one processor to the other, or 200, and that
+//! changes while a program runs. A figure that involves both is meaningful only together with a
+//! ping that was measured before and after it.
 
 use core_affinity::CoreId;
 use std::fmt;
@@ -17,11 +17,11 @@ use std::time::Instant;
 #[repr(align(128))]
 pub struct Padded<T>(pub T);
 
-/// The producer's processor and the consumer's; `None` where there is only one.
+/// Returns the producer's processor and the consumer's; `None` if there is only one.
 pub fn processors() -> Option<(CoreId, CoreId)> {
     static PROCESSORS: OnceLock<Option<(CoreId, CoreId)>> = OnceLock::new();
     *PROCESSORS.get_or_init(|| {
-        // Whoever wants to pin a thread asks here first: so this one is not.
+        // Code that pins a thread calls this first, so the rover starts before any pinning.
         rover();
         match core_affinity::get_core_ids()?[..] {
             [producer, consumer, ..] => Some((producer, consumer)),
@@ -44,8 +44,8 @@ pub fn pin_consumer() {
     }
 }
 
-/// Runs `spawn` such that the threads which it starts are pinned to the consumer's processor, where
-/// the system lets threads inherit that. Afterwards this thread is pinned to the producer's.
+/// Runs `spawn` so that the threads which it starts are pinned to the consumer's processor, where
+/// threads inherit that. Afterward this thread is pinned to the producer's.
 pub fn on_consumer<R>(spawn: impl FnOnce() -> R) -> R {
     pin_consumer();
     let spawned = spawn();
@@ -55,8 +55,8 @@ pub fn on_consumer<R>(spawn: impl FnOnce() -> R) -> R {
 
 type Errand = Box<dyn FnOnce() + Send>;
 
-/// A thread that sleeps, and was started before any thread was pinned: those that it starts go
-/// where the system likes.
+/// Returns a thread that was started before any thread was pinned: the threads that it starts are
+/// not pinned.
 fn rover() -> &'static Sender<Errand> {
     static ROVER: OnceLock<Sender<Errand>> = OnceLock::new();
     ROVER.get_or_init(|| {
@@ -66,10 +66,10 @@ fn rover() -> &'static Sender<Errand> {
     })
 }
 
-/// Runs `spawn` such that the threads which it starts are not pinned.
+/// Runs `spawn` so that the threads which it starts are not pinned.
 ///
 /// # Panics
-/// When `spawn` does.
+/// If `spawn` does.
 pub fn unpinned<R: Send + 'static>(spawn: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, result) = channel();
     let errand = Box::new(move || {
@@ -82,16 +82,16 @@ pub fn unpinned<R: Send + 'static>(spawn: impl FnOnce() -> R + Send + 'static) -
 /// Runs `body` on a thread that is not pinned, and whose threads are not, and waits for it.
 ///
 /// # Panics
-/// When `body` does.
+/// If `body` does.
 pub fn anywhere<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     unpinned(move || std::thread::spawn(body)).join().expect("the body does not panic")
 }
 
-/// Below this many nanoseconds one way, two processors count as near. Near ones were seen at 50 to
-/// 125, far ones at 200.
+/// The one-way time in nanoseconds below which two processors count as near. Near processors were
+/// measured at 50 to 125, far ones at 200.
 pub const NEAR: f64 = 150.0;
 
-/// `near` or `far`.
+/// Returns `near` or `far`.
 #[must_use]
 pub fn placement(ping: f64) -> &'static str {
     if ping < NEAR { "near" } else { "far" }
@@ -112,7 +112,7 @@ struct Court {
 }
 
 impl Court {
-    /// Plays one side of one measurement: waits for the ball to be `at`, and plays it on.
+    /// Runs one side of one measurement: waits for the ball to be `at`, and returns it.
     #[inline(always)]
     fn hit(&self, at: u64) {
         while self.ball.0.load(Ordering::Acquire) != at {
@@ -143,7 +143,7 @@ impl Court {
     }
 }
 
-/// Measures how long a line of memory takes from one processor to the other: an atomic word bounces
+/// Measures the time of a cache line from one processor to the other: an atomic word bounces
 /// between this thread and a partner, which sleeps in between.
 pub struct Ping {
     court: Arc<Court>,
@@ -169,7 +169,8 @@ impl Ping {
         Self { court, partner: Some(partner), ball: 0 }
     }
 
-    /// Nanoseconds one way: the median of nine batches. Takes about a millisecond.
+    /// Returns the one-way time in nanoseconds: the median of nine batches. Takes about a
+    /// millisecond.
     pub fn measure(&mut self) -> f64 {
         if let Some(partner) = &self.partner {
             self.court.command(PLAY, partner);

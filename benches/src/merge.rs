@@ -1,14 +1,13 @@
-//! Several publishers into one consumer that is at work meanwhile: how much gets through, and what
-//! that costs the machine.
+//! Several publishers into one busy consumer: the throughput, and its processor time.
 //!
-//! No thread is pinned, or all to the same processor, and there may be more threads than
-//! processors. All publishers begin at the same moment; when the time is over each sends one last
-//! event, and the stream has ended when the consumer has handled all of these. The time is taken
-//! from the first start to that moment, and the processor time of the whole process with it: the
-//! thread that measures sleeps.
+//! No thread is pinned, or all are pinned to the same processor, and there may be more threads than
+//! processors. All publishers start at the same time. When the time is over, each sends one last
+//! event, and the stream ends when the consumer has handled all of these. The measured time runs
+//! from the first start to that end, and so does the processor time of the whole process: the
+//! measuring thread sleeps.
 //!
-//! The consumer reads each event in full and checks that each publisher's come complete and in
-//! order.
+//! The consumer reads each event in full and checks that the events of each publisher are complete
+//! and in order.
 
 use crate::event::{Event, Seed};
 use crate::machine::{Padded, anywhere, pin_consumer};
@@ -20,49 +19,49 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The publisher's index stands above its number of an event.
+/// The position of the publisher's index above its number of an event.
 const INDEX_SHIFT: u32 = 48;
-/// How many events of each publisher are sent before the time.
+/// The number of events of each publisher before the timed part.
 const PROOF: u64 = 2 * crate::CAPACITY as u64 + 5;
-/// A consumer that hands nothing in for so long is gone.
+/// The time without a report after which a consumer counts as gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Which processors all threads share.
+/// The processors that all threads share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processors {
-    /// All that the process may use.
+    /// All processors of the process.
     All,
-    /// One of them: whoever waits must let another thread run.
+    /// One of them: a waiting thread must let another thread run.
     One,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Merged {
-    /// From the first start until everything was handled.
+    /// The time from the first start until everything was handled.
     pub elapsed: Duration,
-    /// How many events each publisher has sent.
+    /// The number of events of each publisher.
     pub sent: Vec<u64>,
-    /// How many were handled: all.
+    /// The number of handled events: all.
     pub handled: u64,
-    /// What it cost.
+    /// The processor time and the sleeps.
     pub usage: Usage,
 }
 
 impl Merged {
-    /// The time between two events that were handled, in nanoseconds.
+    /// Returns the time between two handled events, in nanoseconds.
     #[must_use]
     pub fn nanoseconds(&self) -> f64 {
         self.elapsed.as_nanos() as f64 / self.handled as f64
     }
 
-    /// Processor time for each event that was handled, in nanoseconds.
+    /// Returns the processor time per handled event, in nanoseconds.
     #[must_use]
     pub fn cpu_nanoseconds(&self) -> f64 {
         self.usage.cpu as f64 / self.handled as f64
     }
 
-    /// How many events the least publisher got in for each one of the greatest: 1 is fair.
+    /// Returns the ratio of the smallest count of a publisher to the greatest: 1 is fair.
     #[must_use]
     pub fn least_share(&self) -> f64 {
         let least = self.sent.iter().min().copied().unwrap_or(0);
@@ -71,19 +70,19 @@ impl Merged {
     }
 }
 
-/// What the consumer hands in when all publishers have ended.
+/// The consumer's report after all publishers have ended.
 struct Report {
     handled: u64,
     at: Instant,
 }
 
-/// The consumer's books.
+/// The consumer's record.
 struct Counter {
-    /// The number that comes next, of each publisher.
+    /// The next number of each publisher.
     expected: Vec<u64>,
     handled: u64,
     ended: usize,
-    /// Of the first event that was not what it should have been.
+    /// The first event that differs from the expected one.
     wrong: Option<Event>,
     reports: Sender<Result<Report, Event>>,
 }
@@ -115,15 +114,15 @@ impl Counter {
     }
 }
 
-/// Lets so many publishers send for `duration`, after they have been proven to work.
+/// Runs `publishers` publishers for `duration`, after a check that they work.
 ///
 /// # Panics
-/// When an event is lost, doubled, changed, or comes out of its publisher's order; so not for lossy
-/// routes.
+/// If an event is lost, duplicated, changed, or out of its publisher's order. So lossy routes are
+/// excluded.
 pub fn run<R: Route>(route: R, publishers: usize, processors: Processors, duration: Duration) -> Merged {
     anywhere(move || {
         if processors == Processors::One {
-            // Threads inherit that.
+            // New threads inherit that.
             pin_consumer();
         }
         here(route, publishers, duration)
@@ -135,8 +134,8 @@ fn here<R: Route>(route: R, publishers: usize, duration: Duration) -> Merged {
     let mut counter = Counter { expected: vec![0; publishers], handled: 0, ended: 0, wrong: None, reports };
     let line = route.open(publishers, move |event| counter.see(event));
     let report = || {
-        let report = reported.recv_timeout(PATIENCE).expect("the consumer hands in its report");
-        report.unwrap_or_else(|event| panic!("lost, doubled or changed: {event:?}"))
+        let report = reported.recv_timeout(PATIENCE).expect("the consumer sends its report");
+        report.unwrap_or_else(|event| panic!("lost, duplicated or changed: {event:?}"))
     };
     let (over, barrier) = (Arc::new(Padded(AtomicBool::new(false))), Arc::new(Barrier::new(publishers + 1)));
     let threads: Vec<_> = line

@@ -1,13 +1,13 @@
 //! Contenders interleaved in one process, and the ratios between them.
 //!
-//! A machine drifts: its clock, its neighbours, the distance between its processors. So each round
-//! samples every contender once, one right after the other, alternately forwards and backwards;
+//! A machine drifts: its clock, its neighbors, the distance between its processors. So each round
+//! samples every contender once, one right after the other, alternately forward and backward;
 //! ratios are taken within a round, and their median over the rounds is the figure. Each sample
-//! builds its contender anew, so that no lucky or unlucky place in memory lasts.
+//! builds its contender anew, so that no lucky or unlucky memory address lasts.
 //!
 //! The ping between the two processors is measured before and after every sample. A sample during
-//! which it moved by more than half is dropped, and so is a pair whose two samples saw pings that
-//! far apart.
+//! which it changed by more than half is dropped, and so is a pair of samples whose pings differ by
+//! that much.
 
 use crate::alone::{self, Subject};
 use crate::churn::{self, Neighbours};
@@ -26,24 +26,23 @@ use hdrhistogram::Histogram;
 use std::fmt;
 use std::time::Duration;
 
-/// By how much a ping may move.
+/// The allowed change of a ping, as a factor.
 const STEADY: f64 = 1.5;
 const MOST_EVENTS: u64 = 20_000_000;
 
-/// What a sample brings: a figure under each of the contender's names, and its histograms.
+/// The result of a sample: a figure under each of the contender's names, and its histograms.
 struct Sampled {
     figures: Vec<f64>,
     histograms: Vec<Histogram<u64>>,
 }
 
-/// Something to be sampled: builds a contender, sends so many events through it, and returns a
-/// figure under each name. Figures are nanoseconds for an event, unless a constructor says
-/// otherwise.
+/// A contender for samples: builds it, sends a number of events through it, and returns a figure
+/// under each name. Figures are nanoseconds per event, unless a constructor documents otherwise.
 pub struct Contender {
     names: Vec<String>,
     histograms: Vec<String>,
     sample: Box<dyn FnMut(u64) -> Sampled>,
-    /// How many events make a sample; `None` when that follows from how long one may take.
+    /// The number of events of a sample; `None` if it follows from the duration of a sample.
     events: Option<u64>,
 }
 
@@ -61,8 +60,8 @@ impl Contender {
         Self::new(vec![name.to_owned()], None, move |events| vec![sample(events)])
     }
 
-    /// A histogram under each of these names, of which the percentiles are figures, under
-    /// `name, p50` and so on, and other figures behind them.
+    /// Returns a contender with a histogram under each of these names, whose percentiles are
+    /// figures under `name, p50` and so on, followed by other figures.
     fn percentiles(
         histograms: Vec<String>,
         others: &[String],
@@ -79,12 +78,12 @@ impl Contender {
         Self { names, histograms, sample: Box::new(sample), events: Some(0) }
     }
 
-    /// The cost of a publish: the median over the blocks of a sample.
+    /// Measures the cost of a publish: the median over the blocks of a sample.
     pub fn cost<C: Cost>(name: &str, make: impl Fn() -> C + 'static) -> Self {
         Self::one(name, move |events| cost::Meter::new(make()).sample(events))
     }
 
-    /// The cost of reading an event: the median over the blocks of a sample.
+    /// Measures the cost of reading an event: the median over the blocks of a sample.
     pub fn read<R: Readers>(name: &str, make: impl Fn() -> R + 'static) -> Self {
         Self::one(name, move |events| {
             let mut meter = read::Meter::new(make());
@@ -93,14 +92,14 @@ impl Contender {
         })
     }
 
-    /// The time between two events of a stream; under `name, handled`, which part of the events was
-    /// not lost.
+    /// Measures the time between two events of a stream; `name, handled` is the fraction of events
+    /// that were not lost.
     pub fn stream<S: Stream>(name: &str, make: impl Fn() -> S + 'static) -> Self {
         let names = vec![name.to_owned(), format!("{name}, handled")];
         Self::new(names, None, move |events| transfer(make(), events))
     }
 
-    /// The same through a route, without any pinning.
+    /// Measures a stream through a route, without any pinning.
     pub fn stream_anywhere<R: Route>(name: &str, make: impl Fn() -> R + Send + Clone + 'static) -> Self {
         let names = vec![name.to_owned(), format!("{name}, handled")];
         Self::new(names, None, move |events| {
@@ -109,9 +108,9 @@ impl Contender {
         })
     }
 
-    /// The time between two events of several publishers into one consumer, for `duration`; under
-    /// `name, cpu`, the processor time of all threads for an event; under `name, share`, the part
-    /// that the least publisher got of what the greatest got.
+    /// Measures the time between two events of several publishers into one consumer, for
+    /// `duration`. `name, cpu` is the processor time of all threads per event; `name, share` is the
+    /// ratio of the smallest count of a publisher to the greatest.
     pub fn merge<R: Route>(
         name: &str,
         (publishers, processors): (usize, Processors),
@@ -125,8 +124,8 @@ impl Contender {
         })
     }
 
-    /// What a publish costs whose consumer is asleep; under `name, sleeps`, how often a thread went
-    /// to sleep for each event.
+    /// Measures the cost of a publish whose consumer is parked; `name, sleeps` is the number of
+    /// sleeps of all threads per event.
     pub fn asleep<R: Route>(name: &str, events: u64, make: impl Fn() -> R + 'static) -> Self {
         Self::percentiles(vec![name.to_owned()], &[format!("{name}, sleeps")], move || {
             let mut meter = stream::Meter::new(stream::pinned(make()));
@@ -136,13 +135,14 @@ impl Contender {
         })
     }
 
-    /// What two readings of the clock take.
+    /// Measures the duration of two clock reads.
     #[must_use]
     pub fn clock(name: &str, events: u64) -> Self {
         Self::percentiles(vec![name.to_owned()], &[], move || (vec![wake::clock(events)], Vec::new()))
     }
 
-    /// How late events are handled, at so many a second; under `name, lost`, how many never were.
+    /// Measures the latency of events at `rate` events per second; `name, lost` is the number of
+    /// lost events.
     pub fn latency<R: Route>(
         name: &str,
         rate: u64,
@@ -155,9 +155,9 @@ impl Contender {
         })
     }
 
-    /// What a publisher feels while sinks come and go: the calls, and under `name, from due` what
-    /// that adds up to; under `name, changes` and `name, dropped`, how many sinks were added a
-    /// second, and how many events had no room.
+    /// Measures the publisher's calls during adds and removals of sinks. `name, from due` has the
+    /// times from when an event was due, `name, changes` the number of adds per second, and
+    /// `name, dropped` the number of events without room.
     #[must_use]
     pub fn churn(name: &str, neighbours: Neighbours, duration: Duration) -> Self {
         let histograms = vec![name.to_owned(), format!("{name}, from due")];
@@ -168,17 +168,17 @@ impl Contender {
         })
     }
 
-    /// The cost of a publish, sampled in a process of its own: for each number of receivers, one
-    /// after the other, under `name/receivers`. A sample is so many blocks.
+    /// Measures the cost of a publish in a separate process: for each number of receivers in
+    /// sequence, under `name/receivers`. A sample has `blocks` blocks.
     pub fn alone(name: &str, subject: Subject, receivers: &[usize], blocks: u64) -> Self {
         let names = receivers.iter().map(|count| format!("{name}/{count}")).collect();
         let receivers = receivers.to_vec();
         Self::new(names, Some(blocks * cost::BLOCK), move |events| alone::ask(subject, &receivers, events))
     }
 
-    /// The time between two events of several publishers, for `duration`; under `name, share`, the
-    /// part that the least of them got of what the greatest got, and under `name, run`, how many
-    /// events of one publisher follow each other.
+    /// Measures the time between two events of several publishers, for `duration`. `name, share` is
+    /// the ratio of the smallest count of a publisher to the greatest, and `name, run` is the
+    /// number of consecutive events of one publisher.
     pub fn publishers<P: Publishers>(
         name: &str,
         (count, place): (usize, Place),
@@ -194,7 +194,7 @@ impl Contender {
     }
 }
 
-/// The time between two events, and which part of them was handled.
+/// Returns the time between two events, and the fraction of handled events.
 fn transfer(stream: impl Stream, events: u64) -> Vec<f64> {
     let mut meter = stream::Meter::new(stream);
     meter.transfer(WARM_UP);
@@ -212,20 +212,20 @@ impl fmt::Debug for Contender {
 /// One figure of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// What was measured.
+    /// The measured value.
     pub figure: f64,
-    /// The ping before the sample, and the one after it.
+    /// The ping before the sample, and the ping after it.
     pub pings: [f64; 2],
 }
 
 impl Sample {
-    /// Whether the two pings are about the same, so that the figure counts.
+    /// Returns whether the two pings are about the same, so that the figure counts.
     #[must_use]
     pub fn is_steady(&self) -> bool {
         is_steady(&self.pings)
     }
 
-    /// The mean of the two pings.
+    /// Returns the mean of the two pings.
     #[must_use]
     pub fn ping(&self) -> f64 {
         f64::midpoint(self.pings[0], self.pings[1])
@@ -238,13 +238,13 @@ pub struct Series {
     names: Vec<String>,
     /// One row for each round.
     rounds: Vec<Vec<Sample>>,
-    /// Of all samples that count.
+    /// The histograms of all samples that count.
     histograms: Vec<(String, Histogram<u64>)>,
     others: Option<(f64, f64)>,
 }
 
 impl Series {
-    /// Samples all contenders in each of so many rounds, each sample about as long as `budget`.
+    /// Samples all contenders in each of `rounds` rounds, each sample about as long as `budget`.
     pub fn run(mut contenders: Vec<Contender>, rounds: usize, budget: Duration, ping: &mut Ping) -> Self {
         let events: Vec<u64> = contenders
             .iter_mut()
@@ -283,31 +283,32 @@ impl Series {
         Self { names, rounds: table, histograms, others: others.and_then(Others::end) }
     }
 
-    /// How many processors other processes kept busy meanwhile, and how many the host took away.
+    /// Returns the number of processors that other processes kept busy meanwhile, and the number
+    /// that the host took away.
     #[must_use]
     pub fn others(&self) -> Option<(f64, f64)> {
         self.others
     }
 
-    /// The names of the contenders' figures.
+    /// Returns the names of the contenders' figures.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
         self.names.iter().map(String::as_str).collect()
     }
 
-    /// All samples: the round, the name, and what was measured.
+    /// Returns all samples: the round, the name, and the measurement.
     pub fn samples(&self) -> impl Iterator<Item = (usize, &str, Sample)> {
         let named = |row| self.names.iter().map(String::as_str).zip(row);
         let rounds = self.rounds.iter().enumerate();
         rounds.flat_map(move |(round, row)| named(row).map(move |(name, sample)| (round, name, *sample)))
     }
 
-    /// The histograms of all samples that count.
+    /// Returns the histograms of all samples that count.
     pub fn histograms(&self) -> impl Iterator<Item = (&str, &Histogram<u64>)> {
         self.histograms.iter().map(|(name, histogram)| (name.as_str(), histogram))
     }
 
-    /// How many samples were taken, and how many of them were dropped.
+    /// Returns the number of samples, and the number of dropped ones.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         let samples = self.rounds.iter().flatten();
@@ -319,7 +320,7 @@ impl Series {
         found.unwrap_or_else(|| unreachable!("no contender is named {name}"))
     }
 
-    /// The median ping around a contender's samples that count.
+    /// Returns the median ping around a contender's samples that count.
     #[must_use]
     pub fn ping(&self, name: &str) -> Option<f64> {
         let index = self.index(name);
@@ -328,8 +329,8 @@ impl Series {
         (!pings.is_empty()).then(|| median(&mut pings))
     }
 
-    /// What `of` makes of the figures of these names, round by round, with the ping; only of rounds
-    /// in which they all count and saw about the same ping.
+    /// Returns the values of `of` for the figures of these names, round by round, with the ping.
+    /// Only rounds count in which all samples count and have about the same ping.
     fn values<const N: usize>(&self, names: [&str; N], of: impl Fn([f64; N]) -> f64) -> Vec<(f64, f64)> {
         let indices = names.map(|name| self.index(name));
         let rounds = self.rounds.iter().map(|row| indices.map(|index| row[index]));
@@ -340,8 +341,8 @@ impl Series {
             .collect()
     }
 
-    /// An estimate of what `of` makes of the figures of these names, round by round; only of rounds
-    /// in which they all count and saw about the same ping.
+    /// Returns an estimate of `of` for the figures of these names, round by round. Only rounds
+    /// count in which all samples count and have about the same ping.
     pub fn estimate<const N: usize>(
         &self,
         names: [&str; N],
@@ -350,7 +351,7 @@ impl Series {
         Estimate::of(&self.values(names, of).into_iter().map(|(value, _)| value).collect::<Vec<f64>>())
     }
 
-    /// The same of the rounds with this placement of the two processors.
+    /// Returns the same estimate for the rounds with this placement of the two processors.
     pub fn estimate_while<const N: usize>(
         &self,
         placed: &str,
@@ -362,7 +363,7 @@ impl Series {
     }
 }
 
-/// Whether these pings are within half of each other.
+/// Returns whether these pings are within half of each other.
 fn is_steady(pings: &[f64]) -> bool {
     let least = pings.iter().copied().fold(f64::INFINITY, f64::min);
     let most = pings.iter().copied().fold(0.0, f64::max);
@@ -387,7 +388,7 @@ mod tests {
                 vec![sample(2.0, 50.0), sample(1.0, 60.0)],
                 vec![sample(20.0, 50.0), sample(10.0, 60.0)],
                 vec![sample(9.0, 250.0), sample(3.0, 260.0)],
-                // Dropped, and not to be compared.
+                // This sample is dropped, and must not be compared.
                 vec![Sample { figure: 5.0, pings: [50.0, 250.0] }, sample(1.0, 50.0)],
                 vec![sample(1.0, 200.0), sample(1.0, 50.0)],
             ],

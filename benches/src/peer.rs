@@ -1,4 +1,4 @@
-//! The peers that carry a stream to one consumer, each under the same few names.
+//! The peers that carry a stream to one consumer, all with the same interface.
 //!
 //! | | one producer | several | waits by itself |
 //! |---|---|---|---|
@@ -9,9 +9,9 @@
 //! | [`JonhooBus`] | yes | | yes |
 //! | [`TokioBroadcast`], which overwrites what was not read | yes | yes | its receiver |
 //!
-//! Each has room for [`CAPACITY`](crate::CAPACITY) events, and is called as its documentation has
-//! it for single events. [`BareRing`] is no peer, but the ring that a lane of `buslane` is made of,
-//! without bus, books and wake-ups.
+//! Each has room for [`CAPACITY`](crate::CAPACITY) events, and is called as documented for single
+//! events. [`BareRing`] is no peer, but the ring of a `buslane` lane, without the bus, the counters
+//! and the wake-ups.
 
 mod broadcasts;
 mod channels;
@@ -23,48 +23,48 @@ pub use broadcasts::{AsyncBroadcast, JonhooBus, TokioBroadcast};
 pub use channels::{Crossbeam, Flume, Kanal, Std, Thingbuf, TokioMpsc};
 pub use rings::{ArrayQueue, BareRing, PhotonBounded, Rtrb};
 
-/// A way for events, from one or more senders to one receiver.
+/// A path for events, from one or more senders to one receiver.
 pub trait Peer: 'static {
     /// The sending half; for one thread.
     type Sender: Send + 'static;
     /// The receiving half.
     type Receiver: Send + 'static;
 
-    /// Whether events that are not read in time are overwritten.
+    /// Whether unread events are overwritten.
     const LOSSY: bool = false;
 
-    /// Both halves.
+    /// Returns both halves.
     fn open() -> (Self::Sender, Self::Receiver);
 
-    /// A sending half for another thread.
+    /// Returns a sending half for another thread.
     ///
     /// # Panics
-    /// When the crate does not have any.
+    /// If the crate does not have any.
     #[must_use]
     fn share(_sender: &Self::Sender) -> Self::Sender {
         panic!("this peer has one producer")
     }
 
-    /// Makes the event and sends it, if there is room.
+    /// Creates the event and sends it, if there is room.
     fn try_send(sender: &mut Self::Sender, seed: Seed) -> bool;
 
     /// Takes an event, if there is one.
     fn try_recv(receiver: &mut Self::Receiver) -> Option<Event>;
 }
 
-/// A peer that waits by itself, as it sees fit.
+/// A peer with its own waiting.
 pub trait Waits: Peer {
-    /// Makes the event and sends it; waits for room.
+    /// Creates the event and sends it; waits for room.
     fn send(sender: &mut Self::Sender, seed: Seed);
 
-    /// Waits for an event; `None` when all senders are gone.
+    /// Waits for an event. Returns `None` when all senders are dropped.
     fn recv(receiver: &mut Self::Receiver) -> Option<Event>;
 }
 
-/// What is said of a peer whose other half has gone too early.
-const THERE: &str = "the receiver is there";
+/// The panic text for a peer whose other half was dropped too early.
+const THERE: &str = "the receiver is alive";
 
-/// A channel whose sending half can be cloned: its halves, and how its calls say what ours say.
+/// Implements a channel with a cloneable sending half: its halves, and the mapping of its calls.
 macro_rules! channel {
     (
         $(#[$doc:meta])*

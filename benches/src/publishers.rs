@@ -1,13 +1,14 @@
-//! Several publishers of one stream that nobody reads meanwhile: how much they get in together, and
-//! how much each.
+//! Several publishers of one stream without a concurrent reader: their throughput, in total and for
+//! each.
 //!
-//! All begin at the same moment, when the last of them has arrived. A race ends after a time, or,
-//! where a number of events is asked for, as soon as the first one has published its part: so all
-//! of them publish as long as it lasts. Two publishers may be pinned to one processor each; all
-//! others go where the system likes, and take turns where there are more of them than processors.
+//! All start at the same time, when the last of them has arrived. A race ends after a time, or, if
+//! a number of events is requested, when the first publisher has published its part: so all of them
+//! publish for the whole race. Two publishers may be pinned to one processor each; all others run
+//! on any processor, and alternate if there are more of them than processors.
 //!
-//! After each race a reader takes what is left, and counts what it has missed: as many as were
-//! published altogether, and of each publisher the last ones, in its order and without a gap.
+//! After each race a reader takes the remaining events, and counts the missed ones. The sum must be
+//! the number of published events, and the remaining ones must be the last of each publisher, in
+//! order and without a gap.
 
 mod contenders;
 
@@ -21,60 +22,60 @@ use std::time::{Duration, Instant};
 
 pub use contenders::{journal, locked, photon, tokio};
 
-/// What several threads publish into, and one reads.
+/// A contender that several threads publish into, and one thread reads.
 pub trait Publishers: Send + Sync + 'static {
-    /// Makes the event and publishes it.
+    /// Creates the event and publishes it.
     fn publish(&self, seed: Seed);
 
-    /// Reads everything. Called by one thread, when nobody publishes.
+    /// Reads everything. Called by one thread, while no thread publishes.
     fn drain(&self, see: &mut dyn FnMut(Read));
 }
 
-/// What the reader gets.
+/// The reader's result.
 #[derive(Clone, Copy, Debug)]
 pub enum Read {
     /// The next event.
     Event(Event),
-    /// So many were overwritten.
+    /// The number of overwritten events.
     Lost(u64),
 }
 
-/// Where publishers run.
+/// The processors of the publishers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// On the producer's processor and the consumer's; for two.
+    /// The producer's processor and the consumer's; for two publishers.
     Pinned,
-    /// Wherever the system likes.
+    /// Any processor.
     Anywhere,
 }
 
-/// What came of a race.
+/// The result of a race.
 #[derive(Clone, Debug)]
 pub struct Race {
-    /// From the moment when all had arrived until the first one ended.
+    /// The time from the arrival of all publishers until the first one ended.
     pub elapsed: Duration,
-    /// How many events each has published.
+    /// The number of events of each publisher.
     pub counts: Vec<u64>,
-    /// How many of the events that were kept have one of the same publisher before them, and how
-    /// many have not.
+    /// The number of retained events that follow an event of the same publisher, and the number of
+    /// those that do not.
     repeats: u64,
     turns: u64,
 }
 
 impl Race {
-    /// Of all publishers together.
+    /// Returns the number of events of all publishers together.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// The time between two events.
+    /// Returns the time between two events.
     #[must_use]
     pub fn nanoseconds(&self) -> f64 {
         self.elapsed.as_nanos() as f64 / self.events() as f64
     }
 
-    /// How many events the least publisher got in for each one of the greatest: 1 is fair.
+    /// Returns the ratio of the smallest count of a publisher to the greatest: 1 is fair.
     #[must_use]
     pub fn least_share(&self) -> f64 {
         let least = self.counts.iter().min().copied().unwrap_or(0);
@@ -82,28 +83,28 @@ impl Race {
         least as f64 / most.max(1) as f64
     }
 
-    /// How many events of one publisher follow each other, among those that were kept: 1 if they
-    /// take turns strictly.
+    /// Returns the number of consecutive events of one publisher, among the retained ones: 1 if the
+    /// publishers alternate strictly.
     #[must_use]
     pub fn run(&self) -> f64 {
         1.0 + self.repeats as f64 / self.turns.max(1) as f64
     }
 }
 
-/// The publisher's index stands above its number of an event.
+/// The position of the publisher's index above its number of an event.
 const INDEX_SHIFT: u32 = 48;
 
-/// What the publishers of a race share.
+/// The state that the publishers of a race share.
 struct Track<P> {
     contender: P,
     arrived: AtomicUsize,
-    /// Looked at before each event.
+    /// Checked before each event.
     over: Padded<AtomicBool>,
-    /// Where a publisher ends by itself.
+    /// The number of events after which a publisher ends.
     most: AtomicU64,
 }
 
-/// Lets publishers race, and checks what was published.
+/// A meter that runs races of publishers, and checks the published events.
 pub struct Meter<P> {
     track: Arc<Track<P>>,
     place: Place,
@@ -112,11 +113,11 @@ pub struct Meter<P> {
 }
 
 impl<P: Publishers> Meter<P> {
-    /// Takes a contender that nothing was published into, and proves that it works before anything
-    /// is timed.
+    /// Takes a contender that was not published into, and checks that it works before the first
+    /// timed race.
     ///
     /// # Panics
-    /// When more than two publishers are to be pinned.
+    /// If more than two publishers are to be pinned.
     #[must_use]
     pub fn new(contender: P, publishers: usize, place: Place) -> Self {
         assert!(place == Place::Anywhere || publishers == 2, "only two can be pinned");
@@ -134,16 +135,15 @@ impl<P: Publishers> Meter<P> {
         meter
     }
 
-    /// Lets all publish for so long.
+    /// Runs all publishers for a duration.
     ///
     /// # Panics
-    /// When an event was lost without a word, doubled, changed, or came out of its publisher's
-    /// order.
+    /// If an event was lost without a report, duplicated, changed, or out of its publisher's order.
     pub fn race_for(&mut self, duration: Duration) -> Race {
         self.race(u64::MAX, || std::thread::sleep(duration))
     }
 
-    /// Lets all publish until the first one has published so many.
+    /// Runs all publishers until the first one has published `events` events.
     ///
     /// # Panics
     /// As for [`race_for`](Self::race_for).
@@ -151,7 +151,7 @@ impl<P: Publishers> Meter<P> {
         self.race(events, || {})
     }
 
-    /// How long so many events of all publishers together take; publishes about as many.
+    /// Returns the time for `events` events of all publishers together; publishes about as many.
     pub fn time(&mut self, events: u64) -> Duration {
         let race = self.race_to(events.div_ceil(self.next.len() as u64));
         race.elapsed.mul_f64(events as f64 / race.events() as f64)
@@ -197,24 +197,24 @@ impl<P: Publishers> Meter<P> {
         }
     }
 
-    /// Reads what is left, and compares it with what was published.
+    /// Reads the remaining events, and compares them with the published ones.
     fn check(&mut self, race: &mut Race) {
-        // Of each publisher, the least number that may come next.
+        // The smallest number that may come next, for each publisher.
         let mut expected = self.next.clone();
         self.next.iter_mut().zip(&race.counts).for_each(|(next, count)| *next += count);
         let (mut lost, mut events) = (0, 0);
-        // Of whom events may be missing before the next one.
+        // Whether events may be missing before the next one, for each publisher.
         let mut gaps = vec![false; expected.len()];
         let mut last = None;
         self.track.contender.drain(&mut |read| match read {
-            // A reader may have got hold of events before those that it missed.
+            // A reader may have read events that are older than those it missed.
             Read::Lost(missed) => {
                 lost += missed;
                 gaps.fill(true);
                 last = None;
             }
             Read::Event(event) => {
-                assert_eq!(event, Event::new(event.seq), "an event that nobody published");
+                assert_eq!(event, Event::new(event.seq), "an event that was never published");
                 let index = (event.seq >> INDEX_SHIFT) as usize;
                 let number = event.seq & ((1 << INDEX_SHIFT) - 1);
                 let gap = std::mem::take(&mut gaps[index]);
@@ -230,14 +230,17 @@ impl<P: Publishers> Meter<P> {
             }
         });
         assert_eq!(lost + events, race.events(), "events read and lost");
-        assert!(events >= race.events().min(crate::CAPACITY as u64), "more was lost than had to be");
+        assert!(
+            events >= race.events().min(crate::CAPACITY as u64),
+            "more events were lost than overwritten"
+        );
         for (index, (expected, next)) in expected.iter().zip(&self.next).enumerate() {
             assert!(gaps[index] || expected == next, "the last event of publisher {index}");
         }
     }
 }
 
-/// What one publisher did.
+/// The result of one publisher.
 struct Run {
     start: Instant,
     end: Instant,
@@ -245,7 +248,7 @@ struct Run {
 }
 
 impl<P: Publishers> Track<P> {
-    /// Publishes as long as the race lasts, from number `first` on.
+    /// Publishes for the whole race, starting with number `first`.
     #[inline(never)]
     fn publish(&self, first: u64, publishers: usize) -> Run {
         let most = self.most.load(Ordering::Relaxed);

@@ -1,9 +1,9 @@
-//! What it costs a reader to take one event that is there, in nanoseconds.
+//! The cost for a reader of taking one available event, in nanoseconds.
 //!
-//! One thread does everything: it publishes a block of events, which is not timed, and then every
-//! reader in turn takes all of them, reads all four words and adds them up, which is. A figure is
-//! for one event and one reader. The sums are checked after each block; [`slice`] shows what the
-//! adding alone costs.
+//! One thread does everything: it publishes a block of events, which is not timed. Then every
+//! reader in turn takes all of them, reads all four words and sums them, which is timed. A figure
+//! is per event and reader. The sums are checked after each block; [`slice`] shows the cost of the
+//! sums alone.
 
 mod contenders;
 
@@ -15,19 +15,19 @@ use std::time::{Duration, Instant};
 
 pub use contenders::{photon, photon_batch, slice, tokio, try_recv, try_recv_slice, try_recv_with};
 
-/// Somewhere to publish, with its readers.
+/// A contender to publish into, with its readers.
 pub trait Readers {
-    /// How many there are.
+    /// Returns the number of readers.
     fn count(&self) -> usize;
 
-    /// Publishes `count` events from number `first` on.
+    /// Publishes `count` events, starting with number `first`.
     fn fill(&mut self, first: u64, count: u64);
 
-    /// Lets each reader in turn take everything. This is what is timed.
+    /// Runs each reader in sequence until it has taken everything. This is the timed part.
     fn read(&mut self) -> Seen;
 }
 
-/// What was read.
+/// The count and the sum of the events read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     events: u64,
@@ -43,15 +43,15 @@ impl Seen {
     }
 }
 
-/// Times readers, and checks what they have read.
+/// A meter that times readers, and checks the events that they have read.
 pub struct Meter<R> {
     readers: R,
     next: u64,
 }
 
 impl<R: Readers> Meter<R> {
-    /// Takes readers that have read nothing yet, and proves that they work before anything is
-    /// timed.
+    /// Takes readers that have read nothing yet, and checks that they work before the first timed
+    /// block.
     #[must_use]
     pub fn new(readers: R) -> Self {
         let mut meter = Self { readers, next: 0 };
@@ -61,10 +61,10 @@ impl<R: Readers> Meter<R> {
         meter
     }
 
-    /// Lets at least so many events be read, and returns how long as many would have taken.
+    /// Reads at least `events` events, and returns the time for exactly `events`.
     ///
     /// # Panics
-    /// When an event is lost, doubled or changed.
+    /// If an event is lost, duplicated or changed.
     pub fn time(&mut self, events: u64) -> Duration {
         let (mut read, mut total) = (0, Duration::ZERO);
         while read < events {
@@ -74,8 +74,8 @@ impl<R: Readers> Meter<R> {
         total.mul_f64(events as f64 / read as f64)
     }
 
-    /// Lets at least so many events be read, and returns what one of them takes, in nanoseconds:
-    /// the median of all blocks.
+    /// Reads at least `events` events, and returns the median time per event of all blocks, in
+    /// nanoseconds.
     ///
     /// # Panics
     /// As for [`time`](Self::time).

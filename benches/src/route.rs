@@ -1,10 +1,10 @@
-//! Routes: from any number of publishers to one consumer that is at work on a thread of its own.
+//! Routes: from any number of publishers to one busy consumer on a separate thread.
 //!
-//! A [`Peer`] makes two: [`Spinning`], where whoever cannot go on tries again at once, and
-//! [`Waiting`], where both sides wait as the crate sees fit. `buslane`'s stand in [`lanes`], others
-//! that bring a thread of their own in [`others`].
+//! A [`Peer`] has two routes: [`Spinning`], where a side that cannot proceed tries again at once,
+//! and [`Waiting`], where both sides wait as the crate does. Those of `buslane` are in [`lanes`],
+//! others with their own thread in [`others`].
 //!
-//! A route is opened by the thread on whose processors its consumer is to run.
+//! The thread that opens a route decides the processors of its consumer.
 
 pub mod lanes;
 pub mod others;
@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-/// How events get from publishers to a consumer.
+/// A way for events from publishers to a consumer.
 pub trait Route: Send + 'static {
     /// Whether events that are not handled in time are lost.
     const LOSSY: bool = false;
 
-    /// Starts the consumer, which calls `handle` for each event, and returns it with so many
+    /// Starts the consumer, which calls `handle` for each event, and returns it with `count`
     /// sending halves.
     fn open(
         self,
@@ -31,43 +31,43 @@ pub trait Route: Send + 'static {
     ) -> Line<impl FnMut(Seed) + Send + 'static>;
 }
 
-/// An open route. The sending halves go first, so that a consumer that waits is let go.
+/// An open route. The sending halves are dropped first, so that a waiting consumer is released.
 #[derive(Debug)]
 pub struct Line<S> {
-    /// One for each publisher.
+    /// The sending halves, one for each publisher.
     pub senders: Vec<S>,
     /// The consumer.
     pub consumer: Consumer,
 }
 
 impl<S> Line<S> {
-    /// The consumer, and the sending half of the only publisher: variables in this order are
-    /// dropped the other way round.
+    /// Returns the consumer, and the sending half of the only publisher: two variables in this
+    /// order are dropped in reverse.
     ///
     /// # Panics
-    /// When there are none.
+    /// If there are none.
     #[must_use]
     pub fn single(mut self) -> (Consumer, S) {
         (self.consumer, self.senders.pop().expect("one was asked for"))
     }
 }
 
-/// A consumer's thread; told to end, and joined, when dropped, after the sending halves.
+/// A consumer's thread. The drop tells it to end, and joins it; drop the sending halves first.
 pub struct Consumer {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    /// What else must be there as long as the consumer is.
+    /// An object that must live as long as the consumer.
     _held: Option<Box<dyn Send>>,
 }
 
 impl Consumer {
-    /// Runs `body`, which ends by itself when the sending halves are gone.
+    /// Runs `body`, which ends when the sending halves are dropped.
     pub fn spawn(body: impl FnOnce() + Send + 'static) -> Self {
         let thread = std::thread::spawn(body);
         Self { over: Arc::default(), thread: Some(thread), _held: None }
     }
 
-    /// Calls `take` over and over; it handles what is there, and says whether that was anything.
+    /// Calls `take` in a loop; it handles the available events, and returns whether there were any.
     pub fn spin(mut take: impl FnMut() -> bool + Send + 'static) -> Self {
         let over = Arc::<AtomicBool>::default();
         let seen = over.clone();
@@ -84,7 +84,7 @@ impl Consumer {
         Self { over, thread: Some(thread), _held: None }
     }
 
-    /// A consumer that ends when this is dropped.
+    /// Returns a consumer that ends when `by` is dropped.
     #[must_use]
     pub fn held(by: impl Send + 'static) -> Self {
         Self { over: Arc::default(), thread: None, _held: Some(Box::new(by)) }
@@ -94,8 +94,8 @@ impl Consumer {
 impl Drop for Consumer {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
-        // A meter that has found something wrong says so, rather than wait for sending halves that
-        // are still about.
+        // A meter that has detected an error panics at once, and does not wait for sending halves
+        // that are still alive.
         if let Some(thread) = self.thread.take()
             && !std::thread::panicking()
         {
@@ -113,16 +113,16 @@ impl fmt::Debug for Consumer {
 /// A peer whose sender and receiver try again at once.
 pub struct Spinning<P>(PhantomData<fn(P)>);
 
-/// A peer whose sender and receiver wait as the crate has it.
+/// A peer whose sender and receiver wait as the crate does.
 pub struct Waiting<P>(PhantomData<fn(P)>);
 
-/// [`Spinning`].
+/// Returns a [`Spinning`] route.
 #[must_use]
 pub fn spinning<P: Peer>() -> Spinning<P> {
     Spinning(PhantomData)
 }
 
-/// [`Waiting`].
+/// Returns a [`Waiting`] route.
 #[must_use]
 pub fn waiting<P: Waits>() -> Waiting<P> {
     Waiting(PhantomData)
@@ -206,7 +206,7 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(3);
 
-    /// The meters panic when an event is lost, doubled, changed or out of order.
+    /// Asserts that the meters panic when an event is lost, duplicated, changed or out of order.
     fn single<R: Route>(make: impl Fn() -> R) {
         let mut meter = stream::Meter::new(stream::pinned(make()));
         assert!(meter.transfer(10_000).handled == 10_000 || R::LOSSY);

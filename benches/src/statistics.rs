@@ -1,18 +1,18 @@
 //! Medians and bootstrap intervals.
 
-/// The median; sorts what it is given.
+/// Returns the median; sorts the values.
 ///
 /// # Panics
-/// When there are no values.
+/// If there are no values.
 #[must_use]
 pub fn median(values: &mut [f64]) -> f64 {
-    assert!(!values.is_empty(), "a median of nothing");
+    assert!(!values.is_empty(), "the median of no values");
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
-/// A median, and where it lies with 95 % confidence.
+/// A median, and its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// The median.
@@ -21,14 +21,15 @@ pub struct Estimate {
     pub low: f64,
     /// The upper end of the interval.
     pub high: f64,
-    /// How many values it stands on.
+    /// The number of values.
     pub count: usize,
 }
 
 const RESAMPLES: usize = 4000;
 
 impl Estimate {
-    /// The median of the values, with the percentile interval of a bootstrap. `None` of no values.
+    /// Returns the median of the values, with the percentile interval of a bootstrap. `None` for no
+    /// values.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         if values.is_empty() {
@@ -53,7 +54,7 @@ impl Estimate {
     }
 }
 
-/// Xorshift: the same resamples in each run.
+/// A xorshift generator: the same resamples in each run.
 struct Random(u64);
 
 impl Random {

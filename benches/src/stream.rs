@@ -1,17 +1,16 @@
-//! How fast one publisher feeds one consumer on another processor.
+//! The rate from one publisher to one consumer on another processor.
 //!
 //! The producer's thread and the consumer's are pinned to one processor each, and live as long as
 //! the contender. A transfer begins with the first send and ends when the producer sees that the
-//! consumer has handled the last event. The consumer reads all four words of each event, adds them
-//! up, and hands its sum in with the last one; the producer checks it. Nothing may be lost: a
+//! consumer has handled the last event. The consumer reads all four words of each event, sums them,
+//! and reports its sum with the last event; the producer checks it. No event may be lost: a
 //! producer that finds no room waits, or tries again. The exception are contenders that overwrite
-//! what was not read, as tokio's broadcast channel always does: there the events that got through
-//! are counted, and only those; and the consumer adds up, too, what those that it is told to have
-//! missed would have carried.
+//! unread events, as tokio's broadcast channel always does: for them only delivered events count,
+//! and the consumer also adds the sums of the events that were reported as missed.
 //!
-//! Who spins, spins on both sides. Most contenders are [routes](crate::route): a spinning one calls
-//! what does not wait, a waiting one what waits by itself, as a user would. The latter are also
-//! compared [`anywhere`], without any pinning.
+//! A spinning contender spins on both sides. Most contenders are [routes](crate::route): a spinning
+//! one uses the calls that do not wait, and a waiting one the calls that wait, as a user would. The
+//! latter are also compared [`anywhere`], without any pinning.
 
 pub mod journal;
 mod lanes;
@@ -28,25 +27,25 @@ use std::time::{Duration, Instant};
 pub use lanes::{channel, filter_queue_batch, queue_in_slices, ring};
 pub use peers::{disruptor_in_slices, photon, photon_free, rtrb_chunks, rtrb_in_slices, tokio};
 
-/// A producer's end, with its consumer at work on the other processor.
+/// A producer, with its consumer running on the other processor.
 pub trait Stream {
-    /// Sends `count` events from number `first` on, the last of them as the ending one.
+    /// Sends `count` events, starting with number `first`; the last of them ends the transfer.
     fn send(&mut self, first: u64, count: u64);
 
-    /// What the consumer hands in.
+    /// Returns the consumer's report.
     fn report(&self) -> &Report;
 
-    /// Whether events may be lost, and counted.
+    /// Returns whether events may be lost, and counted.
     fn is_lossy(&self) -> bool {
         false
     }
 }
 
-/// What a consumer hands in at the end of each transfer.
+/// A consumer's report at the end of each transfer.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Report {
-    /// How many transfers have ended.
+    /// The number of ended transfers.
     ended: AtomicU64,
     /// Of the last transfer: events handled, events lost, the sum of all words.
     handled: AtomicU64,
@@ -54,13 +53,13 @@ pub struct Report {
     sum: AtomicU64,
 }
 
-/// The consumer's books for one transfer.
+/// The consumer's record of one transfer.
 struct Counter {
     report: Arc<Report>,
     handled: u64,
     lost: u64,
     sum: u64,
-    /// Where events may be lost: the number of the one that comes next.
+    /// The number of the next event, where events may be lost.
     next: u64,
 }
 
@@ -86,7 +85,7 @@ impl Counter {
         self.see(event);
     }
 
-    /// The handler where events may be lost, and nobody says how many.
+    /// The handler where events may be lost without a report of their number.
     #[inline(always)]
     fn see_behind_gap(&mut self, event: &Event) {
         if event.seq > self.next {
@@ -95,7 +94,7 @@ impl Counter {
         self.see_next(event);
     }
 
-    /// So many events were lost: those that come next.
+    /// Counts the next `events` events as lost.
     fn miss(&mut self, events: u64) {
         self.lost += events;
         self.sum = self.sum.wrapping_add(Event::sum_without_end(self.next, events));
@@ -112,14 +111,14 @@ impl Counter {
     }
 }
 
-/// A consumer on its processor that calls `take` over and over; it shows the counter what is there,
-/// and says whether that was anything.
+/// Starts a consumer on its processor that calls `take` in a loop; `take` passes the available
+/// events to the counter, and returns whether there were any.
 fn spin(report: &Arc<Report>, mut take: impl FnMut(&mut Counter) -> bool + Send + 'static) -> Consumer {
     let mut counter = Counter::new(report);
     on_consumer(|| Consumer::spin(move || take(&mut counter)))
 }
 
-/// A route with one publisher, and its consumer on the other processor.
+/// Returns a route with one publisher, and its consumer on the other processor.
 #[must_use]
 pub fn pinned<R: Route>(route: R) -> impl Stream {
     let report = Arc::default();
@@ -130,22 +129,22 @@ pub fn pinned<R: Route>(route: R) -> impl Stream {
     Singly { lossy: R::LOSSY, ..Singly::new(send, report, Some(consumer)) }
 }
 
-/// A route with one publisher, and its consumer where the system likes. To be used by a thread that
+/// Returns a route with one publisher, and its consumer on any processor. Call it on a thread that
 /// is not pinned.
 ///
 /// # Panics
-/// When the route is lossy.
+/// If the route is lossy.
 #[must_use]
 pub fn anywhere<R: Route>(route: R) -> impl Stream {
-    assert!(!R::LOSSY, "only what loses nothing is compared without pinning");
+    assert!(!R::LOSSY, "only lossless routes are compared without pinning");
     let report = Arc::default();
     let mut counter = Counter::new(&report);
     let (consumer, send) = route.open(1, move |event| counter.see(event)).single();
     Singly::new(send, report, Some(consumer))
 }
 
-/// A contender that sends event by event. The sending half goes first, so that a consumer that
-/// waits is let go.
+/// A contender that sends single events. The sending half is dropped first, so that a waiting
+/// consumer is released.
 struct Singly<S> {
     send: S,
     report: Arc<Report>,
@@ -163,7 +162,8 @@ impl<S: FnMut(Seed)> Stream for Singly<S> {
     #[inline(always)]
     fn send(&mut self, first: u64, count: u64) {
         let last = first + count - 1;
-        // One call for all of them, so that the compiler has no reason to keep it out of the loop.
+        // One call for all of them, so that the compiler has no reason not to inline it into the
+        // loop.
         for seq in first..=last {
             (self.send)(Seed::new(seq, seq == last));
         }
@@ -205,36 +205,36 @@ impl<const N: usize, S: FnMut(&[Event])> Stream for InSlices<N, S> {
     }
 }
 
-/// What a transfer was.
+/// The result of a transfer.
 #[derive(Clone, Copy, Debug)]
 pub struct Transferred {
-    /// From the first send until the consumer had handled the last event.
+    /// The time from the first send until the consumer had handled the last event.
     pub elapsed: Duration,
-    /// How many events were handled: all, unless the contender is lossy.
+    /// The number of handled events: all, unless the contender is lossy.
     pub handled: u64,
 }
 
 impl Transferred {
-    /// How long `events` would have taken at this rate, counting only what was handled.
+    /// Returns the time for `events` events at this rate, where only handled events count.
     #[must_use]
     pub fn time_for(&self, events: u64) -> Duration {
         self.elapsed.mul_f64(events as f64 / self.handled as f64)
     }
 }
 
-/// Transfers events and checks what was handled.
+/// A meter that transfers events and checks the handled ones.
 pub struct Meter<S> {
     stream: S,
     next: u64,
     transfers: u64,
 }
 
-/// A consumer that hands nothing in for so long is gone.
+/// The time without a report after which a consumer counts as gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl<S: Stream> Meter<S> {
-    /// Takes a contender that has sent nothing yet, and proves that it works before anything is
-    /// timed.
+    /// Takes a contender that has sent nothing yet, and checks that it works before the first timed
+    /// transfer.
     #[must_use]
     pub fn new(stream: S) -> Self {
         let mut meter = Self { stream, next: 0, transfers: 0 };
@@ -244,10 +244,10 @@ impl<S: Stream> Meter<S> {
         meter
     }
 
-    /// Sends so many events and waits until the consumer has handled them.
+    /// Sends `events` events and waits until the consumer has handled them.
     ///
     /// # Panics
-    /// When an event was lost, doubled or changed, or the consumer is gone.
+    /// If an event was lost, duplicated or changed, or if the consumer is gone.
     #[inline(never)]
     pub fn transfer(&mut self, events: u64) -> Transferred {
         let start = Instant::now();
@@ -256,7 +256,7 @@ impl<S: Stream> Meter<S> {
         Transferred { elapsed: start.elapsed(), handled }
     }
 
-    /// Waits until the consumer has handled so many events more, and checks what it hands in.
+    /// Waits until the consumer has handled `events` more events, and checks its report.
     fn settle(&mut self, events: u64) -> u64 {
         self.transfers += 1;
         self.wait();
@@ -264,15 +264,16 @@ impl<S: Stream> Meter<S> {
         let (handled, lost) = (report.handled.load(Ordering::Relaxed), report.lost.load(Ordering::Relaxed));
         assert_eq!(handled + lost, events, "events handled and lost");
         assert!(lost == 0 || self.stream.is_lossy(), "events lost");
-        // Of those handled, and of those lost, which must be those that were not handled.
+        // The sum of the handled events and of the lost ones; the latter must be exactly the
+        // unhandled ones.
         let sum = report.sum.load(Ordering::Relaxed);
         assert_eq!(sum, Event::sum_of(self.next, events), "the sum of {events} events");
         self.next += events;
         handled
     }
 
-    /// Sends so many events and returns how long the publisher was busy with that; then waits until
-    /// the consumer has handled them.
+    /// Sends `events` events and returns how long the publisher was busy; then waits until the
+    /// consumer has handled them.
     ///
     /// # Panics
     /// As for [`transfer`](Self::transfer).
@@ -293,7 +294,7 @@ impl<S: Stream> Meter<S> {
             looks += 1;
             assert!(
                 !looks.is_multiple_of(1 << 20) || start.elapsed() < PATIENCE,
-                "the consumer does not hand in its report"
+                "the consumer does not send its report"
             );
         }
     }

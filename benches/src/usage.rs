@@ -1,4 +1,4 @@
-//! What the process has cost the machine so far, and what others have.
+//! The processor time of this process, and of other processes.
 
 use nix::sys::resource::{Usage as Counters, UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
@@ -6,27 +6,27 @@ use std::fs;
 use std::ops::Sub;
 use std::time::Instant;
 
-/// Of all threads of the process together.
+/// The usage of all threads of the process together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Processor time, the system's included, in nanoseconds.
+    /// Processor time, including the system's, in nanoseconds.
     pub cpu: i64,
-    /// How often a thread went to sleep by itself.
+    /// The number of voluntary sleeps.
     pub sleeps: i64,
 }
 
 impl Usage {
-    /// Up to now.
+    /// Returns the usage up to now.
     ///
     /// # Panics
-    /// When the system does not say.
+    /// If the system does not report it.
     #[must_use]
     pub fn now() -> Self {
         Self::of(UsageWho::RUSAGE_SELF)
     }
 
     fn of(whom: UsageWho) -> Self {
-        let counters = getrusage(whom).expect("every process can be asked");
+        let counters = getrusage(whom).expect("the usage of a process");
         let nanoseconds = |time: TimeVal| time.num_microseconds() * 1_000;
         let cpu =
             |counters: &Counters| nanoseconds(counters.user_time()) + nanoseconds(counters.system_time());
@@ -42,12 +42,12 @@ impl Sub for Usage {
     }
 }
 
-/// How busy the machine was with other things while something was measured.
+/// The load of other processes during a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Others {
     since: Instant,
-    /// Processor time: of all processes, stolen by the host, and of this process and those that it
-    /// has waited for.
+    /// Processor time of all processes, stolen by the host, and of this process and the children
+    /// that it has waited for.
     all: f64,
     stolen: f64,
     ours: f64,
@@ -57,7 +57,7 @@ pub struct Others {
 const TICK: f64 = 0.01;
 
 impl Others {
-    /// From now on; `None` where the system does not say.
+    /// Starts now; `None` where the system does not report the load.
     #[must_use]
     pub fn begin() -> Option<Self> {
         let text = fs::read_to_string("/proc/stat").ok()?;
@@ -74,8 +74,8 @@ impl Others {
         })
     }
 
-    /// How many processors' worth of time other processes have had since then, and how many the
-    /// host took away.
+    /// Returns the number of processors that other processes have used since then, and the number
+    /// that the host took away.
     #[must_use]
     pub fn end(self) -> Option<(f64, f64)> {
         let now = Self::begin()?;

@@ -1,9 +1,8 @@
-//! What a publish costs the publisher whose consumer is asleep each time.
+//! The cost for the publisher of a publish whose consumer is parked each time.
 //!
-//! Both threads are pinned. An event is sent a fixed time after the one before was handled, long
-//! enough for a consumer to have done whatever it does when it finds nothing; the publisher spins
-//! meanwhile. Only the call is timed; two readings of the clock are within each figure (about 50
-//! ns).
+//! Both threads are pinned. An event is sent a fixed time after the previous one was handled, long
+//! enough for a consumer to go through all its steps after an empty poll; the publisher spins
+//! meanwhile. Only the call is timed; each figure includes two clock reads (about 50 ns).
 
 use crate::histogram;
 use crate::stream::{Meter, Stream};
@@ -11,22 +10,22 @@ use crate::usage::Usage;
 use hdrhistogram::Histogram;
 use std::time::{Duration, Instant};
 
-/// How long the consumer has had nothing to do when an event comes.
+/// The time without events before each event.
 pub const SILENCE: Duration = Duration::from_micros(100);
 
-/// What the publisher paid.
+/// The publisher's cost.
 #[derive(Clone, Debug)]
 pub struct Paid {
-    /// How long the calls took, in nanoseconds.
+    /// The durations of the calls, in nanoseconds.
     pub calls: Histogram<u64>,
-    /// How often a thread of the process went to sleep, for each event.
+    /// The number of sleeps of the process's threads, per event.
     pub sleeps: f64,
 }
 
-/// Sends so many events.
+/// Sends `events` events.
 ///
 /// # Panics
-/// When an event is lost or changed.
+/// If an event is lost or changed.
 pub fn run<S: Stream>(meter: &mut Meter<S>, events: u64) -> Paid {
     let mut calls = histogram::empty();
     let before = Usage::now();
@@ -38,7 +37,7 @@ pub fn run<S: Stream>(meter: &mut Meter<S>, events: u64) -> Paid {
     Paid { calls, sleeps: sleeps as f64 / events as f64 }
 }
 
-/// Keeps this thread busy for so long.
+/// Keeps this thread busy for a duration.
 pub fn pause(duration: Duration) {
     let start = Instant::now();
     while start.elapsed() < duration {
@@ -46,7 +45,7 @@ pub fn pause(duration: Duration) {
     }
 }
 
-/// What two readings of the clock take.
+/// Measures the duration of two clock reads.
 #[must_use]
 pub fn clock(events: u64) -> Histogram<u64> {
     let mut readings = histogram::empty();

@@ -1,5 +1,5 @@
-//! Every number and text that a user can give to a builder: none panics, and what could be made
-//! works.
+//! Every number and text that a user can pass to a builder: none panics, and every object that is
+//! built works.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -13,12 +13,12 @@ use buslane_http::HttpSink;
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, SystemTime};
 
-/// Whether a bus accepts a sink with these settings.
+/// Returns a value if a bus accepts a sink with these settings.
 fn valid(sink: impl Sink<u8> + 'static) -> Option<()> {
     Bus::new().add(sink).ok().map(drop)
 }
 
-/// How long what must happen may take.
+/// The limit for every operation that must end.
 const GUARD: Duration = Duration::from_secs(10);
 
 #[derive(Arbitrary, Clone, Debug)]
@@ -101,7 +101,8 @@ impl Wait {
     }
 }
 
-/// Small, or more than there can be: what lies between is a matter of memory.
+/// Maps a number to a small capacity, or to one above the maximum: the capacities in between only
+/// depend on memory.
 fn capacity(number: u64) -> usize {
     if number.is_multiple_of(16) { usize::MAX - number as usize % 1024 } else { (number % 2048) as usize }
 }
@@ -118,7 +119,7 @@ fn overflow((kind, limit): (u8, Duration)) -> Overflow {
 }
 
 fn time(seconds: u64) -> SystemTime {
-    // As far as a time may lie.
+    // A time beyond the range of the system becomes the epoch.
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
@@ -193,7 +194,7 @@ fn check(input: Input) -> Option<()> {
             let sink = Collect::new().rate_limit(per_second, burst);
             valid(noop().rate_limit(per_second, burst))?;
             for n in 0..4_u8 {
-                sink.write(n).expect("a limit holds back, and refuses nothing");
+                sink.write(n).expect("a rate limit filters, and refuses no event");
             }
         }
         Input::Sample { one_in } => {
@@ -201,7 +202,7 @@ fn check(input: Input) -> Option<()> {
             let sink = seen.clone().sample(one_in);
             valid(noop().sample(one_in))?;
             for n in 0..8_u8 {
-                sink.write(n).expect("a sample leaves out, and refuses nothing");
+                sink.write(n).expect("a sample filters, and refuses no event");
             }
             assert!(seen.len() <= 8);
         }
@@ -211,7 +212,7 @@ fn check(input: Input) -> Option<()> {
             let batch = seen.clone().batch(count).bytes(bytes, size).age(age);
             valid(noop().batch(count).bytes(bytes, size).age(age))?;
             for n in 0..20_u8 {
-                batch.write(n).expect("a batch takes");
+                batch.write(n).expect("a batch accepts");
             }
             assert!(batch.close_by(Deadline::after(GUARD)).is_done());
             assert_eq!(seen.events().concat(), (0..20).collect::<Vec<u8>>());

@@ -1,5 +1,5 @@
-//! Operations on a channel of any policy, and on a retry of any, compared with their models step by
-//! step.
+//! Operations on a channel with any policy, and on a retry with any policy, compared with their
+//! models step by step.
 #![no_main]
 
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the target that uses every model")]

@@ -1,6 +1,6 @@
-//! What a server may answer to an HTTP sink: a loopback server says what the fuzzer says. Whatever
-//! that is, the write ends, the event comes back or was taken for a success, and a retry policy has
-//! an answer.
+//! The answers of a server to an HTTP sink: a loopback server answers with the fuzzer's input. For
+//! every input the write ends, the event comes back or the answer was a success, and a retry policy
+//! has a decision.
 #![no_main]
 
 use buslane::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
@@ -13,16 +13,16 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// What the server says next.
+/// The server's next answer.
 static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// The sink, whose server has a thread of its own.
+/// The sink, whose server runs on a separate thread.
 static SINK: LazyLock<HttpSink<u64>> = LazyLock::new(|| {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // The client may be gone already.
+            // The client may have disconnected.
             let _ = serve(stream);
         }
     });
@@ -31,19 +31,19 @@ static SINK: LazyLock<HttpSink<u64>> = LazyLock::new(|| {
 });
 
 fn serve(mut stream: TcpStream) -> std::io::Result<()> {
-    // Headers and body come in one piece or two; an answer may come before the end of the question.
+    // Headers and body arrive in one part or two; an answer may come before the end of the request.
     let mut question = [0; 4096];
     let _ = stream.read(&mut question)?;
     let answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner).clone();
     stream.write_all(&answer)?;
     stream.shutdown(Shutdown::Write)?;
-    // To its end, so that the answer is not lost with the connection.
+    // Reads to the end, so that the answer is not lost with the connection.
     while stream.read(&mut question)? > 0 {}
     Ok(())
 }
 
-/// Whether a line of the answer is a status line that says 2xx. RFC 9112, 4: any white space may
-/// stand between its parts.
+/// Returns whether a line of the answer is a status line with 2xx. RFC 9112, 4: any white space may
+/// separate its parts.
 fn says_success(answer: &[u8]) -> bool {
     answer.split(|byte| *byte == b'\n').any(|line| {
         let mut parts = line.split(u8::is_ascii_whitespace).filter(|part| !part.is_empty());
@@ -55,7 +55,7 @@ fn says_success(answer: &[u8]) -> bool {
 fuzz_target!(|answer: &[u8]| {
     *ANSWER.lock().unwrap_or_else(PoisonError::into_inner) = answer.to_vec();
     match SINK.write(7) {
-        Ok(()) => assert!(says_success(answer), "taken for a success"),
+        Ok(()) => assert!(says_success(answer), "a failure was treated as a success"),
         Err(WriteError::Failed { event, source }) => {
             assert_eq!(event, 7);
             let error = source.downcast_ref::<HttpError>().expect("an error of this sink");

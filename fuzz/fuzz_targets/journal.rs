@@ -1,5 +1,5 @@
-//! Where subscribers of a journal begin and end, lag and come back, compared with a list of all
-//! events step by step.
+//! The start, end, lag and return of a journal's subscribers, compared with a list of all events
+//! step by step.
 #![no_main]
 
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the target that uses every model")]

@@ -1,5 +1,5 @@
-//! Operations on the three rings, compared with their models step by step: the property tests'
-//! cases, looked for by coverage.
+//! Operations on the three rings, compared with their models step by step: the cases of the
+//! property tests, guided by coverage.
 #![no_main]
 
 #[expect(clippy::allow_attributes, reason = "an expectation fails in the target that uses every model")]

@@ -3,20 +3,20 @@
 use buslane::error::TryRecvError;
 use buslane::{Channel, Overflow, Receiver, WaitStrategy};
 
-/// A channel and its receiver.
+/// Returns a channel and its receiver.
 ///
 /// # Panics
-/// When the capacity is 0.
+/// If the capacity is 0.
 #[must_use]
 pub fn channel<E: Send + 'static>(capacity: usize, overflow: Overflow) -> (Channel<E>, Receiver<E>) {
     let builder = Channel::builder().capacity(capacity).overflow(overflow);
     builder.wait_strategy(WaitStrategy::Park).build().expect("a small channel")
 }
 
-/// Takes what is there from a channel that no thread writes to any more.
+/// Takes the remaining events from a channel that no thread writes to.
 ///
 /// # Panics
-/// When the channel was disconnected.
+/// If the channel was disconnected.
 pub fn left<E: Send + 'static>(receiver: &mut Receiver<E>) -> Vec<E> {
     let mut got = Vec::new();
     loop {

@@ -1,14 +1,14 @@
 //! Support for the model checks: one way to write a scenario, three ways to run it.
 //!
-//! With `--cfg loom` a scenario is explored by loom, and the names below are loom's; without it the
-//! same scenario runs a few hundred times on real threads, and they are the standard library's.
-//! With `--cfg shuttle` it is played under schedules chosen at random: see [`schedules`]; that is
-//! for the scenarios in `tests/shuttle`, which are too large for loom. A test file imports threads,
-//! atomics and cells from here only, and everything else through the public items of `buslane`.
+//! With `--cfg loom`, loom explores a scenario, and the names below are loom's. Without it, the
+//! same scenario runs a few hundred times on real threads, and the names are those of the standard
+//! library. With `--cfg shuttle` it runs under random schedules: see [`schedules`]. That is for the
+//! scenarios in `tests/shuttle`, which are too large for loom. A test file imports threads, atomics
+//! and cells only from here, and everything else through the public items of `buslane`.
 //!
-//! Models of private items are in the crate itself, in modules `models`, as its unit tests. They
-//! use what is here, but for [`Probe`](probe::Probe) and [`channels`]: those are of the crate's
-//! other build, the one that this library depends on.
+//! Models of private items are unit tests of the crate itself, in modules `models`. They use this
+//! crate except [`Probe`](probe::Probe) and [`channels`], which belong to the other build of
+//! `buslane`, the one that this library depends on.
 //!
 //! ```text
 //! # The models, and those of private items; LOOM_MAX_PREEMPTIONS lowers or raises the bound.
@@ -19,13 +19,13 @@
 //! bash .ci/shuttle
 //! ```
 //!
-//! # What a model does not see
-//! Both fences of the asymmetric pair are `fence(SeqCst)` there, deadlines never come, and nothing
-//! naps or spins.
+//! # What a model does not cover
+//! In a model, both fences of the asymmetric pair are `fence(SeqCst)`, deadlines never expire, and
+//! no thread naps or spins.
 //!
-//! Two tests are no models, and empty with `--cfg loom`: `store_buffer` explores the handshakes on
-//! machines with store buffers, which know the asymmetric pair, and `litmus` hammers them on real
-//! threads.
+//! Two tests are not models, and are empty with `--cfg loom`: `store_buffer` explores the
+//! handshakes on machines with store buffers and the asymmetric pair, and `litmus` stresses them on
+//! real threads.
 
 pub mod channels;
 #[path = "../../tests/support/src/limit.rs"]
@@ -57,29 +57,31 @@ pub use std::{
     thread,
 };
 
-/// How long a scenario waits for what must happen, on real threads; in a model the time never ends.
+/// The limit of a scenario's waits on real threads; in a model a wait has no limit.
 pub const LIMIT: std::time::Duration = limit::scaled(std::time::Duration::from_secs(60));
-/// How often a scenario runs on real threads, unless `BUSLANE_RUNS` gives another number.
+/// The number of runs of a scenario on real threads, unless `BUSLANE_RUNS` gives another number.
 #[cfg(not(any(loom, shuttle)))]
 const RUNS: usize = if cfg!(miri) { 4 } else { 200 };
-/// The most preemptions of one execution, when neither the environment nor the test says less.
+/// The most preemptions of one execution, unless the environment or the test gives a lower number.
 #[cfg(loom)]
 const PREEMPTIONS: usize = 3;
-/// loom's own limit of a thousand operations is too low for a channel with its books.
+/// loom's own limit of a thousand operations is too low for a channel with its counters.
 #[cfg(loom)]
 const BRANCHES: usize = 20_000;
 
-/// Runs a scenario: all executions with at most three preemptions, or as many as
-/// `LOOM_MAX_PREEMPTIONS` says.
+/// Runs a scenario: all executions with at most three preemptions, or with the number in
+/// `LOOM_MAX_PREEMPTIONS`.
 ///
 /// # Panics
-/// When an execution fails: by an assertion, a data race, a deadlock or a leak.
+/// If an execution fails: by an assertion, a data race, a deadlock or a leak.
 pub fn model(scenario: impl Fn() + Send + Sync + 'static) {
     model_with(usize::MAX, scenario);
 }
 
-/// Like [`model`], with fewer preemptions: for scenarios too big for the usual bound, which say so,
-/// and how long they take. A run that is asked for more than three takes so many more here, too.
+/// Runs a scenario as [`model`] does, with fewer preemptions.
+///
+/// For scenarios too large for the usual bound; each states its bound and its duration. If the
+/// environment asks for more than three preemptions, this bound rises by the difference.
 ///
 /// # Panics
 /// As for [`model`].
@@ -91,7 +93,7 @@ pub fn model_with(preemptions: usize, scenario: impl Fn() + Send + Sync + 'stati
         count.fetch_add(1, Ordering::Relaxed);
         scenario();
     });
-    // Shown with `--nocapture`: a model that grows out of hand is seen there first.
+    // `--nocapture` shows this line, which reveals a model that grows too large.
     let name = std::thread::current().name().unwrap_or("scenario").to_owned();
     let held = if preemptions == usize::MAX { String::new() } else { format!(", held to {preemptions}") };
     eprintln!("{name}: {} executions in {:.1?}{held}", executions.load(Ordering::Relaxed), begun.elapsed());
@@ -101,7 +103,7 @@ pub fn model_with(preemptions: usize, scenario: impl Fn() + Send + Sync + 'stati
 fn run(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     let asked = builder.preemption_bound.unwrap_or(PREEMPTIONS);
-    // Deeper runs go deeper everywhere.
+    // A deeper run raises the bound of every scenario.
     let most = preemptions.saturating_add(asked.saturating_sub(PREEMPTIONS));
     builder.preemption_bound = Some(asked.min(most));
     builder.max_branches = builder.max_branches.max(BRANCHES);
@@ -122,8 +124,8 @@ fn run(_preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     }
 }
 
-/// What comes before the race of a scenario: a model takes these steps in one order only, without a
-/// preemption. Threads that they start begin behind them.
+/// Runs the setup of a scenario: a model takes these steps in one order only, without a preemption.
+/// Threads that they start begin after them.
 pub fn before<T>(steps: impl FnOnce() -> T) -> T {
     #[cfg(loom)]
     loom::stop_exploring();
@@ -133,17 +135,17 @@ pub fn before<T>(steps: impl FnOnce() -> T) -> T {
     made
 }
 
-/// The race of a scenario is over: a model takes what follows in one order only, in which each load
-/// still finds the oldest store that it may. Not for what looks again and again until it finds a
-/// newer one: that would never end.
+/// Ends the race of a scenario: a model takes the remaining steps in one order only, in which each
+/// load still returns the oldest store that it may. Do not use it before a loop that polls for a
+/// newer store: that loop would never end.
 pub fn over() {
     #[cfg(loom)]
     loom::skip_branch();
 }
 
-/// Waits, on real threads, for what the drop of a last handle brings about: such a drop waits for
-/// half a second at most, which is too short for an interpreter or an emulator. In a model the drop
-/// has no limit, so `done` must hold already, and is not called.
+/// Waits, on real threads, for an effect of the drop of a last handle. Such a drop waits for half a
+/// second at most, which is too short for an interpreter or an emulator. In a model the drop has no
+/// limit, so `done` must hold already, and is not called.
 pub fn after_drop(done: impl Fn() -> bool) {
     if cfg!(not(any(loom, shuttle))) {
         let begun = std::time::Instant::now();
@@ -153,16 +155,15 @@ pub fn after_drop(done: impl Fn() -> bool) {
     }
 }
 
-/// Holds a worker back, at its first step, until what comes before the race is done, and lets it
-/// see that.
+/// Holds a worker at its first step until the setup is complete, and makes the setup visible to it.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<Mutex<()>>);
 
 impl Gate {
-    /// As [`before`](fn@before), with the gate closed meanwhile.
+    /// Runs the setup as [`before`](fn@before) does, with the gate closed.
     ///
     /// # Panics
-    /// When a thread panicked at the gate.
+    /// If a thread panicked at the gate.
     pub fn before<T>(&self, steps: impl FnOnce() -> T) -> T {
         before(|| {
             let _closed = self.0.lock().unwrap();
@@ -173,7 +174,7 @@ impl Gate {
     /// Waits until the gate is open.
     ///
     /// # Panics
-    /// When a thread panicked at the gate.
+    /// If a thread panicked at the gate.
     pub fn pass(&self) {
         drop(self.0.lock().unwrap());
     }
@@ -182,21 +183,21 @@ impl Gate {
 /// Marks the steps of a scenario, so that a model tries every order of the steps of all its
 /// threads.
 ///
-/// loom finds the orders worth trying by looking for accesses that conflict, and remembers only the
-/// last access of each location. Where a thread loads a word and then exchanges it, its own load
-/// hides the load of another thread from the exchange, and the other order is never tried (loom's
-/// issues 166 and 392). A step is a conflict of its own, and adds no order between the threads.
+/// loom finds the relevant orders from conflicting accesses, and remembers only the last access of
+/// each location. Where a thread loads a word and then exchanges it, its own load hides the load of
+/// another thread from the exchange, and loom never tries the other order (loom's issues 166 and
+/// 392). A step is a conflict of its own, and adds no order between the threads.
 #[derive(Clone, Debug)]
 pub struct Steps(Arc<AtomicUsize>);
 
 impl Steps {
-    /// The steps of one scenario; each thread has a clone.
+    /// Returns the steps of one scenario; each thread has a clone.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(AtomicUsize::new(0)))
     }
 
-    /// Here another thread may take its turn.
+    /// Marks a point where another thread may run.
     pub fn step(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
@@ -208,10 +209,10 @@ impl Default for Steps {
     }
 }
 
-/// The lives of the values of one scenario.
+/// The live values of one scenario.
 ///
-/// The words are the standard library's also in a model: they are for the test's own books, and
-/// must add no order to what is tested.
+/// The words are the standard library's even in a model: the test uses them for its own counters,
+/// which must add no order to the code under test.
 #[derive(Clone, Debug)]
 pub struct Lives(std::sync::Arc<Vec<Word>>);
 
@@ -220,32 +221,32 @@ const ALIVE: usize = 1;
 const DEAD: usize = 2;
 
 impl Lives {
-    /// Room for the values 0 to `count - 1`.
+    /// Returns room for the values 0 to `count - 1`.
     #[must_use]
     pub fn new(count: usize) -> Self {
         Self(std::sync::Arc::new((0..count).map(|_| Word::new(UNBORN)).collect()))
     }
 
-    /// Makes the value `id`, once.
+    /// Creates the value `id`, once.
     ///
     /// # Panics
-    /// When it was made before.
+    /// If the value was created before.
     #[must_use]
     pub fn value(&self, id: usize) -> Tracked {
-        assert_eq!(self.0[id].swap(ALIVE, Ordering::Relaxed), UNBORN, "value {id} is made once");
+        assert_eq!(self.0[id].swap(ALIVE, Ordering::Relaxed), UNBORN, "value {id} is created once");
         Tracked { id, lives: self.clone() }
     }
 
-    /// Whether the value `id` was made and not dropped yet.
+    /// Returns whether the value `id` was created and not dropped yet.
     #[must_use]
     pub fn is_alive(&self, id: usize) -> bool {
         self.0[id].load(Ordering::Relaxed) == ALIVE
     }
 
-    /// Checks, at the end of a scenario, that every value that was made was also dropped.
+    /// Checks, at the end of a scenario, that every created value was dropped.
     ///
     /// # Panics
-    /// When one was not.
+    /// If a value was not dropped.
     pub fn assert_all_dropped(&self) {
         for id in 0..self.0.len() {
             assert!(!self.is_alive(id), "value {id} was never dropped");
@@ -253,14 +254,14 @@ impl Lives {
     }
 }
 
-/// A value that is dropped exactly once, or the test fails.
+/// A value that must be dropped exactly once, or the test fails.
 pub struct Tracked {
     id: usize,
     lives: Lives,
 }
 
 impl Tracked {
-    /// Which one it is.
+    /// Returns the number of the value.
     #[must_use]
     pub fn id(&self) -> usize {
         self.id
@@ -280,8 +281,7 @@ impl fmt::Debug for Tracked {
     }
 }
 
-/// A task that sleeps on a thread: what an executor does, with a wake-up that is kept until it is
-/// asked for.
+/// A task that parks on a thread, as in an executor; a wake-up is kept until the next sleep.
 #[derive(Debug, Default)]
 pub struct Task {
     woken: Mutex<bool>,
@@ -289,17 +289,17 @@ pub struct Task {
 }
 
 impl Task {
-    /// A task and its waker.
+    /// Returns a task and its waker.
     #[must_use]
     pub fn new() -> (std::sync::Arc<Self>, Waker) {
         let task = std::sync::Arc::new(Self { woken: Mutex::new(false), changed: Condvar::new() });
         (task.clone(), Waker::from(task))
     }
 
-    /// Sleeps until the task is woken, or returns at once if it was since the last sleep.
+    /// Sleeps until the task is woken, or returns at once if it was woken since the last sleep.
     ///
     /// # Panics
-    /// When a wake-up panicked.
+    /// If a wake-up panicked.
     pub fn sleep(&self) {
         let mut woken = self.woken.lock().unwrap();
         while !*woken {

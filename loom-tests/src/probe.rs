@@ -1,5 +1,5 @@
-//! What notices an access that nothing orders: a sink with somebody inside who should not be, and
-//! traces seen too early.
+//! Detectors of unordered accesses: a sink that a thread enters after its end, and traces that are
+//! read too early.
 #![expect(unsafe_code, reason = "under loom a cell shows an access that nothing orders after the end")]
 
 use buslane::stats::CloseReport;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 #[cfg(loom)]
 type Cell = loom::cell::UnsafeCell<()>;
 
-/// What a probe and the test share.
+/// The state that a probe and the test share.
 struct Inside {
     #[cfg(loom)]
     cell: Cell,
@@ -21,7 +21,7 @@ struct Inside {
     dropped: AtomicBool,
 }
 
-// SAFETY: under loom the cell is only there to be watched: it holds nothing.
+// SAFETY: loom only watches the cell, which holds nothing.
 unsafe impl Sync for Inside {}
 // SAFETY: as above.
 unsafe impl Send for Inside {}
@@ -30,12 +30,12 @@ unsafe impl Send for Inside {}
 #[derive(Clone)]
 pub struct Watch(Arc<Inside>);
 
-/// A sink without a mailbox, which counts its writes, and which is dropped with the last entry that
-/// holds it.
+/// A sink without a mailbox, which counts its writes. The drop of the last entry that holds it
+/// drops it.
 pub struct Probe(Arc<Inside>);
 
 impl Probe {
-    /// A probe and the view of it.
+    /// Returns a probe and the view of it.
     #[must_use]
     pub fn new() -> (Self, Watch) {
         let inside = Arc::new(Inside {
@@ -53,7 +53,7 @@ impl Sink<u32> for Probe {
     fn write(&self, _event: u32) -> Result<(), WriteError<u32>> {
         #[cfg(loom)]
         self.0.cell.with(|inside| {
-            // SAFETY: a look, for loom to order against the end.
+            // SAFETY: a read, for loom to order against the end.
             unsafe { std::ptr::read_volatile(inside) };
         });
         assert!(!self.0.over.load(Ordering::Relaxed), "a write after the end");
@@ -61,7 +61,7 @@ impl Sink<u32> for Probe {
         Ok(())
     }
 
-    /// Whoever closes it has to know that nobody is inside.
+    /// Closes the sink, which requires that no thread is inside.
     fn close_by(&self, _deadline: Deadline) -> CloseReport {
         Watch(self.0.clone()).end();
         CloseReport::done()
@@ -75,23 +75,24 @@ impl Drop for Probe {
 }
 
 impl Watch {
-    /// From here on nobody may be inside; under loom, also nobody who is not ordered before.
+    /// Ends the probe: from here on no thread may be inside. Under loom, every earlier call must
+    /// also be ordered before this one.
     pub fn end(&self) {
         self.0.over.store(true, Ordering::Relaxed);
         #[cfg(loom)]
         self.0.cell.with_mut(|inside| {
-            // SAFETY: a change, for loom to order against the looks.
+            // SAFETY: a write, for loom to order against the reads.
             unsafe { std::ptr::write_volatile(inside, ()) };
         });
     }
 
-    /// How often the sink was written to.
+    /// Returns the number of writes to the sink.
     #[must_use]
     pub fn writes(&self) -> usize {
         self.0.writes.load(Ordering::Relaxed)
     }
 
-    /// Whether the sink itself is gone.
+    /// Returns whether the sink itself is dropped.
     #[must_use]
     pub fn is_dropped(&self) -> bool {
         self.0.dropped.load(Ordering::Relaxed)
@@ -110,20 +111,20 @@ impl fmt::Debug for Watch {
     }
 }
 
-/// One place for a trace.
+/// One slot for a trace.
 #[derive(Default)]
 struct Place {
     #[cfg(loom)]
     cell: Cell,
 }
 
-// SAFETY: under loom the cell is only there to be watched: it holds nothing.
+// SAFETY: loom only watches the cell, which holds nothing.
 unsafe impl Sync for Place {}
 // SAFETY: as above.
 unsafe impl Send for Place {}
 
-/// Places where somebody leaves a trace, at which others look later: under loom something has to
-/// order the look behind it. Neither adds a step to a model.
+/// Slots in which a thread leaves a trace, and which other threads read later: under loom, the
+/// trace must be ordered before the read. Neither adds a step to a model.
 #[derive(Clone, Default)]
 pub struct Traces(Arc<[Place; 5]>);
 
@@ -133,17 +134,17 @@ impl Traces {
         let _place = &self.0[at];
         #[cfg(loom)]
         _place.cell.with_mut(|place| {
-            // SAFETY: a change, for loom to order against the looks.
+            // SAFETY: a write, for loom to order against the reads.
             unsafe { std::ptr::write_volatile(place, ()) };
         });
     }
 
-    /// Looks at the traces in these places, one bit for each.
+    /// Reads the traces in these slots, one bit for each.
     pub fn look(&self, bits: usize) {
         for _place in (0..self.0.len()).filter(|at| bits & (1 << at) != 0).map(|at| &self.0[at]) {
             #[cfg(loom)]
             _place.cell.with(|place| {
-                // SAFETY: a look, for loom to order against the change.
+                // SAFETY: a read, for loom to order against the write.
                 unsafe { std::ptr::read_volatile(place) };
             });
         }

@@ -1,13 +1,13 @@
-//! Plays a scenario under many schedules that are chosen at random, or under one of them again.
+//! Runs a scenario under many random schedules, or repeats a single one.
 //!
-//! A seed stands for a schedule: an even one for shuttle's random scheduler, which may switch
-//! threads at every step, an odd one for its PCT scheduler, which runs threads by priorities and
-//! changes those at a few steps only. The first finds what takes many switches, the second what
-//! takes few of them, but the right ones.
+//! A seed identifies a schedule. An even seed selects shuttle's random scheduler, which may switch
+//! threads at every step. An odd seed selects its PCT scheduler, which runs threads by priorities
+//! and changes those at a few steps only. The first finds failures that take many switches; the
+//! second finds failures that take few switches at the right steps.
 //!
 //! | environment | |
 //! |---|---|
-//! | `BUSLANE_SEEDS` | how many seeds each scenario is played with |
+//! | `BUSLANE_SEEDS` | the number of seeds for each scenario |
 //! | `BUSLANE_FIRST_SEED` | the first of them; 0 by default, so that a run repeats itself |
 //! | `BUSLANE_REPLAY` | the only seed: that of a failure |
 //! | `BUSLANE_SHOW` | if set, each seed is printed before it is played, for a failure that ends the process |
@@ -19,15 +19,15 @@ use shuttle::{Config, FailurePersistence, Runner};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-/// How many seeds, where the environment does not say.
+/// The default number of seeds.
 const SEEDS: u64 = 1000;
-/// So many executions are played twice, to see that a scenario repeats itself.
+/// The number of executions that run twice, to check that a scenario repeats itself.
 const TWICE: usize = 5;
 
-/// Plays the scenario with each seed that the environment asks for.
+/// Runs the scenario with each seed that the environment selects.
 ///
 /// # Panics
-/// When an execution fails, by a panic or a deadlock, or does not repeat itself.
+/// If an execution fails, by a panic or a deadlock, or does not repeat itself.
 pub fn explore(scenario: impl Fn() + Send + Sync + 'static) {
     let scenario = Arc::new(scenario);
     if let Some(seed) = number("BUSLANE_REPLAY") {
@@ -58,8 +58,8 @@ fn play(seed: u64, scenario: &Arc<impl Fn() + Send + Sync + 'static>) {
     if seed.is_multiple_of(2) {
         run(RandomScheduler::new_from_seed(seed, 1), scenario);
     } else {
-        // From 1 to 4 changes of priority. The first execution counts the steps, for the second to
-        // choose from.
+        // Between 1 and 4 changes of priority. The first execution counts the steps, from which the
+        // second one chooses.
         let depth = 2 + (seed / 2 % 4) as usize;
         run(PctScheduler::new_from_seed(seed, depth, 2), scenario);
     }
@@ -68,7 +68,7 @@ fn play(seed: u64, scenario: &Arc<impl Fn() + Send + Sync + 'static>) {
 fn run(scheduler: impl Scheduler + 'static, scenario: &Arc<impl Fn() + Send + Sync + 'static>) {
     let mut config = Config::new();
     config.stack_size = 0x4_0000;
-    // A seed says it shorter than shuttle's list of all steps.
+    // A seed identifies the schedule more briefly than shuttle's list of all steps.
     config.failure_persistence = FailurePersistence::None;
     config.silence_warnings = true;
     let scenario = scenario.clone();

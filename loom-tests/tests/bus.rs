@@ -1,6 +1,6 @@
-//! The bus: sinks that come and go while others publish.
+//! The bus: sinks that are added and removed while others publish.
 //!
-//! Three preemptions, but for one scenario that says so.
+//! All scenarios have three preemptions, except those that state another bound.
 
 use buslane::bus::Removed;
 use buslane::error::TryRecvError;
@@ -13,9 +13,9 @@ use loom_tests::{Arc, AtomicUsize, LIMIT, Ordering, model, model_with, thread};
 
 #[test]
 fn publish_after_add_reaches_the_sink() {
-    // A publish that happens after `add` returned reaches the sink, one before may; each event
-    // enters once, and no table or lane is lost or freed twice. Fails when the Release of
-    // ORD(handoff.slot) is Relaxed.
+    // A publish that happens after `add` returned reaches the sink; a publish before that may reach
+    // it. Each event enters once, and no table or lane is lost or freed twice. Fails when the
+    // Release of ORD(handoff.slot) is Relaxed.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -34,9 +34,9 @@ fn publish_after_add_reaches_the_sink() {
 
 #[test]
 fn publish_after_two_adds_reaches_both_sinks() {
-    // A table that is replaced before it was taken loses no lane: after both adds a publish reaches
-    // both sinks. Fails when ORD(handoff.slot) is Relaxed on either side, or a lane can be taken
-    // twice.
+    // A table that is replaced before the publisher took it loses no lane: after both adds a
+    // publish reaches both sinks. Fails when ORD(handoff.slot) is Relaxed on either side, or when a
+    // lane can be taken twice.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -58,8 +58,9 @@ fn publish_after_two_adds_reaches_both_sinks() {
 
 #[test]
 fn remove_ends_publishes_into_a_mailbox() {
-    // After `remove` returned nothing enters; what was accepted before is there, once. Fails when
-    // the fence between `Sealer::mark` and `Sealer::fix`, or that of the publish, is missing.
+    // After `remove` returned no event enters, and each event accepted before is delivered once.
+    // Fails when the fence between `Sealer::mark` and `Sealer::fix`, or that of the publish, is
+    // missing.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -73,7 +74,7 @@ fn remove_ends_publishes_into_a_mailbox() {
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
         let at_return = receiver.len();
         let accepted = during.join().unwrap();
-        assert_eq!(at_return, accepted, "nothing enters after the removal");
+        assert_eq!(at_return, accepted, "no event enters after the removal");
         assert_eq!(left(&mut receiver), &[1, 2][..accepted]);
         drop(keep_open);
     });
@@ -81,9 +82,9 @@ fn remove_ends_publishes_into_a_mailbox() {
 
 #[test]
 fn remove_ends_calls_of_a_direct_sink() {
-    // After `remove` returned nobody is inside the sink, and it is gone, although the publisher
-    // still has its old table. Fails when a fence of ORD(guarded.state) is missing, or
-    // ORD(guarded.hazard) is Relaxed.
+    // After `remove` returned no thread is inside the sink, and it is dropped, although the
+    // publisher still has its old table. Fails when a fence of ORD(guarded.state) is missing, or
+    // when ORD(guarded.hazard) is Relaxed.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -104,9 +105,9 @@ fn remove_ends_calls_of_a_direct_sink() {
 
 #[test]
 fn remove_releases_a_publisher_blocked_on_shared_lane() {
-    // A lane into the lane that several consumers share has no end of its own. After `remove`
-    // returned nothing enters, and a publisher that waits for room is let go: no deadlock. Fails
-    // when the seal does not set `LaneView::closed`, or wakes nobody who waits.
+    // A lane into the shared lane of several consumers has no end of its own. After `remove`
+    // returned no event enters, and a publisher that waits for room is released: no deadlock. Fails
+    // when the seal does not set `LaneView::closed`, or when it wakes no waiting publisher.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -124,7 +125,7 @@ fn remove_releases_a_publisher_blocked_on_shared_lane() {
         });
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
         let at_return = receiver.len();
-        assert_eq!(during.join().unwrap(), at_return, "nothing enters after the removal");
+        assert_eq!(during.join().unwrap(), at_return, "no event enters after the removal");
         assert_eq!(receiver.try_recv().is_ok(), at_return == 1);
         drop(keep_open);
     });
@@ -132,8 +133,8 @@ fn remove_releases_a_publisher_blocked_on_shared_lane() {
 
 #[test]
 fn remove_waits_for_a_push_into_unbounded_channel() {
-    // The same where a lane cannot be ended at all: the removal waits for the push in progress.
-    // Fails when such a lane has no guard, or a fence of ORD(guarded.state) is missing.
+    // As above, for a lane that cannot end at all: the removal waits for the push in progress.
+    // Fails when such a lane has no guard, or when a fence of ORD(guarded.state) is missing.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -144,7 +145,7 @@ fn remove_waits_for_a_push_into_unbounded_channel() {
         let during = thread::spawn(move || publisher.publish(1).expect("open").accepted);
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
         let at_return = left(&mut receiver).len();
-        assert_eq!(during.join().unwrap(), at_return, "nothing enters after the removal");
+        assert_eq!(during.join().unwrap(), at_return, "no event enters after the removal");
         assert!(left(&mut receiver).is_empty());
         drop(keep_open);
     });
@@ -152,9 +153,9 @@ fn remove_waits_for_a_push_into_unbounded_channel() {
 
 #[test]
 fn remove_waits_for_a_publish_through_the_list() {
-    // The same for `Bus::publish`, which holds the list instead of a hazard word; an add in between
-    // makes a third list. Fails when the remover waits for the list that it replaced instead of for
-    // the attachment.
+    // As above, for `Bus::publish`, which holds the list instead of a hazard word; an add in
+    // between creates a third list. Fails when the remover waits for the list that it replaced
+    // instead of the attachment.
     model(|| {
         let bus = Bus::new();
         let (sink, watch) = Probe::new();
@@ -172,9 +173,9 @@ fn remove_waits_for_a_publish_through_the_list() {
 
 #[test]
 fn two_removes_remove_one_sink_once() {
-    // One of them removes it and the other is told so; nothing is dropped twice. No ordering makes
-    // it fail: the control plane's lock says which comes first. It fails when a removal finds the
-    // sink and takes it off the list in two steps.
+    // One removal removes the sink and the other gets an error; nothing is dropped twice. No
+    // ordering makes it fail: the control plane's lock decides which comes first. It fails when a
+    // removal finds the sink and takes it off the list in two steps.
     model(|| {
         let bus = Bus::<u32>::new();
         let (sink, watch) = Probe::new();
@@ -189,9 +190,9 @@ fn two_removes_remove_one_sink_once() {
 
 #[test]
 fn close_returns_or_delivers_each_publish() {
-    // `Ok` with an accepted delivery is there to be read; `Closed` gives the event back, and it is
-    // not. Fails when the fence between `Sealer::mark` and `Sealer::fix`, or that of the publish,
-    // is missing.
+    // After `Ok` with an accepted delivery the event is readable. `Closed` returns the event, and
+    // it is not readable. Fails when the fence between `Sealer::mark` and `Sealer::fix`, or that of
+    // the publish, is missing.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -216,9 +217,9 @@ fn close_returns_or_delivers_each_publish() {
 
 #[test]
 fn close_ends_direct_calls_through_the_list() {
-    // When the sink is closed nobody is inside it, or will be: `Bus::publish` counts its call.
-    // Fails when the fence of `Info::begin_call` or the heavy one of `Guarded::detach` is missing,
-    // or ORD(info.calls) is Relaxed.
+    // When the sink is closed, no thread is inside it or will enter it: `Bus::publish` counts its
+    // call. Fails when the fence of `Info::begin_call` or the heavy one of `Guarded::detach` is
+    // missing, or when ORD(info.calls) is Relaxed.
     model(|| {
         let bus = Bus::new();
         let (sink, watch) = Probe::new();
@@ -233,8 +234,8 @@ fn close_ends_direct_calls_through_the_list() {
 
 #[test]
 fn close_ends_direct_calls_of_a_publisher() {
-    // The same for a publisher, which has a hazard word. Fails when a fence of ORD(guarded.state)
-    // is missing, or ORD(guarded.hazard) is Relaxed.
+    // As above, for a publisher, which has a hazard word. Fails when a fence of ORD(guarded.state)
+    // is missing, or when ORD(guarded.hazard) is Relaxed.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -269,8 +270,8 @@ fn close_happens_before_a_refused_publish() {
 
 #[test]
 fn close_releases_a_blocked_publisher() {
-    // A publisher that waits for room is released by the close, and gets its event back: no
-    // deadlock. Fails when the close does not wake the wait list.
+    // The close releases a publisher that waits for room, and returns its event: no deadlock. Fails
+    // when the close does not wake the wait list.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -283,23 +284,23 @@ fn close_releases_a_blocked_publisher() {
         });
         assert!(bus.close_timeout(LIMIT).is_done());
         let (first, second) = blocked.join().unwrap();
-        assert!(!second, "there was room for one only");
+        assert!(!second, "there was room for only one event");
         assert_eq!(left(&mut receiver).len(), usize::from(first));
     });
 }
 
 #[test]
 fn close_closes_exactly_the_attached_sinks() {
-    // The close closes exactly the sinks that are on the bus: one that an add put there before it,
-    // and not one that was removed. No ordering of one word makes it fail: the control plane's lock
-    // orders all of it. It fails when an add or a removal does not look, under the lock, whether
-    // the bus is closed, or when the close sets that bit and takes the list in two steps.
+    // The close closes exactly the attached sinks: a sink that was added before it, and not a sink
+    // that was removed before it. No ordering of one word makes it fail: the control plane's lock
+    // orders all of it. It fails when an add or a removal does not check under the lock whether the
+    // bus is closed, or when the close sets that bit and takes the list in two steps.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
         let (first, mut first_reader) = channel(1, Overflow::DropNewest);
         let (second, mut second_reader) = channel(1, Overflow::DropNewest);
-        // Only the bus closes them.
+        // Only the bus closes these sinks.
         let keep_open = (first.clone(), second.clone());
         let id = bus.add(first).expect("open");
         let other = bus.clone();
@@ -316,8 +317,8 @@ fn close_closes_exactly_the_attached_sinks() {
 
 #[test]
 fn concurrent_closes_return_the_same_report() {
-    // Both get the same report, and neither waits for ever. Fails when the closer does not wake the
-    // other one.
+    // Both callers get the same report, and neither waits forever. Fails when the closing thread
+    // does not wake the other one.
     model(|| {
         let bus = Bus::<u32>::new();
         let (sink, watch) = Probe::new();
@@ -342,9 +343,11 @@ impl Sink<u32> for Shut {
 
 #[test]
 fn closed_sink_is_detached_and_others_deliver() {
-    // It is skipped from then on and taken off the bus; the others get each event once. No ordering
-    // makes it fail: that the sink is dead is a hint. It fails when that is not noted, or not
-    // looked at by the control plane, or the sink's answer counts as an acceptance.
+    // The bus skips the closed sink from then on and detaches it; the other sinks get each event
+    // once. No ordering makes it fail: the flag for a closed sink is a hint. It fails when:
+    // - the flag is not set,
+    // - the control plane does not check the flag,
+    // - the sink's answer counts as an acceptance.
     model(|| {
         let bus = Bus::new();
         let (first, first_watch) = Probe::new();
@@ -363,9 +366,10 @@ fn closed_sink_is_detached_and_others_deliver() {
 
 #[test]
 fn dropped_publisher_leaves_its_events_to_the_reader() {
-    // Everything it published is read, and the lane goes. Fails when ORD(cell.state) is Relaxed,
-    // the look before the sleep is missing (a deadlock), or the publisher goes without ending its
-    // lane or letting go of it.
+    // Every published event is read, and the lane is dropped. Fails when:
+    // - ORD(cell.state) is Relaxed,
+    // - the check before the park is missing (a deadlock),
+    // - the publisher is dropped without ending its lane or releasing it.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -384,8 +388,8 @@ fn dropped_publisher_leaves_its_events_to_the_reader() {
 
 #[test]
 fn publish_wakes_the_parked_reader() {
-    // The publisher's one fence serves the lane, and the reader is woken: no deadlock. Fails when
-    // the fence of `Table::publish` is missing.
+    // The publisher's single fence covers the lane, and the reader is woken: no deadlock. Fails
+    // when the fence of `Table::publish` is missing.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -402,11 +406,11 @@ fn publish_wakes_the_parked_reader() {
 
 #[test]
 fn flush_waits_for_events_published_before_it() {
-    // A flush returns only when what was published before it was handled, also when another publish
-    // is under way: protocols' A7. Fails when a flush ends one event early or leaves out the event
-    // in hand, or when ORD(lane.handled), ORD(lane.in_hand) or ORD(mpmc.head) is Relaxed on either
-    // side. Three threads on one list: two preemptions (13 s), and the longest of these models (the
-    // others take a second).
+    // A flush returns only when every event published before it is handled, also while another
+    // publish is in progress: protocols' A7. Fails when a flush ends one event early or omits the
+    // event in progress, or when ORD(lane.handled), ORD(lane.in_hand) or ORD(mpmc.head) is Relaxed
+    // on either side. Three threads on one list: two preemptions (13 s), and the longest of these
+    // models (the others take a second).
     model_with(2, || {
         let bus = Bus::new();
         let (sink, mut receiver) = channel(2, Overflow::DropNewest);
@@ -435,9 +439,9 @@ fn flush_waits_for_events_published_before_it() {
 
 #[test]
 fn flush_ends_when_remove_refuses_its_goal() {
-    // A flush takes its goal from a lane whose end a removal then fixes below it: the publisher
-    // takes its event back, and no event is left to wait for. Fails (deadlock) when the goal is not
-    // measured against that end.
+    // A flush takes its target from a lane whose end a removal then fixes below that target: the
+    // publisher takes its event back, and no event is left to wait for. Fails (deadlock) when the
+    // target is not limited by that end.
     model_with(2, || {
         let bus = Bus::new();
         let (sink, mut receiver) = channel(1, Overflow::DropNewest);
@@ -453,7 +457,7 @@ fn flush_ends_when_remove_refuses_its_goal() {
             assert!(report.is_done());
         });
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
-        // Nothing enters any more: what is there now is what was accepted.
+        // No further event enters: the remaining events are the accepted ones.
         let read = left(&mut receiver).len();
         flusher.join().unwrap();
         let (accepted, publisher) = during.join().unwrap();
@@ -462,7 +466,7 @@ fn flush_ends_when_remove_refuses_its_goal() {
     });
 }
 
-/// A sink that closes a bus which it does not keep open.
+/// A sink that closes a bus without keeping it open.
 struct Closes(WeakBus<u32>);
 
 impl Sink<u32> for Closes {
@@ -477,9 +481,9 @@ impl Sink<u32> for Closes {
 
 #[test]
 fn buses_attached_to_each_other_close_concurrently() {
-    // No close on behalf of another one waits, so the two do not wait for each other; and both wait
-    // for both. Fails (deadlock) when a bus that is closed on behalf of another one waits for the
-    // thread that closes it.
+    // No close on behalf of another close waits, so the two closes do not wait for each other. Each
+    // outer close waits for both buses. Fails (deadlock) when a bus that is closed on behalf of
+    // another one waits for the thread that closes it.
     model_with(2, || {
         let (one, other) = (Bus::new(), Bus::new());
         one.add(Closes(other.downgrade())).expect("open");
@@ -492,7 +496,7 @@ fn buses_attached_to_each_other_close_concurrently() {
     });
 }
 
-/// A sink that says how many flushes are inside.
+/// A sink that counts the flushes inside it.
 struct Flushed(Arc<AtomicUsize>);
 
 impl Sink<u32> for Flushed {
@@ -509,20 +513,20 @@ impl Sink<u32> for Flushed {
 
 #[test]
 fn remove_waits_for_a_flush_inside_the_sink() {
-    // Quiet means that nothing of the bus is inside, a flush neither. Fails when a flush calls a
-    // sink that only the sink itself keeps.
+    // `Quiet` means that no call of the bus is inside the sink, not even a flush. Fails when a
+    // flush calls a sink that only the sink itself keeps.
     model(|| {
         let (bus, inside) = (Bus::new(), Arc::new(AtomicUsize::new(0)));
         let id = bus.add(Flushed(inside.clone())).expect("open");
         let flushing = bus.clone();
         let flusher = thread::spawn(move || assert!(flushing.flush_timeout(LIMIT).is_done()));
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
-        assert_eq!(inside.load(Ordering::Relaxed), 0, "quiet, and a flush is inside");
+        assert_eq!(inside.load(Ordering::Relaxed), 0, "quiet, but a flush is inside");
         flusher.join().unwrap();
     });
 }
 
-/// Notes its drop.
+/// A value that records its drop.
 struct Dropped(Arc<AtomicUsize>);
 
 impl Drop for Dropped {
@@ -531,14 +535,14 @@ impl Drop for Dropped {
     }
 }
 
-/// A bus with a filtered channel. The filter's predicate notes its drop, and checks that it is not
-/// called after that.
+/// Returns a bus with a filtered channel. The filter's predicate records its drop, and checks that
+/// it is not called after that.
 fn filtered(drops: &Arc<AtomicUsize>) -> (Bus<u64>, SinkId, Receiver<u64>) {
     let bus = Bus::new();
     let (channel, receiver) = Channel::lossy(2).unwrap();
     let note = Dropped(drops.clone());
     let sink = channel.filter(move |_| {
-        assert_eq!(note.0.load(Ordering::Relaxed), 0, "it is called while it is there");
+        assert_eq!(note.0.load(Ordering::Relaxed), 0, "the predicate was called after its drop");
         true
     });
     let id = bus.add(sink).unwrap();
@@ -547,10 +551,10 @@ fn filtered(drops: &Arc<AtomicUsize>) -> (Bus<u64>, SinkId, Receiver<u64>) {
 
 #[test]
 fn remove_drops_the_predicate_of_every_publisher() {
-    // When the removal is done the predicate was dropped, wherever the lane is: not taken yet, in
-    // the publisher's table, or given back. Fails when the boxes in lanes are not taken back (the
-    // predicate is left), or are taken back before the guard is quiet (it is called when it is
-    // gone).
+    // When the removal is done, the predicate was dropped, wherever the lane is: not taken yet, in
+    // the publisher's table, or returned. Fails when the boxes in lanes are not reclaimed (the
+    // predicate is left), or are reclaimed before the guard is quiet (the predicate is called after
+    // its drop).
     model_with(2, || {
         let drops = Arc::new(AtomicUsize::new(0));
         let (bus, id, receiver) = filtered(&drops);
@@ -560,7 +564,7 @@ fn remove_drops_the_predicate_of_every_publisher() {
             publisher
         });
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
-        assert_eq!(drops.load(Ordering::Relaxed), 1, "no user code is left");
+        assert_eq!(drops.load(Ordering::Relaxed), 1, "a predicate is left");
         drop((publishing.join().unwrap(), receiver));
         assert_eq!(drops.load(Ordering::Relaxed), 1);
     });
@@ -568,16 +572,16 @@ fn remove_drops_the_predicate_of_every_publisher() {
 
 #[test]
 fn remove_waits_for_the_last_predicate_drop() {
-    // Either of them drops the predicate's last copy, and the removal does not end before that.
-    // Fails when the bus forgets a publisher before its lanes are dropped, or ORD(lent.state) shows
-    // a box as gone before its destructor has run.
+    // Either thread drops the predicate's last copy, and the removal does not end before that.
+    // Fails when the bus forgets a publisher before its lanes are dropped, or when ORD(lent.state)
+    // shows a box as gone before its destructor has run.
     model_with(2, || {
         let drops = Arc::new(AtomicUsize::new(0));
         let (bus, id, receiver) = filtered(&drops);
         let publisher = bus.publisher();
         let going = thread::spawn(move || drop(publisher));
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
-        assert_eq!(drops.load(Ordering::Relaxed), 1, "no user code is left");
+        assert_eq!(drops.load(Ordering::Relaxed), 1, "a predicate is left");
         going.join().unwrap();
         drop(receiver);
     });

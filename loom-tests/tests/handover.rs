@@ -1,7 +1,8 @@
-//! Changes on their way to publishers: handed over, replaced before they are taken, and taken while
-//! they are replaced; and threads that move from the shared lane to lanes of their own.
+//! Changes on their way to publishers, and threads that switch from the shared lane to private
+//! lanes.
 //!
-//! Three preemptions, but for scenarios that say so.
+//! A change is handed over, replaced before the publisher takes it, or taken during its
+//! replacement. All scenarios have three preemptions, except those that state another bound.
 
 use buslane::bus::Removed;
 use buslane::{Bus, Overflow};
@@ -11,11 +12,13 @@ use loom_tests::{model, model_with, thread};
 
 #[test]
 fn withdrawn_change_keeps_the_other_sink() {
-    // A sink is removed that the publisher has not heard of, or is just hearing of: its change is
-    // withdrawn, and the other one is handed over anew in one step. The publisher reaches the other
-    // sink with every publish, and the removed one with none after the removal. Fails when a lease
-    // can be claimed twice, when the mailbox is empty between the old changes and the new, or when
-    // ORD(handoff.slot) is Relaxed in `replace`.
+    // The bus removes a sink whose change the publisher has not taken, or is just taking. The
+    // change is withdrawn, and the change for the other sink is handed over again in one step.
+    // Every publish reaches the other sink, and none reaches the removed sink after the removal.
+    // Fails when:
+    // - a lease can be claimed twice,
+    // - the mailbox is empty between the old changes and the new,
+    // - ORD(handoff.slot) is Relaxed in `replace`.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -31,7 +34,7 @@ fn withdrawn_change_keeps_the_other_sink() {
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
         let at_return = left(&mut gone).len();
         let (mut publisher, accepted) = during.join().unwrap();
-        assert_eq!(accepted, 1 + at_return, "nothing enters after the removal");
+        assert_eq!(accepted, 1 + at_return, "no event enters after the removal");
         assert_eq!(publisher.publish(2).expect("open").accepted, 1);
         assert_eq!(left(&mut receiver), [1, 2]);
         assert!(left(&mut gone).is_empty());
@@ -41,8 +44,8 @@ fn withdrawn_change_keeps_the_other_sink() {
 
 #[test]
 fn withdrawn_change_calls_the_other_sink_once() {
-    // The same for sinks that are called. Fails when a publisher takes a change for new that it has
-    // applied: then the sink that stays is called twice.
+    // As above, for sinks that are called directly. Fails when a publisher treats a change that it
+    // has applied as new: then the remaining sink is called twice.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -64,8 +67,8 @@ fn withdrawn_change_calls_the_other_sink_once() {
 
 #[test]
 fn publisher_applies_remove_and_add_in_order() {
-    // What was taken is taken away again by a change of its own, with another one behind it. Fails
-    // when the publisher leaves changes behind, or applies them in the wrong order.
+    // A separate change removes a sink that the publisher has already taken, and another change
+    // follows. Fails when the publisher skips changes, or applies them in the wrong order.
     model(|| {
         let bus = Bus::new();
         let mut publisher = bus.publisher();
@@ -91,9 +94,9 @@ fn publisher_applies_remove_and_add_in_order() {
 
 #[test]
 fn registration_finds_exactly_the_attached_sinks() {
-    // A publisher that registers while sinks come and go has a way to exactly those that are there
-    // afterwards. Fails when a registration keeps a way to a sink that was removed meanwhile, or
-    // misses one that was added. Two preemptions.
+    // A publisher that registers during adds and removals reaches exactly the sinks that are
+    // attached afterward. Fails when a registration keeps a path to a sink that was removed
+    // meanwhile, or misses a sink that was added. Two preemptions.
     model_with(2, || {
         let bus = Bus::new();
         let (first, mut first_reader) = channel(2, Overflow::DropNewest);
@@ -114,8 +117,8 @@ fn registration_finds_exactly_the_attached_sinks() {
 
 #[test]
 fn thread_keeps_its_order_when_it_gets_a_lane() {
-    // What it has put into the shared lane is read before what it puts into its own, by a reader at
-    // work. Fails when a new lane is walked at once.
+    // A busy reader reads the thread's events in the shared lane before those in its private lane.
+    // Fails when a new lane is scanned at once.
     model(|| {
         let bus = Bus::new();
         let (sink, mut receiver) = channel(4, Overflow::DropNewest);
@@ -135,9 +138,10 @@ fn thread_keeps_its_order_when_it_gets_a_lane() {
 
 #[test]
 fn new_lane_wakes_a_reader_parked_at_a_gap() {
-    // Another thread has claimed a place in the shared lane and not filled it when the new lane is
-    // made: the reader that sleeps meanwhile is woken, and reads all. Fails (a deadlock) when the
-    // filled place does not count as work, or the new lane is forgotten. Two preemptions.
+    // Another thread has claimed a position in the shared lane and not filled it when the new lane
+    // is created: the reader that parks meanwhile is woken, and reads all events. Fails (a
+    // deadlock) when the filled position does not count as work, or when the new lane is forgotten.
+    // Two preemptions.
     model_with(2, || {
         let bus = Bus::new();
         let (sink, mut receiver) = channel(4, Overflow::DropNewest);

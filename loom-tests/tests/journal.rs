@@ -1,8 +1,8 @@
-//! The journal: publishing, reading, sleeping, gates and the end, on the ring that `ring_blocks`
+//! The journal: publishing, reading, parking, gates and the end, on the ring that `ring_blocks`
 //! checks.
 //!
-//! A journal of one event has blocks of one; a wake-up that is lost is a deadlock, since a model
-//! knows no time.
+//! A journal of one event has blocks of one. A lost wake-up is a deadlock, because a model has no
+//! time.
 
 use buslane::bus::Removed;
 use buslane::journal::{Entry, Start};
@@ -15,20 +15,20 @@ fn new(capacity: usize) -> Journal<u64> {
     Journal::new(capacity).expect("a small journal")
 }
 
-/// Reads to the end; how many events came and how many were missed, each in its turn.
+/// Reads to the end, and returns the number of delivered events and of missed ones.
 fn read_to_the_end(mut subscriber: Subscriber<u64>) -> (u64, u64) {
     let (mut seen, mut missed) = (0, 0);
     let mut next = subscriber.next_sequence().get();
     loop {
         match subscriber.recv() {
             Ok(Entry::Event(sequence, event)) => {
-                assert_eq!(sequence.get(), next, "no gap that was not told");
-                assert_eq!(event, next, "each event is at its own place");
+                assert_eq!(sequence.get(), next, "a gap was not reported");
+                assert_eq!(event, next, "each event is at its own position");
                 next += 1;
                 seen += 1;
             }
             Ok(Entry::Lagged(events)) => {
-                assert!(events > 0, "nothing missed is nothing to tell");
+                assert!(events > 0, "a lag of zero events");
                 next += events;
                 missed += events;
             }
@@ -44,9 +44,9 @@ fn read_to_the_end(mut subscriber: Subscriber<u64>) -> (u64, u64) {
 
 #[test]
 fn publish_and_close_wake_a_parked_subscriber() {
-    // A subscriber that sleeps, or is about to, is woken by a publish and by the close; its books
-    // add up. Fails when a fence of ORD(sleepers.first) or the look before the sleep is missing (a
-    // deadlock), or ORD(blocks.tail) is Relaxed on either side.
+    // A publish and the close wake a subscriber that is parked or about to park; its ledger
+    // balances. Fails when a fence of ORD(sleepers.first) or the check before the park is missing
+    // (a deadlock), or when ORD(blocks.tail) is Relaxed on either side.
     model(|| {
         let journal = new(2);
         let subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -61,9 +61,9 @@ fn publish_and_close_wake_a_parked_subscriber() {
 
 #[test]
 fn last_handle_drop_wakes_a_parked_subscriber() {
-    // Whichever handle goes last closes the journal, and the subscriber sees the end. Fails when a
-    // fence of ORD(sleepers.first) or the look before the sleep is missing, or the drop does not
-    // close: a deadlock.
+    // The drop of the last handle closes the journal, and the subscriber sees the end. Fails when a
+    // fence of ORD(sleepers.first) or the check before the park is missing, or when the drop does
+    // not close: a deadlock.
     model(|| {
         let journal = new(1);
         let subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -78,9 +78,9 @@ fn last_handle_drop_wakes_a_parked_subscriber() {
 
 #[test]
 fn single_writer_wakes_a_parked_subscriber() {
-    // As with several writers: what the only one publishes wakes, and so does its drop. Fails when
-    // a fence of ORD(sleepers.first) or the look before the sleep is missing (a deadlock), or
-    // ORD(blocks.tail) is Relaxed on either side.
+    // As with several writers: a publish of the single writer wakes the subscriber, and so does the
+    // writer's drop. Fails when a fence of ORD(sleepers.first) or the check before the park is
+    // missing (a deadlock), or when ORD(blocks.tail) is Relaxed on either side.
     model(|| {
         let (mut writer, feed) = Journal::single(2).unwrap();
         let subscriber = feed.subscribe(Start::Oldest).unwrap();
@@ -95,9 +95,9 @@ fn single_writer_wakes_a_parked_subscriber() {
 
 #[test]
 fn close_returns_or_delivers_each_publish() {
-    // What was accepted is read; what was refused is not. No ordering makes it fail, since the join
-    // shows the tail. It fails when the close sets its bit without the claim: whoever holds that
-    // takes the bit away again, and the reader never ends.
+    // An accepted event is read; a refused event is not. No ordering makes it fail, because the
+    // join shows the tail. It fails when the close sets its bit without the claim: the claiming
+    // thread then clears the bit again, and the reader never ends.
     model(|| {
         let journal = new(2);
         let subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -118,7 +118,7 @@ fn close_returns_or_delivers_each_publish() {
 
 #[test]
 fn subscriber_counts_every_event_since_its_start() {
-    // From where it begins it sees everything, history and what follows. Fails when
+    // The subscriber sees every event from its start, both history and later events. Fails when
     // ORD(blocks.tail) is Relaxed on either side. Held to two preemptions: 6 s.
     model_with(2, || {
         let journal = new(2);
@@ -140,9 +140,10 @@ fn subscriber_counts_every_event_since_its_start() {
 
 #[test]
 fn two_publishers_wake_a_parked_subscriber() {
-    // Each of two publishers has a place of its own, and wakes the subscriber. Fails when
-    // ORD(blocks.claim) is not Acquire, ORD(blocks.tail) is Relaxed on either side, or a fence of
-    // ORD(sleepers.first) or the look before the sleep is missing.
+    // Each of two publishers has a separate position, and wakes the subscriber. Fails when:
+    // - ORD(blocks.claim) is not Acquire,
+    // - ORD(blocks.tail) is Relaxed on either side,
+    // - a fence of ORD(sleepers.first) or the check before the park is missing.
     model(|| {
         let journal = new(2);
         let mut subscriber = journal.subscribe(Start::Oldest).unwrap();
@@ -163,9 +164,9 @@ fn two_publishers_wake_a_parked_subscriber() {
 
 #[test]
 fn close_wakes_two_parked_subscribers() {
-    // The close wakes all who sleep, one through the other. Fails when a fence of
-    // ORD(sleepers.first) or the look before the sleep is missing, or the close does not wake: a
-    // deadlock.
+    // The close wakes all parked subscribers, one through the other. Fails when a fence of
+    // ORD(sleepers.first) or the check before the park is missing, or when the close does not wake:
+    // a deadlock.
     model(|| {
         let journal = new(1);
         let readers = [0, 1].map(|_| {
@@ -181,10 +182,11 @@ fn close_wakes_two_parked_subscribers() {
 
 #[test]
 fn gating_subscriber_receives_every_event() {
-    // The publisher waits for it, and is woken by it. Fails when a fence of ORD(list.count) or
-    // ORD(sleepers.first), or the look before either sleep, is missing, when the subscriber does
-    // not tell the gates that it has gone on (all of them deadlocks), or when ORD(blocks.tail), or
-    // the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
+    // The publisher waits for the subscriber, which wakes it. Fails when:
+    // - a fence of ORD(list.count) or ORD(sleepers.first), or the check before either park, is
+    //   missing (a deadlock),
+    // - the subscriber does not notify the gates of its new position (a deadlock),
+    // - ORD(blocks.tail), or the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
     model(|| {
         let journal = new(1);
         let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -199,9 +201,9 @@ fn gating_subscriber_receives_every_event() {
 
 #[test]
 fn new_gating_subscriber_misses_no_publish() {
-    // Whatever the publisher does while the gate goes up: from where it begins the subscriber
-    // misses nothing. Fails when the heavy fence of ORD(gate.count) is missing, or the subscriber
-    // looks where the journal ends before its gate is up.
+    // Whatever the publisher does while the gate is set up, the subscriber misses no event from its
+    // start. Fails when the heavy fence of ORD(gate.count) is missing, or when the subscriber loads
+    // the end of the journal before its gate is set up.
     model(|| {
         let journal = new(1);
         journal.publish(0).unwrap();
@@ -212,7 +214,7 @@ fn new_gating_subscriber_misses_no_publish() {
             while next < 3 {
                 match subscriber.recv() {
                     Ok(Entry::Event(_, event)) => assert_eq!(event, next),
-                    other => panic!("nothing is missed behind a gate: {other:?}"),
+                    other => panic!("a gating subscriber misses no event: {other:?}"),
                 }
                 next += 1;
             }
@@ -226,10 +228,10 @@ fn new_gating_subscriber_misses_no_publish() {
 
 #[test]
 fn new_gating_subscriber_blocks_two_publishers() {
-    // One of them shows where the journal ends, and the other, which has not looked for sleepers
-    // yet and so has no fence from there, enters the block that the subscriber would begin in.
+    // One publisher shows the end of the journal. The other has not checked for parked readers yet,
+    // and so has no fence from that check; it enters the block in which the subscriber would start.
     // Fails when either fence of ORD(gate.count) is missing (the publisher's: found after minutes),
-    // or the subscriber looks where the journal ends before its gate is up. Held to two
+    // or when the subscriber loads the end of the journal before its gate is set up. Held to two
     // preemptions: 5 s; three take 74.
     model_with(2, || {
         let journal = new(1);
@@ -238,11 +240,11 @@ fn new_gating_subscriber_blocks_two_publishers() {
         let reader = thread::spawn(move || {
             let mut subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
             while let Ok(entry) = subscriber.try_recv() {
-                assert!(matches!(entry, Entry::Event(..)), "nothing is missed behind a gate");
+                assert!(matches!(entry, Entry::Event(..)), "a gating subscriber misses no event");
             }
         });
         let publisher = thread::spawn(move || {
-            // Refused where the gate is up.
+            // The event is refused if the gate is set up.
             let _ = other.try_publish(2);
         });
         let _ = journal.try_publish(1);
@@ -253,9 +255,9 @@ fn new_gating_subscriber_blocks_two_publishers() {
 
 #[test]
 fn new_gating_subscriber_misses_no_batch() {
-    // As above, where what was put into the block before is part of the same batch. Fails when
-    // either fence of ORD(gate.count) is missing, or a batch looks at the gates before it has shown
-    // where it enters the block.
+    // As above, where the earlier event of the block is part of the same batch. Fails when either
+    // fence of ORD(gate.count) is missing, or when a batch checks the gates before it shows the
+    // position at which it enters the block.
     model(|| {
         let journal = new(1);
         journal.publish(0).unwrap();
@@ -263,7 +265,7 @@ fn new_gating_subscriber_misses_no_batch() {
         let reader = thread::spawn(move || {
             let mut subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
             while let Ok(entry) = subscriber.try_recv() {
-                assert!(matches!(entry, Entry::Event(..)), "nothing is missed behind a gate");
+                assert!(matches!(entry, Entry::Event(..)), "a gating subscriber misses no event");
             }
         });
         journal.publish_batch(vec![1, 2]).unwrap();
@@ -273,10 +275,11 @@ fn new_gating_subscriber_misses_no_batch() {
 
 #[test]
 fn batch_wakes_a_gating_subscriber_before_it_waits() {
-    // Before the batch waits for the subscriber, it wakes it. Fails when it waits first, when a
-    // fence of ORD(list.count) or ORD(sleepers.first) or the look before either sleep is missing
-    // (all of them deadlocks), or when ORD(blocks.tail), or the Acquire of ORD(blocks.state) in
-    // `retire`, is Relaxed.
+    // The batch wakes the subscriber before it waits for the subscriber. Fails when:
+    // - the batch waits first (a deadlock),
+    // - a fence of ORD(list.count) or ORD(sleepers.first), or the check before either park, is
+    //   missing (a deadlock),
+    // - ORD(blocks.tail), or the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
     model(|| {
         let (mut writer, feed) = Journal::single(1).unwrap();
         let subscriber = feed.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -289,8 +292,9 @@ fn batch_wakes_a_gating_subscriber_before_it_waits() {
 
 #[test]
 fn dropped_gating_subscriber_releases_the_publisher() {
-    // Nobody waits for a subscriber that has gone. Fails when the waiter's fence of ORD(list.count)
-    // or its look before the sleep is missing, or the gate comes down without a notice: a deadlock.
+    // No publisher waits for a dropped subscriber. Fails when the waiter's fence of ORD(list.count)
+    // or its check before the park is missing, or when the gate is removed without a notification:
+    // a deadlock.
     model(|| {
         let journal = new(1);
         let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -302,7 +306,8 @@ fn dropped_gating_subscriber_releases_the_publisher() {
     });
 }
 
-/// A journal of this capacity, filled until a gating subscriber bars the way, and that subscriber.
+/// Returns a journal of this capacity, filled until a gating subscriber blocks it, and that
+/// subscriber.
 fn barred(capacity: usize) -> (Journal<u64>, Subscriber<u64>) {
     let journal = new(capacity);
     let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -311,8 +316,8 @@ fn barred(capacity: usize) -> (Journal<u64>, Subscriber<u64>) {
     (journal, subscriber)
 }
 
-/// Reads `events` events, which are there. Each read reports the position that the reads before it
-/// have reached.
+/// Reads `events` available events. Each read reports the position that the earlier reads have
+/// reached.
 fn read(subscriber: &mut Subscriber<u64>, events: u64) {
     for _ in 0..events {
         assert!(matches!(subscriber.try_recv(), Ok(Entry::Event(..))));
@@ -321,9 +326,9 @@ fn read(subscriber: &mut Subscriber<u64>, events: u64) {
 
 #[test]
 fn free_block_wakes_two_publishers_at_a_gate() {
-    // A subscriber that moves wakes one publisher, and the block has room for both: the first one
-    // wakes the second. Fails when a publisher that got in does not pass the wake-up on, or when a
-    // fence of ORD(list.count) is missing: a deadlock.
+    // A subscriber that advances wakes one publisher, but the block has room for both: the first
+    // publisher wakes the second. Fails when a publisher that got in does not pass the wake-up on,
+    // or when a fence of ORD(list.count) is missing: a deadlock.
     model_with(2, || {
         let (journal, mut subscriber) = barred(2);
         let publishers = [10, 11].map(|event| {
@@ -338,8 +343,8 @@ fn free_block_wakes_two_publishers_at_a_gate() {
 
 #[test]
 fn free_slots_wake_two_publishers_at_a_gate() {
-    // Each move makes room for one of them, whichever is woken. Fails when a publisher that finds
-    // nothing has left the list for good, or when a fence of ORD(list.count) is missing: a
+    // Each advance makes room for one publisher, whichever is woken. Fails when a publisher that
+    // finds no room does not return to the list, or when a fence of ORD(list.count) is missing: a
     // deadlock.
     model_with(2, || {
         let (journal, mut subscriber) = barred(1);
@@ -347,7 +352,8 @@ fn free_slots_wake_two_publishers_at_a_gate() {
             let journal = journal.clone();
             thread::spawn(move || journal.publish(event).unwrap())
         });
-        // The second read reports the first; the next poll, whatever it finds, reports the second.
+        // The second read reports the first; the next poll, whatever its result, reports the
+        // second.
         read(&mut subscriber, 2);
         assert!(!matches!(subscriber.try_recv(), Ok(Entry::Lagged(_))));
         publishers.into_iter().for_each(|publisher| _ = publisher.join().unwrap());
@@ -356,9 +362,9 @@ fn free_slots_wake_two_publishers_at_a_gate() {
 
 #[test]
 fn timed_out_publisher_passes_the_wake_up_on() {
-    // One publisher has no time, and may hold the wake-up when it gives up. It takes the slot then,
-    // and the subscriber makes another one, or it leaves the slot to the other publisher. Fails
-    // when it makes no attempt after it has left the list: a deadlock.
+    // One publisher has no time, and may own the wake-up when it gives up. Then it takes the slot,
+    // and the subscriber makes another one; or it leaves the slot to the other publisher. Fails
+    // when the first publisher makes no attempt after it has left the list: a deadlock.
     model_with(2, || {
         let (journal, mut subscriber) = barred(1);
         let hurried = journal.clone();
@@ -368,7 +374,7 @@ fn timed_out_publisher_passes_the_wake_up_on() {
         read(&mut subscriber, 2);
         if hurried.join().unwrap() {
             read(&mut subscriber, 1);
-            // Reports that read.
+            // This poll reports that read.
             let _ = subscriber.try_recv();
         }
         patient.join().unwrap();
@@ -377,8 +383,8 @@ fn timed_out_publisher_passes_the_wake_up_on() {
 
 #[test]
 fn unsubscribe_releases_two_publishers_at_a_gate() {
-    // The gate goes, and there is room for both. Fails when its end wakes no publisher, or when the
-    // one that is woken does not pass the wake-up on: a deadlock.
+    // The gate is removed, which makes room for both publishers. Fails when its end wakes no
+    // publisher, or when the woken publisher does not pass the wake-up on: a deadlock.
     model_with(2, || {
         let (journal, subscriber) = barred(1);
         let publishers = [10, 11].map(|event| {
@@ -392,9 +398,9 @@ fn unsubscribe_releases_two_publishers_at_a_gate() {
 
 #[test]
 fn last_of_two_gates_wakes_the_publisher() {
-    // Both bar the way, and the last one that moves wakes the publisher. Fails when a subscriber
-    // wakes no publisher, or loads the gates before it shows its own position: a deadlock.
-    // `store_buffer` has two that move at the same time.
+    // Both subscribers block the publisher, and the last one that advances wakes it. Fails when a
+    // subscriber wakes no publisher, or loads the gates before it shows its own position: a
+    // deadlock. `store_buffer` has two that advance at the same time.
     model_with(2, || {
         let journal = new(1);
         let mut gates =
@@ -411,9 +417,9 @@ fn last_of_two_gates_wakes_the_publisher() {
 
 #[test]
 fn close_releases_a_publisher_at_a_gate() {
-    // A close lets go of a publisher that waits, which gets its event back. Fails when the waiter's
-    // fence of ORD(list.count) or its look before the sleep is missing, or the close does not tell
-    // those who wait at the gates: a deadlock.
+    // A close releases a waiting publisher, and returns its event. Fails when the waiter's fence of
+    // ORD(list.count) or its check before the park is missing, or when the close does not notify
+    // the publishers that wait at the gates: a deadlock.
     model(|| {
         let journal = new(1);
         let _subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
@@ -436,9 +442,10 @@ fn close_releases_a_publisher_at_a_gate() {
 #[test]
 fn remove_releases_a_publisher_at_a_gate() {
     // A removal ends the wait of the bus's publisher, whose event is refused, and leaves the
-    // journal open. Fails when the lane has no end, its seal does not end the place, or wakes no
-    // publisher (a deadlock), or when the waiter's fence of ORD(list.count) or its look before the
-    // sleep is missing.
+    // journal open. Fails when:
+    // - the lane has no end,
+    // - its seal does not end the wait or wakes no publisher (a deadlock),
+    // - the waiter's fence of ORD(list.count) or its check before the park is missing.
     model(|| {
         let (bus, journal) = (Bus::new(), new(1));
         let id = bus.add(journal.clone()).unwrap();
@@ -458,8 +465,8 @@ fn remove_releases_a_publisher_at_a_gate() {
 
 #[test]
 fn publish_and_close_wake_a_pending_task() {
-    // A task that is pending is woken by a publish and by the close. Fails when a fence of
-    // ORD(sleepers.first) is missing (a deadlock), or ORD(blocks.tail) is Relaxed on either side.
+    // A publish and the close wake a pending task. Fails when a fence of ORD(sleepers.first) is
+    // missing (a deadlock), or when ORD(blocks.tail) is Relaxed on either side.
     model(|| {
         let journal = new(2);
         let mut subscriber = journal.subscribe(Start::Oldest).unwrap();

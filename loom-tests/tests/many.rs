@@ -23,7 +23,7 @@ fn channel(capacity: usize, overflow: Overflow) -> (Channel<Tracked>, SharedRece
         .expect("a small channel")
 }
 
-/// What a write came to, as a bit of the event's; `Closed` gives the event back.
+/// Returns a write's outcome as a bit of the event's number; `Closed` returns the event.
 fn write(sink: &impl Sink<Tracked>, value: Tracked) -> usize {
     let id = value.id();
     match sink.write(value) {
@@ -36,7 +36,7 @@ fn write(sink: &impl Sink<Tracked>, value: Tracked) -> usize {
     }
 }
 
-/// Everything up to the end of the stream, one bit for each event.
+/// Returns all remaining events up to the end of the stream, one bit for each event.
 fn rest(receiver: &mut SharedReceiver<Tracked>) -> usize {
     let mut got = 0;
     while let Ok(event) = receiver.recv() {
@@ -47,7 +47,7 @@ fn rest(receiver: &mut SharedReceiver<Tracked>) -> usize {
     got
 }
 
-/// As [`rest`], with a race that is over when one reader has found the end.
+/// As [`rest`], with a race that ends when one reader has found the end.
 fn rest_first(receiver: &mut SharedReceiver<Tracked>) -> usize {
     let got = rest(receiver);
     over();
@@ -55,13 +55,13 @@ fn rest_first(receiver: &mut SharedReceiver<Tracked>) -> usize {
 }
 
 fn balanced(ledger: Ledger) -> Ledger {
-    ledger.check().expect("the books add up");
+    ledger.check().expect("the ledger balances");
     ledger
 }
 
 #[test]
 fn two_readers_share_events_of_one_writer() {
-    // Each event goes to one of the readers, and the stream ends for both when everything was read.
+    // Each event goes to one of the readers, and the stream ends for both after the last event.
     // Fails when ORD(mpmc.stamp) is Relaxed. Held to two preemptions: 14 s.
     model_with(2, || {
         let lives = Lives::new(2);
@@ -90,9 +90,9 @@ fn two_readers_share_events_of_one_writer() {
 
 #[test]
 fn two_writes_wake_two_parked_readers() {
-    // Two events wake two: each reader gets one, and comes back no more. Fails when the fence of
-    // `Signals::wake` or the heavy one of `Crowd::park_unless` is missing, or when a wake-up leaves
-    // the one woken on the list. Held to two preemptions: 5 s; three take 63.
+    // Two events wake two readers: each reader gets one, and does not return. Fails when the fence
+    // of `Signals::wake` or the heavy one of `Crowd::park_unless` is missing, or when a wake-up
+    // leaves the woken reader on the list. Held to two preemptions: 5 s; three take 63.
     model_with(2, || {
         let lives = Lives::new(2);
         let (mut one, writer, reader) = before(|| {
@@ -115,7 +115,7 @@ fn two_writes_wake_two_parked_readers() {
     });
 }
 
-/// Two writers of one event each against two readers of one event each. The race is over when the
+/// Runs two writers of one event each against two readers of one event each. The race ends when the
 /// second event is taken.
 fn two_writers_against_two_readers(recv: fn(&mut SharedReceiver<Tracked>) -> usize) {
     let (lives, steps, reads) = (Lives::new(2), Steps::new(), Arc::new(AtomicUsize::new(0)));
@@ -129,7 +129,7 @@ fn two_writers_against_two_readers(recv: fn(&mut SharedReceiver<Tracked>) -> usi
     let (channel, mut one, reader, writer) = before(|| {
         let (channel, one) = channel(2, Overflow::DropNewest);
         let (mut other, read) = (one.clone(), read.clone());
-        // Started first, so that a model parks it before the writer continues.
+        // This reader starts first, so that a model parks it before the writer continues.
         let reader = thread::spawn(move || (read(&mut other), other));
         let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
         let writer = thread::spawn(move || {
@@ -153,9 +153,9 @@ fn two_writers_against_two_readers(recv: fn(&mut SharedReceiver<Tracked>) -> usi
 fn reader_wakes_another_for_an_overtaken_write() {
     // Both readers may find the first position still empty, and park although the second one is
     // filled. The reader that takes the first event then wakes the other reader. Fails when
-    // `Mailbox::pass_on` does not wake another one, and meets loom's limit of branches when a
-    // blocking read waits for the writer of the first position in place of parking. Held to two
-    // preemptions, as three take 100 s of processor time (they pass).
+    // `Mailbox::pass_on` does not wake another reader. Exceeds loom's limit of branches when a
+    // blocking read waits for the writer of the first position instead of parking. Held to two
+    // preemptions, because three take 100 s of processor time (they pass).
     model_with(2, || two_writers_against_two_readers(|receiver| receiver.recv().expect("open").id()));
 }
 
@@ -178,14 +178,15 @@ fn task_wakes_another_for_an_overtaken_write() {
 
 #[test]
 fn close_wakes_two_parked_readers() {
-    // Both are told of the end. Fails when the seal wakes only one, or its wake has no fence.
+    // Both readers learn of the end. Fails when the seal wakes only one, or when its wake has no
+    // fence.
     model(|| {
         let (mut one, closer, reader) = before(|| {
             let (channel, one) = channel(1, Overflow::DropNewest);
             let mut other = one.clone();
             let closer = thread::spawn(move || {
                 channel.close();
-                // Kept: its drop would close once more.
+                // The handle is kept: its drop would close once more.
                 channel
             });
             (one, closer, thread::spawn(move || (rest(&mut other), other)))
@@ -201,15 +202,15 @@ fn close_wakes_two_parked_readers() {
 
 #[test]
 fn close_reaches_two_readers_after_a_claimed_write() {
-    // A writer may have claimed its place and not filled it when the channel closes: both readers
-    // then sleep, it wakes one, and that one wakes the other at the end. `Ok` means read. Fails
-    // when `Mailbox::pass_on` does not wake all at the end.
+    // A writer may have claimed a position and not filled it when the channel closes: then both
+    // readers park, the writer wakes one, and that one wakes the other at the end. An event with
+    // `Ok` is read. Fails when `Mailbox::pass_on` does not wake all readers at the end.
     model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, mut one, reader, writer) = before(|| {
             let (channel, one) = channel(1, Overflow::DropNewest);
             let mut other = one.clone();
-            // Started first, as above.
+            // This reader starts first, as above.
             let reader = thread::spawn(move || (rest(&mut other), other));
             let (sink, value, turns) = (channel.clone(), lives.value(0), steps.clone());
             let writer = thread::spawn(move || {
@@ -233,10 +234,10 @@ fn close_reaches_two_readers_after_a_claimed_write() {
 
 #[test]
 fn evicting_writer_keeps_counters_exact() {
-    // Every event is read once, evicted once, or dropped because the oldest was just being taken;
-    // the books say so exactly. Fails when the claim of a position is not a read-modify-write, or
-    // the stamp of a filled place (ORD(mpmc.stamp)) is Relaxed. Held to two preemptions; at three
-    // it takes some six minutes.
+    // Every event is read once, evicted once, or dropped because a reader was just taking the
+    // oldest; the counters are exact. Fails when the claim of a position is not a
+    // read-modify-write, or when the stamp of a filled slot (ORD(mpmc.stamp)) is Relaxed. Held to
+    // two preemptions; at three it takes some six minutes.
     model_with(2, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let (channel, readers) = before(|| {
@@ -267,9 +268,9 @@ fn evicting_writer_keeps_counters_exact() {
 
 #[test]
 fn last_receiver_drop_counts_an_accepted_write() {
-    // The one that goes last closes the channel: what was accepted is counted as disconnected, what
-    // was not comes back, and nothing leaks. Fails when both take the other for the last one, or
-    // none does.
+    // The last dropped receiver closes the channel: accepted events count as disconnected, refused
+    // events come back, and nothing leaks. Fails when both receivers treat the other one as the
+    // last, or when neither does.
     model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, one) = channel(1, Overflow::DropNewest);
@@ -290,7 +291,7 @@ fn last_receiver_drop_counts_an_accepted_write() {
         let accepted = writer.join().unwrap();
         let books = balanced(channel.state().ledger);
         assert_eq!((books.dropped.receiver_dropped, books.pending), (accepted as u64, 0));
-        assert!(!lives.is_alive(0), "nobody reads it any more");
+        assert!(!lives.is_alive(0), "no reader is left");
         drop(channel);
         lives.assert_all_dropped();
     });
@@ -298,8 +299,8 @@ fn last_receiver_drop_counts_an_accepted_write() {
 
 #[test]
 fn dropped_task_passes_its_wake_up_on() {
-    // A task that was woken and does not come back passes its wake-up on to a thread that sleeps.
-    // Fails when `Member::unregister` does not pass on.
+    // A task that was woken and does not poll again passes its wake-up on to a parked thread. Fails
+    // when `Member::unregister` does not pass it on.
     model(|| {
         let lives = Lives::new(2);
         let (channel, reader, task) = before(|| {
@@ -310,7 +311,7 @@ fn dropped_task_passes_its_wake_up_on() {
             let task = thread::spawn(move || {
                 let (_task, waker) = Task::new();
                 if other.poll_recv(&mut Context::from_waker(&waker)).is_ready() {
-                    // The task has the reader's event: there is another one.
+                    // The task has the reader's event: this is another one.
                     assert_ne!(write(&sink, values.value(1)), 0);
                 }
                 drop(other);
@@ -327,21 +328,21 @@ fn dropped_task_passes_its_wake_up_on() {
     });
 }
 
-/// What the handlers of two workers have seen: one bit for each event, and counts of their other
-/// calls.
+/// The events that the handlers of two workers have seen, one bit for each event, and counts of
+/// their other calls.
 #[derive(Clone, Default)]
 struct Seen {
     words: Arc<[AtomicUsize; 3]>,
-    /// What has to be ordered before a look at the events.
+    /// The traces that must be ordered before a read of the events.
     traces: Traces,
-    /// Where a handler takes its time with an event in its hands.
+    /// The steps at which a handler pauses with its event.
     steps: Option<Steps>,
-    /// Where the others take their turn without a preemption.
+    /// Whether a handler yields, so that the others run without a preemption.
     yields: bool,
-    /// Where a worker with a handler begins.
+    /// The gate at which a worker with a handler begins.
     gate: Gate,
     begun: bool,
-    /// The race is over when the first worker comes to its end.
+    /// Whether the race ends when the first worker reaches its end.
     ends: bool,
 }
 
@@ -394,7 +395,7 @@ impl Handler<Tracked> for Seen {
     }
 }
 
-/// One sink for both workers.
+/// A single sink for both workers.
 impl Sink<Tracked> for Seen {
     fn write(&self, event: Tracked) -> Result<(), WriteError<Tracked>> {
         self.see(&event);
@@ -402,7 +403,7 @@ impl Sink<Tracked> for Seen {
     }
 
     fn close_by(&self, _deadline: Deadline) -> CloseReport {
-        // By the last worker, behind what the others have written.
+        // The last worker closes the sink, after the writes of the others.
         let _ = self.get();
         CloseReport::done()
     }
@@ -412,7 +413,7 @@ impl Sink<Tracked> for Seen {
     }
 }
 
-/// What stands behind a batch.
+/// The inner sink of a batch.
 struct Batches(Seen);
 
 impl Sink<Vec<Tracked>> for Batches {
@@ -430,7 +431,7 @@ fn queue(builder: QueueBuilder<Tracked>, seen: &Seen) -> Queue<Tracked> {
     builder.spawn_each_handler(|_| seen.clone()).expect("a small queue")
 }
 
-/// A flush, which comes to its end.
+/// Runs a flush, which must be done.
 fn flush(queue: &Queue<Tracked>) {
     let mut report = FlushReport::default();
     queue.flush_by(Deadline::NEVER, &mut report);
@@ -440,7 +441,8 @@ fn flush(queue: &Queue<Tracked>) {
 #[test]
 fn close_waits_for_both_workers() {
     // When the close returns, each handler was closed once. Fails when the report does not wait for
-    // the last worker, or the end does not reach both. Held to two preemptions: 4 s; three take 68.
+    // the last worker, or when the end does not reach both. Held to two preemptions: 4 s; three
+    // take 68.
     model_with(2, || {
         let seen = Seen::default();
         let queue = seen.gate.before(|| queue(builder(1), &seen));
@@ -453,8 +455,8 @@ fn close_waits_for_both_workers() {
 
 #[test]
 fn close_of_two_workers_handles_accepted_writes() {
-    // When the close returns, exactly what was accepted was handled, and each handler was closed
-    // once. Fails when the report does not wait for the last worker, or the end does not reach
+    // When the close returns, exactly the accepted events were handled, and each handler was closed
+    // once. Fails when the report does not wait for the last worker, or when the end does not reach
     // both. Held to two preemptions: 27 s.
     model_with(2, || {
         let (lives, seen) = (Lives::new(1), Seen { ends: true, ..Seen::default() });
@@ -476,8 +478,8 @@ fn close_of_two_workers_handles_accepted_writes() {
 #[test]
 fn flush_asks_both_handlers() {
     // When the flush returns, both events were handled and both handlers have flushed. Fails when
-    // only one worker is asked. The workers take turns where the handler says so, and once
-    // elsewhere: one preemption, 49 s.
+    // the flush asks only one worker. The workers yield where the handler does, and are preempted
+    // once elsewhere: one preemption, 49 s.
     model_with(1, || {
         let (lives, seen) = (Lives::new(2), Seen { yields: true, ..Seen::default() });
         let queue = seen.gate.before(|| {
@@ -487,7 +489,7 @@ fn flush_asks_both_handlers() {
         });
         flush(&queue);
         let (handled, flushes, _) = seen.get();
-        assert_eq!((handled, flushes), (0b11, 2), "published before the flush and not handled");
+        assert_eq!((handled, flushes), (0b11, 2), "published before the flush, but not handled");
         over();
         drop(queue);
         lives.assert_all_dropped();
@@ -496,9 +498,9 @@ fn flush_asks_both_handlers() {
 
 #[test]
 fn flush_waits_for_writes_done_out_of_order() {
-    // Two workers write to one sink, and one of them answers for both: so when it does, the other
-    // must be done too, whichever was first. Fails when the mark is cleared before the sink's write
-    // returns. The workers take turns where the sink says so, and nowhere else: no preemption. One
+    // Two workers write to one sink, and one of them answers the flush for both: when it does, the
+    // other must be done too, in either order. Fails when the mark is cleared before the sink's
+    // write returns. The workers yield where the sink does, and nowhere else: no preemption. One
     // preemption takes more than 15 s.
     model_with(0, || {
         let (lives, seen) = (Lives::new(2), Seen { yields: true, ..Seen::default() });
@@ -509,7 +511,7 @@ fn flush_waits_for_writes_done_out_of_order() {
         });
         flush(&queue);
         let (handled, flushes, _) = seen.get();
-        assert_eq!((handled, flushes), (0b11, 1), "published before the flush and not handled");
+        assert_eq!((handled, flushes), (0b11, 1), "published before the flush, but not handled");
         over();
         drop(queue);
         lives.assert_all_dropped();
@@ -518,10 +520,9 @@ fn flush_waits_for_writes_done_out_of_order() {
 
 #[test]
 fn flush_waits_for_both_workers_of_unbounded_queue() {
-    // As above, where the lane knows no positions, and claims are counted behind the pop. Fails
-    // when nothing is marked before the claim, or the mark is cleared before the sink's write
-    // returns. Held to one preemption: with two, loom has a worker look at an old count for ever,
-    // which it never leaves behind.
+    // As above, for a lane without positions, where claims are counted after the pop. Fails when no
+    // mark is set before the claim, or when the mark is cleared before the sink's write returns.
+    // Held to one preemption: with two, loom lets a worker load an old count in an endless loop.
     model_with(1, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let seen = Seen { steps: Some(steps.clone()), ..Seen::default() };
@@ -533,7 +534,7 @@ fn flush_waits_for_both_workers_of_unbounded_queue() {
         steps.step();
         flush(&queue);
         let (handled, flushes, _) = seen.get();
-        assert_eq!((handled, flushes), (0b11, 1), "published before the flush and not handled");
+        assert_eq!((handled, flushes), (0b11, 1), "published before the flush, but not handled");
         drop(queue);
         lives.assert_all_dropped();
     });
@@ -541,9 +542,9 @@ fn flush_waits_for_both_workers_of_unbounded_queue() {
 
 #[test]
 fn close_of_keyed_workers_handles_accepted_pushes() {
-    // A lane into a queue that is ordered by a key is one to its publisher and a ring for each
-    // worker: what it accepted is handled when the close returns. Fails when the report does not
-    // wait for both. Held to one preemption: two take more than 20 s.
+    // A lane into a queue that is ordered by a key is one lane to its publisher and a ring for each
+    // worker: its accepted events are handled when the close returns. Fails when the report does
+    // not wait for both workers. Held to one preemption: two take more than 20 s.
     model_with(1, || {
         let (lives, seen) = (Lives::new(1), Seen::default());
         let (queue, publisher) = seen.gate.before(|| {
@@ -568,9 +569,9 @@ fn close_of_keyed_workers_handles_accepted_pushes() {
 
 #[test]
 fn each_worker_fills_its_own_batch() {
-    // Both workers complete a batch each, which the sink has in hand at once: nothing is refused,
-    // and one flush answers for both. Held to one preemption, and the turns that the sink gives:
-    // two take more than 20 s.
+    // Both workers complete a batch each, and the sink handles both at once: no batch is refused,
+    // and one flush covers both. Held to one preemption, and the yields of the sink: two take more
+    // than 20 s.
     model_with(1, || {
         let (lives, seen) = (Lives::new(3), Seen { yields: true, ..Seen::default() });
         let (queue, written) = before(|| {

@@ -11,22 +11,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// What the handler has seen: one bit for each event, and counts of its other calls.
+/// The events that the handler has seen, one bit for each event, and counts of its other calls.
 #[derive(Clone, Default)]
 struct Seen {
     words: Arc<[AtomicUsize; 3]>,
-    /// What has to be ordered before a look at those words.
+    /// The traces that must be ordered before a read of those words.
     traces: Traces,
-    /// Where the handler takes its time with an event in its hands.
+    /// The steps at which the handler pauses with its event.
     steps: Option<Steps>,
-    /// Where the worker begins.
+    /// The gate at which the worker begins.
     gate: Gate,
     begun: bool,
-    /// The race is over when the worker comes to its end.
+    /// Whether the race ends when the worker reaches its end.
     ends: bool,
 }
 
-/// Where the handler leaves its trace when it flushes, and when it closes.
+/// The traces that the handler leaves when it flushes and when it closes.
 const FLUSH: usize = 3;
 const CLOSE: usize = 4;
 
@@ -35,7 +35,7 @@ impl Seen {
         Self { steps: Some(steps.clone()), ..Self::default() }
     }
 
-    /// For a race that is over when the worker has found the end.
+    /// Returns the record for a race that ends when the worker has found the end.
     fn to_the_end() -> Self {
         Self { ends: true, ..Self::default() }
     }
@@ -44,7 +44,7 @@ impl Seen {
         self.words[0].load(Ordering::Relaxed)
     }
 
-    /// The events, of which nothing is under way.
+    /// Returns the events, and checks that none is still in progress.
     fn done(&self) -> usize {
         self.traces.look(self.events());
         self.events()
@@ -105,7 +105,7 @@ fn lane(queue: &Queue<Tracked>) -> Lane<Tracked> {
     queue.lane().expect("memory").expect("a queue gives out lanes")
 }
 
-/// What a write came to, as a bit of the event's; `Closed` gives the event back.
+/// Returns a write's outcome as a bit of the event's number; `Closed` returns the event.
 fn settled(outcome: Result<(), WriteError<Tracked>>, id: usize) -> usize {
     match outcome {
         Ok(()) => 1 << id,
@@ -131,31 +131,32 @@ fn close(queue: &Queue<Tracked>) -> CloseReport {
     queue.close_timeout(LIMIT)
 }
 
-/// A close after which a race is over: whoever has not come so far gets there without a choice.
+/// Closes and ends the race: the remaining threads then run without choices.
 fn close_first(queue: &Queue<Tracked>) -> CloseReport {
     let report = close(queue);
     over();
     report
 }
 
-/// A flush, which comes to its end.
+/// Runs a flush, which must be done.
 fn flush(queue: &Queue<Tracked>) {
     let mut report = FlushReport::default();
     queue.flush_by(Deadline::NEVER, &mut report);
     assert!(report.is_done());
 }
 
-/// The books, which add up.
+/// Returns the ledger, which balances.
 fn books(queue: &Queue<Tracked>) -> Ledger {
     let ledger = queue.state().ledger;
-    ledger.check().expect("the books add up");
+    ledger.check().expect("the ledger balances");
     ledger
 }
 
 #[test]
 fn close_ends_a_parked_worker() {
-    // A worker that parks, or is about to, sees the close, ends and says so: no deadlock. Fails
-    // when the seal does not wake with a fence, or when `set_drained` does not notify.
+    // A worker that is parked or about to park sees the close, ends, and reports its end: no
+    // deadlock. Fails when the seal does not wake with a fence, or when `set_drained` does not
+    // notify.
     model(|| {
         let seen = Seen::default();
         let queue = queue_of(&seen, builder(1, Overflow::DropNewest));
@@ -167,7 +168,7 @@ fn close_ends_a_parked_worker() {
 
 #[test]
 fn close_returns_or_delivers_each_lane_push() {
-    // When the close returns, exactly what was accepted was handled. Fails when the fence of
+    // When the close returns, exactly the accepted events were handled. Fails when the fence of
     // `Lane::push` or the heavy one of the seal is missing (ORD(spsc.fin)), or when a worker that
     // finds a lane being sealed trusts an older tail. Held to two preemptions; at three it takes a
     // minute.
@@ -191,8 +192,8 @@ fn close_returns_or_delivers_each_lane_push() {
 
 #[test]
 fn close_handles_each_accepted_shared_write() {
-    // As above, through the shared lane. Fails when the ring's close is a flag beside the tail
-    // (ORD(mpmc.tail)).
+    // As above, through the shared lane. Fails when the ring's close is a flag separate from the
+    // tail (ORD(mpmc.tail)).
     model(|| {
         let (lives, steps, seen) = (Lives::new(1), Steps::new(), Seen::to_the_end());
         let (queue, writer) = seen.gate.before(|| {
@@ -216,9 +217,9 @@ fn close_handles_each_accepted_shared_write() {
 
 #[test]
 fn two_closes_return_the_same_report() {
-    // Whoever closes gets the one report, and the handler is closed once. Fails when `set_drained`
-    // notifies before the report is there, or wakes only one. Held to two preemptions (4 s; three
-    // take more than 45): a close alone goes to three.
+    // Every closing caller gets the same report, and the handler is closed once. Fails when
+    // `set_drained` notifies before the report is stored, or wakes only one caller. Held to two
+    // preemptions (4 s; three take more than 45): a single close has three.
     model_with(2, || {
         let seen = Seen::default();
         let (queue, other) = seen.gate.before(|| {
@@ -239,9 +240,9 @@ fn two_closes_return_the_same_report() {
 
 #[test]
 fn last_handle_drop_drains_the_queue() {
-    // The drop of the last handle seals, and waits for the worker to handle what was accepted.
-    // Fails when the drop waits for something that a worker at its end does not notify, or
-    // ORD(mailbox.drained) is Relaxed.
+    // The drop of the last handle seals, and waits until the worker has handled the accepted
+    // events. Fails when the drop waits for a condition that an ending worker does not notify, or
+    // when ORD(mailbox.drained) is Relaxed.
     model(|| {
         let (lives, seen) = (Lives::new(1), Seen::default());
         let queue = seen.gate.before(|| {
@@ -259,8 +260,8 @@ fn last_handle_drop_drains_the_queue() {
 
 #[test]
 fn expired_close_handles_or_aborts_each_event() {
-    // A close whose time is over at once gives the backlog up: each event is handled, or counted as
-    // aborted and told to the hook. Fails when an aborted event is counted twice or not at all.
+    // A close with an expired deadline abandons the backlog: each event is handled, or counted as
+    // aborted and passed to the hook. Fails when an aborted event is counted twice or not at all.
     model(|| {
         let (lives, seen, aborted) = (Lives::new(1), Seen::default(), Arc::new(AtomicUsize::new(0)));
         let queue = seen.gate.before(|| {
@@ -276,7 +277,7 @@ fn expired_close_handles_or_aborts_each_event() {
         let report = queue.close_timeout(Duration::ZERO);
         assert!(matches!(report.finish, Finish::Done | Finish::TimedOut));
         over();
-        // The first report stands, and says nothing of the worker: a flush waits until nothing is
+        // The first report is final, and does not cover the worker: a flush waits until no event is
         // left.
         flush(&queue);
         let books = books(&queue);
@@ -293,9 +294,9 @@ fn expired_close_handles_or_aborts_each_event() {
 
 #[test]
 fn worker_wakes_a_blocked_lane() {
-    // A publisher that waits for room is woken by the worker, which is woken by it. Fails when the
-    // fence of `WaitList::notify`, that of `WaitCell::park_unless`, or the look before either sleep
-    // is missing.
+    // The worker wakes a publisher that waits for room, and the publisher wakes the worker. Fails
+    // when the fence of `WaitList::notify`, that of `WaitCell::park_unless`, or the check before
+    // either park is missing.
     model(|| {
         let (lives, seen) = (Lives::new(2), Seen::default());
         let (queue, mut lane) = seen.gate.before(|| {
@@ -314,11 +315,11 @@ fn worker_wakes_a_blocked_lane() {
 
 #[test]
 fn flush_waits_for_events_of_the_shared_lane() {
-    // protocols A7: when the flush returns, what was published before it was handled and the
-    // handler has flushed; an event of somebody else before that does not count for it. Fails when
-    // the flush does not wait for the lane, or for one event less. (Its progress may run ahead of
-    // the handler here, since the worker flushes when that has returned: see the channel's
-    // scenarios.)
+    // protocols A7: when the flush returns, every event published before it was handled and the
+    // handler has flushed; an earlier event of another publisher does not count. Fails when the
+    // flush does not wait for the lane, or waits for one event less. (Its progress may run ahead of
+    // the handler here, because the worker flushes after the handler has returned: see the
+    // channel's scenarios.)
     model(|| {
         let (lives, seen) = (Lives::new(2), Seen::default());
         let queue = seen.gate.before(|| {
@@ -328,7 +329,7 @@ fn flush_waits_for_events_of_the_shared_lane() {
         });
         flush(&queue);
         seen.traces.look(1 | 1 << FLUSH);
-        assert_eq!(seen.events() & 1, 1, "published before the flush and not handled");
+        assert_eq!(seen.events() & 1, 1, "published before the flush, but not handled");
         assert_eq!(seen.flushes(), 1);
         over();
         drop(queue);
@@ -338,9 +339,9 @@ fn flush_waits_for_events_of_the_shared_lane() {
 
 #[test]
 fn flush_waits_for_an_earlier_shared_write() {
-    // As above, whoever else publishes meanwhile. Fails when the flush goes by counts and not by
-    // the ring's index. Held to one preemption (3 s): without the other publisher, as above, it
-    // goes to three.
+    // As above, despite other publishes meanwhile. Fails when the flush uses counts and not the
+    // ring's index. Held to one preemption (3 s): without the other publisher, as above, it has
+    // three.
     model_with(1, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let seen = Seen::slowly(&steps);
@@ -354,7 +355,7 @@ fn flush_waits_for_an_earlier_shared_write() {
         steps.step();
         flush(&queue);
         seen.traces.look(1 | 1 << FLUSH);
-        assert_eq!(seen.events() & 1, 1, "published before the flush and not handled");
+        assert_eq!(seen.events() & 1, 1, "published before the flush, but not handled");
         assert_eq!(seen.flushes(), 1);
         over();
         other.join().unwrap();
@@ -366,7 +367,7 @@ fn flush_waits_for_an_earlier_shared_write() {
 
 #[test]
 fn flush_waits_for_events_of_a_lane() {
-    // As above, of a publisher's lane. Fails when the flush does not wait for it.
+    // As above, for a publisher's lane. Fails when the flush does not wait for it.
     model(|| {
         let (lives, seen) = (Lives::new(2), Seen::default());
         let (queue, lane) = seen.gate.before(|| {
@@ -377,7 +378,7 @@ fn flush_waits_for_events_of_a_lane() {
         });
         flush(&queue);
         seen.traces.look(0b11 | 1 << FLUSH);
-        assert_eq!((seen.events(), seen.flushes()), (0b11, 1), "published before the flush and not handled");
+        assert_eq!((seen.events(), seen.flushes()), (0b11, 1), "published before the flush, but not handled");
         over();
         drop((lane, queue));
         lives.assert_all_dropped();
@@ -386,8 +387,8 @@ fn flush_waits_for_events_of_a_lane() {
 
 #[test]
 fn flush_waits_for_events_of_an_unbounded_queue() {
-    // As above, where no ring says how far the worker is. Fails when the flush does not wait for
-    // the lane, or for one event less.
+    // As above, without a ring that shows the worker's progress. Fails when the flush does not wait
+    // for the lane, or waits for one event less.
     model(|| {
         let (lives, seen) = (Lives::new(2), Seen::default());
         let queue = seen.gate.before(|| {
@@ -397,14 +398,14 @@ fn flush_waits_for_events_of_an_unbounded_queue() {
         });
         flush(&queue);
         seen.traces.look(0b11 | 1 << FLUSH);
-        assert_eq!((seen.events(), seen.flushes()), (0b11, 1), "published before the flush and not handled");
+        assert_eq!((seen.events(), seen.flushes()), (0b11, 1), "published before the flush, but not handled");
         over();
         drop(queue);
         lives.assert_all_dropped();
     });
 }
 
-/// Takes nothing: the worker in front of it closes its queue by itself.
+/// A closed sink: its worker closes the queue by itself.
 struct Gone(Gate);
 
 impl Sink<Tracked> for Gone {
@@ -435,8 +436,8 @@ fn flush_returns_when_the_worker_ends() {
 
 #[test]
 fn flush_returns_when_the_queue_closes() {
-    // As above, where somebody closes. Fails as it does. Held to two preemptions (4 s): without the
-    // close, as above, it goes to three.
+    // As above, with a close. Fails as above. Held to two preemptions (4 s): without the close, as
+    // above, it has three.
     model_with(2, || {
         let seen = Seen::default();
         let (queue, flusher) = seen.gate.before(|| {
@@ -445,7 +446,7 @@ fn flush_returns_when_the_queue_closes() {
             let flusher = thread::spawn(move || {
                 flush(&flusher);
                 over();
-                // It has flushed, or it was closed.
+                // The handler has flushed, or it was closed.
                 handler.traces.look(if handler.flushes() > 0 { 1 << FLUSH } else { 1 << CLOSE });
                 flusher
             });
@@ -460,10 +461,10 @@ fn flush_returns_when_the_queue_closes() {
 
 #[test]
 fn close_keeps_counters_exact_beside_an_eviction() {
-    // A writer that evicts the last event and then finds the queue closed leaves exact books and a
-    // worker that ends. (Where two such writers leave a consumer asleep needs more threads than fit
-    // here: see the channel's scenario.) Fails when the seal does not change the generation. Held
-    // to two preemptions; at three it takes two minutes.
+    // A writer that evicts the last event and then finds the queue closed leaves exact counters and
+    // a worker that ends. (The case where two such writers leave a consumer parked needs more
+    // threads than fit here: see the channel's scenario.) Fails when the seal does not change the
+    // generation. Held to two preemptions; at three it takes two minutes.
     model_with(2, || {
         let (lives, seen) = (Lives::new(2), Seen::to_the_end());
         let (queue, writer) = seen.gate.before(|| {
@@ -484,9 +485,9 @@ fn close_keeps_counters_exact_beside_an_eviction() {
 
 #[test]
 fn close_counts_a_late_unbounded_write_as_aborted() {
-    // No exact close, and exact books: what is accepted too late is counted as aborted, told to the
-    // hook, and dropped. Fails when the fence of `push_unbounded` or that of `set_drained` is
-    // missing.
+    // No exact close, but exact counters: an event that is accepted too late counts as aborted, is
+    // passed to the hook, and is dropped. Fails when the fence of `push_unbounded` or that of
+    // `set_drained` is missing.
     model(|| {
         let (lives, seen, aborted) = (Lives::new(1), Seen::default(), Arc::new(AtomicUsize::new(0)));
         let (queue, writer) = seen.gate.before(|| {

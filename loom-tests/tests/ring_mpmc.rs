@@ -7,19 +7,19 @@ fn new(capacity: usize) -> Arc<Ring<Tracked>> {
     Arc::new(Ring::new(capacity).expect("a small ring"))
 }
 
-/// What is in the ring, when nobody else is at work.
+/// Returns the values in the ring, when no other thread uses it.
 fn rest(ring: &Ring<Tracked>) -> Vec<usize> {
     let mut got = Vec::new();
     loop {
         match ring.pop() {
             Pop::Value(value) => got.push(value.id()),
             Pop::Empty => return got,
-            Pop::Pending => panic!("a slot claimed by nobody"),
+            Pop::Pending => panic!("a slot that no thread has claimed"),
         }
     }
 }
 
-/// Each of `ids` is pushed by a thread of its own; `true` with those that were accepted.
+/// Pushes each of `ids` on a separate thread; `true` marks the accepted ones.
 fn pushers<const N: usize>(
     ring: &Arc<Ring<Tracked>>,
     lives: &Lives,
@@ -50,7 +50,7 @@ fn sorted(mut ids: Vec<usize>) -> Vec<usize> {
     ids
 }
 
-/// Two pushers against one consumer that takes two looks.
+/// Runs two pushers against one consumer that polls twice.
 fn two_pushers(capacity: usize) {
     let (ring, lives, steps) = (new(capacity), Lives::new(2), Steps::new());
     let pushers = pushers(&ring, &lives, &steps, [0, 1]);
@@ -64,7 +64,7 @@ fn two_pushers(capacity: usize) {
     let accepted = accepted(pushers);
     got.extend(rest(&ring));
     assert_eq!(sorted(got), accepted, "accepted means popped");
-    assert!(!accepted.is_empty(), "somebody finds room");
+    assert!(!accepted.is_empty(), "at least one push finds room");
     assert_eq!((ring.position(), ring.claimed()), (accepted.len() as u64, accepted.len() as u64));
     drop(ring);
     lives.assert_all_dropped();
@@ -72,8 +72,8 @@ fn two_pushers(capacity: usize) {
 
 #[test]
 fn pop_returns_each_value_of_two_pushers_once() {
-    // Accepted means popped, once, and the value is all there. Fails when ORD(mpmc.stamp) is
-    // Relaxed in the store of `push` or the load of `pop_at`.
+    // An accepted value is popped once, and is complete. Fails when ORD(mpmc.stamp) is Relaxed in
+    // the store of `push` or the load of `pop_at`.
     model(|| two_pushers(2));
 }
 
@@ -85,7 +85,7 @@ fn two_pushers_never_exceed_capacity_one() {
 
 #[test]
 fn pusher_never_refills_a_full_slot() {
-    // A slot is not filled again before it was emptied, and the order is kept. Fails when
+    // A slot is not filled again before it is emptied, and the order holds. Fails when
     // ORD(mpmc.stamp) is Relaxed in the store of `pop_at` or the load of `push`.
     model(|| {
         let (ring, lives, steps) = (new(2), Lives::new(3), Steps::new());
@@ -114,8 +114,8 @@ fn pusher_never_refills_a_full_slot() {
 
 #[test]
 fn each_value_reaches_one_of_two_consumers() {
-    // A value goes to one consumer. Fails when the claim of the head is no read-modify-write, or
-    // ORD(mpmc.stamp) is Relaxed in the load of `pop_at`.
+    // A value goes to one consumer. Fails when the claim of the head is not a read-modify-write, or
+    // when ORD(mpmc.stamp) is Relaxed in the load of `pop_at`.
     model(|| {
         let (ring, lives) = (new(2), Lives::new(2));
         ring.push(lives.value(0)).expect("room");
@@ -137,8 +137,8 @@ fn each_value_reaches_one_of_two_consumers() {
 
 #[test]
 fn close_returns_the_exact_end_of_two_pushers() {
-    // The final position is exact: accepted means popped, and `Closed` gives the value back. Fails
-    // when the closed bit is not in the word that producers claim with (ORD(mpmc.tail)).
+    // The final position is exact: an accepted value is popped, and `Closed` returns the value.
+    // Fails when the closed bit is not in the word that producers use to claim (ORD(mpmc.tail)).
     model(|| {
         let (ring, lives, steps) = (new(2), Lives::new(2), Steps::new());
         let pushers = pushers(&ring, &lives, &steps, [0, 1]);
@@ -152,7 +152,7 @@ fn close_returns_the_exact_end_of_two_pushers() {
                 Pop::Empty | Pop::Pending => thread::yield_now(),
             }
         }
-        assert!(matches!(ring.pop(), Pop::Empty), "a value behind the end");
+        assert!(matches!(ring.pop(), Pop::Empty), "a value after the end");
         let accepted = accepted(pushers);
         assert_eq!(sorted(got), accepted);
         assert_eq!(end, accepted.len() as u64);
@@ -164,9 +164,9 @@ fn close_returns_the_exact_end_of_two_pushers() {
 
 #[test]
 fn last_owner_drops_every_accepted_value() {
-    // What was accepted and never popped is dropped with the ring, by whoever goes last. Fails when
-    // ORD(mpmc.stamp) in `push` is Relaxed and the last owner is another thread (the `Arc` orders
-    // it; kept for the count of drops).
+    // A value that is accepted and never popped is dropped with the ring, by its last owner. Fails
+    // when ORD(mpmc.stamp) in `push` is Relaxed and the last owner is another thread (the `Arc`
+    // orders it; kept for the count of drops).
     model(|| {
         let (ring, lives, steps) = (new(1), Lives::new(2), Steps::new());
         let pushers = pushers(&ring, &lives, &steps, [0, 1]);
@@ -178,7 +178,7 @@ fn last_owner_drops_every_accepted_value() {
     });
 }
 
-/// One thread pushes `pushes` values and evicts; the consumer takes `looks` looks.
+/// Pushes and evicts `pushes` values on one thread; the consumer polls `looks` times.
 fn eviction(capacity: usize, pushes: usize, looks: usize) {
     let (ring, lives, steps) = (new(capacity), Lives::new(pushes), Steps::new());
     let (pusher, values, turns) = (ring.clone(), lives.clone(), steps.clone());
@@ -189,7 +189,7 @@ fn eviction(capacity: usize, pushes: usize, looks: usize) {
             match pusher.push_evicting(values.value(id), |oldest| evicted.push(oldest.id())) {
                 Ok(()) => accepted.push(id),
                 Err(PushError::Full(back)) => assert_eq!(back.id(), id),
-                Err(PushError::Closed(_)) => panic!("nobody closes"),
+                Err(PushError::Closed(_)) => panic!("the ring was never closed"),
             }
         }
         (accepted, evicted)
@@ -212,20 +212,20 @@ fn eviction(capacity: usize, pushes: usize, looks: usize) {
 
 #[test]
 fn eviction_and_pop_take_each_value_once() {
-    // accepted = popped + evicted, each value once, also when both sides reach for the same one.
-    // Fails when ORD(mpmc.stamp) is Relaxed in either store or either load.
+    // accepted = popped + evicted, each value once, also when both sides claim the same one. Fails
+    // when ORD(mpmc.stamp) is Relaxed in either store or either load.
     model(|| eviction(1, 3, 2));
 }
 
 #[test]
 fn eviction_and_pop_stay_exact_at_capacity_two() {
-    // As above, where the slot to be filled is not the one to be evicted.
+    // As above, where the slot to fill is not the slot to evict.
     model(|| eviction(2, 3, 2));
 }
 
 #[test]
 fn two_evicting_pushers_take_each_value_once() {
-    // As above, with two who evict each other's values.
+    // As above, with two pushers that evict each other's values.
     model(|| {
         let (ring, lives, steps) = (new(1), Lives::new(3), Steps::new());
         ring.push(lives.value(0)).expect("room");
@@ -258,9 +258,9 @@ fn two_evicting_pushers_take_each_value_once() {
 
 #[test]
 fn close_keeps_counters_exact_during_an_eviction() {
-    // A close between the eviction and the push of the new value leaves the books exact: the
-    // evicted one is out, the new one came back. Fails when the closed bit is not in the word that
-    // producers claim with (ORD(mpmc.tail)).
+    // A close between the eviction and the push of the new value leaves the counters exact: the
+    // evicted value is out, the new one comes back. Fails when the closed bit is not in the word
+    // that producers use to claim (ORD(mpmc.tail)).
     model(|| {
         let (ring, lives, steps) = (new(1), Lives::new(2), Steps::new());
         ring.push(lives.value(0)).expect("room");
@@ -285,8 +285,8 @@ fn close_keeps_counters_exact_during_an_eviction() {
 
 #[test]
 fn filled_slot_yields_a_value_to_pop() {
-    // A consumer that sees the oldest slot filled and is alone pops a value that is all there.
-    // Fails when ORD(mpmc.stamp) is Relaxed in the store of `push`.
+    // A single consumer that sees the oldest slot filled pops a complete value. Fails when
+    // ORD(mpmc.stamp) is Relaxed in the store of `push`.
     model(|| {
         let (ring, lives, steps) = (new(2), Lives::new(1), Steps::new());
         let pushers = pushers(&ring, &lives, &steps, [0]);
@@ -303,8 +303,8 @@ fn filled_slot_yields_a_value_to_pop() {
 
 #[test]
 fn claimed_position_publishes_earlier_stores() {
-    // Whoever sees a value claimed sees what its consumer did before. Fails when ORD(mpmc.head) is
-    // Relaxed in `pop_at` or `claimed`.
+    // A thread that sees a value claimed sees the earlier stores of its consumer. Fails when
+    // ORD(mpmc.head) is Relaxed in `pop_at` or `claimed`.
     model(|| {
         let (ring, lives, steps) = (new(2), Lives::new(1), Steps::new());
         ring.push(lives.value(0)).expect("room");
@@ -328,7 +328,7 @@ fn claimed_position_publishes_earlier_stores() {
 
 #[test]
 fn mpmc_close_publishes_earlier_stores() {
-    // Whoever sees the ring closed, or ended, sees what was done before the close. Fails when
+    // A thread that sees the ring closed or ended sees the stores before the close. Fails when
     // ORD(mpmc.tail) is Relaxed in `close`, `is_closed` or `is_drained`.
     model(|| {
         let ring = new(1);

@@ -8,12 +8,12 @@ fn new(capacity: usize) -> (Producer<Tracked>, Consumer<Tracked>) {
     ring(capacity).expect("a small ring")
 }
 
-/// The publisher's fence, as a mailbox of the process's pair runs it.
+/// Runs the publisher's fence, as a mailbox with the process's pair does.
 fn light_fence() {
     WaitCell::new(FencePair::process()).fence();
 }
 
-/// Pushes, fences and settles: `true` when the value was accepted for good.
+/// Pushes, fences and settles. Returns `true` if the value is finally accepted.
 fn publish(producer: &mut Producer<Tracked>, value: Tracked) -> bool {
     let id = value.id();
     if producer.push(value).is_err() {
@@ -35,11 +35,11 @@ fn rest(consumer: &mut Consumer<Tracked>) -> Vec<usize> {
             None => thread::yield_now(),
         }
     }
-    assert!(consumer.pop().is_none(), "a value behind the end");
+    assert!(consumer.pop().is_none(), "a value after the end");
     got
 }
 
-/// Three values through a ring of `capacity`: both sides wait for each other by asking again.
+/// Sends three values through a ring of `capacity`: both sides poll for each other.
 fn wrap_around(capacity: usize) {
     let lives = Lives::new(3);
     let (mut producer, mut consumer) = new(capacity);
@@ -71,24 +71,25 @@ fn wrap_around(capacity: usize) {
 
 #[test]
 fn one_slot_passes_values_in_order() {
-    // Order kept, nothing lost, and a slot is never read and written at once. Fails when
-    // ORD(spsc.tail) in `Shared::show`, or ORD(spsc.head) in `release` or `Producer::refresh`, is
-    // Relaxed. The Acquire of ORD(spsc.tail) in `Consumer::refresh` is beyond any model: the fence
-    // behind it does the same, but where fences are asymmetric it orders only the compiler.
+    // The order holds, no value is lost, and a slot is never read and written at the same time.
+    // Fails when ORD(spsc.tail) in `Shared::show`, or ORD(spsc.head) in `release` or
+    // `Producer::refresh`, is Relaxed. No model can test the Acquire of ORD(spsc.tail) in
+    // `Consumer::refresh`: the fence after it has the same effect in a model, but where fences are
+    // asymmetric it orders only the compiler.
     model(|| wrap_around(1));
 }
 
 #[test]
 fn two_slots_pass_values_in_order() {
-    // As above, with a slot free while the other is in use; the same orderings.
+    // As above, with one slot free while the other is in use; the same orderings.
     model(|| wrap_around(2));
 }
 
 #[test]
 fn drain_and_drop_account_for_every_value() {
-    // What is drained and what is left when both halves go adds up: each value is dropped once.
-    // Fails when ORD(spsc.tail) in `Shared::show`, or ORD(spsc.fin) in `Producer::end` or
-    // `Consumer::refresh`, is Relaxed.
+    // The drained and the remaining values add up when both halves are dropped: each value is
+    // dropped once. Fails when ORD(spsc.tail) in `Shared::show`, or ORD(spsc.fin) in
+    // `Producer::end` or `Consumer::refresh`, is Relaxed.
     model(|| {
         let lives = Lives::new(3);
         let (mut producer, mut consumer) = new(2);
@@ -107,8 +108,8 @@ fn drain_and_drop_account_for_every_value() {
 
 #[test]
 fn drain_in_place_drops_each_value_once() {
-    // A value that is lent where it lies is dropped once, and its slot is not written meanwhile.
-    // Fails when ORD(spsc.head) in `release` or `Producer::refresh` is Relaxed.
+    // A value that is lent in place is dropped once, and its slot is not written meanwhile. Fails
+    // when ORD(spsc.head) in `release` or `Producer::refresh` is Relaxed.
     model(|| {
         let lives = Lives::new(3);
         let (mut producer, mut consumer) = new(1);
@@ -135,8 +136,8 @@ fn drain_in_place_drops_each_value_once() {
 
 #[test]
 fn uncommitted_values_drop_with_the_producer() {
-    // What was written and not committed is never read, and dropped with the producer. Fails when
-    // ORD(spsc.fin) in `Producer::end` or `Consumer::refresh` is Relaxed.
+    // A value that is written but not committed is never read, and is dropped with the producer.
+    // Fails when ORD(spsc.fin) in `Producer::end` or `Consumer::refresh` is Relaxed.
     model(|| {
         let lives = Lives::new(2);
         let (mut producer, mut consumer) = new(2);
@@ -153,9 +154,9 @@ fn uncommitted_values_drop_with_the_producer() {
 
 #[test]
 fn consumer_reads_all_values_before_the_end() {
-    // The consumer sees the end only behind everything that was committed, and then all of it.
-    // Fails when ORD(spsc.tail) in `Shared::show`, or ORD(spsc.fin) in `Producer::end` or
-    // `Consumer::refresh`, is Relaxed: no fence of the producer helps.
+    // The consumer sees the end only after every committed value. Fails when ORD(spsc.tail) in
+    // `Shared::show`, or ORD(spsc.fin) in `Producer::end` or `Consumer::refresh`, is Relaxed: the
+    // producer runs no fence that helps.
     model(|| {
         let lives = Lives::new(2);
         let (mut producer, mut consumer) = new(2);
@@ -170,8 +171,8 @@ fn consumer_reads_all_values_before_the_end() {
     });
 }
 
-/// `pushes` publishes against a seal; the consumer takes `looks` looks meanwhile and empties the
-/// ring afterwards.
+/// Runs `pushes` publishes against a seal; the consumer polls `looks` times meanwhile and empties
+/// the ring afterward.
 fn seal_against_publish(capacity: usize, pushes: usize, looks: usize) {
     let lives = Lives::new(pushes);
     let (mut producer, mut consumer) = new(capacity);
@@ -189,23 +190,24 @@ fn seal_against_publish(capacity: usize, pushes: usize, looks: usize) {
     let end = closer.join().unwrap();
     let (accepted, producer) = publisher.join().unwrap();
     got.extend(rest(&mut consumer));
-    assert_eq!(got, accepted, "`Ok` means handled, and nothing else is");
-    assert_eq!(end, accepted.len() as u64, "the end that the sealer was told");
+    assert_eq!(got, accepted, "exactly the events with `Ok` are handled");
+    assert_eq!(end, accepted.len() as u64, "the end that the seal returned");
     drop((producer, consumer));
     lives.assert_all_dropped();
 }
 
 #[test]
 fn seal_returns_or_keeps_each_published_value() {
-    // Accepted means handled, taken back means not handled, never both. Fails when the fence of the
-    // publisher or that of `Sealer::seal` is missing (ORD(spsc.fin) in `is_open`).
+    // An accepted event is handled, an event taken back is not handled, and no event is both. Fails
+    // when the fence of the publisher or that of `Sealer::seal` is missing (ORD(spsc.fin) in
+    // `is_open`).
     model(|| seal_against_publish(2, 2, 0));
 }
 
 #[test]
 fn seal_keeps_accepted_values_for_a_busy_consumer() {
     // As above, while the consumer reads. Fails when the fence in `Consumer::refresh` is missing,
-    // or when a consumer that finds SEALING proposes a tail that it read before.
+    // or when a consumer that finds SEALING proposes a tail that it loaded before.
     model(|| seal_against_publish(2, 1, 1));
 }
 
@@ -223,7 +225,7 @@ fn seal_returns_or_keeps_each_value_of_one_slot() {
 
 #[test]
 fn two_seals_return_the_same_end() {
-    // However many seal a ring, there is one end. Fails when the fence of `Sealer::seal` is
+    // However many threads seal a ring, there is one end. Fails when the fence of `Sealer::seal` is
     // missing.
     model(|| {
         let lives = Lives::new(1);
@@ -258,15 +260,15 @@ fn seal_reads_or_drops_an_unsettled_value_once() {
 
 #[test]
 fn fixed_end_publishes_the_values_before_it() {
-    // Whoever fixes the end publishes the slots below it, also when the consumer never read that
-    // tail. Fails when ORD(spsc.tail) in `Sealer::fix` or ORD(spsc.fin) in `propose` or
+    // The thread that fixes the end publishes the slots below it, also when the consumer never
+    // loaded that tail. Fails when ORD(spsc.tail) in `Sealer::fix` or ORD(spsc.fin) in `propose` or
     // `Consumer::refresh` is Relaxed.
     model(|| {
         let lives = Lives::new(1);
         let (mut producer, mut consumer) = new(1);
         let sealer = producer.sealer();
         let values = lives.clone();
-        // No fence of the producer: only the chain of acquires orders its write before the read.
+        // The producer runs no fence: only the chain of acquires orders its write before the read.
         let pusher = thread::spawn(move || {
             let _ = producer.push(values.value(0));
             producer
@@ -281,8 +283,8 @@ fn fixed_end_publishes_the_values_before_it() {
 
 #[test]
 fn handled_count_publishes_the_handlers_stores() {
-    // A third party that sees a value counted as handled sees what its handler wrote. Fails when
-    // ORD(spsc.head) in `release` or `Sealer::handled` is Relaxed.
+    // A third thread that sees a value counted as handled sees the stores of its handler. Fails
+    // when ORD(spsc.head) in `release` or `Sealer::handled` is Relaxed.
     model(|| {
         let (mut producer, mut consumer) = ring(1).expect("a small ring");
         let sealer = producer.sealer();
@@ -301,8 +303,9 @@ fn handled_count_publishes_the_handlers_stores() {
 
 #[test]
 fn ended_ring_publishes_the_producers_stores() {
-    // Whoever sees that the ring has ended sees what its producer did before it let go. Fails when
-    // ORD(spsc.fin) is Relaxed in `Producer::end`, `Consumer::is_drained` or `Sealer::is_drained`.
+    // A thread that sees that the ring has ended sees the producer's stores before its release.
+    // Fails when ORD(spsc.fin) is Relaxed in `Producer::end`, `Consumer::is_drained` or
+    // `Sealer::is_drained`.
     model(|| {
         let (mut producer, consumer) = ring::<usize>(1).expect("a small ring");
         let sealer = consumer.sealer();

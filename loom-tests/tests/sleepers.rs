@@ -1,11 +1,12 @@
-//! The place where the readers of a journal sleep, and wake each other.
+//! The list on which the readers of a journal park, and wake each other.
 //!
-//! A lost wake-up is a deadlock here, which loom reports: a model knows no time.
+//! A lost wake-up is a deadlock here, which loom reports: a model has no time.
 //!
-//! Weakened one by one (2026-11-20), each ordering and fence of `src/wait/sleepers.rs` made a
-//! scenario fail, and so did a chain that was lost, but for the two by which a reader writes its
-//! link only after whoever took it off the stack has read it (AWAY to OUT): that is a load before a
-//! store, and loom never runs a later store before an earlier load. `store_buffer` does.
+//! Each ordering and fence of `src/wait/sleepers.rs` was weakened (2026-11-20), which made a
+//! scenario fail, and so did a lost chain. The two exceptions order a reader's write of its link
+//! after the read of that link by the thread that took the berth off the stack (AWAY to OUT). That
+//! is a load before a store, and loom never runs a later store before an earlier load.
+//! `store_buffer` does.
 
 use buslane::wait::{FencePair, Sleepers};
 use loom_tests::{Arc, AtomicUsize, Ordering, Task, model, model_with, thread};
@@ -29,7 +30,7 @@ impl Place {
         self.progress.load(Ordering::Relaxed) >= progress
     }
 
-    /// A reader that sleeps until each of these steps has come, and then leaves.
+    /// Parks until each of these steps has come, and then leaves.
     fn read(&self, steps: &[usize]) {
         let mut berth = self.sleepers.berth();
         for progress in steps {
@@ -66,7 +67,8 @@ fn wake_ends_a_park() {
 
 #[test]
 fn two_wakes_end_two_parks_of_one_reader() {
-    // The second time it may still be on the stack, or in a chain that was taken from it.
+    // In its second park the reader may still be on the stack, or in a chain that was taken from
+    // it.
     model(|| {
         let place = Place::new();
         let [reader] = readers(&place, [&[1, 2]]);
@@ -78,8 +80,8 @@ fn two_wakes_end_two_parks_of_one_reader() {
 
 #[test]
 fn one_wake_reaches_two_parked_readers() {
-    // One of them is called and wakes the other one, also when it found out by itself that there is
-    // something to read.
+    // The wake calls one reader, which wakes the other one, even if it found out by itself that
+    // there is an event to read.
     model(|| {
         let place = Place::new();
         let both = readers(&place, [&[1], &[1]]);
@@ -90,8 +92,8 @@ fn one_wake_reaches_two_parked_readers() {
 
 #[test]
 fn one_wake_reaches_three_parked_readers() {
-    // Whoever is called hands the last one on. Held to two preemptions: four threads; three take 27
-    // s.
+    // The called reader wakes a second one, and hands it the last one. Held to two preemptions:
+    // four threads; three take 27 s.
     model_with(2, || {
         let place = Place::new();
         let all = readers(&place, [&[1], &[1], &[1]]);
@@ -102,9 +104,8 @@ fn one_wake_reaches_three_parked_readers() {
 
 #[test]
 fn one_wake_reaches_four_parked_readers() {
-    // A chain is cut in two, and both parts are woken. All have announced themselves before the
-    // step comes: with five threads loom does not find that by itself. Held to no preemption at
-    // all.
+    // A chain is split in two, and both parts are woken. All readers have announced themselves
+    // before the step: with five threads loom does not find that by itself. Held to no preemption.
     model_with(0, || {
         let place = Place::new();
         let announced = Arc::new(AtomicUsize::new(0));
@@ -146,8 +147,8 @@ fn two_publishers_wake_two_parked_readers() {
 
 #[test]
 fn leaving_reader_wakes_the_one_that_stays() {
-    // The one that leaves may be called while it does, and wakes the other one all the same; its
-    // berth is used again.
+    // The leaving reader may be called while it leaves, and still wakes the other one; its berth is
+    // used again.
     model(|| {
         let place = Place::new();
         let [stays] = readers(&place, [&[1]]);
@@ -164,7 +165,7 @@ fn leaving_reader_wakes_the_one_that_stays() {
     });
 }
 
-/// A task that sleeps until this step has come.
+/// Runs a task that sleeps until this step has come.
 fn poll_until(place: &Place, progress: usize) {
     let (task, waker) = Task::new();
     let mut berth = place.sleepers.berth();
@@ -192,7 +193,7 @@ fn wake_reaches_a_pending_task() {
 
 #[test]
 fn one_wake_reaches_a_task_and_a_thread() {
-    // Nothing is handed to a task: it may never run.
+    // No chain is handed to a task, which may never run.
     model(|| {
         let place = Place::new();
         let other = place.clone();

@@ -1,4 +1,4 @@
-//! The place where one consumer sleeps.
+//! The cell in which one consumer parks.
 
 use buslane::wait::{FencePair, WaitCell};
 use loom_tests::{Arc, AtomicBool, AtomicUsize, Ordering, Task, model, thread};
@@ -18,7 +18,7 @@ impl Place {
         })
     }
 
-    /// Publishes as a lane does: a store, the fence, a look at the word.
+    /// Publishes as a lane does: a store, the fence, a load of the word.
     fn publish(&self, events: usize) {
         self.events.store(events, Ordering::Relaxed);
         self.cell.fence();
@@ -34,8 +34,8 @@ impl Place {
 
 #[test]
 fn publish_wakes_a_parking_consumer() {
-    // An event is found by the consumer or its publisher wakes it: no deadlock. Fails when the
-    // fence of `fence` or that of `park_unless` is missing.
+    // The consumer finds an event, or its publisher wakes it: no deadlock. Fails when the fence of
+    // `fence` or that of `park_unless` is missing.
     model(|| {
         let place = Place::new();
         let publisher = place.clone();
@@ -47,8 +47,8 @@ fn publish_wakes_a_parking_consumer() {
 
 #[test]
 fn two_publishes_wake_two_parks() {
-    // As above, where the second park begins while the first wake-up is still at work in the cell.
-    // Fails when ORD(cell.state) is Relaxed in the store of `wake_from` or the exchange of
+    // As above, where the second park begins while the first wake-up is still in progress in the
+    // cell. Fails when ORD(cell.state) is Relaxed in the store of `wake_from` or the exchange of
     // `prepare`: the slot is then written while it is read.
     model(|| {
         let place = Place::new();
@@ -65,8 +65,8 @@ fn two_publishes_wake_two_parks() {
 
 #[test]
 fn two_publishers_wake_a_parking_consumer() {
-    // Two wakers reach for one sleeper: one gets it, and neither event is lost. Fails when the
-    // exchange of `wake_from` is no read-modify-write, or when a fence is missing.
+    // Two wakers compete for one parked consumer: one gets it, and neither event is lost. Fails
+    // when the exchange of `wake_from` is not a read-modify-write, or when a fence is missing.
     model(|| {
         let place = Place::new();
         let publishers = [0, 1].map(|_| {
@@ -86,9 +86,9 @@ fn two_publishers_wake_a_parking_consumer() {
 
 #[test]
 fn waker_sees_the_sleeper_it_wakes() {
-    // Whoever sees PARKED sees the sleeper. Fails when ORD(cell.state) is Relaxed in the store of
-    // `prepare` or the exchange of `wake_from`. No fence stands between them here: the waker only
-    // wakes.
+    // A thread that sees PARKED sees the parked consumer. Fails when ORD(cell.state) is Relaxed in
+    // the store of `prepare` or the exchange of `wake_from`. There is no fence between them here:
+    // the waker only wakes.
     model(|| {
         let place = Place::new();
         let waker = place.clone();
@@ -100,7 +100,7 @@ fn waker_sees_the_sleeper_it_wakes() {
 
 #[test]
 fn wake_now_ends_a_park() {
-    // `wake_now` brings its own fence. Fails without it, or without the fence of `park_unless`.
+    // `wake_now` has its own fence. Fails without it, or without the fence of `park_unless`.
     model(|| {
         let place = Place::new();
         let waker = place.clone();
@@ -115,9 +115,9 @@ fn wake_now_ends_a_park() {
 
 #[test]
 fn wake_now_ends_a_nap() {
-    // A nap is ended by `wake_now`, and the cell is empty afterwards. A nap has no handshake (it is
-    // bounded by time, which is outside the models), so the waker asks until the consumer is up.
-    // Fails when ORD(cell.state) is Relaxed in `wake_from` or `prepare`.
+    // `wake_now` ends a nap, and the cell is empty afterward. A nap has no handshake (it is bounded
+    // by time, which is outside the models), so the waker repeats until the consumer runs. Fails
+    // when ORD(cell.state) is Relaxed in `wake_from` or `prepare`.
     model(|| {
         let place = Place::new();
         let up = Arc::new(AtomicBool::new(false));
@@ -136,8 +136,8 @@ fn wake_now_ends_a_nap() {
 
 #[test]
 fn wake_now_is_seen_by_a_nap_that_rechecks() {
-    // A nap that looks again after it was announced never sleeps over what comes with a `wake_now`.
-    // Fails when the fence of `nap_unless` or that of `wake_now` is missing.
+    // A nap that checks again after its announcement never sleeps through a change that `wake_now`
+    // follows. Fails when the fence of `nap_unless` or that of `wake_now` is missing.
     model(|| {
         let place = Place::new();
         let waker = place.clone();
@@ -153,7 +153,7 @@ fn wake_now_is_seen_by_a_nap_that_rechecks() {
     });
 }
 
-/// What a future does that waits for `events`: look, register, look again.
+/// Waits for `events` as a future does: check, register, check again.
 fn await_as_task(place: &Place, events: usize) {
     let (task, waker) = Task::new();
     loop {
@@ -173,7 +173,7 @@ fn await_as_task(place: &Place, events: usize) {
 
 #[test]
 fn publish_reaches_a_registering_task() {
-    // As for threads: the event is found, or the task is woken. Fails when the fence of `fence` or
+    // As for threads: the task finds the event, or it is woken. Fails when the fence of `fence` or
     // that of `register` is missing.
     model(|| {
         let place = Place::new();
@@ -186,8 +186,8 @@ fn publish_reaches_a_registering_task() {
 
 #[test]
 fn two_publishes_reach_a_task_that_reregisters() {
-    // A task that registers while it is being woken looks again at once. Fails when ORD(cell.state)
-    // is Relaxed in the store of `wake_from` or the exchange of `prepare`.
+    // A task that registers while it is being woken checks again at once. Fails when
+    // ORD(cell.state) is Relaxed in the store of `wake_from` or the exchange of `prepare`.
     model(|| {
         let place = Place::new();
         let publisher = place.clone();
@@ -203,7 +203,7 @@ fn two_publishes_reach_a_task_that_reregisters() {
 
 #[test]
 fn new_waker_replaces_the_old_waker() {
-    // Registering twice leaves the second waker, unless the first was woken; the first is dropped
+    // The second registration replaces the first waker, unless that was woken; the first is dropped
     // once. Fails when ORD(cell.state) is Relaxed in `cancel`.
     model(|| {
         let place = Place::new();
@@ -224,9 +224,9 @@ fn new_waker_replaces_the_old_waker() {
 
 #[test]
 fn woken_consumer_sees_the_wakers_stores() {
-    // What the waker's thread wrote before the wake is seen by the consumer that looks again: the
-    // data of the event, not only its count. Fails when the event's own store is Relaxed; the cell
-    // adds no order, and needs none.
+    // A consumer that checks again sees the waker's stores before the wake: the data of the event,
+    // not only its count. Fails when the event's own store is Relaxed; the cell adds no order, and
+    // needs none.
     model(|| {
         let place = Place::new();
         let publisher = place.clone();
@@ -246,9 +246,9 @@ fn woken_consumer_sees_the_wakers_stores() {
 
 #[test]
 fn cell_releases_both_sleepers() {
-    // If two threads sleep in one cell in turn, neither takes the other out: all but one return at
-    // once, and whoever was woken leaves the cell to the next. Fails when `cancel` empties a cell
-    // that holds somebody else's sleeper.
+    // If two threads park in one cell in turn, neither takes the other out: all but one return at
+    // once, and a woken thread leaves the cell to the next. Fails when `cancel` empties a cell that
+    // holds another thread's entry.
     model(|| {
         let place = Place::new();
         let sleepers = [1, 2].map(|events| {

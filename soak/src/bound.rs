@@ -1,21 +1,20 @@
-//! The memory that may be in use while sinks are attached, and the watcher that compares it with
-//! what is in use.
+//! The bound for the memory in use while sinks are attached, and the watcher that compares both.
 //!
 //! The bound is a sum over every object that may be alive: each sink by its kind, capacity and
-//! overflow policy, and for each sink one lane per publisher. It counts a superset of what is alive
-//! at the moment of a sample:
+//! overflow policy, and for each sink one lane per publisher. It counts a superset of the objects
+//! that are alive at the time of a sample:
 //!
-//! - A sink is registered before it is made, and until it has ended and every publisher has let go
-//!   of its lanes.
-//! - A publisher is counted before it is made, and until it is dropped. In a sink that was there at
-//!   that moment, its lane is counted for as long as the sink is attached, since what is left in it
-//!   is still to be handled.
-//! - The register is locked during a sample, so nothing is registered or removed between the two
+//! - A sink is registered before its creation, until it has ended and every publisher has dropped
+//!   its lanes.
+//! - A publisher is counted before its creation, until its drop. In a sink that was attached at
+//!   that time, its lane is counted while the sink is attached, because the remaining events are
+//!   still to be handled.
+//! - The register is locked during a sample, so no object is registered or removed between the two
 //!   halves of the comparison.
 //!
-//! What is freed a little later than it is unregistered, such as by a worker thread that is about
-//! to end, is over the bound for a moment. A leak stays. So only [`SAMPLES`] samples in a row above
-//! the bound are a failure.
+//! An object that is freed slightly after its removal from the register, such as by an ending
+//! worker thread, exceeds the bound for a short time. A leak stays. So only [`SAMPLES`] consecutive
+//! samples above the bound are a failure.
 
 use crate::event::Event;
 use crate::memory;
@@ -31,32 +30,32 @@ use std::time::Duration;
 
 /// The time between two samples.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// The number of samples in a row above the bound that are a failure.
+/// The number of consecutive samples above the bound that are a failure.
 const SAMPLES: u32 = 20;
-/// What a round needs beside sinks, lanes and publishers: the bus, its list of sinks, snapshots and
-/// reports in progress.
+/// The memory of a round in addition to sinks, lanes and publishers: the bus, its list of sinks,
+/// and snapshots and reports in progress.
 const ROUND: i64 = 64 << 10;
-/// A publisher without lanes, its thread, its vector for batches, and its record here: the bound in
-/// `docs::memory` is 1 KiB for the first.
+/// A publisher without lanes, its thread, its vector for batches, and its record here. The bound in
+/// `docs::memory` for the first part is 1 KiB.
 const PUBLISHER: i64 = 8 << 10;
 
-/// The memory that one sink takes at most.
+/// The maximum memory of one sink.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Need {
-    /// Independent of the number of publishers.
+    /// The part that is independent of the number of publishers.
     pub(crate) fixed: i64,
-    /// For each publisher, as long as its lane may be there.
+    /// The part of each publisher, while its lane may exist.
     pub(crate) lane: i64,
 }
 
-/// A sink in the register.
+/// The number of a sink in the register.
 pub(crate) type Account = u64;
 
-/// One way of one thread into the bus with lanes of its own.
+/// A path of one thread into the bus with private lanes.
 pub(crate) struct Record {
-    /// Its position among all publishers.
+    /// Its index among all publishers.
     number: u64,
-    /// The last removal that it has published after.
+    /// The last removal before a completed publish.
     passed: AtomicU64,
 }
 
@@ -64,13 +63,13 @@ struct Entry {
     account: Account,
     name: String,
     need: Need,
-    /// The publishers that were gone when this was registered: none of them has a lane here.
+    /// The number of publishers dropped before the registration: none of them has a lane here.
     gone: u64,
-    /// From when it was added to the bus until it has ended.
+    /// The sink, from its add until it has ended.
     sink: Option<(SinkId, Arc<dyn Sink<Event>>)>,
-    /// Whether the sink is closed although the bus has it still.
+    /// Returns whether the sink is closed although it is still attached.
     cut_off: Box<dyn Fn() -> bool + Send>,
-    /// The removal by which it left the bus, and the publishers that were made until then.
+    /// The removal that detached it, and the number of publishers created until then.
     left: Option<(u64, u64)>,
     ended: bool,
 }
@@ -86,14 +85,14 @@ struct Register {
     peak: Peak,
 }
 
-/// How close to the bound a round came.
+/// The distance between the memory and the bound in a round.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Peak {
     samples: u64,
     /// The sums over all samples.
     used: i64,
     bound: i64,
-    /// The most samples in a row above the bound.
+    /// The most consecutive samples above the bound.
     over: u32,
 }
 
@@ -105,14 +104,14 @@ impl fmt::Display for Peak {
     }
 }
 
-/// What is registered in one round.
+/// The objects that are registered in one round.
 #[derive(Clone, Default)]
 pub(crate) struct Bound(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     register: Mutex<Register>,
-    /// The removals so far.
+    /// The number of removals.
     removals: AtomicU64,
 }
 
@@ -121,12 +120,12 @@ impl Bound {
         self.0.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The removals that a publish which begins now comes after.
+    /// Returns the number of removals before a publish that begins now.
     pub(crate) fn removals(&self) -> u64 {
         self.0.removals.load(Ordering::Acquire)
     }
 
-    /// Counts a publisher that is about to be made.
+    /// Counts a publisher before its creation.
     pub(crate) fn publisher(&self) -> Arc<Record> {
         let mut register = self.lock();
         let record = Arc::new(Record { number: register.made, passed: AtomicU64::new(self.removals()) });
@@ -135,14 +134,14 @@ impl Bound {
         record
     }
 
-    /// A publisher was dropped.
+    /// Records the drop of a publisher.
     pub(crate) fn publisher_gone(&self, record: &Arc<Record>) {
         let mut register = self.lock();
         register.alive.retain(|other| !Arc::ptr_eq(other, record));
         register.gone += 1;
     }
 
-    /// Registers a sink that is about to be made.
+    /// Registers a sink before its creation.
     pub(crate) fn open(&self, name: &str, need: Need) -> Account {
         let mut register = self.lock();
         let (account, gone) = (register.accounts, register.gone);
@@ -162,8 +161,8 @@ impl Bound {
         account
     }
 
-    /// The sink is on the bus. `cut_off` returns whether its lanes are closed although the bus has
-    /// it still.
+    /// Records the add of a sink. `cut_off` returns whether its lanes are closed although it is
+    /// still attached.
     pub(crate) fn attached(
         &self,
         account: Account,
@@ -177,7 +176,7 @@ impl Bound {
         entry.cut_off = cut_off;
     }
 
-    /// The sink is off the bus, by a removal or by its own close.
+    /// Records that the sink is detached, by a removal or by its own close.
     pub(crate) fn left(&self, account: Account) {
         let mut register = self.lock();
         self.leave(&mut register, account);
@@ -192,19 +191,19 @@ impl Bound {
         }
     }
 
-    /// The sink has ended, and its readers are gone.
+    /// Records that the sink has ended, and its readers are dropped.
     pub(crate) fn ended(&self, account: Account) {
         let mut register = self.lock();
         self.leave(&mut register, account);
         let entry = register.entry(account);
         entry.ended = true;
         let sink = entry.sink.take();
-        // The register is not locked while a sink is dropped.
+        // Unlocks the register before a sink is dropped.
         drop(register);
         drop(sink);
     }
 
-    /// Watches until [`Watcher::stop`]; `base` is what was in use before the round.
+    /// Watches until [`Watcher::stop`]; `base` is the memory in use before the round.
     pub(crate) fn watch(&self, bus: &Bus<Event>, base: i64) -> Watcher {
         let stop = Arc::new(AtomicBool::new(false));
         let (bound, bus, stopped) = (self.clone(), bus.clone(), stop.clone());
@@ -219,13 +218,12 @@ impl Bound {
 
     fn sample(&self, bus: &Bus<Event>, base: i64) {
         let mut register = self.lock();
-        // The bound first. Under the lock nothing is registered after it, and what is freed after
-        // it does not matter: asking a sink for its state frees the lanes that its readers are done
-        // with, and the snapshot frees those that publishers have given back.
+        // The bound comes first. Under the lock no object is registered after it, and memory freed
+        // after it does not matter: a query of a sink's state frees the lanes that its readers have
+        // finished, and the snapshot frees the lanes that publishers have returned.
         let bound = register.bound();
         let on_bus: HashSet<SinkId> = bus.snapshot().sinks.into_iter().map(|sink| sink.id).collect();
-        // What the register has as attached was added before, so a sink that is not listed has
-        // left.
+        // An attached sink of the register was added before, so a sink that is not listed has left.
         let gone = |entry: &&Entry| {
             let listed = entry.sink.as_ref().is_none_or(|(id, _)| on_bus.contains(id));
             entry.left.is_none() && (!listed || (entry.cut_off)())
@@ -253,7 +251,7 @@ impl Register {
         found.unwrap_or_else(|| fail("a sink that is not in the register"))
     }
 
-    /// The most that may be in use. Forgets sinks that have ended and have no lanes.
+    /// Returns the maximum of the memory in use. Drops the entries of ended sinks without lanes.
     fn bound(&mut self) -> i64 {
         let Self { entries, alive, made, .. } = self;
         let mut sum = ROUND + alive.len() as i64 * PUBLISHER;
@@ -274,8 +272,8 @@ impl fmt::Display for Register {
             let (Need { fixed, lane }, lanes) = (entry.need, entry.lanes(&self.alive, self.made));
             let state = match entry.left {
                 _ if entry.ended => "ended",
-                Some(_) => "off the bus",
-                None => "on the bus",
+                Some(_) => "detached",
+                None => "attached",
             };
             write!(f, "\n{}, {state}: {fixed} bytes and {lanes} lanes of {lane} bytes", entry.name)?;
         }
@@ -284,7 +282,7 @@ impl fmt::Display for Register {
 }
 
 impl Entry {
-    /// The most lanes that there may be.
+    /// Returns the maximum number of lanes.
     fn lanes(&self, alive: &[Arc<Record>], made: u64) -> u64 {
         match self.left {
             None => made - self.gone,
@@ -298,7 +296,7 @@ impl Entry {
         }
     }
 
-    /// The most lanes that readers are not done with, in a sink that is off the bus.
+    /// Returns the maximum number of lanes that readers have not finished, in a detached sink.
     fn unread(&self, made: u64) -> u64 {
         let Some((_, sink)) = &self.sink else { return 0 };
         let mut state = SinkState::default();
@@ -308,7 +306,7 @@ impl Entry {
 }
 
 impl Record {
-    /// A publish that began after so many removals has ended.
+    /// Records that a publish which began after this number of removals has ended.
     pub(crate) fn pass(&self, removals: u64) {
         if self.passed.load(Ordering::Relaxed) != removals {
             self.passed.store(removals, Ordering::Release);

@@ -1,4 +1,4 @@
-//! A clock that jumps: forward by hours, or not at all for a while.
+//! A clock that jumps forward by hours, or stops for a while.
 
 use buslane::time::Deadline;
 use buslane::time::{Clock, Pause};
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Shows a time that has little to do with the system's: it jumps whenever it is looked at, and
-/// never goes back.
+/// A clock without a fixed relation to the system's time: it jumps at every read, and never goes
+/// back.
 #[derive(Debug)]
 pub(crate) struct Jumping {
     begun: Instant,
-    /// Milliseconds since then.
+    /// The milliseconds since then.
     shown: AtomicU64,
     looks: AtomicU64,
 }
@@ -33,7 +33,7 @@ impl Clock for Jumping {
     }
 
     fn wait_until(&self, _moment: Instant, pause: &Arc<Pause>) {
-        // However long that is, it passes at once, or nearly.
+        // A wait of any length passes almost at once.
         pause.wait(Deadline::after(Duration::from_micros(50)), || false);
     }
 }

@@ -1,18 +1,19 @@
-//! What is published, and how a reader follows it.
+//! The published events, and the checks of a reader.
 
 use crate::watch::fail;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One event of a stream: what one thread publishes by one way, numbered from 0.
+/// One event of a stream. A stream is the sequence of one thread through one way of publishing,
+/// numbered from 0.
 #[derive(Clone)]
 pub(crate) struct Event {
     pub(crate) stream: u64,
     pub(crate) number: u64,
-    /// Made of the two above, so that a torn or stale event shows.
+    /// Derived from the two fields above, so that a torn or stale event is detected.
     words: [u64; 3],
-    /// Some events own memory, so that one that is leaked or dropped twice shows.
+    /// Some events own memory, so that a leak or a double drop is detected.
     heap: Option<Box<u64>>,
 }
 
@@ -38,14 +39,14 @@ impl Event {
     }
 }
 
-/// Makes the events of one stream.
+/// Creates the events of one stream.
 pub(crate) struct Stream {
     id: u64,
     next: u64,
 }
 
 impl Stream {
-    /// A stream that no other is.
+    /// Returns a stream with a unique number.
     pub(crate) fn new() -> Self {
         static STREAMS: AtomicU64 = AtomicU64::new(0);
         Self { id: STREAMS.fetch_add(1, Ordering::Relaxed), next: 0 }
@@ -58,7 +59,7 @@ impl Stream {
     }
 }
 
-/// What the readers of one sink have seen, together.
+/// The events that all readers of one sink have seen.
 #[derive(Clone, Default)]
 pub(crate) struct Seen(Arc<AtomicU64>);
 
@@ -68,8 +69,8 @@ impl Seen {
     }
 }
 
-/// Follows the streams that come to one reader: each in its order, nothing twice, and nothing left
-/// out where the sink promises that.
+/// Checks the streams of one reader: each in order, no event twice, and none missing where the sink
+/// guarantees that.
 pub(crate) struct Follower {
     name: String,
     gapless: bool,

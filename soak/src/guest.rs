@@ -1,4 +1,4 @@
-//! A sink on the bus, with its readers, what disturbs it, and how its end is checked.
+//! A sink on the bus, with its readers, its disturbances, and the checks at its end.
 
 use crate::bound::{Account, Bound};
 use crate::event::{Event, Seen};
@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What disturbs the reader of a sink. Asked for from outside, and done by the reader at its next
-/// event.
+/// The disturbances of a sink's reader. Another thread requests them, and the reader acts at its
+/// next event.
 #[derive(Clone, Default)]
 pub(crate) struct Mischief(Arc<Wishes>);
 
@@ -22,7 +22,7 @@ pub(crate) struct Mischief(Arc<Wishes>);
 struct Wishes {
     stall: AtomicU64,
     panics: AtomicBool,
-    /// A reader is to go away.
+    /// A reader is to be dropped.
     leaves: AtomicBool,
 }
 
@@ -39,18 +39,18 @@ impl Mischief {
         self.0.leaves.store(true, Ordering::Relaxed);
     }
 
-    /// Stands still if that is wished for.
+    /// Stalls if requested.
     pub(crate) fn stand_still(&self) {
         if self.0.stall.load(Ordering::Relaxed) > 0 {
             thread::sleep(Duration::from_micros(self.0.stall.swap(0, Ordering::Relaxed)));
         }
     }
 
-    /// Stands still or panics if that is wished for; without a word of the panic hook.
+    /// Stalls or panics if requested, without a message of the panic hook.
     pub(crate) fn act(&self) {
         self.stand_still();
         if self.0.panics.load(Ordering::Relaxed) && self.0.panics.swap(false, Ordering::Relaxed) {
-            resume_unwind(Box::new("as planned"));
+            resume_unwind(Box::new("as requested"));
         }
     }
 
@@ -66,12 +66,13 @@ pub(crate) struct Guest {
     pub(crate) mischief: Mischief,
     bound: Bound,
     account: Account,
-    /// Closes it, waits for its readers, and checks its books against what they saw.
+    /// Closes the sink, waits for its readers, and compares its ledger with the events that they
+    /// saw.
     end: Box<dyn FnOnce()>,
 }
 
 impl Guest {
-    /// Puts a sink on the bus; `end` closes it and checks it.
+    /// Adds a sink to the bus; `end` closes it and checks it.
     pub(crate) fn add(
         invitation: &Invitation<'_>,
         sink: impl Sink<Event> + 'static,
@@ -80,8 +81,8 @@ impl Guest {
         Self::add_with(invitation, sink, || false, end)
     }
 
-    /// As [`add`](Self::add); `cut_off` returns whether the lanes are closed although the bus has
-    /// the sink still.
+    /// Adds a sink as [`add`](Self::add) does; `cut_off` returns whether the lanes are closed
+    /// although the sink is still attached.
     pub(crate) fn add_with(
         invitation: &Invitation<'_>,
         sink: impl Sink<Event> + 'static,
@@ -103,18 +104,18 @@ impl Guest {
         }
     }
 
-    /// Takes it off the bus, and then ends it; or the other way round.
+    /// Removes the sink and then ends it, or the other way around.
     pub(crate) fn leave(self, bus: &Bus<Event>, closes_first: bool) {
         let Self { id, name, bound, account, end, .. } = self;
         if closes_first {
             end();
-            // The bus may have noticed.
+            // The bus may have detached the closed sink.
             let _ = bus.remove_timeout(id, GUARD);
             bound.ended(account);
             return;
         }
         let before = pauses();
-        // One that has closed itself is gone already.
+        // A sink that closed itself is already detached.
         if let Ok(removed) = bus.remove_timeout(id, GUARD) {
             in_time(removed == Removed::Quiet, before, || format!("{name}: {removed:?} after a removal"));
         }
@@ -123,27 +124,27 @@ impl Guest {
         bound.ended(account);
     }
 
-    /// Closes and checks it, on a bus that is closed.
+    /// Closes and checks the sink, on a closed bus.
     pub(crate) fn end(self) {
         (self.end)();
         self.bound.ended(self.account);
     }
 }
 
-/// What a sink says about itself.
+/// Returns the state that a sink reports.
 pub(crate) fn state_of(sink: &impl Sink<Event>) -> SinkState {
     let mut state = SinkState::default();
     sink.describe(&mut state);
     state
 }
 
-/// A close came to its end.
+/// Checks that a close is done.
 pub(crate) fn check_close(name: &str, report: &CloseReport, before: u64) {
-    in_time(report.is_done(), before, || format!("{name}: the close says: {report}"));
+    in_time(report.is_done(), before, || format!("{name}: the close reported: {report}"));
 }
 
-/// The books of something that is closed. A write that the bus had begun before it noticed the
-/// close may be on its way for a moment: it is offered, and not refused yet.
+/// Returns the ledger of a closed sink. A write that the bus began before it noticed the close may
+/// be in progress for a short time: it is offered, and not refused yet.
 pub(crate) fn books(name: &str, state: impl Fn() -> SinkState) -> Ledger {
     let before = pauses();
     let begun = Instant::now();
@@ -160,10 +161,11 @@ pub(crate) fn books(name: &str, state: impl Fn() -> SinkState) -> Ledger {
     }
 }
 
-/// The books of a sink that is closed and empty balance, and agree with what its readers saw.
+/// Checks that the ledger of a closed and empty sink balances, and agrees with the events that its
+/// readers saw.
 pub(crate) fn check_books(name: &str, state: impl Fn() -> SinkState, seen: &Seen) {
     let ledger = books(name, state);
-    require(ledger.pending == 0, || format!("{name}: events are left: {ledger}"));
+    require(ledger.pending == 0, || format!("{name}: events remain: {ledger}"));
     let handled = ledger.delivered + ledger.dropped.panicked + ledger.dropped.failed;
     require(handled == seen.count(), || format!("{name}: {} events were seen: {ledger}", seen.count()));
 }

@@ -1,4 +1,4 @@
-//! Every kind of sink that the bus is shared with.
+//! Every kind of sink that a round adds to its bus.
 
 mod chains;
 mod channels;
@@ -13,25 +13,25 @@ use crate::leak::Plant;
 use buslane::{Bus, Overflow, WaitStrategy};
 use std::time::Duration;
 
-/// What every guest is made with.
+/// The settings of every guest.
 pub(crate) struct Invitation<'a> {
     pub(crate) bus: &'a Bus<Event>,
     pub(crate) bound: &'a Bound,
-    /// Of this sink, in the register of what may be in use.
+    /// The account of this sink in the register.
     pub(crate) account: Account,
     pub(crate) plant: Plant,
     pub(crate) name: String,
     pub(crate) overflow: Overflow,
     pub(crate) wait: WaitStrategy,
     pub(crate) capacity: usize,
-    /// For whatever else is left to chance.
+    /// A random number for all further choices.
     pub(crate) dice: u64,
     pub(crate) mischief: Mischief,
     pub(crate) seen: Seen,
 }
 
 type Invite = fn(&Invitation<'_>) -> Guest;
-/// What a sink needs, by capacity and overflow policy.
+/// Returns the memory of a sink, by capacity and overflow policy.
 type Needs = fn(usize, Overflow) -> Need;
 
 const KINDS: [(&str, Invite, Needs); 13] = [
@@ -50,7 +50,7 @@ const KINDS: [(&str, Invite, Needs); 13] = [
     ("journal", journals::journal, need::journal),
 ];
 
-/// Puts a sink of any kind on the bus.
+/// Adds a random sink to the bus.
 pub(crate) fn any(bus: &Bus<Event>, bound: &Bound, plant: Plant, random: &mut fastrand::Rng) -> Guest {
     let (kind, invite, needs) = KINDS[random.usize(..KINDS.len())];
     let overflow = match random.u8(..6) {
@@ -67,8 +67,8 @@ pub(crate) fn any(bus: &Bus<Event>, bound: &Bound, plant: Plant, random: &mut fa
         2 => WaitStrategy::poll(),
         _ => WaitStrategy::nap(),
     };
-    // Small ones overflow, and the largest hardly do. One that is cut off at once would be a guest
-    // for a moment only.
+    // Small sinks overflow, and the largest hardly do. A sink that is disconnected at once would be
+    // a guest for a very short time only.
     let largest = if overflow == Overflow::Close { 14..15 } else { 0..12 };
     let capacity = (1 << random.u32(largest)) + random.usize(..3);
     let name = format!("{kind} ({overflow:?}, {wait:?}, {capacity})");

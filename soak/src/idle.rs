@@ -1,4 +1,4 @@
-//! What everything together uses in silence.
+//! The processor time that all sinks together use in silence.
 
 use crate::event::{Event, Stream};
 use crate::system::processor_time;
@@ -9,13 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 const SILENCE: Duration = Duration::from_secs(2);
-/// One part in fifty of one processor: what a scheduler's tick may count wrongly is in it.
+/// One fiftieth of one processor, which includes the error of a scheduler's tick.
 const MOST: Duration = Duration::from_millis(40);
-/// One part in ten, where consumers cannot rely on being woken and look for themselves.
+/// One tenth, for consumers that cannot rely on wake-ups and poll instead.
 const MOST_WITHOUT_WAKES: Duration = Duration::from_millis(200);
 
-/// Measures, after a burst, what waiting sinks of every kind use. `None` where the system does not
-/// say.
+/// Measures the processor time of waiting sinks of every kind after a burst. `None` where the
+/// system does not report it.
 pub(crate) fn check(lost_membarrier: bool) -> Option<Duration> {
     beat("be silent");
     let bus: Bus<Event> = Bus::new();
@@ -39,7 +39,7 @@ pub(crate) fn check(lost_membarrier: bool) -> Option<Duration> {
         publishers.iter_mut().for_each(|publisher| drop(publisher.publish(stream.event())));
     }
     require(bus.flush_timeout(GUARD).is_done() || pauses() > 0, || "a flush before the silence".to_owned());
-    // A worker that naps does so for another ten milliseconds.
+    // A napping worker keeps napping for another ten milliseconds.
     thread::sleep(Duration::from_millis(100));
     let before = processor_time();
     thread::sleep(SILENCE);

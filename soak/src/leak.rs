@@ -1,4 +1,4 @@
-//! Leaks that are planted, so that the judgement of the memory shows that it can fail.
+//! Deliberate leaks, which show that the memory check can fail.
 
 use crate::event::Event;
 use buslane::Publisher;
@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use std::mem::forget;
 use std::time::Duration;
 
-/// What is leaked while sinks are attached.
+/// The memory that is leaked while sinks are attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Plant {
     /// Nothing.
@@ -14,13 +14,13 @@ pub(crate) enum Plant {
     Nothing,
     /// The lanes of each publisher, at the end of its life.
     Lanes,
-    /// The batches of each sink that takes batches.
+    /// The batches of each sink that accepts batches.
     Batches,
 }
 
 impl Plant {
-    /// How long a publisher lives that would live as long as `life`: shorter where it leaks, so
-    /// that the leak is found soon.
+    /// Returns a publisher's lifetime, for one that would live as long as `life`: shorter where it
+    /// leaks, so that the leak is found early.
     pub(crate) fn life(self, life: Duration) -> Duration {
         if self == Self::Lanes { life / 8 } else { life }
     }

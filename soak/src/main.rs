@@ -1,12 +1,12 @@
-//! Runs buslane for as long as asked, and fails at the first thing that is not as promised.
+//! Runs buslane for the requested time, and fails at the first broken guarantee.
 //!
-//! Publishers run flat out at 2, 4 and 8 threads while sinks of every kind are added, removed,
-//! closed, stalled, made to panic and robbed of their readers at random. Every event's checksum and
-//! order, every sink's books, every close and flush, the memory and what silence costs are checked.
-//! A hang is a failure, too.
+//! Publishers run at full speed on 2, 4 and 8 threads. At random, sinks of every kind are added,
+//! removed, closed, stalled, made to panic, or lose their readers. The soak checks every event's
+//! checksum and order, every sink's ledger, every close and flush, the memory, and the cost of
+//! silence. A hang is a failure, too.
 //!
-//! What is left to chance follows from the seed, which is printed; threads take their turns as they
-//! like, so the same seed makes the same decisions and not the same run.
+//! The seed determines all random decisions, and is printed. The scheduling of threads is free, so
+//! the same seed repeats the decisions but not the run.
 
 mod bound;
 mod clock;
@@ -29,50 +29,50 @@ use std::thread;
 use std::time::{Duration, Instant};
 use watch::{beat, fail, require};
 
-/// So many rounds are the first ones.
+/// The number of rounds that count as the first ones.
 const EARLY: usize = 3;
-/// By so much what is in use between two rounds may grow after the first ones: lists of the size of
-/// what there once was.
+/// The limit for the growth of the memory in use between two rounds, after the first ones: lists
+/// keep their largest size.
 const MOST_LEFT: i64 = 1 << 20;
-/// By so much the memory that the system has given may grow after the first ones. It holds what
-/// nobody counts: stacks of threads, whatever the allocator needs for itself, pages that a few
+/// The limit for the growth of the system's memory after the first rounds. That memory includes
+/// parts that no counter covers: stacks of threads, the allocator's own data, and pages that a few
 /// bytes keep.
 const MOST_GROWTH: u64 = 8 << 20;
 
 /// Runs buslane with sinks that come, go, stall, fail and panic, and checks everything.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// For how long.
+    /// The duration in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// What random decisions follow from; printed, and by default another one each time.
+    /// The seed of the random decisions; printed, and by default different each time.
     #[arg(long)]
     seed: Option<u64>,
-    /// How many threads publish, round by round.
+    /// The numbers of publishing threads, round by round.
     #[arg(long, value_delimiter = ',', default_value = "2,4,8")]
     publishers: Vec<usize>,
     /// Whether the system has `membarrier`.
     #[arg(long, value_enum, default_value = "there")]
     membarrier: Membarrier,
-    /// Holds the process to one processor.
+    /// Pins the process to one processor.
     #[arg(long)]
     one_processor: bool,
-    /// Does not judge how much memory the system has given: for sanitizers, which keep what was
-    /// freed.
+    /// Does not check the memory that the system has given: for sanitizers, which keep freed
+    /// memory.
     #[arg(long)]
     any_memory: bool,
-    /// Leaks something while sinks are attached. The soak has to fail.
+    /// Leaks memory while sinks are attached. The soak has to fail.
     #[arg(long, value_enum, default_value = "nothing")]
     plant_leak: Plant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Membarrier {
-    /// It does, unless `BUSLANE_FENCE=symmetric` says to do without.
+    /// It has, unless `BUSLANE_FENCE=symmetric` disables it.
     There,
-    /// It never did.
+    /// It never had.
     Refused,
-    /// It does at first, and then no more.
+    /// It has at first, and then no longer.
     Lost,
 }
 
@@ -81,19 +81,18 @@ fn main() {
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     let processors = system::use_processors(if arguments.one_processor { 1 } else { usize::MAX });
     require(!arguments.one_processor || processors == 1, || {
-        "one processor alone is not to be had".to_owned()
+        "the process cannot be pinned to one processor".to_owned()
     });
     println!("seed {seed}, {processors} processors, {arguments:?}");
     if arguments.membarrier == Membarrier::Refused {
         require(system::refuse_membarrier(), || "membarrier cannot be refused here".to_owned());
     }
-    // What an allocator keeps follows from what there was at once and on which threads: of no use
-    // to somebody who looks for leaks.
+    // An allocator keeps memory by the peak use of each thread, which does not indicate a leak.
     let is_free = !system::keep_little() || arguments.any_memory;
     watch::start();
     let mut random = fastrand::Rng::with_seed(seed);
     let length = Duration::from_secs(arguments.seconds);
-    // Each number of publishers has its turn twice at least, and twenty seconds at most.
+    // Each number of publishers runs twice at least, and for twenty seconds at most.
     let turns = u32::try_from(arguments.publishers.len()).unwrap_or(1).max(1);
     let turn = (length / (2 * turns)).clamp(Duration::from_millis(500), Duration::from_secs(20));
     let begun = Instant::now();
@@ -112,7 +111,7 @@ fn main() {
         }
         if cycle == 0 && arguments.membarrier == Membarrier::Lost {
             require(system::refuse_membarrier(), || "membarrier cannot be refused here".to_owned());
-            println!("membarrier is gone");
+            println!("membarrier is now refused");
         }
         cycle += 1;
     }
@@ -129,7 +128,7 @@ fn main() {
     }
 }
 
-/// What was in use, and what it is compared with.
+/// The memory in use, and the values that it is compared with.
 #[derive(Debug, Default)]
 struct Memory {
     is_free: bool,
@@ -143,7 +142,7 @@ struct Memory {
 impl Memory {
     fn check(&mut self) {
         self.rounds += 1;
-        // A worker that has said that it is done may still be letting go of its lanes.
+        // A worker that has reported its end may still drop its lanes.
         let begun = Instant::now();
         loop {
             self.now = memory::in_use();
@@ -154,13 +153,13 @@ impl Memory {
         }
         self.resident = memory::resident();
         let resident = self.resident.unwrap_or(0);
-        // Lists and registers grow to their size in the first rounds.
+        // Lists and registers reach their size in the first rounds.
         if self.rounds <= EARLY {
             self.first = self.first.max(self.now);
             self.early = self.early.max(resident);
         } else if self.now > self.first + MOST_LEFT {
             fail(&format!(
-                "{} bytes are in use between two rounds, and {} were at first",
+                "{} bytes are in use between two rounds, and {} were in use at first",
                 self.now, self.first
             ));
         } else if resident > self.early + MOST_GROWTH && !self.is_free {

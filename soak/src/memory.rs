@@ -1,4 +1,4 @@
-//! How much memory there is in use, and a system that has none left.
+//! The amount of memory in use, and a system without free memory.
 #![expect(unsafe_code, reason = "a global allocator")]
 
 use crate::system;
@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-/// Counts what is in use, in stripes so that threads do not meet there; and refuses, on threads
-/// that ask for it, whatever is larger than they say.
+/// Counts the memory in use, in stripes to avoid contention between threads. On a thread that
+/// requests it, refuses every allocation above a limit.
 struct Counting;
 
 const STRIPES: usize = 16;
@@ -35,21 +35,21 @@ fn note(bytes: i64) {
     IN_USE[stripe.unwrap_or(0)].0.fetch_add(bytes, Ordering::Relaxed);
 }
 
-// SAFETY: every call is handed on to the system's allocator as it is, or refused as allocators may;
-// counting touches no memory of the heap.
+// SAFETY: every call is forwarded to the system's allocator unchanged, or refused as allocators
+// may; counting touches no memory of the heap.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if MOST.try_with(Cell::get).is_ok_and(|most| layout.size() > most) {
             return null_mut();
         }
         note(layout.size() as i64);
-        // SAFETY: as our caller promised.
+        // SAFETY: as the caller guarantees.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         note(-(layout.size() as i64));
-        // SAFETY: as our caller promised.
+        // SAFETY: as the caller guarantees.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -57,12 +57,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Bytes that are allocated and not freed, in the whole process.
+/// Returns the bytes that are allocated and not freed, in the whole process.
 pub(crate) fn in_use() -> i64 {
     IN_USE.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum()
 }
 
-/// Runs something on a thread that gets nothing larger than `most` bytes at a time.
+/// Runs `run` on a thread that gets no allocation above `most` bytes.
 pub(crate) fn with_at_most<R>(most: usize, run: impl FnOnce() -> R) -> R {
     MOST.set(most);
     let result = run();
@@ -70,8 +70,8 @@ pub(crate) fn with_at_most<R>(most: usize, run: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Bytes of memory that the system has given this process, without those that the allocator gives
-/// back when it is asked to; `None` where the system does not say.
+/// Returns the bytes of memory that the system has given this process, without those that the
+/// allocator returns on request. `None` where the system does not report it.
 pub(crate) fn resident() -> Option<u64> {
     system::give_back();
     let text = std::fs::read_to_string("/proc/self/status").ok()?;

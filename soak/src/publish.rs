@@ -1,4 +1,4 @@
-//! The threads that publish, flat out, by every way; and one that a panic kills now and then.
+//! The threads that publish at full speed, in every way; and one that a panic sometimes kills.
 
 use crate::bound::{Bound, Record};
 use crate::event::{Event, Stream};
@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// What a publishing thread is told.
+/// The orders of a publishing thread.
 #[derive(Default)]
 struct Orders {
     stop: AtomicBool,
-    /// It is to panic, with its publisher in its hands.
+    /// The thread is to panic while it holds its publisher.
     die: AtomicBool,
 }
 
@@ -24,21 +24,21 @@ pub(crate) struct Thread {
     orders: Arc<Orders>,
     handle: JoinHandle<()>,
     bound: Bound,
-    /// The publisher that the thread keeps.
+    /// The publisher that the thread caches.
     local: Arc<Record>,
 }
 
-/// What the threads of a round share.
+/// The state that the threads of a round share.
 #[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) bus: Bus<Event>,
     pub(crate) bound: Bound,
     pub(crate) plant: Plant,
-    /// The events published so far.
+    /// The number of events published.
     pub(crate) published: Arc<AtomicU64>,
 }
 
-/// A publisher that is counted from before it is made until it is dropped.
+/// A publisher that is counted from before its creation until its drop.
 struct Counted {
     bound: Bound,
     record: Arc<Record>,
@@ -50,10 +50,11 @@ impl Drop for Counted {
     }
 }
 
-/// A publisher goes after so many milliseconds, and another one comes. What it leaves in its lanes
-/// is still to be handled, so publishers that went much faster would fill the memory, lane by lane.
+/// The lifetime of a publisher in milliseconds, after which another one replaces it. The events in
+/// its lanes are still to be handled, so publishers with a much shorter lifetime would fill the
+/// memory, lane by lane.
 const LIFE: std::ops::Range<u64> = 200..3_000;
-/// So many events at once.
+/// The number of events of a batch.
 const BATCH: usize = 16;
 
 impl Thread {
@@ -80,7 +81,7 @@ impl Thread {
         self.bound.publisher_gone(&self.local);
     }
 
-    /// Is killed by a panic.
+    /// Kills the thread by a panic.
     pub(crate) fn die(self) {
         self.orders.die.store(true, Ordering::Relaxed);
         if self.handle.join().is_ok() {
@@ -90,7 +91,7 @@ impl Thread {
     }
 }
 
-/// The life of one publisher.
+/// Runs one publisher from its creation to its drop.
 fn live(job: &Job, random: &mut fastrand::Rng, orders: &Orders, kept: &Record) {
     let Job { bus, bound, plant, published } = job;
     let (mut private, mut shared, mut local) = (Stream::new(), Stream::new(), Stream::new());
@@ -105,7 +106,7 @@ fn live(job: &Job, random: &mut fastrand::Rng, orders: &Orders, kept: &Record) {
             break;
         }
         if orders.die.load(Ordering::Relaxed) {
-            resume_unwind(Box::new("as planned"));
+            resume_unwind(Box::new("as requested"));
         }
         if orders.stop.load(Ordering::Relaxed) {
             break;

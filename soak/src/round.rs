@@ -1,4 +1,4 @@
-//! One round: publishers flat out on a bus whose sinks come, go, stall, panic and lose their
+//! One round: publishers at full speed on a bus whose sinks come, go, stall, panic and lose their
 //! readers.
 
 use crate::bound::{Bound, Peak};
@@ -15,10 +15,10 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// So many sinks at a time.
+/// The number of sinks at a time.
 const GUESTS: usize = 8;
 
-/// What was done.
+/// The counts of all operations.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) published: u64,
@@ -63,7 +63,7 @@ struct Round<'a> {
     tally: &'a mut Tally,
 }
 
-/// Runs for `length`, and checks everything at its end. `base` is the memory in use at the end of
+/// Runs for `length`, and checks everything at the end. `base` is the memory in use at the end of
 /// the last round.
 pub(crate) fn run(
     publishers: usize,
@@ -73,7 +73,7 @@ pub(crate) fn run(
     random: &mut fastrand::Rng,
     tally: &mut Tally,
 ) {
-    // What a scene before has left to be freed is not to hide a leak of this round.
+    // Memory of an earlier scenario that is yet to be freed must not hide a leak of this round.
     let base = memory::in_use().min(base);
     let (bus, bound) = (Bus::new(), Bound::default());
     let watcher = bound.watch(&bus, base);
@@ -165,7 +165,7 @@ impl Round<'_> {
     fn snapshot(&mut self) {
         beat("take a snapshot");
         let snapshot = self.job.bus.snapshot();
-        require(!snapshot.closed, || "the bus has closed itself".to_owned());
+        require(!snapshot.closed, || "the bus is closed".to_owned());
         require(snapshot.sinks.len() <= self.guests.len(), || format!("too many sinks: {snapshot}"));
         self.tally.snapshots += 1;
     }

@@ -1,11 +1,11 @@
-//! What the process asks of its system: fewer processors, no `membarrier`, how much processor time
-//! it has used, and memory back.
+//! The requests to the system: fewer processors, no `membarrier`, the used processor time, and the
+//! return of memory.
 #![expect(unsafe_code, reason = "system calls that the standard library does not offer")]
 
 use std::time::Duration;
 
-/// Holds the process to its first so many processors, and says how many it got: threads inherit
-/// that from this one.
+/// Pins the process to its first `wanted` processors, and returns how many it got: new threads
+/// inherit that from this one.
 pub(crate) fn use_processors(wanted: usize) -> usize {
     let processors = core_affinity::get_core_ids().unwrap_or_default();
     match processors.first() {
@@ -14,7 +14,8 @@ pub(crate) fn use_processors(wanted: usize) -> usize {
     }
 }
 
-/// From here on the system refuses `membarrier` to every thread of this process. Whether it does.
+/// Makes the system refuse `membarrier` to every thread of this process from here on. Returns
+/// whether it does.
 #[cfg(target_os = "linux")]
 pub(crate) fn refuse_membarrier() -> bool {
     // Loads the number of the system call, and refuses that one. The architecture is our own.
@@ -38,9 +39,9 @@ pub(crate) fn refuse_membarrier() -> bool {
     false
 }
 
-/// From here on the allocator keeps little of what is freed: its thresholds stay what they are at
-/// first, where otherwise each arena may keep twice the largest piece that was ever freed, and
-/// `malloc_trim` does not reach the end of an arena. Whether it can be told.
+/// Makes the allocator keep little of the freed memory from here on, by fixed thresholds. Otherwise
+/// each arena may keep twice the largest block that was ever freed, and `malloc_trim` does not
+/// reach the end of an arena. Returns whether the allocator accepts that.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn keep_little() -> bool {
     // SAFETY: takes numbers.
@@ -52,7 +53,7 @@ pub(crate) fn keep_little() -> bool {
     false
 }
 
-/// Has the allocator return to the system the pages that it keeps of what was freed.
+/// Makes the allocator return its pages of freed memory to the system.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn give_back() {
     // SAFETY: takes a number.
@@ -62,12 +63,12 @@ pub(crate) fn give_back() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn give_back() {}
 
-/// The processor time that this process has used, all its threads together; `None` where the system
-/// does not say.
+/// Returns the processor time that all threads of this process have used; `None` where the system
+/// does not report it.
 #[cfg(target_os = "linux")]
 pub(crate) fn processor_time() -> Option<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is valid for the time of the call.
+    // SAFETY: the pointer is valid for the duration of the call.
     let done = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
     (done == 0).then(|| Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32))
 }

@@ -1,5 +1,5 @@
-//! What turns a hang into a failure, and notices when the whole process was stopped from outside,
-//! so that a deadline that passed meanwhile is not held against anybody.
+//! A watchdog that turns a hang into a failure. It also detects that the whole process was stopped
+//! from outside, so that a deadline missed meanwhile does not count.
 
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,18 +7,18 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything that must end may take.
+/// The limit for every operation that must end.
 pub(crate) const GUARD: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(500);
-/// So many ticks without a beat are a hang: ticks, not time, since a process that is stopped does
-/// not tick.
+/// The number of ticks without a beat that are a hang: ticks, not time, because a stopped process
+/// does not tick.
 const PATIENCE: u64 = 240;
 
 static BEATS: AtomicU64 = AtomicU64::new(0);
 static PAUSES: AtomicU64 = AtomicU64::new(0);
 static PHASE: Mutex<String> = Mutex::new(String::new());
 
-/// Something has got on; `phase` is what is tried next.
+/// Records progress; `phase` is the next step.
 pub(crate) fn beat(phase: &str) {
     let mut now = PHASE.lock().unwrap_or_else(PoisonError::into_inner);
     now.clear();
@@ -26,27 +26,27 @@ pub(crate) fn beat(phase: &str) {
     BEATS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Ends the process: something is wrong.
+/// Ends the process with a failure.
 pub(crate) fn fail(text: &str) -> ! {
     let phase = PHASE.try_lock().map(|phase| phase.clone()).unwrap_or_default();
     eprintln!("soak: FAILED while trying to {phase}: {text}");
     process::exit(1)
 }
 
-/// Fails unless something holds.
+/// Fails unless the condition holds.
 pub(crate) fn require(holds: bool, text: impl FnOnce() -> String) {
     if !holds {
         fail(&text());
     }
 }
 
-/// How often the process has been stopped so far.
+/// Returns how often the process has been stopped.
 pub(crate) fn pauses() -> u64 {
     PAUSES.load(Ordering::Relaxed)
 }
 
-/// Fails if a deadline was missed, unless the process was stopped since `before`. Whether it was
-/// met.
+/// Fails if a deadline was missed, unless the process was stopped since `before`. Returns whether
+/// it was met.
 pub(crate) fn in_time(met: bool, before: u64, text: impl FnOnce() -> String) -> bool {
     if !met {
         // The watch may not have ticked since.

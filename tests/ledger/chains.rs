@@ -1,6 +1,6 @@
-//! One truth for each event: whatever chain of sinks it goes through, the ledger of the outermost
-//! sink says of it what the innermost sink and the dead letters saw. Every combinator, in every
-//! place, around sinks that behave in every way.
+//! One end for each event, whatever chain of sinks it passes: the ledger of the outermost sink
+//! agrees with the innermost sink and with the dead letters. Every combinator, at every position,
+//! around sinks of every behavior.
 
 mod aborted_close;
 mod batches;
@@ -13,17 +13,18 @@ use probe::{BEHAVIORS, Behavior, Events, Letters, Probe, batched, chains, letter
 use std::time::Duration;
 use test_support::limit;
 
-/// How many events each chain gets.
+/// The number of events that each chain receives.
 const EVENTS: u64 = 20;
 const LIMIT: Duration = limit::scaled(Duration::from_secs(30));
 
-/// The state of the only sink of a bus, once that is closed.
+/// Returns the state of the only sink of a bus, after closing the bus.
 fn closed(bus: &Bus<u64>) -> SinkState {
     let _ = bus.close_timeout(LIMIT);
     bus.snapshot().sinks.remove(0).state
 }
 
-/// Publishes all events in turn by a publisher and by the bus; what was told in all.
+/// Publishes all events, alternately through a publisher and through the bus, and returns the sum
+/// of the outcomes.
 fn publish(bus: &Bus<u64>) -> Published {
     let (mut publisher, mut told) = (bus.publisher(), Published::default());
     for event in 0..EVENTS {
@@ -33,7 +34,7 @@ fn publish(bus: &Bus<u64>) -> Published {
     told
 }
 
-/// Whether the ledger says what was seen.
+/// Asserts that the ledger agrees with what the probe and the dead letters saw.
 #[track_caller]
 fn agrees<E: Events>(context: &str, state: &SinkState, probe: &Probe, dead: &Letters<E>) {
     let ledger = state.ledger;
@@ -47,7 +48,7 @@ fn agrees<E: Events>(context: &str, state: &SinkState, probe: &Probe, dead: &Let
     assert_eq!(ledger.check(), Ok(()), "{seen}");
     assert_eq!((ledger.offered, ledger.pending), (EVENTS, 0), "{seen}");
     assert_eq!(ledger.delivered, probe.accepted(), "{seen}");
-    // A panic of the probe, or of a filter before that.
+    // Events that panicked in the probe, or in a filter upstream of it.
     let unseen = EVENTS - ledger.refused.closed - probe.accepted() - probe.refused() - probe.panicked();
     assert!((probe.panicked()..=probe.panicked() + unseen).contains(&ledger.dropped.panicked), "{seen}");
     assert!(ledger.dropped.failed >= letters(dead), "{seen}");
@@ -60,7 +61,7 @@ fn agrees<E: Events>(context: &str, state: &SinkState, probe: &Probe, dead: &Let
     }
 }
 
-/// Whether the ledger agrees with what publishers were told.
+/// Asserts that the ledger agrees with what the publishes returned.
 #[track_caller]
 fn was_told(context: &str, told: Published, ledger: &Ledger) {
     assert_eq!(
@@ -80,7 +81,7 @@ fn chains_on_a_bus_count_each_event_once() {
             let state = closed(&bus);
             let context = format!("{name}, {behavior:?}, on a bus");
             if behavior == Behavior::Closes {
-                // The bus takes a closed sink away, and offers it nothing any more.
+                // The bus detaches a closed sink, and offers it no further events.
                 assert_eq!(state.ledger.check(), Ok(()), "{context}");
                 assert_eq!(state.ledger.delivered, probe.accepted(), "{context}: {}", state.ledger);
                 continue;
@@ -98,12 +99,12 @@ fn chains_after_a_queue_count_each_event_once() {
     for behavior in BEHAVIORS {
         for workers in [1, 3] {
             for (probe, chain) in chains::<u64>(behavior) {
-                let context = format!("{}, {behavior:?}, behind {workers} workers", chain.name);
+                let context = format!("{}, {behavior:?}, queue of {workers} workers", chain.name);
                 let queue = Queue::builder().workers(workers).spawn_sink(chain.sink).unwrap();
                 let bus = Bus::new();
                 bus.add(queue).unwrap();
                 if behavior == Behavior::Closes {
-                    // A queue behind which all is closed closes, too.
+                    // A queue whose inner sink is closed closes, too.
                     let _ = publish_while_open(&bus);
                     let ledger = closed(&bus).ledger;
                     assert_eq!(ledger.check(), Ok(()), "{context}");
@@ -132,7 +133,8 @@ fn chains_after_a_batch_count_each_event_once() {
     for behavior in BEHAVIORS {
         for queued in [false, true] {
             for (probe, chain, batch) in batched(behavior) {
-                let context = format!("{}, {behavior:?}, behind a batch, queued: {queued}", chain.name);
+                let context =
+                    format!("{}, {behavior:?}, downstream of a batch, queued: {queued}", chain.name);
                 let bus = Bus::new();
                 if queued {
                     bus.add(batch.clone().queue(64).unwrap()).unwrap();
@@ -181,8 +183,8 @@ fn chains_on_a_nested_bus_count_each_event_once() {
                 assert_eq!(outside.ledger.offered, EVENTS, "{context}");
                 let Some(inside) = inside.filter(|_| behavior != Behavior::Closes) else { continue };
                 if !chain.defers {
-                    // What a filter of the inner bus kept away counts there only: another sink may
-                    // have it.
+                    // Events that a filter of the inner bus rejects count in the inner ledger only:
+                    // another sink may accept them.
                     let (out, within) = (outside.ledger, inside.ledger);
                     assert_eq!(
                         out.delivered,
@@ -212,11 +214,11 @@ fn chains_after_a_tee_count_each_event_once() {
             let bus = Bus::new();
             bus.add(chain.sink.tee(noop())).unwrap();
             let told = publish(&bus);
-            assert!(told.is_complete(), "{context}: the other side takes everything");
+            assert!(told.is_complete(), "{context}: the other side accepts every event");
             let mut state = closed(&bus);
             let ledger = &mut state.ledger;
             assert_eq!(ledger.check(), Ok(()), "{context}");
-            // The other side.
+            // Subtracts the events of the other side.
             ledger.offered -= EVENTS;
             ledger.accepted -= EVENTS;
             ledger.delivered -= EVENTS;
@@ -233,7 +235,7 @@ fn chains_after_a_tee_count_each_event_once() {
 fn a_queue_before_a_tee_counts_an_event_once() {
     for behavior in BEHAVIORS {
         for (_, chain) in chains::<u64>(behavior) {
-            let context = format!("{}, {behavior:?}, on a side of a tee behind a queue", chain.name);
+            let context = format!("{}, {behavior:?}, on a side of a queued tee", chain.name);
             let queue = chain.sink.tee(noop()).queue(64).unwrap();
             (0..EVENTS).for_each(|event| queue.write(event).unwrap());
             let _ = queue.close_timeout(LIMIT);

@@ -1,5 +1,5 @@
-//! The books: they add up under every policy and every fault, and the check finds each way in which
-//! they might not.
+//! The ledger: it balances under every policy and every fault, and the check detects each kind of
+//! imbalance.
 
 mod chains;
 mod serialized;
@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 use test_support::{Entry, Log, WAYS, Way, assert_balanced, lane, wait_for};
 
-/// Every counter of a ledger, by name.
+/// Returns every counter of a ledger, by name.
 fn counters(ledger: &mut Ledger) -> Vec<(&'static str, &mut u64)> {
     let Ledger { offered, accepted, refused, delivered, filtered, dropped, pending, .. } = ledger;
     let Refused { full, closed, timeout, reentrant, failed, .. } = refused;
@@ -47,7 +47,7 @@ fn counters(ledger: &mut Ledger) -> Vec<(&'static str, &mut u64)> {
     ]
 }
 
-/// A ledger that balances, with another number in every place.
+/// Returns a ledger that balances, with a different number in each counter.
 fn balanced() -> Ledger {
     let mut ledger = Ledger::default();
     for (number, (_, counter)) in (1..).zip(counters(&mut ledger)) {
@@ -127,17 +127,17 @@ enum Fault {
 /// How the queue ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
-    /// After all was written.
+    /// After all writes.
     Quiet,
-    /// While everybody writes.
+    /// While all writers write.
     Sudden,
-    /// While everybody writes, and what is left is given up.
+    /// While all writers write, and the rest is aborted.
     Aborted,
 }
 
 const EACH: u64 = 300;
 
-/// What the writers saw.
+/// The outcomes that the writers saw.
 #[derive(Debug, Default)]
 struct Seen {
     ok: u64,

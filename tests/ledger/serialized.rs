@@ -1,5 +1,5 @@
-//! Settings as texts, and what JSON holds of settings, ledgers, snapshots and reports: these names
-//! are stable.
+//! The text form of settings, and the JSON form of settings, ledgers, snapshots and reports: these
+//! names are stable.
 
 use buslane::journal::Sequence;
 use buslane::retry::Backoff;
@@ -13,7 +13,7 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A value, its text, and the JSON of that text.
+/// Asserts that a value has this text, and that its JSON is the same text.
 fn is_text<T>(value: T, text: &str)
 where
     T: FromStr<Err: Debug> + Display + PartialEq + Debug + serde::Serialize + serde::de::DeserializeOwned,

@@ -1,5 +1,5 @@
-//! Publishing allocates and frees nothing: from the first event on, right after a change of the
-//! list, with full lanes.
+//! Publishing allocates and frees nothing: from the first event, after a change of the list, and
+//! with full lanes.
 
 mod queries;
 
@@ -22,7 +22,7 @@ use test_support::{GUARD, wait_for};
 type Event = [u64; 4];
 const EVENT: Event = [7; 4];
 
-/// Runs what must leave the heap alone.
+/// Runs `run` and asserts that it leaves the heap alone.
 #[track_caller]
 fn quietly<R>(what: &str, run: impl FnOnce() -> R) -> R {
     let (heap, result) = heap_of(run);
@@ -30,7 +30,8 @@ fn quietly<R>(what: &str, run: impl FnOnce() -> R) -> R {
     result
 }
 
-/// A bus with every kind of sink that publishing meets, of small capacity, and what keeps them.
+/// Returns a bus with every kind of sink that a publisher meets, of small capacity, and their
+/// receivers.
 fn full_house() -> (Bus<Event>, Vec<Receiver<Event>>) {
     let (bus, mut receivers) = (Bus::new(), Vec::new());
     for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse] {
@@ -102,8 +103,8 @@ fn publisher_never_allocates_after_a_list_change() {
         }),
         ("a bus", || Box::new(Bus::new())),
     ];
-    // On another thread, whose heap is its own affair; twice, so that old tables come back in
-    // between.
+    // Runs on another thread, whose heap is counted separately; twice, so that retired tables are
+    // reused in between.
     let mut ids: Vec<SinkId> = Vec::new();
     for round in 0..2 {
         for (what, build) in builds {
@@ -121,7 +122,7 @@ fn publisher_never_allocates_after_a_list_change() {
         bus.remove(id).unwrap();
         let what = format!("after removal {left}");
         let published = quietly(&what, || publisher.publish(EVENT).unwrap());
-        // A queue may be full, whose worker has not had its turn yet.
+        // A queue may be full when its worker has not run yet.
         assert_eq!(published.accepted + published.dropped as usize, 9 - left);
     }
 }
@@ -222,7 +223,7 @@ fn nested_local_publisher_never_allocates() {
 #[test]
 fn shared_lanes_allocate_only_on_first_use() {
     let (bus, _receivers) = full_house();
-    // The first load of a list in a thread makes the thread's record of the lists that it reads.
+    // A thread's first load of a list creates that thread's record of the lists it reads.
     let _ = bus.publish(EVENT).unwrap();
     quietly("shared", || (0..100).for_each(|_| assert!(bus.publish(EVENT).is_ok())));
     let another = bus.subscribe_lossy(16).unwrap();
@@ -238,7 +239,7 @@ fn shared_lanes_allocate_only_on_first_use() {
 
 #[test]
 fn publishers_never_free_a_replaced_list() {
-    // A sink holds the publish up, and so the list that it reads, until the bus has another one or
+    // A sink delays the publish, which keeps reading its list until the bus has another list or
     // none.
     for close in [false, true] {
         let (bus, gate) = (Bus::<Event>::new(), Gate::closed());
@@ -267,8 +268,8 @@ fn publishers_never_free_a_replaced_list() {
     }
 }
 
-/// Subscribers of every kind that a publisher may meet: that stand in a block, lag, sleep as tasks,
-/// are slow or were forgotten.
+/// Returns subscribers of every kind that a publisher may meet: inside a block, lagging, parked as
+/// tasks, slow or forgotten.
 fn readers(feed: &Feed<Event>) -> Vec<Subscriber<Event>> {
     let forgotten = feed.subscribe(Start::Oldest).unwrap();
     std::mem::forget(forgotten);
@@ -283,8 +284,8 @@ fn readers(feed: &Feed<Event>) -> Vec<Subscriber<Event>> {
         .collect()
 }
 
-/// Lets every reader read a little, each in another way, so that they stand in blocks of different
-/// ages.
+/// Lets every reader read a few events, each in another way, so that they end in blocks of
+/// different ages.
 fn read_a_little(readers: &mut [Subscriber<Event>], round: usize) {
     for (n, reader) in readers.iter_mut().enumerate().filter(|(n, _)| (n + round).is_multiple_of(3)) {
         match n % 4 {
@@ -345,7 +346,7 @@ fn journal_frees_one_owned_event_per_overwrite() {
     assert!(still.try_recv_with(|_| ()).is_ok());
     let (heap, ()) = heap_of(|| (0..500).for_each(|n| assert!(journal.publish(Box::new(n)).is_ok())));
     assert_eq!(heap.allocations, 500, "the boxes");
-    // A block stays with the one that stands still.
+    // The stalled reader retains one block.
     assert!((500 - 64..=500).contains(&heap.frees), "{heap:?}");
 }
 
@@ -359,7 +360,7 @@ fn resubscribe_allocates_no_block() {
     let (heap, _third) = heap_of(|| journal.subscribe(Start::Oldest).unwrap());
     assert!(
         (64 * 512..2 * 64 * 512).contains(&heap.bytes),
-        "{heap:?}: a block for one more than ever before"
+        "{heap:?}: one block more than the highest reader count needed"
     );
 }
 
@@ -382,7 +383,7 @@ fn wake_of_parked_subscribers_never_allocates() {
     for event in 0..100 {
         quietly("a wake", || writer.publish(event).unwrap());
         for _ in 0..READERS {
-            assert_eq!(read.recv_timeout(GUARD), Ok(Heap::default()), "reading and sleeping");
+            assert_eq!(read.recv_timeout(GUARD), Ok(Heap::default()), "reading and parking");
         }
     }
 }
@@ -401,20 +402,21 @@ fn publishers_blocked_at_a_gate_never_allocate() {
     waits_quietly("a publisher of a bus", &journal.feed(), move |n| publisher.publish(n).is_ok());
 }
 
-/// Publishes on a thread of its own, against a subscriber that makes it wait for every block.
+/// Publishes on a separate thread, against a gating subscriber that makes the publisher wait for
+/// every block.
 #[track_caller]
 fn waits_quietly(what: &str, feed: &Feed<u64>, mut publish: impl FnMut(u64) -> bool + Send + 'static) {
     let mut gate = feed.subscription().gating().subscribe().unwrap();
     let (first, (sender, done)) = (gate.next_sequence().get(), mpsc::channel());
     thread::spawn(move || {
-        // What a thread keeps for the lists that it reads is made once for all.
+        // A thread's record of the lists it reads is created once.
         let _ = Bus::new().publish(0).unwrap();
         let (heap, ()) = heap_of(|| (0..1000).for_each(|n| assert!(publish(n))));
         sender.send(heap).unwrap();
     });
     for n in 0..1000 {
         if n % 64 == 0 {
-            // It runs into the gate.
+            // The publisher reaches the gate.
             wait_for(|| gate.behind() >= (1000 - n).min(64));
             (0..200).for_each(|_| thread::yield_now());
         }

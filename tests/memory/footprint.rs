@@ -1,7 +1,7 @@
-//! What a bus, a publisher and a lane cost in memory: the figures that the documentation states.
+//! The memory of a bus, a publisher and a lane: the figures that the documentation states.
 //!
-//! Measured as bytes asked of the allocator on this thread and not given back; `cargo test --test
-//! memory -- footprint --nocapture` prints them.
+//! The tests measure the bytes that this thread allocates and does not free.
+//! `cargo test --test memory -- footprint --nocapture` prints them.
 
 use buslane::journal::Start;
 use buslane::wait::{FencePair, WaitList};
@@ -11,17 +11,17 @@ use test_support::heap::heap_of;
 /// The size of the events of the design's measurements.
 type Event = [u64; 4];
 const CAPACITY: usize = 1024;
-/// What the slots of one lane take, without anything around them.
+/// The bytes of the slots of one lane, without anything around them.
 const SLOTS: i64 = (CAPACITY * size_of::<Event>()) as i64;
 
-/// Bytes that `make` allocates and its result keeps.
+/// Returns the bytes that `make` allocates and its result retains.
 fn cost<R>(what: &str, make: impl FnOnce() -> R) -> (i64, R) {
     let (heap, made) = heap_of(make);
     println!("{what}: {} bytes", heap.bytes);
     (heap.bytes, made)
 }
 
-/// A bus whose lists and tables have grown to their size.
+/// Returns a bus whose lists and tables have reached their size.
 fn warm_bus() -> Bus<Event> {
     let bus = Bus::new();
     let _ = bus.publish([0; 4]).unwrap();
@@ -39,7 +39,7 @@ fn assert_within(bytes: i64, most: i64) {
 
 #[test]
 fn empty_bus_takes_less_than_4_kib() {
-    // What a thread keeps for the lists that it reads is made once for all buses.
+    // A thread's record of the lists it reads is created once for all buses.
     drop(warm_bus());
     let (bytes, _bus) = cost("a bus without sinks", Bus::<Event>::new);
     assert_within(bytes, 4096);
@@ -71,7 +71,7 @@ fn lane_takes_its_slots_plus_less_than_3_kib() {
 
 #[test]
 fn queue_takes_its_shared_lane_plus_less_than_4_kib() {
-    // A slot of the shared lane has a stamp beside the event.
+    // Each slot of the shared lane has a stamp next to the event.
     let slots = SLOTS + (CAPACITY * size_of::<u64>()) as i64;
     let (bytes, _queue) = cost("a queue of 1024 events, without the worker's stack", queue);
     println!("  of it around its slots: {} bytes", bytes - slots);
@@ -89,7 +89,7 @@ fn direct_sink_takes_2_kib_plus_3_per_idle_publisher() {
     assert_within(bytes, 2048);
     let publishers: Vec<Publisher<Event>> = (0..10).map(|_| bus.publisher()).collect();
     let (with, _id) = cost("a direct sink on a bus with ten publishers", || bus.add(noop()).unwrap());
-    // A publisher that has not seen the change yet has its table and the next one.
+    // A publisher that has not seen the change yet has both its table and the next one.
     println!("  of it for each publisher that has not published since: {} bytes", (with - bytes) / 10);
     assert_within((with - bytes) / 10, 3072);
     drop(publishers);
@@ -99,8 +99,8 @@ fn direct_sink_takes_2_kib_plus_3_per_idle_publisher() {
 fn journal_takes_events_plus_a_third_and_10_kib() {
     let (bytes, journal) = cost("a journal of 1024 events", || Journal::<Event>::new(CAPACITY).unwrap());
     println!("  of it around its events: {} bytes", bytes - SLOTS);
-    // A block more than the capacity takes, and behind each block a quarter of it, for which its
-    // writer asks ahead.
+    // The ring has one block more than the capacity needs, and each block has padding of a quarter
+    // of its slots, which its writer prefetches.
     assert_within(bytes - SLOTS, SLOTS / 3 + 10240);
     let _first = journal.subscribe(Start::Now).unwrap();
     let block = 64 * size_of::<Event>() as i64;
@@ -138,10 +138,10 @@ fn removed_sink_frees_its_lanes_after_next_publishes() {
         assert_eq!(receiver.drain().count(), 4);
         assert!(bus.remove(id).is_ok());
         publishers.iter_mut().for_each(|publisher| assert!(publisher.publish([0; 4]).is_ok()));
-        // The reader lets go of lanes that have ended, and the bus of tables that came back.
+        // The receiver drops ended lanes, and the bus drops returned tables.
         assert!(receiver.try_recv().is_err());
         drop(bus.snapshot());
-        // The channel folds the books of lanes that are gone when it is looked at, too.
+        // A query folds the counters of ended lanes into the channel, too.
         assert_eq!(channel.state().lanes, 0);
     });
     println!("a sink of 1024 events that was added and removed beside 4 publishers: {} bytes", heap.bytes);
@@ -170,7 +170,7 @@ fn idle_publisher_does_not_accumulate_memory() {
 #[test]
 fn dropped_publishers_free_all_their_memory() {
     let bus = warm_bus();
-    // A channel that is read on this thread, so that all its memory is this thread's.
+    // This test reads the channel on its own thread, so that all memory counts on this thread.
     let (channel, mut receiver) =
         Channel::builder().capacity(16).wait_strategy(WaitStrategy::Park).build().unwrap();
     bus.add(channel.clone()).unwrap();
@@ -192,7 +192,7 @@ fn dropped_publishers_free_all_their_memory() {
 /// The text of `docs::memory`.
 const MEMORY: &str = include_str!("../../src/docs/memory.md");
 
-/// The figure in a row of its table.
+/// Returns the figure in a row of its table.
 fn documented(what: &str) -> i64 {
     let row = MEMORY
         .lines()

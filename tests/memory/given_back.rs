@@ -1,7 +1,7 @@
-//! The ring of a publisher goes when both sides are done with it, and not when somebody asks for
-//! the sink's state: counted in bytes of all threads.
+//! The ring of a publisher is freed when both sides are done with it, without a query of the sink's
+//! state: counted in bytes of all threads.
 //!
-//! Every test keeps a handle of the sink, and asks it for nothing.
+//! Every test keeps a handle of the sink, and queries nothing from it.
 
 use buslane::testing::Gate;
 use buslane::{Bus, Channel, Overflow, Publisher, Queue, Receiver, WaitStrategy};
@@ -9,18 +9,18 @@ use std::sync::Mutex;
 use test_support::heap::{WIDE, wide_bytes};
 use test_support::{lane, lock, wait_for};
 
-/// An event whose rings [`wide_bytes`] counts.
+/// An event whose rings are counted by [`wide_bytes`].
 #[derive(Clone)]
 #[repr(align(4096))]
 struct Event(u8);
 
 const _: () = assert!(align_of::<Event>() >= WIDE);
 
-/// What the rings take that were made since this was.
+/// The bytes of the rings that were created since a starting point.
 struct Rings(i64);
 
 impl Rings {
-    /// From now on.
+    /// Starts to count now.
     fn since_now() -> Self {
         Self(wide_bytes())
     }
@@ -30,13 +30,13 @@ impl Rings {
     }
 }
 
-/// Calls `test` for each kind of private lane, one after the other and beside no other test.
+/// Calls `test` for each kind of private lane, in sequence and never in parallel with another test.
 fn for_each_lane(mut test: impl FnMut(Overflow)) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = lock(&ALONE);
     for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Block] {
         test(overflow);
-        // A worker has a hold on its queue until its thread ends.
+        // A worker holds its queue until its thread ends.
         wait_for(|| wide_bytes() == 0);
     }
 }
@@ -46,7 +46,8 @@ fn channel(overflow: Overflow) -> (Channel<Event>, Receiver<Event>) {
     builder.wait_strategy(WaitStrategy::Park).build().unwrap()
 }
 
-/// A publisher of a bus with this sink, which has published one event into a ring of its own.
+/// Returns a publisher of a bus with this sink, after it has published one event into its private
+/// ring.
 fn publisher(bus: &Bus<Event>, rings: &Rings) -> Publisher<Event> {
     let mut publisher = bus.publisher();
     assert_eq!(publisher.publish(Event(1)).unwrap().accepted, 1);
@@ -64,7 +65,7 @@ fn ring_goes_when_a_publisher_leaves_a_read_lane() {
         let publisher = publisher(&bus, &rings);
         assert!(receiver.try_recv().is_ok());
         drop(publisher);
-        // The receiver's half goes when it looks.
+        // The next poll drops the receiver's half.
         assert!(receiver.try_recv().is_err());
         assert_eq!(rings.bytes(), 0, "{overflow}");
         drop(channel);
@@ -117,7 +118,7 @@ fn ring_goes_with_a_closed_and_drained_channel() {
         let mut publisher = publisher(&bus, &rings);
         channel.close();
         assert!(bus.remove(id).is_ok());
-        // The publisher gives the lane back, and the bus drops it.
+        // The publisher returns the lane, and the bus drops it.
         assert_eq!(publisher.publish(Event(1)).unwrap().accepted, 0);
         drop(bus.snapshot());
         assert!(receiver.recv().is_ok() && receiver.recv().is_err());
@@ -151,8 +152,8 @@ fn unread_lane_without_events_keeps_no_ring() {
     });
 }
 
-/// A queue that reads private lanes, whose handlers pass `gate` with each event: with one worker,
-/// or with a worker for each part of the keys.
+/// Returns a queue that reads private lanes, whose handlers pass `gate` with each event: with one
+/// worker, or with one worker for each part of the keys.
 fn queue(overflow: Overflow, is_ordered: bool, gate: &Gate) -> Queue<Event> {
     let builder = Queue::builder().capacity(4).overflow(overflow);
     let handler = || {

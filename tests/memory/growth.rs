@@ -1,13 +1,13 @@
-//! What the control plane does grows with what it changes, not with what is on the bus: counted in
-//! bytes and allocations.
+//! The cost of a control operation grows with what it changes, not with the number of sinks on the
+//! bus: counted in bytes and allocations.
 
 use buslane::{Bus, Channel, Publisher, Sink, WaitStrategy, noop};
 use test_support::heap::heap_of;
 
 type Event = u64;
 
-/// A bus with `sinks` direct sinks, one channel and `publishers` publishers. Unless `idle`, every
-/// publisher has seen every sink.
+/// Returns a bus with `sinks` direct sinks, one channel and `publishers` publishers. Unless `idle`,
+/// every publisher has seen every sink.
 fn bus_with(sinks: usize, publishers: usize, idle: bool) -> (Bus<Event>, Vec<Publisher<Event>>) {
     let bus = Bus::new();
     let mut publishers: Vec<_> = (0..publishers).map(|_| bus.publisher()).collect();
@@ -20,7 +20,7 @@ fn bus_with(sinks: usize, publishers: usize, idle: bool) -> (Bus<Event>, Vec<Pub
     (bus, publishers)
 }
 
-/// The bytes and allocations of `calls` calls, without what they give back.
+/// Returns the bytes and allocations of `calls` calls, without the memory that they free.
 fn asked(calls: usize, mut call: impl FnMut()) -> (u64, u64) {
     let (heap, ()) = heap_of(|| (0..calls).for_each(|_| call()));
     (heap.asked / calls as u64, heap.allocations / calls as u64)
@@ -33,7 +33,7 @@ fn assert_at_most_doubled(what: &str, few: (u64, u64), many: (u64, u64), slack: 
     assert!(many.1 <= 2 * few.1 + slack.1, "{what}: {few:?} bytes and allocations, {many:?} with many");
 }
 
-/// What the chunks' references of 4096 sinks take.
+/// The bytes of the references to the chunks of 4096 sinks.
 const SPINE: u64 = 4096 / 64 * 8 * 8;
 
 #[test]
@@ -47,7 +47,7 @@ fn add_and_remove_allocate_independent_of_sink_count() {
                     assert!(bus.remove(id).is_ok());
                 })
             };
-            // A chunk is full of sinks in both.
+            // The chunk is full of sinks in both cases.
             let (few, many) = (cost(63), cost(4095));
             let what = format!("add and remove, {publishers} publishers, idle: {idle}");
             assert_at_most_doubled(&what, few, many, (SPINE, 16));
@@ -98,7 +98,7 @@ fn registration_cost_ignores_the_publisher_count() {
     assert_at_most_doubled("a registration", cost(1), cost(1000), (1024, 16));
 }
 
-/// How often a sink that is asked whether it is closed was asked.
+/// A sink that counts the queries whether it is closed.
 struct Asked(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
 impl Sink<Event> for Asked {
@@ -123,14 +123,14 @@ fn add_checks_a_few_sinks_for_closure_in_turn() {
         bus.add(Asked(std::sync::Arc::clone(&asked))).unwrap();
     }
     let asked = || asked.load(std::sync::atomic::Ordering::Relaxed);
-    assert!(asked() <= 1000 * 16, "{} looks for 1000 adds", asked());
+    assert!(asked() <= 1000 * 16, "{} checks for 1000 adds", asked());
     let (mut receivers, before) = (Vec::new(), asked());
     for _ in 0..100 {
         receivers.push(bus.subscribe_lossy(4).unwrap());
     }
     assert!(asked() > before);
     receivers.clear();
-    // No thread publishes: adds alone find the receivers that are gone.
+    // No thread publishes: only adds find the receivers that were dropped.
     let mut adds = 0;
     while bus.sink_count() > 1000 + adds {
         assert!(bus.add(noop()).is_ok());
@@ -174,7 +174,7 @@ fn long_list_is_published_to_in_order_once() {
     assert_eq!(reached(), (0..200).collect::<Vec<_>>());
     ids.iter().enumerate().filter(|(at, _)| at % 3 > 0).for_each(|(_, id)| assert!(bus.remove(*id).is_ok()));
     assert_eq!(reached(), (0..200).step_by(3).collect::<Vec<_>>());
-    // The last of the list lies in a chunk, and gets the event itself.
+    // The last sink of the list lies in a chunk, and receives the event itself.
     for id in &ids[192..] {
         let _ = bus.remove(*id);
     }

@@ -1,5 +1,5 @@
-//! Publishers that threads keep: a limited number has lanes of its own, and the order of a thread's
-//! events does not depend on it.
+//! Publishers that threads cache: a limited number has private lanes, and the order of a thread's
+//! events does not depend on that.
 
 use buslane::testing::Gate;
 use buslane::{Bus, Channel, Overflow, Queue, Receiver};
@@ -10,16 +10,16 @@ use test_support::{Log, ends, wait_for};
 /// A thread's number and one of its events.
 type Event = (usize, u64);
 
-/// The events after which a thread's publisher gets its own lanes, though others had theirs at
-/// once.
+/// The number of events after which a thread's publisher gets private lanes although other threads
+/// got theirs at once.
 const EVENTS: u64 = 64;
 
-/// The most publishers that threads keep and that have lanes, as the documentation says.
+/// Returns the documented limit of cached publishers that have private lanes.
 fn most() -> usize {
     (2 * thread::available_parallelism().map_or(1, usize::from)).max(16)
 }
 
-/// Threads that have published `events` events each, and live until the gate opens.
+/// Starts threads that publish `events` events each, and live until the gate opens.
 fn publish_and_stay(bus: &Bus<Event>, threads: usize, events: u64, gate: &Gate) -> Vec<JoinHandle<i64>> {
     let all: Vec<_> = (0..threads)
         .map(|id| {
@@ -69,7 +69,7 @@ fn threads_that_publish_once_take_bounded_memory() {
             assert_eq!(read + dropped, 200 * events);
             assert!(events > 1 || dropped == 0);
             assert!(receiver.try_recv().is_err());
-            assert_eq!(channel.state().lanes, 0, "given back");
+            assert_eq!(channel.state().lanes, 0, "returned");
         }
     }
 }
@@ -109,7 +109,7 @@ fn busy_thread_gets_lanes_beside_idle_threads() {
     assert_eq!(receiver.drain().count() as u64, 2 * most() as u64 + 2 * EVENTS);
 }
 
-/// Fails where an event of one thread comes out of order, or more than once.
+/// Asserts that the events of each thread arrive in order, and at most once.
 fn assert_in_order(events: impl IntoIterator<Item = Event>, threads: usize, each: u64) {
     let mut next = vec![0; threads];
     for (id, event) in events {
@@ -145,7 +145,7 @@ fn thread_keeps_its_order_when_it_gets_lanes() {
                 })
                 .collect();
             let read: Vec<Event> = if overflow == Overflow::Block {
-                // The publishers need the reader.
+                // The publishers need a running reader.
                 (0..3 * EACH).map(|_| receiver.recv().unwrap()).collect()
             } else {
                 publishing.iter().for_each(|thread| wait_for(|| thread.is_finished()));
@@ -161,7 +161,7 @@ fn thread_keeps_its_order_when_it_gets_lanes() {
     });
 }
 
-/// Threads that keep the lanes that are given out at once.
+/// Starts the threads that hold all lanes that are granted at once.
 fn idle_threads(bus: &Bus<Event>, gate: &Gate) -> Vec<JoinHandle<()>> {
     let count = most().div_ceil(2);
     let all = (0..count)
@@ -181,7 +181,8 @@ fn idle_threads(bus: &Bus<Event>, gate: &Gate) -> Vec<JoinHandle<()>> {
 fn publisher_keeps_order_after_bus_publishes() {
     for drains in [false, true] {
         let bus = Bus::new();
-        // A quarter of the capacity is read from one lane before the next one has its turn.
+        // The receiver reads at most a quarter of the capacity from one lane before it reads the
+        // next lane.
         let mut receiver = bus.subscribe_lossy(16).unwrap();
         (0..8).for_each(|event| assert!(bus.publish((0, event)).is_ok()));
         let mut publisher = bus.publisher();

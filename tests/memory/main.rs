@@ -1,8 +1,8 @@
 //! Memory: publishing allocates nothing, each part costs what the documentation states, and a
 //! failed allocation is an error.
 //!
-//! The binary counts on each thread what that thread asks of the allocator. Tests that run at the
-//! same time do not disturb each other.
+//! The binary counts for each thread what that thread allocates. Tests that run at the same time do
+//! not disturb each other.
 
 mod allocation;
 mod footprint;

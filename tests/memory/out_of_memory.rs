@@ -1,5 +1,5 @@
-//! No memory for a ring: whoever asks for one is told so, or is served through the lane that all
-//! share. What is there goes on, and what was made in vain is given back.
+//! No memory for a ring: the caller receives an error, or falls back to the shared lane. Existing
+//! sinks continue to work, and partial allocations are freed.
 
 use buslane::channel::ChannelBuilder;
 use buslane::error::{AddError, BuildError, OutOfMemory, SpawnError, SubscribeError};
@@ -13,11 +13,11 @@ use test_support::{Drops, GUARD, Log, assert_balanced, wait_for};
 
 type Event = [u64; 4];
 const CAPACITY: usize = 4096;
-/// Less than any ring of these tests, and more than anything else that is allocated.
+/// Smaller than any ring of these tests, and larger than any other allocation.
 const RING: usize = 1 << 16;
 const NO_MEMORY: OutOfMemory = OutOfMemory::new(CAPACITY);
 
-/// Runs something while there is memory for so many more rings.
+/// Runs `run` with memory for exactly `granted` more rings.
 fn rings<R>(granted: usize, run: impl FnOnce() -> R) -> R {
     with_large(RING, granted, run)
 }
@@ -38,7 +38,7 @@ fn queue_builder() -> QueueBuilder<Event> {
     Queue::builder().capacity(CAPACITY)
 }
 
-/// The firsts of the events that are there.
+/// Returns the first field of each readable event.
 fn read(receiver: &mut Receiver<Event>) -> Vec<u64> {
     receiver.drain().map(|[n, ..]| n).collect()
 }
@@ -62,7 +62,7 @@ fn add_without_lane_memory_fails_and_bus_continues() {
         channel.clone().filter(move |_: &Event| Arc::strong_count(&kept) > 0)
     };
     assert!(matches!(rings(0, || bus.add(with_kept())), Err(AddError::OutOfMemory(NO_MEMORY))));
-    assert_eq!((bus.sink_count(), Arc::strong_count(&kept)), (1, 1), "nothing of it stays on the bus");
+    assert_eq!((bus.sink_count(), Arc::strong_count(&kept)), (1, 1), "no part of it stays on the bus");
     assert_eq!(publisher.publish(event(1)), Ok(took(1)));
     assert_eq!(rings(0, || bus.publish(event(2))), Ok(took(1)));
     assert!(read(&mut second).is_empty());
@@ -85,8 +85,7 @@ fn failed_add_frees_the_lanes_it_made() {
     let (channel, mut receiver) = channel();
     let mut in_vain = || {
         assert!(matches!(rings(2, || bus.add(channel.clone())), Err(AddError::OutOfMemory(NO_MEMORY))));
-        // Its reader lets go of lanes that have ended, and it folds their books when it is looked
-        // at.
+        // A poll drops ended lanes, and a query folds their counters into the channel.
         assert!(receiver.try_recv().is_err());
         assert_eq!(channel.state().lanes, 0);
     };
@@ -121,7 +120,7 @@ fn publisher_without_lane_memory_uses_shared_lanes() {
         let local = rings(0, || bus.with_local(|publisher| publisher.publish(event(3000 + n))));
         assert_eq!(local, Ok(took(2)));
     }
-    // The next change finds memory again, and leaves it what it has.
+    // The next change finds memory again, and keeps the existing lanes.
     let (late, mut late_receiver) = channel_builder().build().unwrap();
     bus.add(late).unwrap();
     assert_eq!(poor.publish(event(100)), Ok(took(3)));
@@ -133,7 +132,7 @@ fn publisher_without_lane_memory_uses_shared_lanes() {
         for at in [0, 1000, 2000, 3000] {
             let of_one: Vec<u64> = got.iter().copied().filter(|n| n / 1000 * 1000 == at).collect();
             let count = if at == 0 { 101 } else { 100 };
-            assert!(of_one.iter().copied().eq(at..at + count), "each of one publisher, in its order");
+            assert!(of_one.iter().copied().eq(at..at + count), "each event of one publisher, in order");
         }
         let ledger = assert_balanced(&state);
         assert_eq!((ledger.offered, ledger.accepted, ledger.delivered), (401, 401, 401));
@@ -168,7 +167,7 @@ fn keyed_queue_makes_all_worker_lanes_or_none() {
     assert_eq!((ledger.offered, ledger.delivered), (100, 100));
 }
 
-/// Makes something that there is no memory for, twice, and then once more with memory.
+/// Runs `make` twice without memory for it, and then once with memory.
 #[track_caller]
 fn only_with_memory<R>(granted: usize, make: impl Fn() -> Result<R, BuildError>) {
     let refused = || assert_eq!(rings(granted, || make().err()), Some(NO_MEMORY.into()));
@@ -194,7 +193,7 @@ fn channel_and_journal_without_memory_fail_to_build() {
         Some(AddError::OutOfMemory(NO_MEMORY))
     ));
     let _publisher = bus.publisher();
-    // Memory for the shared lane, and none for the publisher's own.
+    // There is memory for the shared lane, and none for the private one.
     assert!(matches!(
         rings(1, || bus.subscribe_lossy(CAPACITY).err()),
         Some(AddError::OutOfMemory(NO_MEMORY))
@@ -210,7 +209,7 @@ fn queue_without_memory_fails_and_drops_handlers() {
         move |_: Event| assert!(held.id < 10)
     };
     let config = |made: Result<Queue<Event>, SpawnError>| match made {
-        Ok(_) => panic!("made without memory"),
+        Ok(_) => panic!("created without memory"),
         Err(SpawnError::OutOfMemory(error)) => error,
         Err(error) => panic!("{error}"),
     };
@@ -219,7 +218,7 @@ fn queue_without_memory_fails_and_drops_handlers() {
     let several = || queue_builder().workers(2).spawn_each(|worker| held(1 + worker as u64));
     assert_eq!(config(rings(0, several)), NO_MEMORY);
     let by_key = || queue_builder().workers(3).ordered_by(|[n, ..]: &Event| *n);
-    // Memory for the rings of two of the three workers.
+    // There is memory for the rings of two of the three workers.
     let ordered = || by_key().spawn_each(|worker| held(3 + worker as u64));
     assert_eq!(config(rings(2, ordered)), NO_MEMORY);
     wait_for(|| drops.ids() == [0, 1, 2, 3, 4, 5]);
@@ -228,10 +227,10 @@ fn queue_without_memory_fails_and_drops_handlers() {
     assert_eq!(queue.state().ledger.delivered, 1);
 }
 
-/// 64 of them, one block of a journal, are more than [`RING`].
+/// An event so large that 64 of them, one block of a journal, exceed [`RING`].
 type Large = [u64; 512];
 
-/// The firsts of all events that a subscriber still has to read.
+/// Returns the first field of each event that a subscriber still has to read.
 fn firsts(subscriber: &mut buslane::Subscriber<Large>) -> Vec<u64> {
     subscriber
         .try_iter()
@@ -257,15 +256,15 @@ fn subscribe_without_memory_fails_journal_continues() {
     in_vain();
     let (heap, ()) = heap_of(in_vain);
     assert_eq!(heap.bytes, 0, "{heap:?}");
-    assert_eq!(journal.state().subscribers.len(), 1, "whoever was refused is not listed");
-    // No gate was left behind that nobody will ever move on.
+    assert_eq!(journal.state().subscribers.len(), 1, "a refused subscriber is not listed");
+    // No gate remains whose cursor never advances.
     for n in 1..100 {
         assert!(rings(0, || journal.try_publish([n; 512]).is_ok()));
     }
     assert!(firsts(&mut reader).into_iter().eq(0..100));
     let mut late = journal.subscribe(Start::Oldest).unwrap();
     assert!(firsts(&mut late).into_iter().eq(0..100));
-    // What one has left behind serves the next one.
+    // The block of a dropped subscriber serves the next one.
     drop(late);
     let mut next = rings(0, || journal.subscribe(Start::Last(1))).unwrap();
     assert_eq!(firsts(&mut next), [99]);
@@ -276,7 +275,7 @@ fn subscribe_without_memory_fails_journal_continues() {
     while let Ok(entry) = reader.try_recv() {
         rest += if let Entry::Lagged(events) = entry { events } else { 1 };
     }
-    assert_eq!(rest, 300, "read or told that they were missed");
+    assert_eq!(rest, 300, "read, or reported as missed");
     assert_balanced(&journal.state());
 }
 

@@ -1,4 +1,4 @@
-//! An event that is taken at the first attempt leaves the heap alone.
+//! An event that is accepted at the first attempt does not use the heap.
 
 use buslane::retry::{Backoff, Breaker};
 use buslane::{Sink, SinkExt, noop};

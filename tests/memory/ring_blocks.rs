@@ -1,4 +1,4 @@
-//! Writers and readers of a ring of blocks leave the heap alone, and a stalled reader keeps one
+//! Writers and readers of a ring of blocks do not use the heap, and a stalled reader retains one
 //! block.
 
 use buslane::ring::blocks::{Look, SharedWriter, Writer};
@@ -21,7 +21,7 @@ fn stalled_reader_keeps_one_block_until_its_drop() {
                 "capacity {capacity}"
             );
         };
-        // Each reader stands in a block of its own.
+        // Each reader ends in a different block.
         let stand = |writer: &mut Writer<_>| {
             publish_alive(writer, &alive, block);
             let mut reader = source.reader(source.tail() - 1).unwrap();
@@ -37,7 +37,7 @@ fn stalled_reader_keeps_one_block_until_its_drop() {
         drop((dropped, other));
         publish_alive(&mut writer, &alive, 10 * table);
         kept(2);
-        // For readers that come in the place of others there are spares.
+        // Readers that replace dropped ones use the spare blocks.
         let (heap, mut again) = heap_of(|| [(); 2].map(|()| stand(&mut writer)));
         assert_eq!(heap, Heap::default());
         publish_alive(&mut writer, &alive, 10 * table);
@@ -69,7 +69,7 @@ fn ring_never_allocates_with_stalled_readers() {
         let alive = AtomicU64::new(0);
         let (mut writer, source) = new(capacity);
         let values = 5 * capacity as u64 + 200;
-        quietly("from the first value on", || publish_alive(&mut writer, &alive, values));
+        quietly("from the first value", || publish_alive(&mut writer, &alive, values));
         let mut readers: Vec<_> = (0..5).map(|_| source.reader(0).unwrap()).collect();
         for round in 0..10 {
             for (index, reader) in readers.iter_mut().enumerate() {
@@ -86,7 +86,7 @@ fn ring_never_allocates_with_stalled_readers() {
         }
         let again = readers.pop();
         drop(again);
-        quietly("a reader in the place of another", || readers.push(source.reader(0).unwrap()));
+        quietly("a reader that replaces another", || readers.push(source.reader(0).unwrap()));
         let writer = SharedWriter::from(writer);
         quietly("shared", || {
             for _ in 0..values {

@@ -1,8 +1,7 @@
-//! An idle bus costs no processor time: measured over two seconds of silence, in a process of its
-//! own.
+//! An idle bus uses no processor time: measured over two seconds of silence, in a separate process.
 //!
-//! It is processor time that is measured, so a loaded machine does not matter; the sleep is what
-//! passes the time.
+//! The test measures processor time, so a loaded machine does not matter; the sleep only lets time
+//! pass.
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
@@ -13,19 +12,19 @@ use test_support::{limit, process};
 
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// The processor time that this process has used, all its threads together.
+/// Returns the processor time that all threads of this process have used.
 fn processor_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is valid for the time of the call.
+    // SAFETY: the pointer is valid for the duration of the call.
     let done = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
     assert_eq!(done, 0);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// What something with consumers that wait like this uses in silence.
+/// Measures the processor time in silence with consumers of the given wait strategy.
 type Silence = fn(WaitStrategy) -> Duration;
 
-/// What four waiting subscribers of a journal use in silence.
+/// Returns the processor time of four waiting subscribers of a journal in silence.
 fn used_by_subscribers(wait: WaitStrategy) -> Duration {
     let journal = Journal::new(64).unwrap();
     let readers = [false, false, true, true].map(|gating| {
@@ -39,7 +38,7 @@ fn used_by_subscribers(wait: WaitStrategy) -> Duration {
         thread::yield_now();
     }
     let before = processor_time();
-    // What is measured: the processor time of a silence.
+    // The silence whose processor time is measured.
     thread::sleep(SILENCE);
     let used = processor_time() - before;
     assert!(journal.publish(100).is_ok());
@@ -48,8 +47,8 @@ fn used_by_subscribers(wait: WaitStrategy) -> Duration {
     used
 }
 
-/// What a bus with queues, a receiver that is waited at, and two publishers uses in silence, as
-/// printed by the child.
+/// Returns the processor time of a bus with queues, a receiver with a waiting thread, and two
+/// publishers in silence, as printed by the child.
 fn used_in_silence(wait: WaitStrategy) -> Duration {
     let bus: Bus<u64> = Bus::new();
     for _ in 0..3 {
@@ -63,7 +62,7 @@ fn used_in_silence(wait: WaitStrategy) -> Duration {
     publishers.iter_mut().for_each(|publisher| assert!(publisher.publish(1).is_ok()));
     assert!(bus.flush_timeout(limit::scaled(Duration::from_secs(30))).is_done());
     let before = processor_time();
-    // What is measured: the processor time of a silence.
+    // The silence whose processor time is measured.
     thread::sleep(SILENCE);
     let used = processor_time() - before;
     assert!(publishers[0].publish(2).is_ok());
@@ -72,7 +71,8 @@ fn used_in_silence(wait: WaitStrategy) -> Duration {
     used
 }
 
-/// Processor time in percent of the silence, measured in a process that does nothing else.
+/// Returns the processor time as a percentage of the silence, measured in a process that does
+/// nothing else.
 fn percent(test: &str, silence: Silence, wait: WaitStrategy) -> f64 {
     let Some(child) = process::in_child(module_path!(), test) else {
         eprintln!("used {}", silence(wait).as_nanos());
@@ -107,7 +107,7 @@ fn parked_consumers_use_no_idle_processor_time() {
 
 #[test]
 fn polling_consumer_uses_at_most_1_percent_when_idle() {
-    // Four consumers poll; the stated figure is for one.
+    // Four consumers poll; the documented figure is for one.
     let used =
         percent("polling_consumer_uses_at_most_1_percent_when_idle", used_in_silence, WaitStrategy::poll())
             / 4.0;

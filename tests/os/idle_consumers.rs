@@ -1,9 +1,9 @@
-//! Every kind of consumer, under every wait strategy that may sleep, uses next to no processor time
+//! Every kind of consumer, under every wait strategy that may sleep, uses almost no processor time
 //! in silence.
 //!
-//! All consumers of the table wait at the same time in a child process, each on threads of its own.
-//! The processor time of each thread is measured on its own clock. So neither a loaded machine nor
-//! the other rows of the table matter. The silence that is measured is the only sleep.
+//! All consumers of the table wait at the same time in a child process, each on separate threads.
+//! The test reads the processor time of each thread from that thread's own clock. So neither a
+//! loaded machine nor the other rows of the table matter. The measured silence is the only sleep.
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
@@ -22,30 +22,30 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use test_support::{limit, process};
 
-/// How long nothing happens.
+/// The duration of the silence.
 const SILENCE: Duration = Duration::from_millis(1500);
-/// How long the slowest strategy of the table takes to park, generously.
+/// A generous bound for the time that the slowest strategy of the table needs to park.
 const SETTLED: Duration = Duration::from_millis(400);
 /// A limit that never ends a wait of this test.
 const LONG: Duration = Duration::from_secs(3600);
-/// The exit status of the child process, where the harness ends with 0 or 101.
+/// The exit status of the child process; the harness itself exits with 0 or 101.
 const PASSED: i32 = 40;
 
 /// Ends the consumers of one row.
 type Stop = Box<dyn FnOnce()>;
 
-/// The threads of this process.
+/// Returns the threads of this process.
 fn threads() -> BTreeSet<i32> {
     let tasks = fs::read_dir("/proc/self/task").expect("the list of threads");
     tasks.map(|task| task.unwrap().file_name().to_string_lossy().parse().unwrap()).collect()
 }
 
-/// The processor time that a thread of this process has used.
+/// Returns the processor time that a thread of this process has used.
 fn processor_time(thread: i32) -> Duration {
     // The kernel's encoding of "the scheduler's clock of one thread".
     let clock: libc::clockid_t = (!thread << 3) | 6;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is valid for the time of the call.
+    // SAFETY: the pointer is valid for the duration of the call.
     let done = unsafe { libc::clock_gettime(clock, &raw mut time) };
     assert_eq!(done, 0, "the clock of thread {thread}");
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
@@ -59,7 +59,7 @@ impl Wake for Unpark {
     }
 }
 
-/// A whole executor, which sleeps until it is woken.
+/// Runs a future on a minimal executor, which parks until it is woken.
 fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut future = pin!(future);
@@ -78,7 +78,7 @@ enum Way {
     Timed,
     Batches,
     Future,
-    /// A future was polled once and left behind, and then the thread blocks.
+    /// Polls a future once and abandons it; then the thread blocks.
     BlockingAfterPoll,
     TimedAfterPoll,
 }
@@ -161,7 +161,8 @@ fn read_journal(mut subscriber: Subscriber<u64>, way: Way) {
     }
 }
 
-/// A receiver of a channel, with an event through its shared lane and one through a private lane.
+/// Starts a receiver of a channel, with one event through its shared lane and one through a private
+/// lane.
 fn receiver(wait: WaitStrategy, way: Way, overflow: Option<Overflow>) -> Stop {
     let builder = Channel::builder().wait_strategy(wait);
     let (channel, receiver) = match overflow {
@@ -179,7 +180,7 @@ fn receiver(wait: WaitStrategy, way: Way, overflow: Option<Overflow>) -> Stop {
     })
 }
 
-/// Three readers of one channel.
+/// Starts three readers of one channel.
 fn shared_receivers(wait: WaitStrategy, way: Way, unbounded: bool) -> Stop {
     let builder = Channel::builder().wait_strategy(wait);
     let builder = if unbounded { builder.unbounded() } else { builder };
@@ -206,7 +207,7 @@ fn subscriber(wait: WaitStrategy, way: Way, gating: bool) -> Stop {
     })
 }
 
-/// A queue that has handled something.
+/// Returns the stop of a queue that has handled an event.
 fn queue(queue: Queue<u64>) -> Stop {
     (0..20).for_each(|n| assert!(queue.write(n).is_ok()));
     let mut lane = queue.lane().unwrap().unwrap();
@@ -218,7 +219,7 @@ fn queue(queue: Queue<u64>) -> Stop {
     })
 }
 
-/// All consumers that wait like this, by name.
+/// Returns all consumers with this wait strategy, by name.
 fn consumers(wait: WaitStrategy) -> Vec<(String, Box<dyn FnOnce() -> Stop>)> {
     let mut rows: Vec<(String, Box<dyn FnOnce() -> Stop>)> = Vec::new();
     let mut row =
@@ -284,7 +285,7 @@ fn consumers(wait: WaitStrategy) -> Vec<(String, Box<dyn FnOnce() -> Stop>)> {
 /// The most processor time, in percent, that one thread with this strategy may use in silence.
 fn bound(wait: WaitStrategy) -> f64 {
     match wait {
-        // What the strategy's own text says.
+        // The figure that the strategy's documentation states.
         WaitStrategy::Poll { .. } => 1.0,
         _ => 0.3,
     }
@@ -293,7 +294,7 @@ fn bound(wait: WaitStrategy) -> f64 {
 #[test]
 fn idle_consumers_use_no_processor_time() {
     let _alone = super::alone();
-    // Which threads belong to a row is known only where no other test starts threads.
+    // The threads of a row are known only if no other test starts threads.
     let Some(child) = process::in_child(module_path!(), "idle_consumers_use_no_processor_time") else {
         measure_idle_consumers();
         std::process::exit(PASSED);
@@ -318,18 +319,18 @@ fn measure_idle_consumers() {
             let before = threads();
             stops.push(make());
             let mine: Vec<i32> = threads().difference(&before).copied().collect();
-            assert!(!mine.is_empty(), "{name}: no thread of its own");
+            assert!(!mine.is_empty(), "{name}: no thread");
             rows.push((name, bound(wait), mine));
         }
     }
-    // Consumers go through the steps of their strategies in real time, and nothing marks the last
+    // Consumers go through the steps of their strategies in real time, and no event marks the last
     // step.
     thread::sleep(SETTLED);
     let used = |rows: &[(String, f64, Vec<i32>)]| -> Vec<Vec<Duration>> {
         rows.iter().map(|(_, _, threads)| threads.iter().map(|id| processor_time(*id)).collect()).collect()
     };
     let (before, begun) = (used(&rows), Instant::now());
-    // What is measured: the processor time of a silence.
+    // The silence whose processor time is measured.
     thread::sleep(SILENCE);
     let (after, silence) = (used(&rows), begun.elapsed());
     let mut restless = Vec::new();

@@ -11,7 +11,7 @@ mod system_calls;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Returns the turn of a test that must not run beside another one of this kind.
+/// Returns the guard of a test that must not run at the same time as another test of this kind.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)

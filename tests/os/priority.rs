@@ -1,12 +1,12 @@
-//! A thread that waits for another one lets it run, whatever their priorities: it sleeps after a
-//! bounded number of looks.
+//! A thread that waits for another thread lets it run, whatever their priorities: it sleeps after a
+//! bounded number of checks.
 //!
-//! A thread of realtime priority and ordinary ones share one processor; it wakes up again and again
-//! in the middle of what they do, and does the same. Where it meets one of them between two steps
-//! and only spins and yields, that one never finishes, until the kernel stops the realtime thread
-//! for a moment, once a second. It is the processor time of the waiting thread that is measured, so
-//! a loaded machine does not matter. Where realtime priority is not granted, the others get the
-//! lowest one instead.
+//! A thread of realtime priority and ordinary threads share one processor. The realtime thread
+//! wakes repeatedly in the middle of their operations, and runs the same operation. If it meets an
+//! ordinary thread between two steps and only spins and yields, that thread never finishes, until
+//! the kernel throttles the realtime thread, once a second. The test measures the processor time of
+//! the waiting thread, so a loaded machine does not matter. Where realtime priority is not granted,
+//! the ordinary threads get the lowest priority instead.
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "system calls that the standard library does not offer")]
 
@@ -20,24 +20,24 @@ use std::time::{Duration, Instant};
 use test_support::limit;
 
 const ROUNDS: u32 = 300;
-/// What all rounds together may take of the processor. A single wait that spins and yields takes
+/// The limit of processor time for all rounds together. A single wait that spins and yields uses
 /// most of a second.
 const MOST: Duration = Duration::from_millis(600);
 const GUARD: Duration = limit::scaled(Duration::from_secs(120));
 
-/// The processor time that the calling thread has used.
+/// Returns the processor time that the calling thread has used.
 fn processor_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is valid for the time of the call.
+    // SAFETY: the pointer is valid for the duration of the call.
     let done = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     assert_eq!(done, 0);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// Keeps the calling thread on one processor, the first that it may run on. Whether that was
+/// Pins the calling thread to the first processor that it may run on. Returns whether that was
 /// granted.
 fn pin() -> bool {
-    // SAFETY: a set of processors is plain bits, and the pointers are valid for the time of the
+    // SAFETY: a set of processors is plain bits, and the pointers are valid for the duration of the
     // calls.
     unsafe {
         let mut allowed: libc::cpu_set_t = std::mem::zeroed();
@@ -55,7 +55,7 @@ fn pin() -> bool {
 
 fn set_policy(policy: i32, priority: i32) -> bool {
     let parameter = libc::sched_param { sched_priority: priority };
-    // SAFETY: the pointer is valid for the time of the call; 0 is the calling thread.
+    // SAFETY: the pointer is valid for the duration of the call; 0 is the calling thread.
     unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) == 0 }
 }
 
@@ -71,8 +71,8 @@ fn guard() -> mpsc::Sender<()> {
     sender
 }
 
-/// Plays `low` on two ordinary threads, over and over, and `high` again and again on one that goes
-/// before them.
+/// Runs `low` on two ordinary threads in a loop, and `high` repeatedly on a thread of higher
+/// priority.
 fn play(name: &str, low: impl Fn() + Sync, mut high: impl FnMut() + Send) {
     let _alone = super::alone();
     let _guard = guard();
@@ -85,8 +85,8 @@ fn play(name: &str, low: impl Fn() + Sync, mut high: impl FnMut() + Send) {
             granted.send(realtime).unwrap();
             let before = processor_time();
             for round in 0..ROUNDS {
-                // Others run, and are interrupted somewhere: only a sleep lets them have the
-                // processor.
+                // The other threads run, and are interrupted at some step: only a sleep yields the
+                // processor to them.
                 thread::sleep(Duration::from_micros(u64::from(40 + 7 * (round % 16))));
                 high();
             }
@@ -132,7 +132,7 @@ fn held_claim_parks_the_waiting_writer() {
             drop(writer.claim());
             (processor_time() - before, begun.elapsed())
         });
-        // What is measured: the processor time of a wait as long as this.
+        // The wait whose processor time is measured.
         thread::sleep(Duration::from_millis(500));
         drop(claim);
         let (used, waited) = waiting.join().unwrap();
@@ -168,7 +168,7 @@ fn dropped_realtime_receiver_yields_to_a_writer() {
             let channel = current.read().unwrap().clone();
             (0..64).for_each(|_| drop(channel.write([7; 8])));
         };
-        // In each sleep the writers get the processor, and are interrupted somewhere.
+        // In each sleep the writers get the processor, and are interrupted at some step.
         let high = || {
             if several {
                 let (channel, receiver) = Channel::builder().capacity(1024).build_shared().unwrap();
@@ -192,7 +192,7 @@ fn timed_out_realtime_reader_yields_to_its_waker() {
     let mut reader =
         journal.subscription().start(Start::Now).wait_strategy(WaitStrategy::Park).subscribe().unwrap();
     let low = || drop(journal.publish([7_u64; 8]));
-    play("a journal's sleepers", low, || {
+    play("a journal's parked subscribers", low, || {
         while reader.try_recv().is_ok() {}
         let _ = reader.recv_timeout(Duration::from_micros(60));
     });
@@ -215,7 +215,7 @@ fn realtime_removal_yields_to_a_publish() {
     let low = || assert!(bus.publish([7; 8]).is_ok());
     play("a removal", low, || {
         let id = bus.add(sink_fn(|event: &[u64; 8]| drop(std::hint::black_box(event.to_vec())))).unwrap();
-        // The publishers get the processor, and are interrupted somewhere.
+        // The publishers get the processor, and are interrupted at some step.
         thread::sleep(Duration::from_micros(60));
         assert!(bus.remove(id).is_ok());
     });

@@ -1,9 +1,9 @@
-//! A publisher makes no system call while its consumer is awake: the kernel is the judge.
+//! A publisher makes no system call while its consumer is awake, as the kernel verifies.
 //!
-//! The publishing thread enters seccomp's strict mode, in which any system call but `read`,
-//! `write`, `_exit` and `sigreturn` kills it, publishes a million events, and leaves by the bare
-//! exit call. All of this happens in a child process, this test binary started again, since such a
-//! thread can neither be joined nor unwound.
+//! The publishing thread enters seccomp's strict mode, in which any system call except `read`,
+//! `write`, `_exit` and `sigreturn` kills it. It publishes a million events, and leaves through the
+//! bare exit call. Such a thread can neither be joined nor unwound, so all of this happens in a
+//! child process, which is this test binary started again.
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![expect(unsafe_code, reason = "system calls")]
 
@@ -16,28 +16,28 @@ use std::time::Duration;
 use test_support::{GUARD, assert_balanced, process, wait_for};
 
 const EVENTS: u64 = 1_000_000;
-/// What the child's process ends with, where the test harness itself would end with 0 or 101.
+/// The exit status of the child; the test harness itself exits with 0 or 101.
 const PASSED: u8 = 40;
 const NOT_GRANTED: u8 = 41;
 
-/// How far the publishing thread is.
+/// The progress of the publishing thread.
 const STARTING: u64 = 0;
 const REFUSED: u64 = 1;
 const INSIDE: u64 = 2;
 const LEAVING: u64 = 3;
 
-/// Makes the kernel kill this thread at its next system call. `false` when the kernel does not do
-/// that.
+/// Makes the kernel kill this thread at its next system call. Returns `false` if the kernel does
+/// not support that.
 fn enter_strict_mode() -> bool {
-    // SAFETY: takes no pointers; it concerns the calling thread only.
+    // SAFETY: takes no pointers; it affects only the calling thread.
     unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_STRICT) == 0 }
 }
 
-/// Ends this thread and nothing else: no destructor, no unwinding, no word to the standard library.
+/// Ends only this thread: no destructor, no unwinding, no notice to the standard library.
 fn leave() -> ! {
     loop {
-        // SAFETY: ends the calling thread, whose stack is kept to the end of the process: it is
-        // never joined.
+        // SAFETY: ends the calling thread, whose stack stays mapped to the end of the process: the
+        // thread is never joined.
         unsafe { libc::syscall(libc::SYS_exit, 0) };
     }
 }
@@ -47,8 +47,8 @@ fn own_id() -> i64 {
     unsafe { libc::syscall(libc::SYS_gettid) }
 }
 
-/// Runs `publish` on a thread in strict mode; whether it came to its end. `None` when there is no
-/// such mode.
+/// Runs `publish` on a thread in strict mode, and returns whether it completed. `None` if there is
+/// no such mode.
 fn in_strict_mode(publish: impl FnOnce() + Send + 'static) -> Option<bool> {
     let (state, id) = (Arc::new(AtomicU64::new(STARTING)), Arc::new(AtomicI64::new(0)));
     let (own_state, own) = (state.clone(), id.clone());
@@ -67,13 +67,13 @@ fn in_strict_mode(publish: impl FnOnce() + Send + 'static) -> Option<bool> {
     if state.load(Ordering::Acquire) == REFUSED {
         return None;
     }
-    // Killed or gone: either way the kernel forgets the thread.
+    // The thread was killed or has ended: in both cases the kernel removes its entry.
     let task = format!("/proc/self/task/{}", id.load(Ordering::Acquire));
     wait_for(|| state.load(Ordering::Acquire) == LEAVING || !Path::new(&task).exists());
     Some(state.load(Ordering::Acquire) == LEAVING)
 }
 
-/// A bus on which everything is that needs no system call.
+/// Returns a bus with every sink that needs no system call.
 fn bus(wait: WaitStrategy) -> (Bus<u64>, [Queue<u64>; 3]) {
     let bus = Bus::new();
     let queue =
@@ -88,7 +88,7 @@ fn bus(wait: WaitStrategy) -> (Bus<u64>, [Queue<u64>; 3]) {
     (bus, queues)
 }
 
-/// The child's part: `None` when there is no strict mode.
+/// Runs the child's part. `None` if there is no strict mode.
 fn publish_without_system_calls(
     wait: WaitStrategy,
     publish: impl FnOnce(&Bus<u64>) -> Box<dyn FnMut(u64) + Send>,
@@ -97,7 +97,7 @@ fn publish_without_system_calls(
     let mut publish = publish(&bus);
     let survived = in_strict_mode(move || {
         (0..EVENTS).for_each(&mut publish);
-        // Its destructor is not this test's affair.
+        // The publisher's destructor is no part of this test.
         std::mem::forget(publish);
     })?;
     assert!(survived, "the kernel killed the publisher for a system call");
@@ -110,11 +110,11 @@ fn publish_without_system_calls(
     Some(())
 }
 
-/// Runs `body` in a process of its own, which is this test alone in this binary again.
+/// Runs `body` in a separate process, which runs only this test of this binary.
 fn in_child(test: &str, body: impl FnOnce() -> Option<()>) {
     let Some(child) = process::in_child(module_path!(), test) else {
         let code = if body().is_some() { PASSED } else { NOT_GRANTED };
-        // Not by returning: the harness would say what it thinks of it.
+        // A return would let the harness print its own result.
         std::process::exit(code.into());
     };
     match child.status.code().map(u8::try_from) {
@@ -124,8 +124,8 @@ fn in_child(test: &str, body: impl FnOnce() -> Option<()>) {
     }
 }
 
-/// Never parks within the time of a test, as it never does while events flow: whoever preempts us
-/// must not matter.
+/// Returns a strategy that never parks within the duration of a test, as it never does while events
+/// flow: preemption must not matter.
 fn nap() -> WaitStrategy {
     WaitStrategy::Nap { nap: Duration::from_micros(100), park_after: Duration::from_secs(3600) }
 }
@@ -153,7 +153,7 @@ fn batches_and_list_changes_need_no_system_call() {
     in_child("batches_and_list_changes_need_no_system_call", || {
         publish_without_system_calls(WaitStrategy::poll(), |bus| {
             let (mut publisher, changing) = (bus.publisher(), bus.clone());
-            // The publisher meets a changed list again and again.
+            // The publisher repeatedly meets a changed list.
             drop(thread::spawn(move || {
                 while let Ok(id) = changing.add(sink_fn(|_: &u64| {})) {
                     changing.remove(id).unwrap();
@@ -176,7 +176,7 @@ fn batches_and_list_changes_need_no_system_call() {
 fn strict_mode_detects_a_system_call() {
     in_child("strict_mode_detects_a_system_call", || {
         let survived = in_strict_mode(thread::yield_now)?;
-        assert!(!survived, "the test would see nothing");
+        assert!(!survived, "the test cannot detect a system call");
         Some(())
     });
 }

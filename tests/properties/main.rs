@@ -1,9 +1,9 @@
-//! Random lists of operations, each played on the real thing and on a plain model of it, which must
-//! agree after every step.
+//! Random lists of operations, each applied to the real implementation and to a plain model, which
+//! must agree after every step.
 //!
-//! Cases are single-threaded and depend on their operations only.
-//! `PROPTEST_CASES=10000 cargo test --test properties` looks further. A case that fails is shrunk
-//! and printed; made smaller still by hand, it becomes a test of its own, with a name.
+//! Cases are single-threaded and depend only on their operations.
+//! `PROPTEST_CASES=10000 cargo test --test properties` runs more of them. A failing case is shrunk
+//! and printed. Reduced further by hand, it becomes a named test.
 
 mod oracle;
 
@@ -14,7 +14,7 @@ use proptest::collection::vec;
 use proptest::strategy::Strategy;
 use proptest::test_runner::Config;
 
-/// Operations for one case, decoded from random bytes.
+/// Returns a strategy for the operations of one case, decoded from random bytes.
 fn operations<O: std::fmt::Debug>(decode: fn(Step) -> O, most: usize) -> impl Strategy<Value = Vec<O>> {
     vec(any::<Step>().prop_map(decode), 0..most)
 }

@@ -1,5 +1,5 @@
-//! The end of a queue, and the flush: what is waited for, what is given up, and what is said about
-//! it.
+//! The close of a queue, and the flush: the events that they wait for, the events that they give
+//! up, and the reports.
 
 use crate::{HOUR, held_queue};
 use buslane::stats::{CloseReport, DropReason, Finish, SinkStatus};
@@ -49,7 +49,7 @@ fn close_leaves_a_stuck_handler_at_the_deadline() {
         let report = queue.close_timeout(Duration::from_millis(1));
         assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 4), "{way:?}");
         assert!(!report.is_done() && report.to_string().contains("4 undelivered"), "{report}");
-        // Every caller is told the same, also those who would have waited longer.
+        // Every caller receives the same report, including a caller with a longer limit.
         assert_eq!((queue.close(), queue.close_timeout(Duration::MAX)), (report.clone(), report));
         assert_eq!(outcome(entry.write(9)), Outcome::Closed(9));
         assert_eq!(queue.state().status, SinkStatus::Closing);
@@ -133,7 +133,7 @@ fn close_and_flush_do_not_wait_inside_a_delivery() {
     *own.lock().unwrap() = Some(queue.clone());
     queue.write(1).unwrap();
     assert_eq!(reports.recv_timeout(GUARD), Ok((Finish::Pending, Finish::Pending)));
-    // From outside, the close that goes on by itself can be waited for.
+    // A caller outside the delivery can wait for the close that continues in the background.
     assert_eq!(queue.close(), CloseReport::done());
     own.lock().unwrap().take();
 }
@@ -212,7 +212,8 @@ fn flush_and_close_reach_the_downstream_queue() {
     let behind = inner.clone();
     let outer = inner.queue(8).unwrap();
     outer.write(1).unwrap();
-    // The outer worker has handed its event on, and the inner one is stuck: that is no flush.
+    // The outer worker has forwarded its event, and the inner worker is stuck: the flush is not
+    // done.
     wait_for(|| behind.state().ledger.offered == 2);
     assert_eq!(outer.flush_timeout(Duration::from_millis(50)).finish, Finish::TimedOut);
     gate.open();
@@ -228,7 +229,7 @@ fn flush_and_close_reach_the_downstream_queue() {
 
 #[test]
 fn close_passes_its_limit_to_the_downstream_sink() {
-    /// Tells what deadline it was closed with.
+    /// A handler that reports the deadline of its close.
     struct Closing(mpsc::Sender<Deadline>);
     impl Sink<u64> for Closing {
         fn write(&self, _: u64) -> Result<(), WriteError<u64>> {
@@ -246,7 +247,7 @@ fn close_passes_its_limit_to_the_downstream_sink() {
     assert!(!report.is_done() && report.finish == Finish::Done, "{report}");
     assert_eq!(queue.state().last_error.as_deref(), Some("a file that cannot be closed"));
     assert_eq!(deadlines.recv_timeout(GUARD), Ok(Deadline::NEVER));
-    // A limit that nobody gave is the default one, not none.
+    // Without a limit from the caller, the default limit applies.
     let (sender, deadlines) = mpsc::channel();
     drop(Closing(sender).queue(8).unwrap());
     assert!(deadlines.recv_timeout(GUARD).unwrap().remaining().is_some());

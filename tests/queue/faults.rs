@@ -1,5 +1,5 @@
-//! Handlers that panic, fail, or have something that panics about them: the worker goes on, and the
-//! books say why.
+//! Handlers that panic or fail, or whose parts panic: the worker continues, and the ledger records
+//! the reason.
 
 use crate::{HOUR, held_queue};
 use buslane::stats::{DropReason, SinkStatus};
@@ -53,7 +53,7 @@ fn consecutive_panics_close_and_drain_the_queue() {
                 handled.push(event);
             })
             .unwrap();
-        // One fewer than it takes, and a success that ends the row.
+        // One panic fewer than the limit, and a success that resets the count.
         (1..most).for_each(|event| queue.write(event).unwrap());
         queue.write(100).unwrap();
         gate.permit(most as usize);
@@ -77,7 +77,7 @@ fn handler_error_is_counted_kept_and_reported() {
     let hook = errors.clone();
     let queue = Queue::builder()
         .close_after_panics(1)
-        .on_drop(|_, _| panic!("the handler keeps what it was given"))
+        .on_drop(|_, _| panic!("the handler keeps its event"))
         .on_error(move |error: &BoxError| hook.push(error.to_string()))
         .spawn(|event: u64| if event == 1 { Err("no") } else { Ok(()) })
         .unwrap();
@@ -127,7 +127,7 @@ fn panicking_hooks_affect_no_caller() {
 
 #[test]
 fn refused_event_is_dropped_with_a_reason() {
-    /// Refuses odd numbers, one of them by a failure.
+    /// A sink that refuses odd numbers, one of them with a failure.
     struct Even;
     impl Sink<u64> for Even {
         fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
@@ -152,7 +152,7 @@ fn refused_event_is_dropped_with_a_reason() {
 
 #[test]
 fn queue_closes_when_its_inner_sink_closes() {
-    /// Takes two events, and is closed from then on.
+    /// A sink that accepts two events, and is closed from then on.
     #[derive(Default)]
     struct TwoOnly(AtomicU64);
     impl Sink<u64> for TwoOnly {
@@ -218,7 +218,7 @@ fn a_panic_whose_payload_panics_costs_only_its_event() {
 
 #[test]
 fn panicking_event_drop_costs_only_its_event() {
-    /// Refuses its first event, which the worker then drops.
+    /// A sink that refuses its first event, which the worker then drops.
     struct RefuseOne(Mutex<bool>);
     impl Sink<Option<Bomb>> for RefuseOne {
         fn write(&self, event: Option<Bomb>) -> Result<(), WriteError<Option<Bomb>>> {
@@ -253,7 +253,7 @@ fn slow_handler_frees_room_of_handled_events() {
         let (queue, gate, log) = held_queue(64, Overflow::Refuse);
         let mut entry = Entry::into(&queue, way);
         (1..=64).for_each(|event| entry.write(event).unwrap());
-        // Ten more are handled, the eleventh is in hand.
+        // Ten more events are handled, and the worker is handling the eleventh.
         gate.permit(11);
         gate.wait_reached(12);
         assert_eq!(log.entries().len(), 11);

@@ -1,4 +1,4 @@
-//! The life of a handler: ticks, batches, flushes and its end, each in its place.
+//! The life of a handler: ticks, batches, flushes and close, in order.
 
 use buslane::queue::{Handler, QueueBuilder};
 use buslane::stats::Finish;
@@ -21,7 +21,7 @@ enum Call {
     Drop,
 }
 
-/// Writes down every call, and passes a gate with each event.
+/// A handler that records every call, and passes a gate with each event.
 struct Diary {
     log: Log<Call>,
     gate: Gate,
@@ -67,7 +67,7 @@ fn diary(builder: QueueBuilder<u64>) -> (Queue<u64>, Gate, Log<Call>) {
     (queue, gate, log)
 }
 
-/// The events of each batch: what was handled up to each end of a batch.
+/// Returns the events of each batch, as separated by the batch ends.
 fn batches(log: &Log<Call>) -> Vec<Vec<u64>> {
     let mut batches = vec![Vec::new()];
     for call in log.entries() {
@@ -96,7 +96,7 @@ fn handler_calls_follow_the_documented_order() {
         [Call::Handle(7), Call::EndOfBatch, Call::Flush, Call::Close, Call::Drop],
         "{calls:?}"
     );
-    // After each batch, also when the handler asked for no time.
+    // A tick follows each batch, even if the handler requested no timer.
     let end = calls.iter().position(|call| *call == Call::EndOfBatch).unwrap();
     assert!(calls[end..].contains(&Call::Tick), "{calls:?}");
 }
@@ -125,7 +125,7 @@ fn batch_ends_after_all_waiting_events() {
     flush(&queue);
     let batches = batches(&log);
     assert_eq!(batches.concat(), [0, 1, 2, 3]);
-    // The first one may have ended before the others came.
+    // The first batch may have ended before the other events arrived.
     assert!(batches.len() <= 2, "{batches:?}");
 }
 
@@ -169,7 +169,7 @@ fn tick_comes_at_the_requested_time_without_events() {
     let mut last = ticks.recv_timeout(GUARD).unwrap();
     for _ in 0..20 {
         let tick = ticks.recv_timeout(GUARD).unwrap();
-        assert!(tick >= last + Duration::from_millis(1), "not before its time");
+        assert!(tick >= last + Duration::from_millis(1), "a tick came too early");
         last = tick;
     }
     assert!(queue.close().is_done());
@@ -197,7 +197,7 @@ fn default_flush_ends_the_batch() {
     assert_eq!(log.entries(), ["written out", "event", "written out"]);
 }
 
-/// Fails in everything that concerns no event.
+/// A handler that fails in every call except those with an event.
 #[derive(Clone, Copy)]
 enum Failing {
     ByError,
@@ -241,7 +241,7 @@ fn handler_failures_are_reported_and_worker_continues() {
             .spawn_handler(failing)
             .unwrap();
         queue.write(1).unwrap();
-        // Everything was handled, but what the flush was for did not happen.
+        // Every event was handled, but the flush itself failed.
         let flushed = queue.flush_timeout(GUARD);
         queue.write(2).unwrap();
         let report = queue.close();
@@ -253,7 +253,7 @@ fn handler_failures_are_reported_and_worker_continues() {
         }
         assert!(queue.state().last_error.is_some_and(|text| text.contains("in close")));
         assert_eq!(assert_balanced(&queue.state()).delivered, 2);
-        assert!(!flushed.is_done(), "a flush whose handler failed says so");
+        assert!(!flushed.is_done(), "a failed flush is not done");
     }
 }
 

@@ -1,5 +1,5 @@
-//! The queue: what it accepts, in which order its worker sees it, and what becomes of what it has
-//! no room for.
+//! The queue: which events it accepts, in which order its worker handles them, and what happens to
+//! events without room.
 
 mod close;
 mod faults;
@@ -22,8 +22,8 @@ use test_support::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A queue of numbers, its worker held up at the gate with the number 0 in its hands, and what it
-/// has handled.
+/// Returns a queue of numbers whose worker is blocked at the gate while it handles the number 0,
+/// and the log of handled events.
 fn held_queue(capacity: usize, overflow: Overflow) -> (Queue<u64>, Gate, Log<u64>) {
     let (gate, log) = (Gate::closed(), Log::new());
     let (at, handled) = (gate.clone(), log.clone());
@@ -35,7 +35,7 @@ fn held_queue(capacity: usize, overflow: Overflow) -> (Queue<u64>, Gate, Log<u64
             handled.push(event);
         })
         .unwrap();
-    // On a lane of its own, so that it takes no room in the others.
+    // The event uses a private lane, so that it takes no room in the others.
     lane(&queue).push(0, Deadline::NOW).unwrap();
     gate.wait_reached(1);
     (queue, gate, log)
@@ -289,7 +289,7 @@ fn queue_state_reports_kind_status_and_backlog() {
     flush(&queue);
     let state = queue.state();
     assert_eq!((state.depth, state.high_water, state.backlog_for), (0, 3, None));
-    // The lanes of those who have gone are forgotten, their books are not.
+    // The lanes of dropped publishers are removed, but their counters stay.
     assert_eq!((state.lanes, assert_balanced(&state).delivered), (0, 4));
     assert!(queue.close().is_done());
     assert_eq!(queue.state().status, SinkStatus::Closed);

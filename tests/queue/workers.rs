@@ -7,8 +7,8 @@ use buslane::testing::Gate;
 use buslane::{Overflow, Queue};
 use test_support::Log;
 
-/// A queue of numbers with so many workers, each held up at the gate with an event in its hands,
-/// and what was handled. The events that hold them are 0 and up.
+/// Returns a queue of numbers with `workers` workers, each blocked at the gate while it handles an
+/// event, and the log of handled events. The blocking events are numbered from 0.
 fn held_queue(workers: usize, capacity: usize, overflow: Overflow) -> (Queue<u64>, Gate, Log<u64>) {
     let (gate, log) = (Gate::closed(), Log::new());
     let queue = Queue::builder()

@@ -8,7 +8,7 @@ mod writing;
 use buslane::ring::blocks::{Look, Reader, Writer};
 use test_support::blocks::publish;
 
-/// Publishes values that say where they are, up to a position.
+/// Publishes values that equal their position, up to a position.
 fn publish_to(writer: &mut Writer<u64>, end: u64) {
     for position in writer.position()..end {
         publish(writer, position);

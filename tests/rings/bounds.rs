@@ -1,4 +1,5 @@
-//! What both rings of values refuse, and where values without size or with a large alignment lie.
+//! The capacities that both rings of values refuse, and the layout of values without size or with a
+//! large alignment.
 
 use super::{mpmc, spsc};
 use buslane::error::{BuildError, ConfigErrorKind, OutOfMemory};

@@ -1,5 +1,5 @@
-//! The ring buffers through their public items, and hostile code against them and against what is
-//! public in `wait`.
+//! The ring buffers through their public items, and hostile code against them and against the
+//! public items of `wait`.
 
 mod blocks;
 mod bounds;
@@ -13,9 +13,9 @@ use buslane::ring::spsc::{Consumer, Producer, ring};
 const CAPACITIES: [usize; 7] = [1, 2, 3, 4, 5, 64, 1000];
 
 fn spsc<T: Send>(capacity: usize) -> (Producer<T>, Consumer<T>) {
-    ring(capacity).expect("a capacity that can be")
+    ring(capacity).expect("a valid capacity")
 }
 
 fn mpmc<T: Send>(capacity: usize) -> Ring<T> {
-    Ring::new(capacity).expect("a capacity that can be")
+    Ring::new(capacity).expect("a valid capacity")
 }

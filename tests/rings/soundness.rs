@@ -1,10 +1,12 @@
-//! Hostile but safe code against what is public in `wait` and `ring`: callbacks that panic or come
-//! back, wakers whose clone, wake and destructor do as they like, values that are forgotten, parts
-//! of two makers put together, and threads.
+//! Hostile but safe code against the public items of `wait` and `ring`:
+//! - callbacks that panic or reenter,
+//! - wakers whose clone, wake and destructor run arbitrary code,
+//! - values that are forgotten,
+//! - parts of two rings mixed together,
+//! - several threads.
 //!
-//! An ordinary test, and the one that Miri runs: see `.ci/miri`. What a test asserts is that
-//! nothing is lost and nothing lives on; that nothing is undefined is for Miri, or a sanitizer, to
-//! say.
+//! An ordinary test, which Miri also runs: see `.ci/miri`. The tests assert that no value is lost
+//! or leaked. Miri or a sanitizer detects undefined behavior.
 
 mod blocks;
 mod mpmc;
@@ -18,12 +20,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Fewer rounds where an interpreter plays them.
+/// Returns the number of rounds: fewer under an interpreter.
 pub(crate) const fn rounds(natively: usize, in_miri: usize) -> usize {
     if cfg!(miri) { in_miri } else { natively }
 }
 
-/// The number of values that live.
+/// The number of live values.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Census(Arc<AtomicUsize>);
 
@@ -33,7 +35,7 @@ impl Census {
         Counted { number, panics: Panics::Never, text: number.to_string(), census: self.clone() }
     }
 
-    /// A value whose clone panics.
+    /// Returns a value whose clone panics.
     pub(crate) fn unclonable(&self, number: usize) -> Counted {
         let mut value = self.value(number);
         value.panics = Panics::InClone;
@@ -51,7 +53,7 @@ enum Panics {
     InClone,
 }
 
-/// A value that owns memory, and is counted as long as it lives.
+/// A value that owns memory, and is counted while it lives.
 #[derive(Debug)]
 pub(crate) struct Counted {
     pub(crate) number: usize,
@@ -61,7 +63,7 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    /// Reads all of it.
+    /// Reads the whole value.
     pub(crate) fn look(&self) -> usize {
         assert_eq!(self.text, self.number.to_string());
         self.number
@@ -70,7 +72,7 @@ impl Counted {
 
 impl Clone for Counted {
     fn clone(&self) -> Self {
-        assert!(self.panics != Panics::InClone, "as asked by the test");
+        assert!(self.panics != Panics::InClone, "as requested by the test");
         self.census.value(self.number)
     }
 }
@@ -82,7 +84,7 @@ impl Drop for Counted {
     }
 }
 
-/// Whether the call unwinds.
+/// Returns whether the call unwinds.
 pub(crate) fn unwinds<R>(call: impl FnOnce() -> R) -> bool {
     catch_unwind(AssertUnwindSafe(call)).is_err()
 }

@@ -1,5 +1,5 @@
 //! The ring of one producer and one consumer: exact capacity, order, exact drops, seals, and errors
-//! in place of panics.
+//! instead of panics.
 
 use super::{CAPACITIES, spsc};
 use buslane::ring::spsc::Producer;
@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::thread;
 use test_support::Drops;
 
-/// Pushes as a publisher does, and says whether the value was accepted and whether the ring is
-/// still open: a value is accepted only when the ring had room and did not give it back when it was
-/// sealed.
+/// Pushes as a publisher does, and returns whether the ring accepted the value and whether it is
+/// still open. A value is accepted only if the ring had room and the seal did not give the value
+/// back.
 fn push_and_settle(producer: &mut Producer<u64>, value: u64) -> (bool, bool) {
     let mut accepted = producer.push(value).is_ok();
     fence(Ordering::SeqCst);
@@ -91,7 +91,7 @@ fn push_slice_fills_the_room_each_lap() {
     for capacity in CAPACITIES {
         let (mut producer, mut consumer) = spsc(capacity);
         let values: Vec<u64> = (0..capacity as u64 + 3).collect();
-        // Each lap begins one slot further on, and its slice reaches over the end of the slots.
+        // Each lap starts one slot later, and its slice wraps around the end of the slots.
         for lap in 0..2 * capacity as u64 + 1 {
             assert_eq!(producer.push(lap), Ok(()));
             assert_eq!(producer.push_slice(&values), capacity - 1);
@@ -168,7 +168,7 @@ fn sealed_ring_refuses_values_and_ends_when_read() {
     assert!(!sealer.is_sealed() && producer.is_open());
     assert_eq!((sealer.seal(), sealer.clone().seal()), (2, 2));
     assert!(sealer.is_sealed() && !producer.is_open() && !consumer.is_drained());
-    // The producer still believes in its room; the ring gives the value back.
+    // The producer still assumes room; the ring gives the value back.
     assert_eq!(push_and_settle(&mut producer, 3), (false, false));
     assert_eq!(producer.push(4), Err(4));
     assert_eq!((sealer.accepted(), sealer.handled()), (2, 0));
@@ -266,7 +266,8 @@ fn values_cross_between_threads_in_order() {
 
 #[test]
 fn uncommitted_value_has_one_owner_after_a_seal() {
-    /// Counts its drops without owning anything, so that a second drop is seen and harmless.
+    /// A value that counts its drops without owning anything, so that a second drop is detected and
+    /// harmless.
     struct Counted<'a>(&'a AtomicU64);
     impl Drop for Counted<'_> {
         fn drop(&mut self) {

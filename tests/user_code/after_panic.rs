@@ -1,5 +1,5 @@
-//! What user code is told, and what is left after it panicked: the cases of which the table only
-//! sees that everything still works.
+//! The reports of a panic in user code, and the state after it: the cases where the table of call
+//! sites only checks that everything still works.
 
 use crate::world::{ignore, lock};
 use buslane::bus::Removed;
@@ -20,7 +20,7 @@ use test_support::limit;
 
 const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
-/// An event that calls a function as it is cloned, or dropped, once.
+/// An event that calls a function when it is cloned or dropped, once.
 struct Calls {
     on_clone: Option<Arc<dyn Fn() + Send + Sync>>,
     on_drop: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -77,7 +77,7 @@ fn close_in_a_drop_is_pending_and_final_outside() {
 
 #[test]
 fn removal_on_a_worker_returns_from_inside() {
-    // A publisher that waits for room in the queue holds the list that the removal waits for.
+    // A publisher that waits for room in the queue holds the list for which the removal waits.
     struct Removes(OnceLock<(Bus<u32>, SinkId)>, Sender<Removed>);
     impl Sink<u32> for Removes {
         fn write(&self, _: u32) -> Result<(), WriteError<u32>> {
@@ -256,11 +256,7 @@ fn panicking_sink_drop_affects_no_other_caller() {
         let _ = bus.publish(1).unwrap();
         stranger(&bus);
         drop(bus);
-        assert_eq!(
-            drops.load(Ordering::Relaxed),
-            2 * (at as u32 + 1),
-            "both are dropped, whichever came first"
-        );
+        assert_eq!(drops.load(Ordering::Relaxed), 2 * (at as u32 + 1), "both are dropped, in either order");
     }
 }
 
@@ -284,11 +280,11 @@ fn panicking_error_affects_no_publisher() {
     let mut receiver = bus.subscribe_lossy(8).unwrap();
     assert_eq!(bus.publish(1).map(|published| published.refused), Ok(1));
     assert_eq!(bus.publisher().publish(2).map(|published| published.refused), Ok(1));
-    assert_eq!(receiver.drain().sum::<u32>(), 3, "both are there");
+    assert_eq!(receiver.drain().sum::<u32>(), 3, "both events arrived");
     assert!(bus.close().is_done());
 }
 
-/// A key whose comparison or hash panics when it is told to.
+/// A key whose comparison or hash panics on request.
 #[derive(Clone)]
 struct Key(u32, Arc<AtomicBool>, bool);
 
@@ -354,8 +350,8 @@ fn publisher_continues_after_panicking_clones() {
     let (mut one, mut other) = (bus.subscribe_lossy(2).unwrap(), bus.subscribe_lossy(2).unwrap());
     let mut publisher = bus.publisher();
     for round in 0..3 {
-        // The first is in one lane already when it panics; the last meets a full lane, on the slow
-        // path.
+        // The first event is already in one lane when the clone panics. The last one meets a full
+        // lane, on the slow path.
         (0..round).for_each(|n| ignore(publisher.publish(Picky(n))));
         assert!(catch_unwind(AssertUnwindSafe(|| publisher.publish(Picky(13)))).is_err());
         ignore((one.drain().count(), other.drain().count()));
@@ -418,7 +414,7 @@ fn equal_hash_keys_keep_order_under_contention() {
     assert_eq!(seen.len(), (THREADS * EVENTS) as usize);
     for thread in 0..THREADS {
         let of_one = seen.iter().filter(|(key, _)| *key == thread).map(|(_, n)| *n);
-        assert!(of_one.eq(0..EVENTS), "the events of each key in their order");
+        assert!(of_one.eq(0..EVENTS), "the events of each key in order");
     }
 }
 
@@ -446,7 +442,7 @@ fn waits_inside_close_or_flush_end_at_the_limit() {
     let (direct, queued) = (Bus::new(), Bus::new());
     direct.add(Blocks(full.clone())).unwrap();
     queued.add(Queue::builder().spawn_sink(Blocks(full.clone())).unwrap()).unwrap();
-    // Each would wait for ever.
+    // Each publish would wait forever.
     for bus in [direct, queued] {
         ignore(bus.flush_timeout(LIMIT));
         ignore(bus.close_timeout(LIMIT));

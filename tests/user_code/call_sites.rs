@@ -1,10 +1,10 @@
-//! Where the crate calls user code.
+//! The call sites: where the crate calls user code.
 
 use crate::world::{Room, Trap, World};
 use crate::{events, retries, sinks, workers};
 use std::sync::Arc;
 
-/// One place: what leads there.
+/// One call site, and a function that reaches it.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) name: &'static str,
@@ -16,12 +16,12 @@ pub(crate) fn all() -> impl Iterator<Item = Place> {
     events::PLACES.iter().chain(sinks::PLACES).chain(retries::PLACES).chain(workers::PLACES).copied()
 }
 
-/// A place where nothing waits.
+/// Returns a call site where nothing waits.
 pub(crate) const fn place(name: &'static str, run: fn(&Arc<World>, &Arc<Trap>)) -> Place {
     Place { name, room: Room::Never, run }
 }
 
-/// A place that may wait for room which others make.
+/// Returns a call site that may wait for room which other threads make.
 pub(crate) const fn roomy(name: &'static str, run: fn(&Arc<World>, &Arc<Trap>)) -> Place {
     Place { name, room: Room::AMoment, run }
 }

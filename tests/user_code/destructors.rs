@@ -1,5 +1,5 @@
-//! Events whose destructors panic, in every kind of place that holds several of them: all are
-//! dropped, no call unwinds, and nothing is counted twice.
+//! Events whose destructors panic, in every container that holds several of them: all are dropped,
+//! no call unwinds, and no event is counted twice.
 
 use buslane::journal::Start;
 use buslane::retry::{Attempt, DeadLetter, Next, RetryPolicy};
@@ -16,14 +16,14 @@ use test_support::{GUARD, assert_balanced, ends};
 
 const COUNT: usize = 50;
 
-/// The number of bombs that live.
+/// The number of live bombs.
 #[derive(Clone, Default)]
 struct Alive(Arc<AtomicUsize>);
 
-/// Panics when it is dropped.
+/// An event that panics when it is dropped.
 struct Bomb {
     alive: Alive,
-    /// A test that fails leaks: a leak checker finds these, too.
+    /// Owned memory, so that a leak checker detects a leaked event.
     _memory: Box<usize>,
 }
 
@@ -56,25 +56,25 @@ impl Clone for Bomb {
 impl Drop for Bomb {
     fn drop(&mut self) {
         self.alive.0.fetch_sub(1, Ordering::Relaxed);
-        panic!("a destructor that panics, as asked by the test");
+        panic!("a destructor that panics, as requested by the test");
     }
 }
 
-/// What the bus says about the sink of this name.
+/// Returns the state of the sink with this name.
 fn state_of<E: Send + 'static>(bus: &Bus<E>, name: &str) -> SinkState {
     bus.snapshot().sinks.into_iter().find(|sink| sink.name == name).unwrap().state
 }
 
-/// Drops it while the thread unwinds.
+/// Drops a value while the thread unwinds.
 fn drop_in_unwinding<T>(value: T) {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
         let _value = value;
-        panic!("as asked by the test");
+        panic!("as requested by the test");
     }));
     assert!(outcome.is_err());
 }
 
-/// Each way in which a holder may go.
+/// Drops a holder in each possible way.
 fn goes<T>(mut holder: impl FnMut(&Alive) -> T) {
     for unwinding in [false, true] {
         let alive = Alive::default();
@@ -96,7 +96,7 @@ fn rings_drop_every_event_left() {
         (0..COUNT).for_each(|_| assert!(producer.push(alive.bomb()).is_ok()));
         (producer, consumer)
     });
-    // Written, and not shown.
+    // The events were written, but not shown.
     goes(|alive| {
         let (mut producer, consumer) = spsc::ring(COUNT).unwrap();
         (0..COUNT).for_each(|_| producer.write(alive.bomb()));
@@ -131,7 +131,7 @@ fn unwinding_drain_in_place_drops_the_lent_event() {
     let (mut producer, mut consumer) = spsc::ring(4).unwrap();
     (0..4).for_each(|_| assert!(producer.push(alive.bomb()).is_ok()));
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        consumer.drain_in_place(4, |_| panic!("as asked by the test"));
+        consumer.drain_in_place(4, |_| panic!("as requested by the test"));
     }));
     assert!(outcome.is_err());
     assert_eq!((alive.get(), consumer.drain_in_place(9, |_| {})), (3, 3));
@@ -196,7 +196,7 @@ fn aborted_queue_drops_every_event_left() {
     });
     // An event is pending until its destructor has returned.
     test_support::wait_for(|| queue.state().ledger.pending == 0);
-    assert_eq!(alive.get(), 1, "the one that was forgotten");
+    assert_eq!(alive.get(), 1, "the forgotten event");
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.delivered, ledger.dropped.aborted), (1, COUNT as u64));
 }
@@ -242,7 +242,7 @@ fn journal_on_a_bus_counts_no_event_twice() {
     alive.assert_none();
 }
 
-/// Fails for as long as it is asked to.
+/// A sink that always fails.
 struct Fails;
 
 impl RetryPolicy<Bomb> for Fails {
@@ -422,10 +422,10 @@ fn hooks_and_predicates_of_all_lanes_are_dropped() {
         if publishes {
             let _ = publisher.publish(1).unwrap();
         }
-        // Removed or not: what the publisher still has goes with it. Those whose receivers are gone
-        // may be off the bus already.
+        // Each event in the publisher is dropped, whether its sink was removed or not. A sink whose
+        // receiver was dropped may already be detached.
         let removed = ids.iter().step_by(2).filter(|id| bus.remove(**id).is_ok()).count();
-        assert!(removed > 0, "a queue is still there");
+        assert!(removed > 0, "a queue is still attached");
         drop(bus);
         drop(publisher);
     }

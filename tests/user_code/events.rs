@@ -1,4 +1,5 @@
-//! The event's own code: its clone, its drop, what makes it, and what looks at it.
+//! The event's own code: its clone, its drop, the code that creates it, and the code that inspects
+//! it.
 
 use crate::call_sites::{Place, place, roomy};
 use crate::world::{At, Event, Trap, World, ignore, lock, read_channel};
@@ -100,7 +101,7 @@ pub(crate) const PLACES: &[Place] = &[
         drop(publisher.publish(Event::at(At::Drop, trap)));
         (0..256).for_each(|_| drop(publisher.publish(Event::plain())));
     }),
-    place("drop, a receiver that goes", |world, trap| {
+    place("drop, a receiver that is dropped", |world, trap| {
         let (channel, receiver) = Channel::lossy(8).unwrap();
         world.own(&Arc::new(channel.clone()));
         world.add(&world.solo, channel);
@@ -121,7 +122,7 @@ pub(crate) const PLACES: &[Place] = &[
         world.add(&world.solo, channel);
         drop(world.solo.publish(Event::plain()));
         receiver.drain_with(|_| {
-            // The slot is free by now, and full again with the first write.
+            // The slot is already free, and the first write fills it again.
             trap.spring();
         });
         receiver.try_iter().for_each(drop);
@@ -185,7 +186,7 @@ pub(crate) const PLACES: &[Place] = &[
         drop(waker);
         drop(receiver.poll_recv(&mut Context::from_waker(Waker::noop())));
     }),
-    place("drop of a waker among many", |world, trap| {
+    place("drop of one waker of many", |world, trap| {
         let (channel, mut receiver) = Channel::shared(8).unwrap();
         world.add(&world.solo, channel);
         let waker = Waker::from(Arc::new(DropWaker(trap.clone())));
@@ -195,7 +196,8 @@ pub(crate) const PLACES: &[Place] = &[
     }),
 ];
 
-/// A channel on the lonely bus with room for one event, which is taken but for `DropOldest`.
+/// Returns a receiver on the `solo` bus, whose channel has room for one event; it is full, except
+/// with `DropOldest`.
 fn full(world: &World, overflow: Overflow) -> Receiver<Event> {
     let (channel, receiver) = Channel::builder().capacity(1).overflow(overflow).build().unwrap();
     world.add(&world.solo, channel);
@@ -225,7 +227,7 @@ impl Drop for DropWaker {
     }
 }
 
-/// A task that waits for the lonely bus, and what wakes it.
+/// Runs a task that waits for the `solo` bus, and the call that wakes it.
 fn wake(world: &World, trap: &Arc<Trap>, by: fn(&World)) {
     let (channel, mut receiver) = Channel::lossy(8).unwrap();
     world.add(&world.solo, channel);

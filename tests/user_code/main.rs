@@ -1,8 +1,7 @@
 //! User code calls the crate again, from every place where the crate calls user code.
 //!
-//! `call_sites` lists the places, and `operations` what is called from there. Each place is tried
-//! with each operation: nothing there waits for itself. Each place panics once: the state is as
-//! before.
+//! `call_sites` lists the places, and `operations` lists the calls. Each place runs with each
+//! operation: no call waits for itself. Each place panics once: afterward the state is as before.
 
 mod after_panic;
 mod call_sites;
@@ -24,10 +23,10 @@ use std::time::Duration;
 use test_support::limit;
 use world::{Trap, World};
 
-/// How long one case may take. What it asks for has a limit of [`world::LIMIT`], which is longer.
+/// The limit of one case. The calls inside a case have the limit [`world::LIMIT`], which is longer.
 const WATCHDOG: Duration = limit::scaled(Duration::from_secs(10));
 
-/// Runs a case on a thread of its own; `Err` says what went wrong there, or that it hangs.
+/// Runs a case on a separate thread. `Err` reports its failure, or that it hangs.
 fn watched(case: impl FnOnce() + Send + 'static) -> Result<(), String> {
     let (sender, ended) = channel();
     let thread = thread::spawn(move || {
@@ -46,7 +45,7 @@ fn watched(case: impl FnOnce() + Send + 'static) -> Result<(), String> {
 }
 
 fn check_all(cases: impl Iterator<Item = (String, Box<dyn FnOnce() + Send>)>) {
-    // One after the other hangs for as long as it takes; a few at a time do not disturb each other.
+    // The cases run in sequence, and each hanging case takes as long as its watchdog.
     let mut failures = Vec::new();
     let mut count = 0;
     for (name, case) in cases {

@@ -1,4 +1,4 @@
-//! What user code may ask for: everything that waits somewhere, and everything that takes a lock.
+//! The operations that user code may call: every call that waits, and every call that takes a lock.
 
 use crate::world::{Event, LIMIT, World, ignore, lock};
 use buslane::stats::{FlushReport, SinkState};
@@ -67,7 +67,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             drop(object.close_by(Deadline::after(LIMIT)));
         }
     }),
-    ("look at its own sink", |world| {
+    ("state of its own sink", |world| {
         for object in world.objects() {
             object.describe(&mut SinkState::default());
             object.reports_closed();

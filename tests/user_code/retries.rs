@@ -1,4 +1,4 @@
-//! The code that batches and retries call, on a thread of the user's.
+//! The user code that batches and retries call, on a thread of the user.
 
 use crate::call_sites::{Place, place, roomy};
 use crate::sinks::{Answer, Custom, clock, remove};
@@ -59,7 +59,7 @@ impl Key {
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.reach("hash");
-        // All keys are of one hash, so that they are compared.
+        // All keys have the same hash, so that they are compared.
         0_u8.hash(state);
     }
 }
@@ -79,7 +79,7 @@ impl Drop for Key {
     }
 }
 
-/// An event is set aside, and later others of its key and of another key; then they are tried.
+/// Sets an event aside, then later events of its key and of another key; then the retry tries them.
 fn keyed(world: &World, trap: &Arc<Trap>, at: &'static str, inner: Custom) {
     let (of_key, policy) = (trap.clone(), Backoff::new(Duration::from_millis(1), Duration::from_millis(1)));
     let key = move |event: &Event| {
@@ -109,12 +109,12 @@ fn retry(world: &World, trap: &Arc<Trap>, at: &'static str, inner: Custom) {
     drop(retry.write(Event::plain()));
 }
 
-/// Gathers two events.
+/// Returns a batch of two events.
 pub(crate) fn gather(inner: Custom) -> Batch<Event, Custom> {
     SinkExt::<Vec<Event>>::batch(inner, 2)
 }
 
-/// A batch that is filled, flushed and closed by a thread of the user's.
+/// Fills, flushes and closes a batch on a thread of the user.
 fn batch(world: &World, trap: &Arc<Trap>, at: &'static str, answer: Answer) {
     let size = trap.clone();
     let batch = gather(Custom::answering(trap, at, answer));
@@ -134,11 +134,13 @@ fn batch(world: &World, trap: &Arc<Trap>, at: &'static str, answer: Answer) {
 }
 
 pub(crate) const PLACES: &[Place] = &[
-    roomy("write behind a batch", |world, trap| batch(world, trap, "write", Answer::Ok)),
-    roomy("flush behind a batch", |world, trap| batch(world, trap, "flush", Answer::Ok)),
-    roomy("flush behind a batch without room", |world, trap| batch(world, trap, "flush", Answer::Full)),
-    roomy("tick behind a batch", |world, trap| batch(world, trap, "tick", Answer::Ok)),
-    roomy("close behind a batch", |world, trap| batch(world, trap, "close", Answer::Ok)),
+    roomy("write downstream of a batch", |world, trap| batch(world, trap, "write", Answer::Ok)),
+    roomy("flush downstream of a batch", |world, trap| batch(world, trap, "flush", Answer::Ok)),
+    roomy("flush downstream of a batch without room", |world, trap| {
+        batch(world, trap, "flush", Answer::Full)
+    }),
+    roomy("tick downstream of a batch", |world, trap| batch(world, trap, "tick", Answer::Ok)),
+    roomy("close downstream of a batch", |world, trap| batch(world, trap, "close", Answer::Ok)),
     roomy("flush in the close of a batch", |world, trap| {
         let batch = Arc::new(gather(Custom::answering(trap, "flush", Answer::Full)));
         world.own(&batch);
@@ -155,7 +157,7 @@ pub(crate) const PLACES: &[Place] = &[
     place("wait of a clock", |world, trap| {
         retry(world, trap, "wait_until", Custom::answering(trap, "", Answer::Failed));
     }),
-    roomy("write behind a retry", |world, trap| retry(world, trap, "", Custom::new(trap, "write"))),
+    roomy("write downstream of a retry", |world, trap| retry(world, trap, "", Custom::new(trap, "write"))),
     roomy("write of dead letters", |world, trap| {
         let inner = Custom::answering(trap, "", Answer::Failed);
         let retry = inner.retry(Policy(trap.clone(), "")).dead_letters(Custom::new(trap, "write"));
@@ -187,10 +189,10 @@ pub(crate) const PLACES: &[Place] = &[
     place("drop of a key", |world, trap| {
         keyed(world, trap, "drop", Custom::answering(trap, "", Answer::Failed));
     }),
-    roomy("write behind a retry by key", |world, trap| {
+    roomy("write downstream of a retry by key", |world, trap| {
         keyed(world, trap, "", Custom::answering(trap, "write", Answer::Failed));
     }),
-    roomy("second write behind a retry by key", |world, trap| {
+    roomy("second write downstream of a retry by key", |world, trap| {
         let calls = std::sync::atomic::AtomicU32::new(0);
         let spring = trap.clone();
         let inner = sink_fn(move |_: &Event| {
@@ -208,7 +210,7 @@ pub(crate) const PLACES: &[Place] = &[
         drop(retry.write(Event::plain()));
         drop(retry.close_by(Deadline::after(LIMIT)));
     }),
-    roomy("close behind a retry by key", |world, trap| {
+    roomy("close downstream of a retry by key", |world, trap| {
         keyed(world, trap, "", Custom::answering(trap, "close", Answer::Failed));
     }),
 ];

@@ -1,4 +1,4 @@
-//! The code of sinks, hooks and combinators that a bus or a user's thread calls.
+//! The user code of sinks, hooks and combinators that a bus or a user's thread calls.
 
 use crate::call_sites::{Place, place, roomy};
 use crate::world::{DropTrap, Event, LIMIT, Trap, World, ignore, lock, read_channel};
@@ -15,12 +15,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A sink that calls the crate in one of its methods. With lanes it is a stage in front of nothing.
+/// A sink that calls the crate in one of its methods. With lanes it is a stage without an inner
+/// sink.
 pub(crate) struct Custom {
     trap: Arc<Trap>,
     at: &'static str,
     lanes: bool,
-    /// How writes end.
+    /// The outcome of a write.
     answer: Answer,
 }
 
@@ -115,7 +116,7 @@ impl<T: Send + 'static> Sink<T> for Custom {
     }
 }
 
-/// A sink that lets its publisher go while a lane is made for it.
+/// A sink that drops its publisher while the bus creates a lane for it.
 struct Departing {
     publisher: std::sync::Mutex<Option<Publisher<Event>>>,
     lane: Custom,
@@ -137,7 +138,7 @@ impl Sink<Event> for Departing {
     }
 }
 
-/// A sink that goes while a lane into it is made.
+/// A sink that is removed while the bus creates a lane into it.
 struct Leaving {
     of: std::sync::OnceLock<(Bus<Event>, SinkId)>,
     lane: Custom,
@@ -187,7 +188,7 @@ impl<T> Drop for Stage<T> {
     }
 }
 
-/// An error whose text, or whose drop, calls the crate.
+/// An error whose text or drop calls the crate.
 #[derive(Debug)]
 struct Failure(Arc<Trap>, &'static str);
 
@@ -256,7 +257,7 @@ pub(crate) fn clock(trap: &Arc<Trap>, at: &'static str) -> TrapClock {
     TrapClock(trap.clone(), at, ManualClock::hurrying())
 }
 
-/// What a publisher and `Bus::publish` call in front of a channel.
+/// Publishes through a stage upstream of a channel, by a publisher or by `Bus::publish`.
 fn stages<S: Sink<Event> + 'static>(world: &World, stage: impl Fn(Channel<Event>) -> S, own: bool) {
     world.add(&world.solo, stage(read_channel()));
     if own {
@@ -323,7 +324,7 @@ const STAGES: [[Place; 2]; 5] = [
     by_both_ways!(place, "clock of a rate limit", |trap: &Arc<Trap>| {
         let trap = trap.clone();
         move |channel: Channel<Event>| {
-            // Not as it is made, where it is asked for its first time.
+            // The clock is replaced after the constructor, which reads it once.
             let clock = clock(&trap, "now");
             channel.rate_limit(1e6, 100).clock(clock)
         }
@@ -488,7 +489,7 @@ pub(crate) const PLACES: &[Place] = &[
         (0..2).for_each(|_| drop(publisher.publish(Event::plain())));
         drop(receiver);
     }),
-    place("describe behind a tee", |world, trap| {
+    place("describe downstream of a tee", |world, trap| {
         world.add(&world.bus, Custom::new(trap, "describe").tee(Custom::new(trap, "")));
         let mut state = SinkState::default();
         drop(world.bus.snapshot());

@@ -1,4 +1,5 @@
-//! The crate is called while the thread's locals are dropped: before its own are gone, and after.
+//! Calls of the crate during the drop of a thread's locals: before the drop of the crate's own
+//! locals, and after it.
 
 use crate::world::{Event, LIMIT, ignore};
 use buslane::journal::Start;
@@ -29,7 +30,7 @@ thread_local! {
     static LATER: RefCell<AtEnd> = const { RefCell::new(AtEnd(None)) };
 }
 
-/// Runs a function as a thread ends whose locals of this crate are in use, once before they are
+/// Runs a function at the end of a thread that uses this crate's locals, once before they are
 /// dropped and once after.
 ///
 /// Locals are dropped in the reverse order of their first use.
@@ -53,12 +54,12 @@ fn at_the_end(of: impl Fn() -> Box<dyn FnOnce() + Send> + Send + 'static) {
         });
         ended
             .recv_timeout(limit::scaled(Duration::from_secs(10)))
-            .expect("the call at the thread's end came back, and did not panic");
+            .expect("the call at the thread's end returned, and did not panic");
         thread.join().unwrap();
     }
 }
 
-/// Every thread-local of this crate is in use: a cached publisher, visits, limits.
+/// Uses every thread-local of this crate: a cached publisher, visits, limits.
 fn use_locals() {
     let (bus, inner) = (Bus::new(), Bus::new());
     inner.add(Queue::builder().spawn(|_: u32| {}).unwrap()).unwrap();
@@ -66,7 +67,7 @@ fn use_locals() {
     bus.add(Queue::builder().spawn(|_: u32| {}).unwrap().timeout(LIMIT)).unwrap();
     let _ = bus.with_local(|publisher| publisher.publish(1)).unwrap();
     assert!(bus.flush_timeout(LIMIT).is_done());
-    // Kept to the end of the thread, so that the cached publisher is.
+    // The bus stays until the end of the thread, so that the cached publisher does.
     std::mem::forget(bus);
 }
 

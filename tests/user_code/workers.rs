@@ -1,4 +1,4 @@
-//! What the worker of a queue calls.
+//! The user code that the worker of a queue calls.
 
 use crate::call_sites::{Place, place, roomy};
 use crate::retries::gather;
@@ -55,12 +55,12 @@ impl Drop for Handles {
     }
 }
 
-/// A queue with little room, whose writers wait for more.
+/// Returns a builder of a queue with little room, whose writers wait.
 fn builder() -> QueueBuilder<Event> {
     Queue::builder().capacity(2).overflow(Overflow::Block)
 }
 
-/// Puts a queue on the bus and has it write, flush and close.
+/// Adds a queue to the bus, and has it write, flush and close.
 fn exercise(world: &World, queue: Queue<Event>) {
     let queue = Arc::new(queue);
     world.own(&queue);
@@ -99,7 +99,7 @@ pub(crate) const PLACES: &[Place] = &[
     place("end of a batch of a handler", |world, trap| handled(world, trap, "end of batch")),
     place("tick of a handler", |world, trap| {
         let handler = Handles(trap.clone(), "tick");
-        // The first tick may come before the queue is known to anybody.
+        // The first tick may come before any thread knows the queue.
         let queue = builder().spawn_handler(handler).unwrap();
         exercise(world, queue);
     }),
@@ -123,7 +123,7 @@ pub(crate) const PLACES: &[Place] = &[
         let queue = queue.unwrap();
         drop(queue.write(Event::plain()));
         inside.recv().unwrap();
-        // Not the queue itself: its worker is held up by this very place.
+        // Another sink, because the worker of this queue is blocked at this call site.
         world.add(&world.lanes, Custom::new(trap, ""));
         (0..2).for_each(|_| drop(queue.write(Event::plain())));
         drop(open);
@@ -163,17 +163,17 @@ pub(crate) const PLACES: &[Place] = &[
         let builder = builder().workers(2).ordered_by(move |_: &Event| Key(spring.clone()));
         exercise(world, builder.spawn_each(|_| |_: Event| {}).unwrap());
     }),
-    place("write behind a queue", |world, trap| written(world, trap, "write", 1)),
-    place("end of a batch behind a queue", |world, trap| written(world, trap, "end of batch", 1)),
-    place("tick behind a queue", |world, trap| written(world, trap, "tick", 1)),
-    roomy("flush behind a queue", |world, trap| written(world, trap, "flush", 1)),
-    roomy("close behind a queue", |world, trap| written(world, trap, "close", 1)),
-    place("drop behind a queue", |world, trap| written(world, trap, "drop", 1)),
-    place("write behind two workers", |world, trap| written(world, trap, "write", 2)),
-    roomy("flush behind two workers", |world, trap| written(world, trap, "flush", 2)),
-    roomy("close behind two workers", |world, trap| written(world, trap, "close", 2)),
-    roomy("write behind a queue and a batch", |world, trap| batched(world, trap, "write")),
-    roomy("flush behind a queue and a batch", |world, trap| batched(world, trap, "flush")),
-    roomy("tick behind a queue and a batch", |world, trap| batched(world, trap, "tick")),
-    roomy("close behind a queue and a batch", |world, trap| batched(world, trap, "close")),
+    place("write downstream of a queue", |world, trap| written(world, trap, "write", 1)),
+    place("end of a batch downstream of a queue", |world, trap| written(world, trap, "end of batch", 1)),
+    place("tick downstream of a queue", |world, trap| written(world, trap, "tick", 1)),
+    roomy("flush downstream of a queue", |world, trap| written(world, trap, "flush", 1)),
+    roomy("close downstream of a queue", |world, trap| written(world, trap, "close", 1)),
+    place("drop downstream of a queue", |world, trap| written(world, trap, "drop", 1)),
+    place("write downstream of two workers", |world, trap| written(world, trap, "write", 2)),
+    roomy("flush downstream of two workers", |world, trap| written(world, trap, "flush", 2)),
+    roomy("close downstream of two workers", |world, trap| written(world, trap, "close", 2)),
+    roomy("write downstream of a queue and a batch", |world, trap| batched(world, trap, "write")),
+    roomy("flush downstream of a queue and a batch", |world, trap| batched(world, trap, "flush")),
+    roomy("tick downstream of a queue and a batch", |world, trap| batched(world, trap, "tick")),
+    roomy("close downstream of a queue and a batch", |world, trap| batched(world, trap, "close")),
 ];

@@ -1,4 +1,4 @@
-//! What there is to call, and the trap that calls it from inside user code.
+//! The objects that a case calls, and the trap that calls them from inside user code.
 
 use buslane::bus::SinkFailure;
 use buslane::journal::Start;
@@ -14,7 +14,7 @@ use test_support::limit;
 
 /// The limit of every operation that has one: longer than the watchdog waits.
 pub(crate) const LIMIT: Duration = limit::scaled(Duration::from_secs(60));
-/// How long a place that may wait for room does so.
+/// The wait of a call site that may wait for room.
 const A_MOMENT: Duration = Duration::from_millis(2);
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -24,13 +24,13 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// Whether user code may wait for room that another thread makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
-    /// A lane that is full stays full for ever, so a wait there never ends.
+    /// A full lane stays full forever, so a wait there never ends.
     Never,
-    /// Sinks that block wait there for room as part of their job, a moment.
+    /// Blocking sinks wait there for room as part of their job, for a short time.
     AMoment,
 }
 
-/// Where an event's own code calls the crate.
+/// The part of an event's code that calls the crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
     Nowhere,
@@ -63,7 +63,7 @@ impl Clone for Event {
         if let (At::Clone, Some(trap)) = (self.at, &self.trap) {
             trap.spring();
         }
-        // Only the original calls the crate as it goes: where that is, a test knows.
+        // Only the original calls the crate when it is dropped: the test knows where that happens.
         Self { key: self.key, at: At::Nowhere, trap: None }
     }
 }
@@ -116,21 +116,21 @@ impl Trap {
         }
     }
 
-    /// Waits until it was sprung, by whichever thread.
+    /// Waits until any thread has sprung the trap.
     pub(crate) fn wait_reached(&self) {
         lock(&self.seen).recv_timeout(limit::scaled(Duration::from_secs(9))).expect("the place was reached");
     }
 
     pub(crate) fn wait(&self) {
         self.wait_reached();
-        assert!(self.done.load(Ordering::Acquire), "the operation came back");
+        assert!(self.done.load(Ordering::Acquire), "the operation returned");
     }
 }
 
-/// What came of a call does not matter here.
+/// Ignores the outcome of a call, which does not matter here.
 pub(crate) fn ignore<T>(_: T) {}
 
-/// Springs when it is dropped: what a closure holds.
+/// Springs when it is dropped: a capture of a closure.
 pub(crate) struct DropTrap(pub(crate) Arc<Trap>);
 
 impl Drop for DropTrap {
@@ -139,31 +139,31 @@ impl Drop for DropTrap {
     }
 }
 
-/// What there is to call.
+/// The objects that a case calls.
 pub(crate) struct World {
     /// A bus with a sink of every kind.
     pub(crate) bus: Bus<Event>,
     /// A bus with two lanes.
     pub(crate) lanes: Bus<Event>,
-    /// A bus with nothing but what the place puts there.
+    /// A bus with only the sinks of the call site.
     pub(crate) solo: Bus<Event>,
     pub(crate) queue: Queue<Event>,
     pub(crate) channel: Channel<Event>,
     pub(crate) journal: Journal<Event>,
     /// A bus with one full lane.
     pub(crate) full: Bus<Event>,
-    /// A journal whose next block is barred.
+    /// A journal whose next block is gated.
     pub(crate) gated: Journal<Event>,
-    /// What may be removed.
+    /// The sinks that may be removed.
     pub(crate) ids: Mutex<Vec<(Bus<Event>, SinkId)>>,
-    /// What the place is made of.
+    /// The objects of the call site.
     pub(crate) objects: Mutex<Vec<Arc<dyn Sink<Event>>>>,
     pub(crate) on_error: Arc<Mutex<Option<Arc<Trap>>>>,
     _full_reader: Mutex<Receiver<Event>>,
     _gating: Mutex<Subscriber<Event>>,
 }
 
-/// A channel that is read until it is closed.
+/// Returns a channel that is read until it is closed.
 pub(crate) fn read_channel() -> Channel<Event> {
     let (channel, mut receiver) = Channel::lossy(64).unwrap();
     thread::spawn(move || while receiver.recv().is_ok() {});
@@ -221,14 +221,14 @@ impl World {
         })
     }
 
-    /// Puts a sink on a bus, to be removed by the operations.
+    /// Adds a sink to a bus, for removal by the operations.
     pub(crate) fn add(&self, bus: &Bus<Event>, sink: impl Sink<Event> + 'static) -> Option<SinkId> {
         let id = bus.add(sink).ok()?;
         lock(&self.ids).push((bus.clone(), id));
         Some(id)
     }
 
-    /// Lets the operations call a sink.
+    /// Registers a sink, so that the operations can call it.
     pub(crate) fn own(&self, sink: &Arc<impl Sink<Event> + 'static>) {
         lock(&self.objects).push(sink.clone());
     }
@@ -241,7 +241,7 @@ impl World {
         [&self.bus, &self.lanes, &self.solo]
     }
 
-    /// Everything still works, flushes and closes included.
+    /// Asserts that everything still works, flushes and closes included.
     pub(crate) fn check_it_works(&self) {
         for object in self.objects() {
             let mut report = FlushReport::default();

@@ -1,5 +1,5 @@
-//! Waiting: the cell of one consumer, the list of many waiters, deadlines, and each strategy behind
-//! a real queue.
+//! Waiting: the cell of one consumer, the list of many waiters, deadlines, and each strategy with a
+//! real queue.
 
 mod wakeups;
 
@@ -31,7 +31,8 @@ fn strategies() -> [WaitStrategy; 9] {
     ]
 }
 
-/// What the cell says about its sleeper; the one way to see from outside that a thread sleeps.
+/// Returns whether the cell's debug text shows this state, which is the only way to see from
+/// outside that a thread is parked.
 fn is(cell: &WaitCell, state: &str) -> bool {
     format!("{cell:?}").contains(state)
 }
@@ -77,7 +78,7 @@ fn park_returns_at_once_when_work_is_found() {
     let cell = WaitCell::new(FencePair::process());
     let mut asked = false;
     cell.park_unless(None, || {
-        assert!(cell.is_parked(), "announced before it looks");
+        assert!(cell.is_parked(), "announced before its check");
         asked = true;
         true
     });
@@ -276,7 +277,7 @@ fn close_is_seen_by_a_worker_about_to_nap() {
     let strategy = WaitStrategy::Poll { busy: HOUR, idle: HOUR };
     for round in 0..10_000 {
         let queue = Queue::builder().wait_strategy(strategy).spawn(|_: u8| ()).unwrap();
-        // The new thread needs some microseconds to come to its first nap.
+        // The new thread needs some microseconds until its first nap.
         (0..round % 2000).for_each(|_| std::hint::spin_loop());
         assert!(queue.close().is_done(), "round {round}");
     }
@@ -288,7 +289,7 @@ fn longest_interval_does_not_overflow() {
     let queue = Queue::builder().wait_strategy(strategy).spawn(|_: u8| ()).unwrap();
     for event in 0..3 {
         queue.write(event).unwrap();
-        // Each wakes the worker, which finds less and less.
+        // Each flush wakes the worker, which finds no further event.
         (0..3).for_each(|_| flush(&queue));
     }
     assert!(queue.close().is_done());

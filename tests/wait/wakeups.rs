@@ -1,8 +1,8 @@
-//! Threads that wait for one thing are woken as many at a time as can use it, in the order of their
-//! arrival.
+//! Threads that wait for the same condition are woken in the order of their arrival, and only as
+//! many as can use it.
 //!
-//! What is counted is how often the waiting threads gave up their processor of their own accord,
-//! which is once for each sleep. So neither the machine's speed nor its load matters.
+//! The tests count how often the waiting threads give up their processor voluntarily, which is once
+//! for each sleep. So neither the machine's speed nor its load matters.
 #![cfg(all(target_os = "linux", feature = "testing"))]
 #![expect(unsafe_code, reason = "a system call that the standard library does not offer")]
 
@@ -21,22 +21,22 @@ use test_support::{GUARD, ends, lock, wait_for, waits};
 const WRITERS: usize = 200;
 const EACH: u64 = 10;
 const EVENTS: u64 = WRITERS as u64 * EACH;
-/// A thread sleeps once before it is woken for what it gets, and may lose the race for it now and
-/// then. The threads also meet at locks, where they may sleep too. If all were woken for each
-/// event, it would be about half of the writers.
+/// A thread sleeps once before it is woken for its turn, and sometimes loses the race for it. The
+/// threads may also sleep at shared locks. If each event woke all threads, the count would be about
+/// half of the writers.
 const MOST_SLEEPS: u64 = 6;
 
-/// How often the calling thread has given up its processor of its own accord.
+/// Returns how often the calling thread has given up its processor voluntarily.
 fn sleeps() -> u64 {
     // SAFETY: all zeros is a value of this structure of numbers.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer is valid for the time of the call.
+    // SAFETY: the pointer is valid for the duration of the call.
     let done = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
     assert_eq!(done, 0);
     usage.ru_nvcsw.unsigned_abs()
 }
 
-/// Runs the writers, each with a number, beside `read`, and returns how often they slept for each
+/// Runs the writers, each with a number, next to `read`, and returns how often they slept for each
 /// event.
 fn sleeps_per_event(writers: Vec<Box<dyn FnMut(u64) + Send>>, read: impl FnOnce() + Send + 'static) -> u64 {
     ends(move || {
@@ -57,14 +57,14 @@ fn sleeps_per_event(writers: Vec<Box<dyn FnMut(u64) + Send>>, read: impl FnOnce(
     })
 }
 
-/// Threads that wait, and how often they have slept when they are let go.
+/// Threads that wait, and the count of their sleeps until their release.
 struct Blocked {
     slept: Arc<AtomicU64>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl Blocked {
-    /// Starts `count` threads, each with an attempt of its own, which waits.
+    /// Starts `count` threads, each with a separate attempt, which waits.
     fn begin(count: usize, mut attempt: impl FnMut() -> Box<dyn FnOnce() + Send>) -> Self {
         let (slept, begun) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
         let threads = (0..count)
@@ -82,7 +82,7 @@ impl Blocked {
         Self { slept, threads }
     }
 
-    /// Waits for their end; how often they have slept, all of them together.
+    /// Waits until the threads end, and returns the total of their sleeps.
     fn end(self) -> u64 {
         let Self { slept, threads } = self;
         ends(move || threads.into_iter().for_each(|thread| thread.join().unwrap()));
@@ -90,7 +90,7 @@ impl Blocked {
     }
 }
 
-/// A reader that takes its time for each event, so that the writers sleep.
+/// Delays the reader after each event, so that the writers sleep.
 fn dawdle() {
     (0..20).for_each(|_| thread::yield_now());
 }
@@ -226,8 +226,8 @@ fn close_releases_every_blocked_writer() {
 #[test]
 fn timed_out_writers_leave_their_room_to_others() {
     ends(|| {
-        // Half of the writers wait for the shortest time; the others must all get in, and the
-        // ledger balances.
+        // Half of the writers wait for the shortest limit; all others must enter, and the ledger
+        // balances.
         let limit = Duration::from_micros(200);
         let (channel, mut receiver) =
             Channel::builder().capacity(2).overflow(Overflow::Block).build().unwrap();
@@ -258,7 +258,7 @@ fn timed_out_writers_leave_their_room_to_others() {
                 receiver
             });
             let mut receiver = reader.join().unwrap();
-            // The rest of the hurried ones need no consumer.
+            // The remaining events of the writers with a limit need no consumer.
             while receiver.recv_timeout(Duration::from_millis(1)).is_ok() {}
         });
         let books = test_support::assert_balanced(&channel.state());
@@ -269,8 +269,8 @@ fn timed_out_writers_leave_their_room_to_others() {
 #[test]
 fn blocked_writers_enter_in_arrival_order() {
     ends(|| {
-        // Each comes when the one before it waits, as far as can be told, so their order at the
-        // line is known.
+        // Each writer starts when the one before it sleeps, as far as the kernel shows, so the
+        // order of their arrival is known.
         let (channel, mut receiver) =
             Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
         channel.write(0_u64).unwrap();
@@ -280,11 +280,11 @@ fn blocked_writers_enter_in_arrival_order() {
             let asleep = Arc::new(std::sync::Mutex::new(0));
             let tid = asleep.clone();
             writers.push(thread::spawn(move || {
-                // SAFETY: it takes nothing and cannot fail.
+                // SAFETY: takes nothing and cannot fail.
                 *lock(&tid) = unsafe { libc::gettid() };
                 channel.write(n)
             }));
-            // It sleeps: the kernel says so.
+            // The kernel reports that the thread sleeps.
             wait_for(|| {
                 let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", *lock(&asleep)));
                 stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S")))

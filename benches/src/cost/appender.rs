@@ -1,8 +1,8 @@
 //! `tracing-appender`'s non-blocking writer, as services use it for telemetry.
 //!
 //! Its worker cannot be called from outside: it runs on the consumer's processor while events are
-//! published, and is woken by them. So this figure holds more than the others do, as it does in a
-//! service: an allocation for the bytes of each event, and now and then a wake-up.
+//! published, and the events wake it. So this figure contains more than the others, as in a
+//! service: an allocation for the bytes of each event, and occasionally a wake-up.
 
 use super::{Cost, Singly};
 use crate::event::{Event, Seed};
@@ -12,7 +12,8 @@ use crate::route::others::Appender;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The writer, which loses nothing; what its worker has written so far is shown after each block.
+/// Returns the lossless writer; after each block, the events that its worker has written are
+/// checked.
 #[must_use]
 pub fn appender() -> impl Cost {
     let written = Arc::new(Mutex::new(Vec::new()));

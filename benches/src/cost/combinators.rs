@@ -1,5 +1,5 @@
-//! What the combinators add: in front of a channel's lane, and in front of a sink that is called
-//! directly.
+//! The cost that combinators add upstream of a channel's lane, and upstream of a sink that is
+//! called directly.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
 use super::{Cost, Singly};
@@ -19,7 +19,7 @@ fn channel() -> (Channel<Event>, Receiver<Event>) {
     Channel::builder().capacity(CAPACITY).wait_strategy(WaitStrategy::nap()).build().expect(SETTINGS)
 }
 
-/// What is made of a channel, as the one sink of a bus.
+/// Returns a contender whose bus has one sink: a wrapped channel.
 fn in_front<S: Sink<Event> + 'static>(wrap: impl FnOnce(Channel<Event>) -> S, passing: bool) -> impl Cost {
     let (channel, mut receiver) = channel();
     let bus = Bus::new();
@@ -36,12 +36,12 @@ fn in_front<S: Sink<Event> + 'static>(wrap: impl FnOnce(Channel<Event>) -> S, pa
     }
 }
 
-/// What is made of a sink that is called directly and adds up all that it gets, as the one sink of
-/// a bus.
+/// Returns a contender whose bus has one sink: a wrapped sink that is called directly and sums its
+/// events.
 fn around<S: Sink<Event> + 'static>(wrap: impl FnOnce(Box<dyn Fn(&Event) + Send + Sync>) -> S) -> impl Cost {
     let got = Arc::new(AtomicU64::new(0));
     let total = got.clone();
-    // One thread: a load and a store do.
+    // There is one thread, so a load and a store are enough.
     let add = move |event: &Event| {
         total.store(total.load(Ordering::Relaxed).wrapping_add(event.sum()), Ordering::Relaxed);
     };
@@ -59,7 +59,7 @@ fn around<S: Sink<Event> + 'static>(wrap: impl FnOnce(Box<dyn Fn(&Event) + Send 
         },
         drain: move |_: &mut dyn FnMut(usize, Event)| {
             // A batch that is not full yet is held back.
-            assert!(bus.flush_timeout(HOUR).is_done(), "all was handed on");
+            assert!(bus.flush_timeout(HOUR).is_done(), "all events were forwarded");
             assert_eq!(
                 got.load(Ordering::Relaxed),
                 expected.load(Ordering::Relaxed),
@@ -69,7 +69,7 @@ fn around<S: Sink<Event> + 'static>(wrap: impl FnOnce(Box<dyn Fn(&Event) + Send 
     }
 }
 
-/// A filter that lets nothing pass.
+/// A filter that rejects every event.
 #[must_use]
 pub fn filter_rejecting() -> impl Cost {
     in_front(|channel| channel.filter(|event: &Event| event.last != 0), false)
@@ -89,7 +89,7 @@ pub fn inspect() -> impl Cost {
     in_front(move |channel| channel.inspect_fn(look), true)
 }
 
-/// A sample of one in one: nothing is left out.
+/// A sample of one in one: no event is filtered.
 #[must_use]
 pub fn sample() -> impl Cost {
     in_front(|channel| channel.sample(1), true)
@@ -156,13 +156,13 @@ pub fn batch() -> impl Cost {
     })
 }
 
-/// A limit to waits that never come.
+/// A limit for waits that never occur.
 #[must_use]
 pub fn direct_timeout() -> impl Cost {
     around(|add| sink_fn(move |event: &Event| add(event)).timeout(HOUR))
 }
 
-/// A guard against panics that never come.
+/// A guard against panics that never occur.
 #[must_use]
 pub fn catch_panic() -> impl Cost {
     around(|add| sink_fn(move |event: &Event| add(event)).catch_panic())

@@ -1,5 +1,5 @@
-//! Journals with so many subscribers, each of which reads everything between two timed blocks. None
-//! of them sleeps.
+//! Journals with several subscribers, each of which reads everything between two timed blocks. No
+//! subscriber parks.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
 use super::{Cost, InSlices, Singly};
@@ -29,12 +29,12 @@ fn subscribe<E: Payload>(feed: &Feed<E>, subscribers: usize) -> Vec<Subscriber<E
     (0..subscribers).map(|_| feed.subscribe(Start::Now).expect(SETTINGS)).collect()
 }
 
-/// Reads everything; the places must be those of the events.
+/// Reads all events; each position must be that of its event.
 pub(super) fn drain<E: Payload>(subscribers: &mut [Subscriber<E>], see: &mut dyn FnMut(usize, Event)) {
     for (index, subscriber) in subscribers.iter_mut().enumerate() {
         while let Ok(entry) = subscriber.try_recv_with(E::event) {
             let Entry::Event(sequence, event) = entry else { unreachable!("nothing is lost: {entry:?}") };
-            assert_eq!(sequence.get(), event.seq, "the place of an event");
+            assert_eq!(sequence.get(), event.seq, "the position of an event");
             see(index, event);
         }
     }
@@ -53,13 +53,13 @@ pub fn single(subscribers: usize) -> impl Cost {
     }
 }
 
-/// [`JournalWriter::publish`] with one subscriber; as much other memory as `subscribers` use is
-/// read between two timed blocks. What this costs more than [`single`] with one subscriber is the
-/// processor's cache, and not the journal.
+/// [`JournalWriter::publish`] with one subscriber; between two timed blocks the contender reads as
+/// much other memory as `subscribers` use. The cost above that of [`single`] with one subscriber is
+/// caused by the processor's cache, and not by the journal.
 #[must_use]
 pub fn single_beside(subscribers: usize) -> impl Cost {
-    /// What a subscriber touches when it reads: itself, its seat, and a copy of an event on the
-    /// stack.
+    /// The cache lines that a subscriber touches when it reads: itself, its seat, and a copy of an
+    /// event on the stack.
     const LINES: usize = (size_of::<Subscriber<Event>>() + 256).div_ceil(64);
     let (mut writer, mut all) = one_writer(1);
     let mut other = vec![[0_u64; 8]; subscribers * LINES];
@@ -88,9 +88,9 @@ pub fn shared(subscribers: usize) -> impl Cost {
     }
 }
 
-/// [`Journal::publish`] of events with destructors, beside one subscriber that reads everything,
-/// `stalled` ones that have read one event, and `idle` ones that have read none. What was
-/// overwritten is dropped by the publisher, also what was left to the stalled ones.
+/// [`Journal::publish`] of events with destructors, with one subscriber that reads everything,
+/// `stalled` ones that have read one event, and `idle` ones that have read none. The publisher
+/// drops overwritten events, including those in the blocks of stalled subscribers.
 #[must_use]
 pub fn shared_beside(stalled: usize, idle: usize) -> impl Cost {
     let (journal, mut subscribers) = any_writers::<Dropping>(1);
@@ -139,8 +139,8 @@ pub fn single_in_slices<const N: usize>() -> impl Cost {
     )
 }
 
-/// [`Journal::publish_batch`], one subscriber. A `Vec` of the clones is made and freed within the
-/// time.
+/// [`Journal::publish_batch`], one subscriber. The timed part creates and frees a `Vec` of the
+/// clones.
 #[must_use]
 pub fn shared_in_slices<const N: usize>() -> impl Cost {
     let (journal, mut subscribers) = any_writers::<Event>(1);

@@ -1,7 +1,7 @@
 //! The contenders of `buslane`.
 //!
-//! Channels stand for queues: a publisher's lane into either is the same code, and a channel can be
-//! emptied on this thread, between two timed blocks.
+//! Channels represent queues: a publisher's lane into either is the same code, and this thread can
+//! drain a channel between two timed blocks.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
 use super::{Cost, InSlices, Singly};
@@ -12,7 +12,7 @@ use buslane::{Bus, Channel, Overflow, Receiver, SinkExt, WaitStrategy};
 const OPEN: &str = "the bus is open";
 const SETTINGS: &str = "the settings are valid";
 
-/// A bus with so many channels on it.
+/// Returns a bus with `channels` channels on it.
 fn bus(channels: usize, wait: WaitStrategy) -> (Bus<Event>, Vec<Receiver<Event>>) {
     let bus = Bus::new();
     let receivers = (0..channels)
@@ -32,7 +32,8 @@ fn drain(receivers: &mut [Receiver<Event>], see: &mut dyn FnMut(usize, Event)) {
     }
 }
 
-/// What a publisher of this bus publishes, one by one, and these receivers take.
+/// Returns a contender that publishes single events with a publisher of this bus, for these
+/// receivers.
 fn published(bus: &Bus<Event>, mut receivers: Vec<Receiver<Event>>) -> impl Cost + use<> {
     let mut publisher = bus.publisher();
     Singly {
@@ -44,8 +45,8 @@ fn published(bus: &Bus<Event>, mut receivers: Vec<Receiver<Event>>) -> impl Cost
     }
 }
 
-/// A publisher's lanes into so many channels. How the reader would wait decides which fence a
-/// publish has: none but the compiler's for `Nap`, `Poll` and `BusySpin`; a full one for `SpinPark`
+/// A publisher's lanes into `channels` channels. The wait strategy of the reader decides the fence
+/// of a publish: only the compiler's for `Nap`, `Poll` and `BusySpin`; a full one for `SpinPark`
 /// and `Park`.
 #[must_use]
 pub fn lanes(channels: usize, wait: WaitStrategy) -> impl Cost {
@@ -76,7 +77,7 @@ pub fn lanes_in_slices<const N: usize>() -> impl Cost {
     )
 }
 
-/// A channel behind a filter that looks at each event and lets all of them pass.
+/// A channel downstream of a filter that reads each event and accepts all of them.
 #[must_use]
 pub fn filtered() -> impl Cost {
     let (channel, receiver) =
@@ -86,7 +87,7 @@ pub fn filtered() -> impl Cost {
     published(&bus, vec![receiver])
 }
 
-/// The thread's cached publisher, asked for anew for each event.
+/// The thread's cached publisher, looked up for each event.
 #[must_use]
 pub fn local() -> impl Cost {
     let (bus, mut receivers) = bus(1, WaitStrategy::nap());

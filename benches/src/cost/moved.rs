@@ -1,15 +1,15 @@
-//! Events that are made before the time and moved in, as a user has them who has built them from
-//! something: a [`Payload`] with a destructor may not be made over again for each contender's
+//! Events that are created before the timed part and moved in, as in user code that has built them
+//! from something: a [`Payload`] with a destructor must not be rebuilt for each contender's
 //! convenience.
 //!
-//! A publish drops the event that it overwrites, and what that costs has nothing to do with how it
-//! is published. [`dropped`] measures it alone: events as old as those that a full journal drops,
-//! made and freed in the same order.
+//! A publish drops the event that it overwrites, and the cost of that drop does not depend on how
+//! the event is published. [`dropped`] measures it alone: events as old as those that a full
+//! journal drops, created and freed in the same order.
 //!
-//! Beware of one thing with tokio's channel: the last receiver that reads an event drops it. So
-//! where all receivers read between the timed parts, [`tokio`]'s send has nothing left to drop;
-//! [`tokio_kept`], where one more receiver stands still, overwrites as a journal does. The bare
-//! drop is to be subtracted from that one, and not from the other.
+//! tokio's channel has a special case: the last receiver that reads an event drops it. If all
+//! receivers read between the timed parts, [`tokio`]'s send has nothing left to drop.
+//! [`tokio_kept`], with one more, stalled receiver, overwrites as a journal does. Subtract the bare
+//! drop from the latter only.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]
 
 use super::{Cost, journal, peers};
@@ -65,8 +65,8 @@ where
     }
 }
 
-/// The harness alone: moves each event out of where it was made to where an older one is given up,
-/// and drops nothing. Only for events that are plain bytes.
+/// The harness alone: moves each event from its source to the slot of an older one, and drops
+/// nothing. Only for events that are plain bytes.
 #[must_use]
 pub fn base() -> impl Cost {
     let mut ring = vec![Event::default(); CAPACITY];
@@ -78,7 +78,7 @@ pub fn base() -> impl Cost {
     Moved::new(0, publish, |_: &mut dyn FnMut(usize, Event)| {})
 }
 
-/// Drops events, each when [`CAPACITY`] newer ones are there, and does nothing else.
+/// Drops each event when there are [`CAPACITY`] newer ones, and does nothing else.
 #[must_use]
 pub fn dropped<E: Payload>() -> impl Cost {
     Dropped::<E>((0..CAPACITY as u64).map(E::of).collect())
@@ -101,7 +101,7 @@ impl<E: Payload> Cost for Dropped<E> {
     }
 
     fn drain(&mut self, _see: &mut dyn FnMut(usize, Event)) {
-        assert_eq!(self.0.len(), CAPACITY, "as many as were made were dropped");
+        assert_eq!(self.0.len(), CAPACITY, "all created events were dropped");
     }
 }
 
@@ -166,13 +166,14 @@ pub fn crossbeam<E: Payload>() -> impl Cost {
     })
 }
 
-/// `tokio::sync::broadcast`, whose receivers read, and drop, everything.
+/// `tokio::sync::broadcast`, whose receivers read, and drop, all events.
 #[must_use]
 pub fn tokio<E: Payload>(receivers: usize) -> impl Cost {
     broadcast::<E>(receivers, 0)
 }
 
-/// The same with one more receiver, which never reads: so the sender drops what it overwrites.
+/// The same with one more receiver, which never reads: so the sender drops the events that it
+/// overwrites.
 #[must_use]
 pub fn tokio_kept<E: Payload>(receivers: usize) -> impl Cost {
     broadcast::<E>(receivers, 1)
@@ -195,7 +196,7 @@ fn broadcast<E: Payload>(receivers: usize, still: usize) -> impl Cost {
     })
 }
 
-/// `disruptor`: the event is moved to where an older one lies, which that drops.
+/// `disruptor`: the event is moved into the slot of an older one, which drops that.
 #[must_use]
 pub fn disruptor<E: Payload>(consumers: usize) -> impl Cost {
     let (mut producer, mut pollers) = peers::pollers(consumers, || E::of(0));
@@ -205,7 +206,7 @@ pub fn disruptor<E: Payload>(consumers: usize) -> impl Cost {
     })
 }
 
-/// `photon-ring`'s event channel, likewise. It waits for subscribers.
+/// `photon-ring`'s event channel, in the same way. It waits for subscribers.
 #[must_use]
 pub fn photon<E: Payload>(subscribers: usize) -> impl Cost {
     let (mut publisher, subscribable) = photon_ring::event_channel(CAPACITY, || E::of(0));
@@ -229,7 +230,7 @@ mod tests {
         static ALIVE: Cell<i64> = const { Cell::new(0) };
     }
 
-    /// Counts those that are alive on this thread.
+    /// A value that counts the live ones on this thread.
     struct Counted(u64);
 
     impl Clone for Counted {

@@ -10,7 +10,7 @@ use disruptor::{MultiConsumerBarrier, build_multi_producer, build_single_produce
 
 const ROOM: &str = "there is room";
 
-/// `N` times the same peer, one for each receiver: a fan-out by hand.
+/// `N` instances of the same peer, one for each receiver: a fan-out by hand.
 #[must_use]
 pub fn peers<P: Peer, const N: usize>() -> impl Cost {
     let (mut senders, mut receivers) = halves::<N, _, _>(P::open);
@@ -51,8 +51,8 @@ pub fn rtrb_in_slices<const N: usize>() -> impl Cost {
     )
 }
 
-/// `tokio::sync::broadcast` with so many receivers. It loses what a slow receiver has not read;
-/// here nobody is slow.
+/// `tokio::sync::broadcast` with `receivers` receivers. It loses events that a slow receiver has
+/// not read; here no receiver is slow.
 #[must_use]
 pub fn tokio(receivers: usize) -> impl Cost {
     let (sender, first) = tokio::sync::broadcast::channel::<Event>(CAPACITY);
@@ -83,8 +83,8 @@ fn drain_photon(subscribers: &mut [photon_ring::Subscriber<Words>], see: &mut dy
     }
 }
 
-/// `photon-ring`'s broadcast ring with so many subscribers. It overwrites what a slow one has not
-/// read.
+/// `photon-ring`'s broadcast ring with `subscribers` subscribers. It overwrites events that a slow
+/// subscriber has not read.
 #[must_use]
 pub fn photon(subscribers: usize) -> impl Cost {
     let (mut publisher, subscribable) = photon_ring::channel::<Words>(CAPACITY);
@@ -96,7 +96,7 @@ pub fn photon(subscribers: usize) -> impl Cost {
     }
 }
 
-/// `photon-ring`'s bounded ring with so many subscribers: it loses nothing.
+/// `photon-ring`'s bounded ring with several subscribers: it loses nothing.
 #[must_use]
 pub fn photon_bounded(subscribers: usize) -> impl Cost {
     let (mut publisher, subscribable) = photon_ring::channel_bounded::<Words>(CAPACITY, 0);
@@ -108,7 +108,7 @@ pub fn photon_bounded(subscribers: usize) -> impl Cost {
     }
 }
 
-/// `photon-ring`'s broadcast ring for several publishers, with so many subscribers.
+/// `photon-ring`'s broadcast ring for several publishers, with several subscribers.
 #[must_use]
 pub fn photon_shared(subscribers: usize) -> impl Cost {
     let (publisher, subscribable) = photon_ring::channel_mpmc::<Words>(CAPACITY);
@@ -133,7 +133,7 @@ pub fn photon_in_slices<const N: usize>() -> impl Cost {
 
 type Pollers<E> = Vec<EventPoller<E, SingleProducerBarrier>>;
 
-/// A disruptor with one producer and so many consumers, which poll. It loses nothing.
+/// Returns a disruptor with one producer and several consumers, which poll. It loses nothing.
 pub(super) fn pollers<E: Send + Sync + 'static>(
     consumers: usize,
     make: impl FnMut() -> E,
@@ -148,18 +148,18 @@ pub(super) fn pollers<E: Send + Sync + 'static>(
     (builder.build(), pollers)
 }
 
-/// Reads all that is there.
+/// Reads all available events.
 pub(super) fn poll<E>(pollers: &mut Pollers<E>, mut see: impl FnMut(usize, &E)) {
     for (index, poller) in pollers.iter_mut().enumerate() {
         match poller.poll() {
             Ok(mut events) => (&mut events).for_each(|event| see(index, event)),
             Err(Polling::NoEvents) => {}
-            Err(Polling::Shutdown) => unreachable!("the producer is there"),
+            Err(Polling::Shutdown) => unreachable!("the producer is alive"),
         }
     }
 }
 
-/// `disruptor` with one producer and so many consumers, which poll.
+/// `disruptor` with one producer and several consumers, which poll.
 #[must_use]
 pub fn disruptor(consumers: usize) -> impl Cost {
     let (mut producer, mut pollers) = pollers(consumers, Event::default);
@@ -200,7 +200,7 @@ pub fn disruptor_multi() -> impl Cost {
     }
 }
 
-/// The crate `bus` with so many readers. It waits for them.
+/// The crate `bus` with several readers. It waits for them.
 #[must_use]
 pub fn bus(readers: usize) -> impl Cost {
     let mut bus = bus::Bus::<Event>::new(CAPACITY);
@@ -218,7 +218,7 @@ pub fn bus(readers: usize) -> impl Cost {
     }
 }
 
-/// `async-broadcast` with so many receivers. It waits for them.
+/// `async-broadcast` with several receivers. It waits for them.
 #[must_use]
 pub fn async_broadcast(receivers: usize) -> impl Cost {
     let (sender, first) = async_broadcast::broadcast::<Event>(CAPACITY);

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 const OPEN: &str = "the journal is open";
 const SETTINGS: &str = "the settings are valid";
 
-/// A contender; the lock is the reader's alone.
+/// A contender; only the reader takes the lock.
 struct Contender<P, R> {
     publish: P,
     reader: Mutex<R>,
@@ -61,7 +61,7 @@ pub fn journal() -> impl Publishers {
     Contender::new(publish, reader(subscriber))
 }
 
-/// `JournalWriter::publish` behind a lock: what the claim of a `Journal` is to be better than.
+/// `JournalWriter::publish` with a lock around it: the alternative to the claim of a `Journal`.
 #[must_use]
 pub fn locked() -> impl Publishers {
     let (writer, feed) = Journal::single(CAPACITY).expect(SETTINGS);

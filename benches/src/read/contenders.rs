@@ -39,7 +39,7 @@ impl<F: FnMut(Event), X, R: FnMut(&mut X, &mut Seen)> Readers for Alike<F, X, R>
     }
 }
 
-/// The harness alone: events in a row, which are added up.
+/// The harness alone: a sequence of events, which are summed.
 #[must_use]
 pub fn slice() -> impl Readers {
     struct Slice(Vec<Event>);

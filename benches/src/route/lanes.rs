@@ -8,29 +8,30 @@ use buslane::{Bus, Channel, Overflow, Queue, WaitStrategy};
 const OPEN: &str = "the bus is open";
 const SETTINGS: &str = "the settings are valid";
 
-/// A publisher of its own for each thread, and a queue.
+/// A route with a publisher for each thread, and a queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Queued {
-    /// How the queue waits.
+    /// The wait strategy of the queue.
     pub wait: WaitStrategy,
-    /// What a publisher without room does: wait as [`Overflow::Block`] does, or try again at once.
+    /// The behavior of a publisher without room: wait as [`Overflow::Block`] does, or try again at
+    /// once.
     pub overflow: Overflow,
 }
 
 impl Queued {
-    /// Nobody ever sleeps.
+    /// No thread ever sleeps.
     pub const SPINNING: Self = Self { wait: WaitStrategy::BusySpin, overflow: Overflow::Refuse };
-    /// As a queue waits by default; publishers wait for room.
+    /// The default waiting of a queue; publishers wait for room.
     pub const DEFAULT: Self = Self::waiting(WaitStrategy::nap());
 
-    /// A queue that waits so; publishers wait for room.
+    /// Returns a queue with this wait strategy; publishers wait for room.
     #[must_use]
     pub const fn waiting(wait: WaitStrategy) -> Self {
         Self { wait, overflow: Overflow::Block }
     }
 }
 
-/// A bus with one queue on it.
+/// Returns a bus with one queue on it.
 fn bus_with_queue(
     Queued { wait, overflow }: Queued,
     mut handle: impl FnMut(&Event) + Send + 'static,
@@ -42,7 +43,7 @@ fn bus_with_queue(
     bus
 }
 
-/// One for each thread; the bus closes when all of them are gone.
+/// Returns a publisher for each thread; the bus closes when all of them are dropped.
 fn publishers(bus: &Bus<Event>, count: usize) -> Vec<impl FnMut(Seed) + Send + 'static + use<>> {
     let senders = (0..count).map(|_| {
         let mut publisher = bus.publisher();
@@ -66,8 +67,8 @@ impl Route for Queued {
     }
 }
 
-/// `Bus::publish` by each thread, through the one lane that all share, and a queue with the default
-/// waiting.
+/// A route with `Bus::publish` on each thread, through the shared lane, and a queue with the
+/// default waiting.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared;
 
@@ -88,15 +89,15 @@ impl Route for Shared {
     }
 }
 
-/// A publisher of its own for each thread, and a channel whose receiver takes event by event.
+/// A route with a publisher for each thread, and a channel whose receiver takes single events.
 #[derive(Clone, Copy, Debug)]
 pub struct Received {
-    /// How the receiver waits.
+    /// The wait strategy of the receiver.
     pub wait: WaitStrategy,
 }
 
 impl Received {
-    /// As a receiver waits by default.
+    /// The default waiting of a receiver.
     pub const DEFAULT: Self = Self { wait: WaitStrategy::SpinPark };
 }
 
@@ -112,7 +113,7 @@ impl Route for Received {
         let bus = Bus::new();
         bus.add(channel).expect(OPEN);
         let senders = publishers(&bus, count);
-        // The bus closes, and with it the channel, when the last publisher goes.
+        // The drop of the last publisher closes the bus, and with it the channel.
         let consumer = Consumer::spawn(move || {
             while let Ok(event) = receiver.recv() {
                 handle(&event);

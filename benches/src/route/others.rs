@@ -1,4 +1,4 @@
-//! Routes of other crates that bring the consumer's thread along.
+//! Routes of other crates that have their own consumer thread.
 
 use super::{Consumer, Line, Route};
 use crate::CAPACITY;
@@ -45,12 +45,13 @@ impl Route for DisruptorMulti {
     }
 }
 
-/// `tracing-appender`'s non-blocking writer, as services use it for telemetry: each event goes as
-/// its 32 bytes, and its worker writes them to what stands for a file. It is told to lose nothing.
+/// `tracing-appender`'s non-blocking writer, as services use it for telemetry: each event is
+/// written as its 32 bytes, and its worker writes them to a substitute for a file. It is configured
+/// to be lossless.
 #[derive(Clone, Copy, Debug)]
 pub struct Appender;
 
-/// Stands for the file: handles the event whose bytes are written.
+/// A substitute for a file: handles the event whose bytes are written.
 struct File<H>(H);
 
 impl<H: FnMut(&Event)> Write for File<H> {
@@ -73,7 +74,7 @@ impl Route for Appender {
         let builder = NonBlockingBuilder::default().buffered_lines_limit(CAPACITY).lossy(false);
         let (writer, guard) = builder.finish(File(handle));
         let senders = std::iter::repeat_n(writer, publishers).map(|mut writer| {
-            move |seed: Seed| writer.write_all(&seed.event().to_bytes()).expect("the worker is there")
+            move |seed: Seed| writer.write_all(&seed.event().to_bytes()).expect("the worker is alive")
         });
         Line { senders: senders.collect(), consumer: Consumer::held(guard) }
     }

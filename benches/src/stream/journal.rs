@@ -1,7 +1,7 @@
 //! A journal with one publisher and one subscriber, which spins.
 //!
-//! Gated, the publisher waits for the subscriber, and nothing is lost. Free, it overwrites what was
-//! not read, and the subscriber counts that.
+//! In the gated mode the publisher waits for the subscriber, and no event is lost. In the free mode
+//! it overwrites unread events, and the subscriber counts them.
 
 use super::{Counter, Report, Singly, Stream, spin};
 use crate::CAPACITY;
@@ -22,7 +22,7 @@ fn journal(gating: bool) -> (JournalWriter<Event>, Subscriber<Event>) {
     (writer, subscription.subscribe().expect(SETTINGS))
 }
 
-/// Reads event by event.
+/// Reads single events.
 fn singly(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consumer {
     spin(report, move |counter| match subscriber.try_recv() {
         Ok(Entry::Event(_, event)) => {
@@ -44,7 +44,7 @@ fn in_batches(report: &Arc<Report>, mut subscriber: Subscriber<Event>) -> Consum
     })
 }
 
-/// Counts what is not an event; whether it was anything.
+/// Counts a result without an event, and returns whether it was a lag.
 fn count<E>(counter: &mut Counter, read: &Result<Entry<E>, TryRecvError>) -> bool {
     let Ok(entry) = read else { return false };
     let Entry::Lagged(events) = entry else { unreachable!("nothing panics") };
@@ -52,7 +52,7 @@ fn count<E>(counter: &mut Counter, read: &Result<Entry<E>, TryRecvError>) -> boo
     true
 }
 
-/// A publisher that finds the subscriber in its way tries again at once.
+/// Returns a publisher that tries again at once when the subscriber blocks it.
 fn trying(mut writer: JournalWriter<Event>) -> impl FnMut(Seed) {
     move |seed| {
         while let Err(error) = writer.try_publish(seed.event()) {
@@ -62,14 +62,14 @@ fn trying(mut writer: JournalWriter<Event>) -> impl FnMut(Seed) {
     }
 }
 
-/// A publisher that finds the subscriber in its way parks.
+/// Returns a publisher that parks when the subscriber blocks it.
 fn waiting(mut writer: JournalWriter<Event>) -> impl FnMut(Seed) {
     move |seed| {
         writer.publish(seed.event()).expect(OPEN);
     }
 }
 
-/// Gated, event by event.
+/// Gated, single events.
 #[must_use]
 pub fn gated() -> impl Stream {
     let (report, (writer, subscriber)) = (Arc::default(), journal(true));
@@ -93,7 +93,7 @@ pub fn gated_parking() -> impl Stream {
     Singly::new(waiting(writer), report, Some(consumer))
 }
 
-/// Free, event by event.
+/// Free, single events.
 #[must_use]
 pub fn free() -> impl Stream {
     let (report, (writer, subscriber)) = (Arc::default(), journal(false));

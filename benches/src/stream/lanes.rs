@@ -13,7 +13,7 @@ use std::time::Duration;
 const OPEN: &str = "the bus is open";
 const SETTINGS: &str = "the settings are valid";
 
-/// The publisher of a bus with one queue on it; the bus closes when the publisher goes.
+/// Returns the publisher of a bus with one queue on it; the drop of the publisher closes the bus.
 fn publisher(wait: WaitStrategy, overflow: Overflow, report: &Arc<Report>) -> Publisher<Event> {
     let mut counter = Counter::new(report);
     let builder = Queue::builder().capacity(CAPACITY).overflow(overflow).wait_strategy(wait);
@@ -34,10 +34,10 @@ pub fn queue_in_slices<const N: usize>(wait: WaitStrategy) -> impl Stream {
     InSlices::<N, _> { send, report, _consumer: None }
 }
 
-/// A publisher, a filter that lets everything pass, a queue, and behind it batches of 64.
+/// A publisher, a filter that accepts every event, a queue, and downstream of it batches of 64.
 ///
 /// # Panics
-/// When the settings are not taken, or the last batch is not given out.
+/// If the settings are invalid, or the last batch is not flushed.
 #[must_use]
 pub fn filter_queue_batch() -> impl Stream {
     let report = Arc::default();
@@ -61,8 +61,7 @@ pub fn filter_queue_batch() -> impl Stream {
     Singly::new(send, report, None)
 }
 
-/// A publisher and a channel whose receiver spins; a publisher that finds no room tries again at
-/// once.
+/// A publisher and a channel whose receiver spins; a publisher without room tries again at once.
 #[must_use]
 pub fn channel() -> impl Stream {
     let report = Arc::default();

@@ -9,7 +9,7 @@ use disruptor::{BusySpin, Producer, Sequence, build_single_producer};
 use std::sync::Arc;
 use tokio::sync::broadcast::error::TryRecvError;
 
-/// `rtrb`, read chunk by chunk: all that is there.
+/// `rtrb`, read chunk by chunk: all available events.
 #[must_use]
 pub fn rtrb_chunks() -> impl Stream {
     let report = Arc::default();
@@ -88,7 +88,7 @@ pub fn photon() -> impl Stream {
     Singly::new(move |seed: Seed| publisher.publish(seed.event().into()), report, Some(consumer))
 }
 
-/// `photon-ring`'s broadcast ring, read one by one. It does not wait for a slow subscriber.
+/// `photon-ring`'s broadcast ring, single reads. It does not wait for a slow subscriber.
 #[must_use]
 pub fn photon_free() -> impl Stream {
     let report = Arc::default();
@@ -109,8 +109,8 @@ pub fn photon_free() -> impl Stream {
     Singly { send, report, lossy: true, _consumer: Some(consumer) }
 }
 
-/// `tokio::sync::broadcast`. It never waits for a slow receiver: what that has not read is lost,
-/// and counted.
+/// `tokio::sync::broadcast`. It never waits for a slow receiver: unread events are lost, and
+/// counted.
 #[must_use]
 pub fn tokio() -> impl Stream {
     let report = Arc::default();
@@ -127,7 +127,7 @@ pub fn tokio() -> impl Stream {
         Err(_) => false,
     });
     let send = move |seed: Seed| {
-        sender.send(seed.event()).expect("the receiver is there");
+        sender.send(seed.event()).expect("the receiver is alive");
     };
     Singly { send, report, lossy: true, _consumer: Some(consumer) }
 }

@@ -7,9 +7,8 @@ use loom_tests::{Lives, model, thread};
 
 #[test]
 fn recv_wakes_a_blocked_lane() {
-    // A publisher that waits for room is woken by the reader that makes it, and the reader by the
-    // event. Fails when a fence of `WaitList::notify`, `WaitList::wait_until` or the wait cell is
-    // missing.
+    // The reader that makes room wakes the waiting publisher, and the event wakes the reader. Fails
+    // when a fence of `WaitList::notify`, `WaitList::wait_until` or the wait cell is missing.
     model(|| {
         let lives = Lives::new(2);
         let (channel, mut receiver) = channel(1, Overflow::Block);
@@ -49,8 +48,8 @@ fn recv_wakes_a_blocked_writer() {
 
 #[test]
 fn close_releases_a_blocked_lane() {
-    // A publisher that waits for room is let go by a close and gets its event back; what was
-    // accepted is read. Fails when the seal does not notify, or a fence is missing.
+    // A close releases a publisher that waits for room, and returns its event; accepted events are
+    // read. Fails when the seal does not notify, or when a fence is missing.
     model(|| {
         let lives = Lives::new(2);
         let (channel, mut receiver) = channel(1, Overflow::Block);
@@ -86,8 +85,8 @@ fn close_releases_a_blocked_writer() {
 
 #[test]
 fn dropped_receiver_releases_a_blocked_lane() {
-    // As above, when the reader goes: the publisher is let go, and what it had put in counts as
-    // disconnected.
+    // As above, when the receiver is dropped: the publisher is released, and its accepted event
+    // counts as disconnected.
     model(|| {
         let lives = Lives::new(2);
         let (channel, receiver) = channel(1, Overflow::Block);

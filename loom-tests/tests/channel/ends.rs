@@ -9,7 +9,7 @@ use loom_tests::{Arc, AtomicUsize, Lives, Ordering, Steps, Tracked, model, model
 #[test]
 fn lane_push_wakes_a_parked_recv() {
     // A push finds the reader parked and wakes it, or the reader finds the event: no deadlock.
-    // Fails when the fence of `Lane::push` or that of `WaitCell::park_unless` is missing, or
+    // Fails when the fence of `Lane::push` or that of `WaitCell::park_unless` is missing, or when
     // ORD(spsc.tail) is Relaxed.
     model(|| {
         let lives = Lives::new(2);
@@ -30,9 +30,9 @@ fn lane_push_wakes_a_parked_recv() {
 
 #[test]
 fn push_into_a_new_lane_wakes_the_parking_reader() {
-    // protocols A10: a reader that is about to park finds the new lane, or is woken by the first
-    // push into it. Fails when `has_work` does not read the generation again, or a fence is missing
-    // (ORD(mailbox.generation)).
+    // protocols A10: a reader that is about to park finds the new lane, or the first push into it
+    // wakes the reader. Fails when `has_work` does not read the generation again, or when a fence
+    // is missing (ORD(mailbox.generation)).
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -50,9 +50,9 @@ fn push_into_a_new_lane_wakes_the_parking_reader() {
 
 #[test]
 fn state_query_counts_the_last_event_of_a_lane() {
-    // The books of the lane are closed when its last event is entered, not when its slot is given
-    // back. Fails when `LaneView::is_final` asks the ring alone: then the event counts as pending
-    // for ever.
+    // The counters of the lane are final when its last event is counted, not when the event's slot
+    // is released. Fails when `LaneView::is_final` checks only the ring: then the event counts as
+    // pending forever.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -89,8 +89,8 @@ fn shared_write_wakes_a_parked_recv() {
 
 #[test]
 fn close_returns_or_delivers_each_lane_push() {
-    // `Ok` means read, `Closed` gives the event back and it is not read. Fails when the fence of
-    // `Lane::push` or the heavy one of the seal is missing (ORD(spsc.fin)).
+    // An event with `Ok` is read. `Closed` returns the event, and it is not read. Fails when the
+    // fence of `Lane::push` or the heavy one of the seal is missing (ORD(spsc.fin)).
     model(|| {
         let lives = Lives::new(2);
         let (channel, mut receiver) = channel(2, Overflow::DropNewest);
@@ -110,9 +110,9 @@ fn close_returns_or_delivers_each_lane_push() {
 
 #[test]
 fn close_keeps_an_accepted_push_for_a_busy_reader() {
-    // As above, with the reader at work on a thread of its own, which may find the lane half
-    // sealed. Fails when a consumer that finds a lane being sealed trusts a tail that it read
-    // before. Held to two preemptions: three take more than 30 s.
+    // As above, with a reader on a separate thread, which may find the lane half sealed. Fails when
+    // a consumer that finds a lane being sealed trusts a tail that it loaded before. Held to two
+    // preemptions: three take more than 30 s.
     model_with(2, || {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -132,8 +132,8 @@ fn close_keeps_an_accepted_push_for_a_busy_reader() {
 
 #[test]
 fn close_seals_a_lane_added_meanwhile() {
-    // A lane that is made while the channel closes is sealed with it or from its start. Fails when
-    // `lane` does not look at `sealed` under the lock of the book.
+    // A lane that is created while the channel closes is sealed with the channel or from the start.
+    // Fails when `lane` does not check `sealed` under the lock of the book.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -153,7 +153,7 @@ fn close_seals_a_lane_added_meanwhile() {
 
 #[test]
 fn dropped_receiver_counts_each_accepted_push() {
-    // Nothing leaks: `Ok` means counted as disconnected, `Closed` gives the event back. Fails when
+    // No event leaks: `Ok` means counted as disconnected, `Closed` returns the event. Fails when
     // the fence of `Lane::push` or the heavy one of the seal is missing.
     model(|| {
         let lives = Lives::new(2);
@@ -172,9 +172,8 @@ fn dropped_receiver_counts_each_accepted_push() {
 
 #[test]
 fn dropped_receiver_drops_events_of_a_dropped_lane() {
-    // The lane's publisher lets go while the reader gives up the lane: every event is dropped once,
-    // with its reason. Fails when ORD(lane.released) or ORD(spsc.fin) in `Producer::end` is
-    // Relaxed.
+    // The lane's publisher drops it while the reader releases it: every event is dropped once, with
+    // its reason. Fails when ORD(lane.released), or ORD(spsc.fin) in `Producer::end`, is Relaxed.
     model(|| {
         let lives = Lives::new(1);
         let (channel, receiver) = channel(1, Overflow::DropNewest);
@@ -187,15 +186,15 @@ fn dropped_receiver_drops_events_of_a_dropped_lane() {
         drop(receiver);
         let accepted = publisher.join().unwrap();
         assert_eq!(books(&channel).dropped.receiver_dropped, u64::from(accepted));
-        assert_eq!(channel.state().lanes, 0, "a lane that is over is folded in");
+        assert_eq!(channel.state().lanes, 0, "a finished lane is folded in");
         lives.assert_all_dropped();
     });
 }
 
 #[test]
 fn dropped_lane_wakes_a_parked_recv() {
-    // A lane's drop wakes the reader, which ends the lane and takes what is in it; the last
-    // handle's drop ends the stream. Fails when `PrivateLane::drop` or the seal does not wake.
+    // A lane's drop wakes the reader, which ends the lane and takes its events. The last handle's
+    // drop ends the stream. Fails when `PrivateLane::drop` or the seal does not wake.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -214,9 +213,9 @@ fn dropped_lane_wakes_a_parked_recv() {
 
 #[test]
 fn overflow_disconnect_keeps_accepted_events() {
-    // The publisher that overflows cuts the channel off: what was accepted is read, the one that
-    // overflowed comes back. Fails when `Full` is seen although the reader's pop happened before,
-    // or when the seal loses an accepted event.
+    // The overflowing publisher disconnects the channel: accepted events are read, and the
+    // overflowing event is returned. Fails when `Full` is returned although the reader's pop
+    // happened before, or when the seal loses an accepted event.
     model(|| {
         let lives = Lives::new(2);
         let (channel, mut receiver) = channel(1, Overflow::Close);
@@ -240,7 +239,8 @@ fn overflow_disconnect_keeps_accepted_events() {
 
 #[test]
 fn overflow_disconnect_seals_the_lanes_of_others() {
-    // One publisher's overflow seals the other's lane: its `Ok` means read. Fails as a close does.
+    // One publisher's overflow seals the other publisher's lane: an event with `Ok` is read. Fails
+    // as a close does.
     model(|| {
         let lives = Lives::new(3);
         let (channel, mut receiver) = channel(1, Overflow::Close);
@@ -263,8 +263,8 @@ fn overflow_disconnect_seals_the_lanes_of_others() {
 
 #[test]
 fn close_returns_or_delivers_each_shared_write() {
-    // protocols A2: the closed bit is in the tail, so `Ok` means read. Fails when the ring's close
-    // is a flag beside it (ORD(mpmc.tail)).
+    // protocols A2: the closed bit is in the tail, so an event with `Ok` is read. Fails when the
+    // ring's close is a separate flag (ORD(mpmc.tail)).
     model(|| {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let (channel, mut receiver) = channel(2, Overflow::DropNewest);
@@ -289,7 +289,7 @@ fn close_returns_or_delivers_each_shared_write() {
 
 #[test]
 fn dropped_receiver_waits_for_a_claimed_write() {
-    // A writer that has claimed its place and not filled it when the receiver goes is waited for:
+    // The drop of the receiver waits for a writer that has claimed a position and not filled it:
     // nothing leaks. Fails when `abandon` ends before the ring is empty.
     model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
@@ -309,8 +309,8 @@ fn dropped_receiver_waits_for_a_claimed_write() {
 
 #[test]
 fn dropped_receiver_counts_an_unbounded_write() {
-    // The unbounded lane has no exact close, and exact books all the same: what was accepted and
-    // never read is counted as disconnected or aborted, and dropped. Fails when the fence of
+    // The unbounded lane has no exact close, but its counters are exact: an event that is accepted
+    // and never read is dropped, and counts as disconnected or aborted. Fails when the fence of
     // `push_unbounded` or that of `set_drained` is missing.
     model(|| {
         let lives = Lives::new(1);
@@ -322,22 +322,22 @@ fn dropped_receiver_counts_an_unbounded_write() {
         let books = books(&channel);
         assert_eq!(books.dropped.receiver_dropped + books.dropped.aborted, u64::from(accepted));
         assert_eq!(books.pending, 0);
-        assert!(!lives.is_alive(0), "nobody reads it any more");
+        assert!(!lives.is_alive(0), "no reader is left");
         drop(channel);
         lives.assert_all_dropped();
     });
 }
 
-/// A channel that several readers may share: its lanes lead into the shared lane.
+/// Returns a channel that several readers may share: its lanes lead into the shared lane.
 fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
     Channel::builder().capacity(1).wait_strategy(WaitStrategy::Park).build_shared().expect("a small channel")
 }
 
 #[test]
 fn close_happens_before_a_refused_lane_push() {
-    // Such a lane is told of the close by a word of its own. The second lane is there for its mark:
-    // a model needs it to let the publisher run between the first one and the fence. Fails when the
-    // Release of ORD(lane.closed) is Relaxed.
+    // A word of its own tells such a lane about the close. The second lane exists for its mark:
+    // without it, a model does not let the publisher run between the first mark and the fence.
+    // Fails when the Release of ORD(lane.closed) is Relaxed.
     model(|| {
         let (lives, before) = (Lives::new(2), Arc::new(AtomicUsize::new(0)));
         let (channel, receiver) = shared_channel();
@@ -359,8 +359,8 @@ fn close_happens_before_a_refused_lane_push() {
 
 #[test]
 fn close_happens_before_a_refused_unbounded_write() {
-    // Here the end itself is what a writer is told of. The lane is there for the lock of the book,
-    // as above. Fails when the Release of ORD(mailbox.end) is Relaxed.
+    // Here the writer learns of the close from the end itself. The lane exists for the lock of the
+    // book, as above. Fails when the Release of ORD(mailbox.end) is Relaxed.
     model(|| {
         let (lives, before) = (Lives::new(1), Arc::new(AtomicUsize::new(0)));
         let (channel, receiver) =
@@ -382,17 +382,17 @@ fn close_happens_before_a_refused_unbounded_write() {
 
 #[test]
 fn dropped_lane_leaves_exact_counters() {
-    // Whoever folds the books of a lane that is gone has all of them. Fails when ORD(lane.released)
-    // is Relaxed.
+    // The thread that folds the counters of a dropped lane sees all of them. Fails when
+    // ORD(lane.released) is Relaxed.
     model(|| {
         let lives = Lives::new(2);
         let (channel, receiver) = shared_channel();
         let (mut first, values) = (lane(&channel), lives.clone());
         let publisher = thread::spawn(move || {
             assert!(push(&mut first, values.value(0)));
-            assert!(push(&mut first, values.value(1)), "there is no room, and it is dropped");
+            assert!(push(&mut first, values.value(1)), "without room the event is dropped");
         });
-        // Folds.
+        // A new lane folds the counters of dropped lanes.
         let second = lane(&channel);
         publisher.join().unwrap();
         let books = books(&channel);

@@ -1,4 +1,4 @@
-//! The newest push the oldest out.
+//! The newest events evict the oldest.
 
 use super::{books, channel, lane, push, rest, write};
 use buslane::error::{RecvError, TryRecvError};
@@ -7,8 +7,7 @@ use buslane::{Channel, Overflow};
 use loom_tests::{Lives, Steps, Tracked, model, thread};
 use std::sync::{Arc, Mutex};
 
-/// `pushes` pushes into a channel that drops the oldest, against `looks` looks: the books are
-/// exact.
+/// Runs `pushes` pushes into a drop-oldest channel against `looks` polls: the counters are exact.
 fn drop_oldest(pushes: usize, looks: usize, shared: bool) {
     let (lives, steps) = (Lives::new(pushes), Steps::new());
     let evicted = Arc::new(Mutex::new(Vec::new()));
@@ -53,8 +52,9 @@ fn drop_oldest(pushes: usize, looks: usize, shared: bool) {
 
 #[test]
 fn drop_oldest_in_a_lane_keeps_counters_exact() {
-    // accepted = delivered + evicted + dropped, and the hook is told of each. Fails when
-    // ORD(mpmc.stamp) is Relaxed, or when an eviction is counted by whoever did not do it.
+    // accepted = delivered + evicted + dropped, and the hook receives each dropped event. Fails
+    // when ORD(mpmc.stamp) is Relaxed, or when a thread counts an eviction that another thread
+    // made.
     model(|| drop_oldest(2, 2, false));
 }
 
@@ -66,9 +66,9 @@ fn drop_oldest_on_shared_lane_keeps_counters_exact() {
 
 #[test]
 fn close_reaches_the_reader_after_two_evictions() {
-    // A writer that evicts the last event and then finds the channel closed wakes nobody, and still
-    // the reader sees the end. Fails when a reader parks although its shared lane has ended:
-    // `has_work` must ask for that too.
+    // A writer that evicts the last event and then finds the channel closed wakes no thread, and
+    // still the reader sees the end. Fails when a reader parks although its shared lane has ended:
+    // `has_work` must check the end, too.
     model(|| {
         let lives = Lives::new(2);
         let (channel, mut receiver) = channel(1, Overflow::DropOldest);
@@ -76,7 +76,7 @@ fn close_reaches_the_reader_after_two_evictions() {
             let (channel, value) = (channel.clone(), lives.value(id));
             thread::spawn(move || write(&channel, value))
         });
-        // Here the writers take their turn without a preemption.
+        // The yield lets the writers run without a preemption.
         thread::yield_now();
         channel.close();
         let (got, end) = rest(&mut receiver);

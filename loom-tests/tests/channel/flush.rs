@@ -1,4 +1,4 @@
-//! A flush waits for what was published before it.
+//! A flush waits for the events published before it.
 
 use super::{books, channel, lane, push, rest, write};
 use buslane::stats::FlushReport;
@@ -8,7 +8,7 @@ use loom_tests::{AtomicUsize as Word, Lives, Steps, Tracked, model, model_with, 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A reader that hands each event to a callback, which takes its time, until it has seen those of
+/// Starts a reader that passes each event to a slow callback, until it has handled the events of
 /// `all`.
 fn slow_reader(
     mut receiver: Receiver<Tracked>,
@@ -39,8 +39,8 @@ fn flush(channel: &Channel<Tracked>) {
 
 #[test]
 fn flush_waits_for_an_earlier_shared_write() {
-    // protocols A7: a flush returns only when what was published before it was handled, whoever
-    // else publishes meanwhile. Fails when a flush goes by counts and not by the ring's index, or
+    // protocols A7: a flush returns only when every event published before it is handled, despite
+    // other publishes meanwhile. Fails when a flush uses counts and not the ring's index, or when
     // ORD(lane.handled) is Relaxed. Held to two preemptions: 28 s.
     model_with(2, || {
         let (lives, steps) = (Lives::new(2), Steps::new());
@@ -61,8 +61,8 @@ fn flush_waits_for_an_earlier_shared_write() {
 
 #[test]
 fn flush_waits_for_an_unbounded_event_in_hand() {
-    // As above, where no ring says how far the reader is: an event in its hands is not handled yet.
-    // Fails when the target of the flush leaves out the event in hand.
+    // As above, without a ring that shows the reader's progress: an event that the reader is
+    // handling is not handled yet. Fails when the target of the flush omits the event in progress.
     model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
         let handled = Arc::new(AtomicUsize::new(0));
@@ -81,7 +81,7 @@ fn flush_waits_for_an_unbounded_event_in_hand() {
 #[test]
 fn flush_ignores_an_event_that_close_returns() {
     // A flush does not wait for an event that its publisher takes back because the lane was sealed.
-    // Fails when the flush goes on waiting for a tail above the end of the lane.
+    // Fails when the flush keeps waiting for a tail above the end of the lane.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -100,9 +100,9 @@ fn flush_ignores_an_event_that_close_returns() {
 
 #[test]
 fn flush_ignores_an_event_evicted_before_close() {
-    // A flush does not wait for an event that was pushed out by one which then found the lane
-    // closed. Fails when the flush goes by the last position that was read, and not by what is
-    // left.
+    // A flush does not wait for an event that was evicted by a writer which then found the lane
+    // closed. Fails when the flush uses the last position that was read, and not the remaining
+    // events.
     model(|| {
         let (lives, steps) = (Lives::new(2), Steps::new());
         let (channel, mut receiver) = channel(1, Overflow::DropOldest);
@@ -123,7 +123,7 @@ fn flush_ignores_an_event_evicted_before_close() {
     });
 }
 
-/// A flush of the one event that `put` has put in, against its reader.
+/// Runs a flush of the one event that `put` writes, against its reader.
 fn flush_against_its_reader(put: impl FnOnce(&Channel<Tracked>, Tracked)) {
     let (lives, done) = (Lives::new(1), Arc::new(Word::new(0)));
     let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -159,9 +159,9 @@ fn handling_of_a_shared_event_happens_before_flush() {
 
 #[test]
 fn flush_ignores_a_refused_unbounded_write() {
-    // A flush that has begun while a write is on its way is not left waiting for it when the
-    // channel is closed before the write. Fails (deadlock) when a write is counted before the check
-    // that may refuse it.
+    // A flush that starts during a write does not keep waiting for it when the channel closes
+    // before the write completes. Fails (deadlock) when a write is counted before the check that
+    // may refuse it.
     model_with(2, || {
         let lives = Lives::new(1);
         let (channel, mut receiver) = Channel::builder().unbounded().build().expect("no setting");
@@ -172,7 +172,7 @@ fn flush_ignores_a_refused_unbounded_write() {
         channel.close();
         let mut accepted = rest(&mut receiver).0.len();
         let is_accepted = writer.join().unwrap();
-        // What was accepted too late is still read, and waited for.
+        // An event that is accepted too late is still read, and the flush waits for it.
         accepted += usize::from(receiver.try_recv().is_ok());
         assert!(accepted <= usize::from(is_accepted));
         flusher.join().unwrap();
@@ -181,7 +181,7 @@ fn flush_ignores_a_refused_unbounded_write() {
     });
 }
 
-/// A flush that does not wait, against a consumer that takes one event.
+/// Runs a flush that does not wait, against a consumer that takes one event.
 fn flush_against_a_shared_receiver(unbounded: bool) {
     let builder = Channel::builder().capacity(1);
     let builder = if unbounded { builder.unbounded() } else { builder };
@@ -191,7 +191,7 @@ fn flush_against_a_shared_receiver(unbounded: bool) {
         let mut report = FlushReport::default();
         channel.flush_by(Deadline::NOW, &mut report);
         if report.is_done() {
-            assert_eq!(channel.state().ledger.delivered, 1, "flushed, and counted");
+            assert_eq!(channel.state().ledger.delivered, 1, "flushed events are counted");
         }
         channel
     });
@@ -201,14 +201,14 @@ fn flush_against_a_shared_receiver(unbounded: bool) {
 
 #[test]
 fn flush_sees_the_counters_of_a_claimed_position() {
-    // A flush that believes the marks finds the event in the ledger. Fails when nothing is marked
-    // before the claim, or ORD(member.mark) is Relaxed in `clear_mark` or `mark`.
+    // A flush that relies on the marks finds the event in the ledger. Fails when no mark is set
+    // before the claim, or when ORD(member.mark) is Relaxed in `clear_mark` or `mark`.
     model(|| flush_against_a_shared_receiver(false));
 }
 
 #[test]
 fn flush_sees_the_counters_of_a_counted_claim() {
     // As above, where claims are counted. Fails also when ORD(members.claimed) is Relaxed in
-    // `Members::claim`: the count is then seen, and not the mark that was set before.
+    // `Members::claim`: the flush then sees the count, but not the earlier mark.
     model(|| flush_against_a_shared_receiver(true));
 }

@@ -1,5 +1,5 @@
-//! What was written before a read began is found by it, also after a position that another writer
-//! has claimed and not filled yet.
+//! A read finds every event whose write returned before the read began, even after a position that
+//! another writer has claimed and not filled yet.
 
 use super::tasks::recv_as_task;
 use super::{books, channel, lane, push, rest, write};
@@ -10,8 +10,8 @@ use loom_tests::{AtomicUsize, Ordering};
 use loom_tests::{Lives, Steps, Tracked, before, model, model_with, over, thread};
 use std::sync::Arc;
 
-/// Two writers of one event each, and a reader that reads until `read` finds nothing, once the
-/// second writer's call has returned.
+/// Runs two writers of one event each, and a reader that reads until `read` finds nothing, after
+/// the second writer's call has returned.
 fn two_writers(overflow: Overflow, read: fn(&mut Receiver<Tracked>) -> Option<Tracked>) {
     let lives = Lives::new(2);
     let (channel, mut receiver) = channel(2, overflow);
@@ -28,7 +28,7 @@ fn two_writers(overflow: Overflow, read: fn(&mut Receiver<Tracked>) -> Option<Tr
     while let Some(event) = read(&mut receiver) {
         got |= 1 << event.id();
     }
-    assert_eq!(before & !got, 0, "written before the read, and not found: {before:b}, {got:b}");
+    assert_eq!(before & !got, 0, "written before the read, but not found: {before:b}, {got:b}");
     writers.into_iter().for_each(|writer| writer.join().unwrap());
     channel.close();
     let (later, _) = rest(&mut receiver);
@@ -47,11 +47,11 @@ fn try_recv_finds_every_earlier_write() {
 
 #[test]
 fn drain_finds_every_earlier_write() {
-    // As above, where an iterator takes what was there.
+    // As above, where an iterator takes the available events.
     model_with(2, || two_writers(Overflow::DropNewest, |receiver| receiver.drain().next()));
 }
 
-/// Two writers of one event each, and a reader that takes both and parks in between.
+/// Runs two writers of one event each, and a reader that takes both and parks in between.
 fn two_writers_against_parks(recv: fn(&mut Receiver<Tracked>) -> usize) {
     let (lives, steps) = (Lives::new(2), Steps::new());
     let (channel, mut receiver, writers) = before(|| {
@@ -74,8 +74,8 @@ fn two_writers_against_parks(recv: fn(&mut Receiver<Tracked>) -> usize) {
 
 #[test]
 fn write_into_a_gap_wakes_a_parked_receiver() {
-    // A receiver that parks beside an empty position takes the event after it as well, once that
-    // position is filled. Fails when `Mailbox::write` wakes nothing.
+    // A receiver that parks at an empty position also takes the event after it, once that position
+    // is filled. Fails when `Mailbox::write` does not wake.
     model(|| two_writers_against_parks(|receiver| receiver.recv().expect("open").id()));
 }
 
@@ -95,7 +95,7 @@ fn drain_with_finds_every_earlier_write() {
     model_with(2, || {
         two_writers(Overflow::DropNewest, |receiver| {
             let mut found = None;
-            // At most a quarter of the capacity a lane, and so one event.
+            // At most a quarter of the capacity of a lane, which is one event here.
             receiver.drain_with(|event| assert!(found.replace(event).is_none(), "one"));
             found
         });
@@ -104,8 +104,8 @@ fn drain_with_finds_every_earlier_write() {
 
 #[test]
 fn seal_in_progress_hides_no_earlier_push() {
-    // A reader that comes between the mark and the end of a seal finds what was pushed before it.
-    // Fails when the reader does not end the seal itself.
+    // A reader that arrives between the mark and the end of a seal finds every event pushed before
+    // it. Fails when the reader does not complete the seal itself.
     model_with(2, || {
         let lives = Lives::new(1);
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -124,7 +124,7 @@ fn seal_in_progress_hides_no_earlier_push() {
     });
 }
 
-/// A flush of the one event that `make`'s channel holds, against a `recv` that takes it.
+/// Runs a flush of the one event that `make`'s channel holds, against a `recv` that takes it.
 fn flush_against_recv(make: fn() -> (Channel<Tracked>, Receiver<Tracked>), private: bool) {
     let lives = Lives::new(1);
     let (channel, mut receiver) = make();
@@ -144,7 +144,7 @@ fn flush_against_recv(make: fn() -> (Channel<Tracked>, Receiver<Tracked>), priva
     let mut report = FlushReport::default();
     channel.flush_by(Deadline::NEVER, &mut report);
     assert!(report.is_done());
-    // The event is out of the ring, and in the counters.
+    // The event has left the ring, and is in the counters.
     let books = books(&channel);
     assert_eq!((books.accepted, books.delivered, books.pending), (1, 1, 0));
     drop((lane, channel, reader.join().unwrap()));
@@ -154,7 +154,7 @@ fn flush_against_recv(make: fn() -> (Channel<Tracked>, Receiver<Tracked>), priva
 #[test]
 fn flush_waits_for_a_recv_of_the_shared_lane() {
     // A flush does not return while a `recv` copies the event out. Fails when `Reader::claim` does
-    // not announce it.
+    // not announce the claim.
     model(|| flush_against_recv(|| channel(1, Overflow::DropNewest), false));
 }
 
@@ -166,6 +166,6 @@ fn flush_waits_for_a_recv_of_an_evicting_lane() {
 
 #[test]
 fn flush_waits_for_a_recv_of_an_unbounded_channel() {
-    // As above, where the count of events taken is what a flush goes by.
+    // As above, where the flush relies on the count of taken events.
     model(|| flush_against_recv(|| Channel::builder().unbounded().build().expect("no setting"), false));
 }

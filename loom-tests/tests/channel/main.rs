@@ -19,7 +19,7 @@ fn lane(channel: &Channel<Tracked>) -> Lane<Tracked> {
     channel.lane().expect("memory").expect("a channel gives out lanes")
 }
 
-/// What a write came to: `true` for `Ok`; the event of `Closed` is the one that was given.
+/// Returns whether a write ended with `Ok`; checks that `Closed` returns the same event.
 fn settled(outcome: Result<(), WriteError<Tracked>>, id: usize) -> bool {
     match outcome {
         Ok(()) => true,
@@ -41,7 +41,7 @@ fn write(channel: &Channel<Tracked>, value: Tracked) -> bool {
     settled(channel.write(value), id)
 }
 
-/// Everything up to the end of the stream, sorted, and how it ended.
+/// Returns every remaining event, sorted, and the end of the stream.
 fn rest(receiver: &mut Receiver<Tracked>) -> (Vec<usize>, RecvError) {
     let mut got = Vec::new();
     loop {
@@ -55,9 +55,9 @@ fn rest(receiver: &mut Receiver<Tracked>) -> (Vec<usize>, RecvError) {
     }
 }
 
-/// The books, which add up.
+/// Returns the ledger, which balances.
 fn books(channel: &Channel<Tracked>) -> Ledger {
     let ledger = channel.state().ledger;
-    ledger.check().expect("the books add up");
+    ledger.check().expect("the ledger balances");
     ledger
 }

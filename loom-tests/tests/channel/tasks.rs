@@ -1,4 +1,4 @@
-//! The reader is a task.
+//! A task as the reader.
 
 use super::{channel, lane, push};
 use buslane::channel::SharedReceiver;
@@ -7,7 +7,7 @@ use buslane::{Channel, Overflow, WaitStrategy};
 use loom_tests::{Lives, Task, Tracked, model, thread};
 use std::task::{Context, Poll};
 
-/// The next event, asked for as a task.
+/// Receives the next event as a task.
 pub(super) fn recv_as_task(
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<Tracked, RecvError>>,
 ) -> Result<usize, RecvError> {
@@ -22,7 +22,7 @@ pub(super) fn recv_as_task(
 
 #[test]
 fn lane_push_wakes_a_pending_task() {
-    // A task that waits is woken by the push, or finds the event. Fails when the fence of
+    // The push wakes a waiting task, or the task finds the event. Fails when the fence of
     // `Lane::push` or of `WaitCell::register` is missing.
     model(|| {
         let lives = Lives::new(1);
@@ -38,7 +38,7 @@ fn lane_push_wakes_a_pending_task() {
 
 #[test]
 fn close_wakes_a_pending_task() {
-    // A task that waits is told of the end. Fails when the seal does not wake, or its wake has no
+    // A waiting task learns of the end. Fails when the seal does not wake, or when its wake has no
     // fence.
     model(|| {
         let (channel, mut receiver) = channel(1, Overflow::DropNewest);
@@ -55,8 +55,8 @@ fn shared_channel() -> (Channel<Tracked>, SharedReceiver<Tracked>) {
 
 #[test]
 fn lane_push_wakes_a_task_of_a_shared_channel() {
-    // As above, where the task sleeps in the crowd. Fails when the fence of `Signals::wake` or of
-    // `Crowd::register` is missing, or `Member::register` does not look again.
+    // As above, where the task parks in the crowd. Fails when the fence of `Signals::wake` or of
+    // `Crowd::register` is missing, or when `Member::register` does not check again.
     model(|| {
         let lives = Lives::new(1);
         let (channel, mut receiver) = shared_channel();
@@ -71,8 +71,8 @@ fn lane_push_wakes_a_task_of_a_shared_channel() {
 
 #[test]
 fn close_wakes_a_task_of_a_shared_channel() {
-    // As above. Fails when the seal does not wake, or `Member::register` does not look for the end
-    // again.
+    // As above. Fails when the seal does not wake, or when `Member::register` does not check for
+    // the end again.
     model(|| {
         let (channel, mut receiver) = shared_channel();
         let closer = channel.clone();

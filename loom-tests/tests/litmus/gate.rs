@@ -1,4 +1,4 @@
-//! A gate that goes up against a publisher: from where it begins, the subscriber misses nothing.
+//! A gate that is set up during publishes: the subscriber misses no event from its start.
 
 use crate::rounds::{play, rounds};
 use buslane::Journal;
@@ -6,9 +6,9 @@ use buslane::error::TryRecvError;
 use buslane::journal::{Entry, Start};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One block; there are two.
+/// The events of one block; the journal has two blocks.
 const CAPACITY: u64 = 64;
-/// So that the subscriber begins now in one part of a block, now in another.
+/// The number of events of a round, so that the subscriber starts in different parts of a block.
 const EVENTS: u64 = 2 * CAPACITY + 7;
 
 #[test]
@@ -16,7 +16,7 @@ fn new_gate_misses_no_publish() {
     let journal = Journal::new(CAPACITY as usize).expect("a small journal");
     let (mut barred, done, refused) = (0, AtomicU64::new(0), AtomicU64::new(0));
     let publisher = |round| {
-        // Refused where the gate is up.
+        // Events are refused while the gate blocks them.
         let refusals = (0..EVENTS).filter(|event| journal.try_publish(*event).is_err()).count();
         refused.store(refusals as u64, Ordering::Relaxed);
         done.store(round as u64 + 1, Ordering::Release);
@@ -26,16 +26,17 @@ fn new_gate_misses_no_publish() {
             journal.subscription().start(Start::Oldest).gating().subscribe().expect("a subscriber");
         let mut next = subscriber.next_sequence().get();
         loop {
-            // In this order: what is not there when the publisher is done will not come.
+            // The load precedes the read: an event that is missing after the publisher is done
+            // never comes.
             let last = done.load(Ordering::Acquire) == round as u64 + 1;
             match subscriber.try_recv() {
                 Ok(Entry::Event(sequence, _)) => {
-                    assert_eq!(sequence.get(), next, "one after the other");
+                    assert_eq!(sequence.get(), next, "in sequence");
                     next += 1;
                 }
                 Err(TryRecvError::Empty) if last => break,
                 Err(TryRecvError::Empty) => std::thread::yield_now(),
-                other => panic!("missed behind a gate: {other:?}"),
+                other => panic!("missed at a gate: {other:?}"),
             }
         }
     };

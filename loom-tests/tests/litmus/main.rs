@@ -1,9 +1,11 @@
-//! The handshakes on real threads, round after round: each side does its two steps at about the
-//! same moment as the other, a random little earlier or later, and whoever missed whom is looked up
-//! afterwards. Nothing is judged by time, and nothing sleeps.
+//! The handshakes on real threads, in many rounds: both sides take their two steps at nearly the
+//! same time, with small random delays.
 //!
-//! `LITMUS_ROUNDS` says how many rounds each one has; `-- --nocapture` shows how they went, and how
-//! often this processor swaps what nothing keeps in order.
+//! A check after each round finds a side that missed the other. No result depends on time, and no
+//! thread sleeps.
+//!
+//! `LITMUS_ROUNDS` sets the number of rounds of each test. `-- --nocapture` shows the results, and
+//! how often this processor reorders unordered accesses.
 #![cfg(not(any(loom, shuttle)))]
 
 mod gate;

@@ -1,5 +1,5 @@
-//! Removing a sink that is called directly: when `remove` has returned nobody is inside, and nobody
-//! will be.
+//! Removal of a sink that is called directly: when `remove` has returned, no thread is inside the
+//! sink, and none enters it later.
 
 use crate::rounds::{play, rounds};
 use buslane::bus::Removed;
@@ -7,10 +7,10 @@ use buslane::{Bus, Sink, WriteError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many events are published in a round.
+/// The number of events of a round.
 const EVENTS: usize = 3;
 
-/// What a sink has seen.
+/// The calls that a sink has seen.
 #[derive(Default)]
 struct Seen {
     inside: AtomicUsize,
@@ -18,7 +18,7 @@ struct Seen {
     dropped: AtomicUsize,
 }
 
-/// A sink that stays in a call for a moment.
+/// A sink whose calls take a short time.
 struct Room(Arc<Seen>);
 
 impl Sink<usize> for Room {
@@ -39,12 +39,12 @@ impl Drop for Room {
     }
 }
 
-/// One thread removes the sink while another one publishes through `publish`.
+/// Removes the sink on one thread while another thread publishes through `publish`.
 fn remove(what: &str, bus: &Bus<usize>, mut publish: impl FnMut(usize) -> usize + Send) {
     let (count, accepted) = (rounds(2), AtomicUsize::new(0));
     let seen: Vec<Arc<Seen>> = (0..count).map(|_| Arc::new(Seen::default())).collect();
     let add = |round: usize| seen.get(round).map(|seen| bus.add(Room(seen.clone())).expect("an open bus"));
-    // The one of the next round is added when nobody does anything.
+    // The sink of the next round is added while all threads are idle.
     let next = std::sync::Mutex::new(add(0));
     let (mut met, mut called) = (0, 0);
     let publisher = |_| {
@@ -56,8 +56,8 @@ fn remove(what: &str, bus: &Bus<usize>, mut publish: impl FnMut(usize) -> usize 
         let id = next.lock().unwrap().take().expect("a sink");
         assert_eq!(bus.remove(id), Ok(Removed::Quiet));
         let seen = &seen[round];
-        assert_eq!(seen.inside.load(Ordering::Relaxed), 0, "somebody is inside");
-        assert_eq!(seen.dropped.load(Ordering::Relaxed), 1, "the sink is gone");
+        assert_eq!(seen.inside.load(Ordering::Relaxed), 0, "a thread is inside");
+        assert_eq!(seen.dropped.load(Ordering::Relaxed), 1, "the sink is dropped");
         calls_at_return.store(seen.calls.load(Ordering::Relaxed), Ordering::Relaxed);
     };
     let played = play(count, vec![Box::new(publisher), Box::new(remover)], |round| {

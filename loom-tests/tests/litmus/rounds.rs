@@ -1,4 +1,4 @@
-//! Threads that meet, do their part at the same moment, and meet again.
+//! Threads that meet, run their parts at the same time, and meet again.
 
 use crate::processors;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,24 +6,24 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A word in a line of its own.
+/// A word in a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Apart<T>(pub(crate) T);
 
-/// How many rounds a litmus has, where the environment does not say.
+/// The default number of rounds of a litmus test.
 const ROUNDS: usize = 5_000;
-/// How long a round may take on average: where processors are shared, threads that meet take far
-/// longer, and there are fewer rounds.
+/// The limit of a round on average: on shared processors a meeting takes far longer, and there are
+/// fewer rounds.
 const ROUND: Duration = Duration::from_micros(60);
-/// How often a thread looks before it lets another one run: for some hundred microseconds, so that
-/// two that have a processor each stay together.
+/// The number of polls before a thread yields: some hundred microseconds, so that two threads on
+/// separate processors stay in step.
 const LOOKS: usize = 10_000;
-/// The longest delay before a part is two to this power, in steps of a nanosecond or a few; short
-/// ones are as frequent as long ones.
+/// The longest delay before a part is two to this power, in steps of one or a few nanoseconds;
+/// short delays are as frequent as long ones.
 const DELAYS: u64 = 12;
 
-/// How many rounds a litmus has, of those that the environment or the default says: one in so many.
+/// Returns the number of rounds of a litmus test: the configured number divided by `one_in`.
 pub(crate) fn rounds(one_in: usize) -> usize {
     let all =
         std::env::var("LITMUS_ROUNDS").ok().map_or(ROUNDS, |text| text.parse().expect("a number of rounds"));
@@ -40,7 +40,7 @@ fn wait(most: usize, condition: impl Fn() -> bool) {
     while !condition() {
         looks += 1;
         if looks % most == 0 {
-            // The other one may have no processor.
+            // The other thread may have no processor.
             thread::yield_now();
         } else {
             std::hint::spin_loop();
@@ -48,16 +48,16 @@ fn wait(most: usize, condition: impl Fn() -> bool) {
     }
 }
 
-/// Where a number of threads meet.
+/// The meeting point of several threads.
 struct Meeting {
     parties: usize,
-    /// How often one looks whether all are there before it lets another one run.
+    /// The number of polls for the other threads before a thread yields.
     looks: usize,
     arrived: Apart<AtomicUsize>,
     broken: AtomicBool,
 }
 
-/// One of those who meet; nobody waits for one that panics.
+/// One thread of a meeting; the others do not wait for a thread that panics.
 struct Party<'a> {
     meeting: &'a Meeting,
     met: usize,
@@ -94,18 +94,18 @@ impl Drop for Party<'_> {
     }
 }
 
-/// What one thread does in a round, whose number it is given.
+/// The work of one thread in a round; the argument is the number of the round.
 pub(crate) type Part<'a> = Box<dyn FnMut(usize) + Send + 'a>;
 
-/// Has each part done by a thread of its own, all at the same moment, so many times or fewer; after
-/// each round, `check` looks at what came of it, while nobody does anything. Returns how many
-/// rounds there were.
+/// Runs each part on a separate thread, all at the same time, for at most `rounds` rounds. After
+/// each round, `check` inspects the outcome while all threads are idle. Returns the number of
+/// rounds.
 pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMut(usize) + Send) -> usize {
-    // One litmus after the other: its threads are to have the processors for themselves.
+    // The litmus tests run in sequence, so that each has the processors for its own threads.
     static PLAYING: Mutex<()> = Mutex::new(());
     let _playing = PLAYING.lock().unwrap_or_else(PoisonError::into_inner);
     let (allowed, parties) = (processors::allowed(), parts.len());
-    // Where two share a processor, one waits for the other in vain.
+    // Where two threads share a processor, polling without a yield is wasted.
     let looks = if allowed.len() < parties { LOOKS / 1_000 } else { LOOKS };
     let meeting = Meeting { parties, looks, arrived: Apart::default(), broken: AtomicBool::new(false) };
     let party = |number: usize| {
@@ -116,7 +116,7 @@ pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMu
     };
     let mut first = parts.pop().expect("a part");
     let (limit, begun) = (ROUND * u32::try_from(rounds).expect("not that many rounds"), Instant::now());
-    // Lowered by the first thread while all others wait for it, and read behind that.
+    // The first thread lowers it while all others wait, and they load it after that.
     let last = AtomicUsize::new(rounds);
     let goes_on = |round: usize| round < last.load(Ordering::Relaxed);
     thread::scope(|scope| {
@@ -129,12 +129,12 @@ pub(crate) fn play(rounds: usize, mut parts: Vec<Part<'_>>, mut check: impl FnMu
                     party.delay();
                     part(round);
                     party.meet();
-                    // The round is looked at.
+                    // `check` runs between the two meetings.
                     party.meet();
                 }
             });
         }
-        // Not the calling thread, which is to stay where it may be.
+        // Not the calling thread, whose processors must not change.
         scope.spawn(|| {
             let mut party = party(0);
             party.meet();

@@ -1,5 +1,5 @@
-//! The seal of a ring against its producer and its consumer: what was accepted is what was taken,
-//! and the rest came back.
+//! The seal of a ring against its producer and its consumer: exactly the accepted events are taken,
+//! and the others come back.
 
 use crate::rounds::{Part, play, rounds};
 use buslane::ring::spsc::{Consumer, Producer, Sealer, ring};
@@ -8,10 +8,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const EVENTS: u64 = 4;
-/// How many rings are made ahead.
+/// The number of rings that are created in advance.
 const RINGS: usize = 500;
 
-/// What the three sides counted in a round.
+/// The counts of the three sides in a round.
 #[derive(Default)]
 struct Books {
     accepted: AtomicU64,
@@ -20,7 +20,7 @@ struct Books {
     end: AtomicU64,
 }
 
-/// The publisher's part: pushes until the ring takes no more.
+/// Runs the publisher's part: pushes until the ring is closed.
 fn push(producer: &mut Producer<u64>, fence: &WaitCell, books: &Books) {
     let (mut accepted, mut back) = (0, 0);
     for event in 0..EVENTS {
@@ -30,7 +30,7 @@ fn push(producer: &mut Producer<u64>, fence: &WaitCell, books: &Books) {
         fence.fence();
         let before = back;
         let open = producer.settle(|value| {
-            assert_eq!(value, event, "only what was pushed last comes back");
+            assert_eq!(value, event, "only the last pushed event comes back");
             back += 1;
         });
         accepted += u64::from(before == back);
@@ -42,7 +42,7 @@ fn push(producer: &mut Producer<u64>, fence: &WaitCell, books: &Books) {
     books.back.store(back, Ordering::Relaxed);
 }
 
-/// The consumer's part: takes what there is until the ring has ended.
+/// Runs the consumer's part: takes events until the ring has ended.
 fn take(consumer: &mut Consumer<u64>, books: &Books) {
     let mut taken = 0;
     while !consumer.is_drained() {
@@ -54,11 +54,12 @@ fn take(consumer: &mut Consumer<u64>, books: &Books) {
             None => std::thread::yield_now(),
         }
     }
-    assert_eq!(consumer.pop(), None, "an event behind the end");
+    assert_eq!(consumer.pop(), None, "an event after the end");
     books.taken.store(taken, Ordering::Relaxed);
 }
 
-/// Plays with so many threads: with two, the one that seals takes the events afterwards.
+/// Runs the test with this number of threads: with two, the sealing thread takes the events
+/// afterward.
 fn seal(what: &str, threads: usize, count: usize) {
     let (books, fence) = (Books::default(), WaitCell::new(FencePair::process()));
     let (mut made, mut played, mut cut, mut came_back) = (0, 0, 0, 0);
@@ -71,7 +72,7 @@ fn seal(what: &str, threads: usize, count: usize) {
             producers.push(producer);
             consumers.push(consumer);
         }
-        // Where two parts of one thread need it, one after the other.
+        // One thread runs two parts that need the consumers, in sequence.
         let consumers = Mutex::new(consumers);
         let take_one = |round: usize| take(&mut consumers.lock().unwrap()[round], &books);
         let end = |sealer: &Sealer<u64>| books.end.store(sealer.seal(), Ordering::Relaxed);
@@ -94,7 +95,7 @@ fn seal(what: &str, threads: usize, count: usize) {
             came_back += back;
         });
     }
-    eprintln!("{what}: {played} rounds, cut in the middle {cut}, taken back {came_back}");
+    eprintln!("{what}: {played} rounds, sealed in the middle {cut}, taken back {came_back}");
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! The handshake at its barest: each of two threads stores a word of its own, fences, and loads the
-//! other's.
+//! The minimal handshake: each of two threads stores to its own word, fences, and loads the other
+//! thread's word.
 
 #![cfg_attr(target_os = "linux", expect(unsafe_code, reason = "the system call itself"))]
 
 use crate::rounds::{Apart, play, rounds};
 use std::sync::atomic::{AtomicUsize, Ordering, compiler_fence, fence};
 
-/// What stands between a thread's store and its load.
+/// The fence between a thread's store and its load.
 type Fence = fn();
 
 fn nothing() {}
@@ -48,11 +48,11 @@ mod system {
     pub(super) fn heavy() {}
 }
 
-/// How many words each thread has, which it goes through in one round: the two drift apart and
-/// together meanwhile.
+/// The number of words of each thread. A thread visits them all in one round, during which the two
+/// threads drift apart and together.
 const WORDS: usize = 32;
 
-/// How often neither thread saw the other's store.
+/// Returns how often neither thread saw the other's store.
 fn missed(what: &str, first: Fence, second: Fence) -> usize {
     let line = || -> Vec<Apart<AtomicUsize>> { (0..WORDS).map(|_| Apart::default()).collect() };
     let (words, seen) = ([line(), line()], [line(), line()]);
@@ -77,8 +77,7 @@ fn missed(what: &str, first: Fence, second: Fence) -> usize {
 
 #[test]
 fn fences_make_one_of_two_stores_visible() {
-    // How often they miss each other without a fence says what the rounds with one are worth on
-    // this machine.
+    // The misses without a fence show how significant the rounds with a fence are on this machine.
     missed("no fence", nothing, nothing);
     missed("compiler fences", light, light);
     missed("a compiler fence and a full one", light, full);

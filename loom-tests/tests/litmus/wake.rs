@@ -1,5 +1,5 @@
-//! Publish against whoever goes to sleep: the event is found by the sleeper, or its publisher sees
-//! that somebody sleeps.
+//! A publish against a thread that parks: the parking thread finds the event, or its publisher sees
+//! the parked thread.
 
 use crate::rounds::{Apart, play, rounds, wait_until};
 use buslane::time::Deadline;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
-/// Each pair of fences, and what it is called.
+/// Returns each pair of fences, and its name.
 fn pairs() -> [(&'static str, FencePair); 2] {
     let process = FencePair::process();
     let name =
@@ -16,7 +16,7 @@ fn pairs() -> [(&'static str, FencePair); 2] {
     [(name, process), ("symmetric", FencePair::Symmetric)]
 }
 
-/// What both sides share, and what came of a round.
+/// The state that both sides share, and the outcome of a round.
 #[derive(Default)]
 struct Shared {
     events: Apart<AtomicUsize>,
@@ -35,19 +35,19 @@ impl Shared {
         self.published.0.store(round + 1, Ordering::Release);
     }
 
-    /// The sleeper's look, behind its fence.
+    /// Checks for the event, after the parking thread's fence.
     fn look(&self, round: usize) {
         self.found.store(self.events.0.load(Ordering::Acquire) == round + 1, Ordering::Relaxed);
     }
 
-    /// Keeps the sleeper where it is until the publisher has done its part; then it need not sleep.
+    /// Holds the parking thread in its check until the publisher is done; then it need not sleep.
     fn stay(&self, round: usize) -> bool {
         wait_until(|| self.published.0.load(Ordering::Acquire) == round + 1);
         true
     }
 }
 
-/// How the rounds went.
+/// The outcomes of all rounds.
 #[derive(Default)]
 struct Score {
     found: usize,
@@ -80,7 +80,7 @@ impl Score {
     }
 }
 
-/// A task that only remembers that it was woken.
+/// A task that only records that it was woken.
 struct Woken(Arc<Shared>);
 
 impl Wake for Woken {
@@ -89,7 +89,7 @@ impl Wake for Woken {
     }
 }
 
-/// A publisher that fences as `light` does, against a consumer that parks in `cell`.
+/// Runs a publisher that fences as `light` does, against a consumer that parks in `cell`.
 fn park(light: &WaitCell, cell: &WaitCell) -> Score {
     let (shared, mut score) = (Shared::default(), Score::default());
     let publisher = |round| {
@@ -114,8 +114,7 @@ fn publish_reaches_a_parking_thread() {
         let cell = WaitCell::new(pair);
         park(&cell, &cell).none_lost("publish against a park", name);
     }
-    // How often a wake-up is lost where the pairs are mixed says what the rounds above are worth on
-    // this machine.
+    // The wake-ups lost with mixed pairs show how significant the rounds above are on this machine.
     let [light, cell] = [FencePair::Asymmetric, FencePair::Symmetric].map(WaitCell::new);
     park(&light, &cell).show("publish against a park", "mixed");
 }
@@ -131,12 +130,12 @@ fn publish_reaches_a_registering_task() {
             cell.wake();
         };
         let consumer = |round| {
-            assert!(cell.register(&task), "nobody else is in the cell");
+            assert!(cell.register(&task), "the cell is empty");
             shared.look(round);
         };
         play(rounds(1), vec![Box::new(publisher), Box::new(consumer)], |_| {
             score.count(&shared);
-            // Nobody is left in the cell for the next round.
+            // Empties the cell for the next round.
             cell.wake_now();
             shared.woken.store(false, Ordering::Relaxed);
         });
@@ -179,7 +178,7 @@ fn progress_reaches_a_waiting_thread() {
             let _done = list.wait_until(Deadline::NEVER, || {
                 shared.look(round);
                 shared.stay(round);
-                // Whoever is woken is taken off the list first.
+                // A woken waiter is taken off the list first.
                 shared.woken.store(format!("{list:?}").contains("waiting: 0"), Ordering::Relaxed);
                 Some(())
             });

@@ -1,4 +1,4 @@
-//! The end of a ring: what was written before it is shown first, and one close is the first.
+//! The end of a ring: earlier writes are shown first, and exactly one close is the first.
 
 use super::{Reading, Seen, new, of, publish_shared, publish_to, put_to};
 use buslane::ring::blocks::{SharedWriter, Writer};
@@ -12,7 +12,7 @@ fn close_follows_every_uncommitted_value() {
         let values = lives.clone();
         let writer = thread::spawn(move || {
             publish_to(&mut writer, &values, 1);
-            // Across the end of a block, and not committed.
+            // The values cross the end of a block, and are not committed.
             put_to(&mut writer, &values, 3);
             writer.close();
         });
@@ -62,7 +62,7 @@ fn close_refuses_later_claims_of_a_shared_writer() {
         let end = source.tail();
         reading.until_closed();
         let accepted = other.join().unwrap();
-        assert!(accepted[0] || !accepted[1], "closed for good");
+        assert!(accepted[0] || !accepted[1], "the close is final");
         assert_eq!(accepted.into_iter().filter(|accepted| *accepted).count() as u64, end);
         assert_eq!((source.tail(), reading.delivered + reading.missed), (end, end));
         drop((writer, source, reading));
@@ -86,7 +86,7 @@ fn one_of_two_closes_closes_the_ring() {
     });
 }
 
-/// Whoever sees the ring closed sees what `writers` did before.
+/// A reader that sees the ring closed sees the earlier stores of `writers`.
 fn close_shows_what_came_before<W: Send + 'static, const N: usize>(
     writers: impl FnOnce(Writer<u64>) -> [W; N],
     close: impl Fn(W) + Copy + Send + 'static,

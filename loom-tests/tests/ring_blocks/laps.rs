@@ -1,10 +1,10 @@
-//! One writer against one reader, which it overtakes by a lap.
+//! One writer against one reader, which the writer overtakes by a lap.
 
 use super::{Reading, new, of, publish, publish_to, put_to};
 use buslane::ring::blocks::{Look, OnLag};
 use loom_tests::{Lives, Steps, model, thread};
 
-/// The writer publishes `count` values against a reader that takes `looks` looks meanwhile.
+/// Publishes `count` values against a reader that polls `looks` times meanwhile.
 fn lap(capacity: usize, count: usize, looks: usize) {
     let (lives, (mut writer, source)) = (Lives::new(count), new(capacity));
     let reading = Reading::new(&source, 0, of(&lives));
@@ -42,7 +42,7 @@ fn lapped_reader_reads_plain_values_whole() {
     });
 }
 
-/// Others write while a value is looked at where it lies.
+/// Publishes while the reader reads a value in place.
 fn lap_in_place(capacity: usize, count: usize, looks: usize) {
     let (lives, steps, (mut writer, source)) = (Lives::new(count), Steps::new(), new(capacity));
     let reading = Reading::new(&source, 0, of(&lives)).by_steps(&steps);
@@ -80,9 +80,8 @@ fn stalled_reader_gets_its_lag_count_first() {
         publish_to(&mut writer, &lives, 7);
         let (look, mut reading) = reader.join().unwrap();
         if look == Look::Values {
-            // It is still inside its block, of which there is a second value, and which was
-            // overwritten long ago.
-            assert_eq!(reading.look(), Look::Lagged(4), "all but what is kept");
+            // The reader is still inside its block, whose second value was overwritten long ago.
+            assert_eq!(reading.look(), Look::Lagged(4), "every value that is not retained");
             assert_eq!(reading.reader.position(), source.oldest());
         }
         reading.rest(7);
@@ -93,7 +92,7 @@ fn stalled_reader_gets_its_lag_count_first() {
 
 #[test]
 fn stalled_reader_continues_in_an_overwritten_block() {
-    // Whether it still gets the second value of its block or is told of a lag: the value lives, and
+    // The reader gets the second value of its block, or a lag: in both cases the value lives, and
     // the count is exact.
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(6), new(2));
@@ -111,7 +110,7 @@ fn stalled_reader_continues_in_an_overwritten_block() {
 
 #[test]
 fn writer_shows_values_before_it_retires_a_block() {
-    // Nothing is committed while the reader looks, and the reader knows what it has missed.
+    // Nothing is committed while the reader polls, and the reader knows what it has missed.
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(4), new(1));
         publish_to(&mut writer, &lives, 1);
@@ -135,7 +134,7 @@ fn newest_on_lag_skips_every_overdue_value() {
         reading.reader.set_on_lag(OnLag::Newest);
         let reader = thread::spawn(move || {
             if let Look::Lagged(missed) = reading.look() {
-                // Its block was left when the one two numbers later was entered.
+                // The writer left the reader's block when it entered the block two numbers later.
                 assert!(missed >= 2);
                 assert_eq!(reading.reader.known(), 0);
             }

@@ -1,18 +1,18 @@
-//! The ring of blocks that keeps history: laps, stalled readers, spares, and its close.
+//! The ring of blocks that retains history: laps, stalled readers, spares, and its close.
 //!
-//! All scenarios end at three preemptions. Weakened one by one (2026-11-20, at two preemptions),
-//! each of these made one fail at least:
+//! All scenarios complete at three preemptions. Each of these orderings and steps was weakened
+//! (2026-11-20, at two preemptions), which made at least one scenario fail:
 //!
 //! | weakened in `src/ring/blocks` | caught by, among others |
 //! |---|---|
 //! | `retire`: Acquire; `unpin`: Release | `spares::reader_replaces_a_dropped_reader` |
-//! | `retire`: Release; `pin`: Acquire where it fails; `enter`: Release | `laps::newest_on_lag_skips_every_overdue_value` |
+//! | `retire`: Release; `pin`: Acquire on failure; `enter`: Release | `laps::newest_on_lag_skips_every_overdue_value` |
 //! | `pin`: Release | `spares::writer_drops_stale_values_of_a_late_spare` |
 //! | `unpin`: Acquire | `spares::last_of_two_readers_returns_the_block` |
-//! | pins, or the number, not looked at | `writers::claim_across_blocks_is_exact_for_a_reader` |
+//! | pins, or the number, not checked | `writers::claim_across_blocks_is_exact_for_a_reader` |
 //! | table: Release, Acquire | `spares::two_readers_share_one_block` |
 //! | `Stack::push`: Release; `Stack::take`: Acquire | `spares::writer_takes_the_spare_of_a_new_subscriber` |
-//! | a block given back behind the reader's next pin | `spares::reader_returns_its_block_before_the_next_pin` |
+//! | a block returned after the reader's next pin | `spares::reader_returns_its_block_before_the_next_pin` |
 //! | the tail not shown before a block is retired | `laps::writer_shows_values_before_it_retires_a_block` |
 //! | `commit`: Release; `tail_word`: Acquire | `spares::reader_replaces_a_dropped_reader` |
 //! | the claim: Acquire, Release | `writers::claim_across_blocks_keeps_every_value` |
@@ -38,15 +38,15 @@ fn publish<T>(writer: &mut Writer<T>, value: T) {
     drop((old, writer.take_stale()));
 }
 
-/// A reader that keeps account: each position from its first on is delivered or missed, in order,
-/// and a value is the one that was written there.
+/// A reader that checks its account: each position from its first on is delivered or missed, in
+/// order, and each value is the one written at its position.
 struct Reading<T, C> {
     reader: Reader<T>,
     check: C,
     start: u64,
     delivered: u64,
     missed: u64,
-    /// Before each look, and while a value is looked at where it lies.
+    /// The steps before each poll, and during the read of a value in place.
     steps: Option<Steps>,
 }
 
@@ -56,13 +56,13 @@ impl<T: Send + Sync, C: Fn(u64, &T)> Reading<T, C> {
         Self { reader, check, start, delivered: 0, missed: 0, steps: None }
     }
 
-    /// Others take their turns before each look, and while a value is being looked at.
+    /// Marks a step before each poll, and during the read of a value.
     fn by_steps(mut self, steps: &Steps) -> Self {
         self.steps = Some(steps.clone());
         self
     }
 
-    /// One look, and the value that it found.
+    /// Polls once, and reads the value that the poll found.
     fn look(&mut self) -> Look {
         if let Some(steps) = &self.steps {
             steps.step();
@@ -82,7 +82,7 @@ impl<T: Send + Sync, C: Fn(u64, &T)> Reading<T, C> {
                 });
             }
             Look::Lagged(missed) => {
-                assert!(missed > 0, "a lag of something");
+                assert!(missed > 0, "a lag of zero values");
                 self.missed += missed;
             }
             Look::Empty | Look::Closed => {}
@@ -98,7 +98,7 @@ impl<T: Send + Sync, C: Fn(u64, &T)> Reading<T, C> {
         self
     }
 
-    /// Looks until the ring is closed.
+    /// Polls until the ring is closed.
     fn until_closed(&mut self) {
         loop {
             match self.look() {
@@ -109,7 +109,7 @@ impl<T: Send + Sync, C: Fn(u64, &T)> Reading<T, C> {
         }
     }
 
-    /// Reads up to the end of the stream; when nobody writes any more.
+    /// Reads to the end of the stream, after all writers are done.
     fn rest(&mut self, end: u64) {
         while self.reader.position() < end {
             assert!(matches!(self.look(), Look::Values | Look::Lagged(_)));
@@ -119,31 +119,31 @@ impl<T: Send + Sync, C: Fn(u64, &T)> Reading<T, C> {
     }
 }
 
-/// Checks that the value at a position is the one with its number, and lives.
+/// Returns a check that the value at a position has that number, and lives.
 fn of(lives: &Lives) -> impl Fn(u64, &Tracked) + Send + use<> {
     let lives = lives.clone();
     move |position, value| {
         assert_eq!(value.id() as u64, position);
-        assert!(lives.is_alive(value.id()), "value {position} is there");
+        assert!(lives.is_alive(value.id()), "value {position} is alive");
     }
 }
 
-/// Publishes values up to `end` (exclusive), from the writer's position on.
+/// Publishes values up to `end` (exclusive), starting at the writer's position.
 fn publish_to(writer: &mut Writer<Tracked>, lives: &Lives, end: usize) {
     for id in writer.position() as usize..end {
         publish(writer, lives.value(id));
     }
 }
 
-/// Puts values up to `end` (exclusive), from the writer's position on, and commits nothing.
+/// Puts values up to `end` (exclusive), starting at the writer's position, and commits nothing.
 fn put_to(writer: &mut Writer<Tracked>, lives: &Lives, end: usize) {
     for id in writer.position() as usize..end {
         drop((writer.put(lives.value(id)), writer.take_stale()));
     }
 }
 
-/// A writer of its own claim: puts the values `ids` and shows them together; `false` when the ring
-/// is closed.
+/// Puts the values `ids` in one claim and shows them together. Returns `false` if the ring is
+/// closed.
 fn publish_shared(writer: &SharedWriter<Tracked>, lives: &Lives, ids: &[usize]) -> bool {
     let Some(mut claim) = writer.claim() else { return false };
     let old: Vec<_> = ids.iter().map(|id| (claim.put(lives.value(*id)), claim.take_stale())).collect();
@@ -152,7 +152,8 @@ fn publish_shared(writer: &SharedWriter<Tracked>, lives: &Lives, ids: &[usize]) 
     true
 }
 
-/// Which value lies where: all readers see the same one. The words add no order to what is tested.
+/// The value at each position: all readers see the same one. The words add no order to the code
+/// under test.
 #[derive(Clone)]
 struct Seen(std::sync::Arc<Vec<std::sync::atomic::AtomicUsize>>);
 
@@ -163,17 +164,18 @@ impl Seen {
         Self(std::sync::Arc::new((0..count).map(|_| Self::NOBODY.into()).collect()))
     }
 
-    /// A check that a value lives, and is the one that others saw there.
+    /// Returns a check that a value lives, and is the one that other readers saw at its position.
     fn check(&self, lives: &Lives) -> impl Fn(u64, &Tracked) + Send + use<> {
         let (seen, lives) = (self.clone(), lives.clone());
         move |position, value| {
-            assert!(lives.is_alive(value.id()), "value {} is there", value.id());
+            assert!(lives.is_alive(value.id()), "value {} is alive", value.id());
             let before = seen.0[position as usize].swap(value.id(), Ordering::Relaxed);
             assert!(before == Self::NOBODY || before == value.id(), "one order for all");
         }
     }
 
-    /// The values in the order of their positions, without those that nobody saw.
+    /// Returns the values in the order of their positions, without the positions that no reader
+    /// saw.
     fn order(&self) -> Vec<usize> {
         self.0.iter().map(|id| id.load(Ordering::Relaxed)).filter(|id| *id != Self::NOBODY).collect()
     }

@@ -1,11 +1,11 @@
-//! Blocks that readers hold, give back, and replace by the spares that they bring.
+//! Blocks that readers hold, return, and replace with the spares that they bring.
 
 use super::{Reading, new, of, publish_to, put_to};
 use buslane::ring::blocks::Look;
 use loom_tests::{Lives, model, thread};
 
-/// Two readers, one look each on a thread of its own, against a writer that has published two
-/// values and puts more of them.
+/// Runs two readers, with one poll each on separate threads, against a writer that has published
+/// two values and puts more.
 fn two_readers(positions: [u64; 2], end: usize) {
     let (lives, (mut writer, source)) = (Lives::new(end), new(1));
     publish_to(&mut writer, &lives, 2);
@@ -63,8 +63,8 @@ fn new_subscriber_counts_exactly_during_publishes() {
 
 #[test]
 fn writer_takes_the_spare_of_a_new_subscriber() {
-    // One reader stands in a block that is overwritten. The spare that is taken in may be that of
-    // another one, who is just being admitted on another thread.
+    // The block of one reader is overwritten. The writer may take the spare of another reader,
+    // which is just being admitted on another thread.
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(3), new(1));
         publish_to(&mut writer, &lives, 1);
@@ -100,8 +100,8 @@ fn reader_replaces_a_dropped_reader() {
 
 #[test]
 fn last_of_two_readers_returns_the_block() {
-    // Both stand in the first block, which is left to them, and one of them looks at its value. The
-    // writer gets the block from the one that goes last, and empties it.
+    // Both readers are in the first block, which is left to them, and one of them reads its value.
+    // The last reader that leaves returns the block to the writer, which empties it.
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(4), new(1));
         publish_to(&mut writer, &lives, 1);
@@ -123,8 +123,8 @@ fn last_of_two_readers_returns_the_block() {
 
 #[test]
 fn reader_returns_its_block_before_the_next_pin() {
-    // The reader holds a block that was left to it for its spare. Before it stands in the next one,
-    // it gives the first one back: the writer that overwrites that next one finds it.
+    // The reader holds a block that was left to it in exchange for its spare. It returns that block
+    // before it pins the next one: the writer that overwrites the next one finds it.
     model(|| {
         let (lives, (mut writer, source)) = (Lives::new(6), new(1));
         publish_to(&mut writer, &lives, 1);

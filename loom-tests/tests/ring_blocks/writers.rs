@@ -4,8 +4,8 @@ use super::{Reading, Seen, new, publish_shared};
 use buslane::ring::blocks::SharedWriter;
 use loom_tests::{Lives, Steps, model, thread};
 
-/// Two writers by turns, each claim with the values given, and a reader that looks `looks` times on
-/// a third thread; in what order the values lie that were read.
+/// Runs two writers that alternate, each claim with the given values, and a reader that polls
+/// `looks` times on a third thread. Returns the values read, in order.
 fn shared(capacity: usize, claims: [&'static [&'static [usize]]; 2], looks: usize) -> Vec<usize> {
     let count = claims.iter().flat_map(|claims| claims.iter()).map(|ids| ids.len()).sum();
     let (lives, seen, steps) = (Lives::new(count), Seen::new(count), Steps::new());
@@ -41,7 +41,7 @@ fn shared(capacity: usize, claims: [&'static [&'static [usize]]; 2], looks: usiz
 fn two_writers_keep_their_own_last_value() {
     model(|| {
         let order = shared(1, [&[&[0], &[1]], &[&[2], &[3]]], 0);
-        assert!(order == [1] || order == [3], "the last one of either: {order:?}");
+        assert!(order == [1] || order == [3], "the last value of either writer: {order:?}");
     });
 }
 
@@ -50,7 +50,7 @@ fn two_writers_keep_their_order_in_one_block() {
     model(|| {
         let order = shared(2, [&[&[0], &[1]], &[&[2], &[3]]], 0);
         let place = |id| order.iter().position(|other| *other == id);
-        assert!(place(0) < place(1) && place(2) < place(3), "the order of each: {order:?}");
+        assert!(place(0) < place(1) && place(2) < place(3), "the order of each writer: {order:?}");
     });
 }
 

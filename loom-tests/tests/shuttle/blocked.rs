@@ -1,4 +1,4 @@
-//! Publishers that wait for room which only a removal or a close will end.
+//! Publishers that wait for room, which only a removal or a close ends.
 
 use crate::support::{Event, Flag, LIMIT, Log, Progress, Source, Told};
 use buslane::bus::Removed;
@@ -9,7 +9,7 @@ use loom_tests::thread;
 
 const PUBLISHERS: usize = 3;
 const EVENTS: usize = 4;
-/// So many events find room in any case: one in each lane.
+/// The number of events that find room in any case: one in each lane.
 const REACHED: usize = PUBLISHERS;
 
 fn channel() -> (Channel<Event>, Receiver<Event>) {
@@ -17,7 +17,7 @@ fn channel() -> (Channel<Event>, Receiver<Event>) {
     builder.build().expect("a small channel")
 }
 
-/// A queue whose handler keeps up.
+/// Returns a queue whose handler keeps up.
 fn queue() -> (Queue<Event>, Log) {
     let handled = Log::default();
     let log = handled.clone();
@@ -25,7 +25,7 @@ fn queue() -> (Queue<Event>, Log) {
     (builder.spawn(move |event: Event| log.note(&event)).expect("a small queue"), handled)
 }
 
-/// What is left in a channel that is closed.
+/// Returns the remaining events of a closed channel.
 fn rest(receiver: &mut Receiver<Event>) -> Log {
     let log = Log::default();
     while let Ok(event) = receiver.recv() {
@@ -34,8 +34,7 @@ fn rest(receiver: &mut Receiver<Event>) -> Log {
     log
 }
 
-/// Publishes everything; the last one goes through the lanes that all share, if there are `shared`
-/// ones.
+/// Publishes all events; if `shared` is set, the last publisher uses the shared lanes.
 fn publish(
     bus: &Bus<Event>,
     source: &Source,
@@ -66,13 +65,13 @@ fn join(threads: Vec<thread::JoinHandle<()>>) {
 }
 
 fn assert_from_the_first_on(log: &Log) {
-    assert!(log.runs(PUBLISHERS).iter().all(|(first, _)| *first == 0), "from the first one on");
+    assert!(log.runs(PUBLISHERS).iter().all(|(first, _)| *first == 0), "from the first event");
 }
 
 #[test]
 fn remove_releases_all_blocked_publishers() {
-    // Three publishers with lanes for one event each into a queue and into a channel that nobody
-    // reads. Once that is off the bus all of them go on, and the queue gets everything.
+    // Three publishers have lanes for one event each into a queue and into a channel that no thread
+    // reads. After the removal of the channel all of them continue, and the queue gets every event.
     explore(|| {
         let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let (queue, handled) = queue();
@@ -91,11 +90,11 @@ fn remove_releases_all_blocked_publishers() {
         assert!(bus.close_timeout(LIMIT).is_done());
         removed.close();
         let rest = rest(&mut receiver);
-        assert_eq!(rest.len(), entered, "nothing enters after the removal");
+        assert_eq!(rest.len(), entered, "no event enters after the removal");
         assert!(entered <= PUBLISHERS, "there is room for one event in each lane");
         assert_from_the_first_on(&rest);
         assert_eq!(handled.runs(PUBLISHERS), [(0, EVENTS); PUBLISHERS]);
-        assert_eq!(told.accepted(), handled.len() + rest.len(), "what was accepted came");
+        assert_eq!(told.accepted(), handled.len() + rest.len(), "the accepted events arrived");
         for ledger in [queue.state().ledger, removed.state().ledger] {
             ledger.check().unwrap();
             assert_eq!(ledger.pending, 0);
@@ -107,9 +106,9 @@ fn remove_releases_all_blocked_publishers() {
 
 #[test]
 fn close_and_remove_release_all_blocked_publishers() {
-    // As above, with a publisher without lanes of its own, and a second channel that nobody reads.
-    // One is taken off the bus, the bus is closed, and then what was taken off, which the bus does
-    // not close: everybody goes on, with the event in hand.
+    // As above, with a publisher without private lanes, and a second channel that no thread reads.
+    // One thread removes a channel. Another closes the bus and then the removed channel, which the
+    // bus does not close: every publisher continues with its event.
     explore(|| {
         let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let (queue, handled) = queue();
@@ -143,14 +142,17 @@ fn close_and_remove_release_all_blocked_publishers() {
         let logs = [handled, rest(&mut removed_receiver), rest(&mut closed_receiver)];
         match outcome {
             Ok(Removed::Quiet) => {
-                assert!(entered.is_none_or(|entered| entered == logs[1].len()), "nothing enters after it");
+                assert!(
+                    entered.is_none_or(|entered| entered == logs[1].len()),
+                    "no event enters after the removal"
+                );
             }
-            other => assert_eq!(other, Err(RemoveError::Unknown), "the close was first"),
+            other => assert_eq!(other, Err(RemoveError::Unknown), "the close came first"),
         }
         logs.iter().for_each(assert_from_the_first_on);
-        // One event in each lane, and one in that which all share.
+        // One event in each private lane, and one in the shared lane.
         assert!(logs[1..].iter().all(|log| log.len() <= PUBLISHERS));
-        assert_eq!(told.accepted(), logs.iter().map(Log::len).sum::<usize>(), "what was accepted came");
+        assert_eq!(told.accepted(), logs.iter().map(Log::len).sum::<usize>(), "the accepted events arrived");
         for ledger in [queue.state().ledger, removed.state().ledger, closed.state().ledger] {
             ledger.check().unwrap();
             assert_eq!(ledger.pending, 0);

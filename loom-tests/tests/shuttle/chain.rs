@@ -1,5 +1,4 @@
-//! A queue with two workers in front of batches, in front of retries, in front of a sink that fails
-//! now and then.
+//! A queue with two workers, whose sinks are batches of retries of a sink that sometimes fails.
 
 use crate::support::{Event, LIMIT, Log, Progress, Source, Told};
 use buslane::retry::{Backoff, DeadLetter};
@@ -14,8 +13,8 @@ use std::time::{Duration, Instant};
 const PUBLISHERS: usize = 3;
 const EVENTS: usize = 4;
 
-/// A clock that stands still until somebody waits: then it goes to where that wait ends, and others
-/// have a turn.
+/// A clock that stops until a thread waits: then it advances to the end of that wait, and others
+/// run.
 #[derive(Clone, Debug)]
 struct Turns(Instant, Arc<AtomicUsize>);
 
@@ -37,7 +36,7 @@ impl Clock for Turns {
     }
 }
 
-/// Takes the batches: each third attempt fails, and what has event 1 in it always does.
+/// The sink of the batches: each third attempt fails, and every batch with event 1 fails.
 #[derive(Clone, Default)]
 struct Flaky {
     log: Log,
@@ -56,7 +55,7 @@ impl Sink<Vec<Event>> for Flaky {
     }
 }
 
-/// Takes what was given up.
+/// The sink of the events that were given up.
 #[derive(Clone, Default)]
 struct Letters(Log);
 
@@ -70,8 +69,8 @@ impl Sink<DeadLetter<Vec<Event>>> for Letters {
 #[test]
 fn batched_retries_deliver_each_event_exactly_once() {
     // Three publishers, two workers with batches of two each, up to three attempts, dead letters; a
-    // flush and a close in between. Each event that was accepted is taken by the sink or is a dead
-    // letter, once; nobody waits for himself.
+    // flush and a close in between. Each accepted event is accepted by the sink or becomes a dead
+    // letter, once; no thread waits for itself.
     explore(|| {
         let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
         let progress = Progress::default();
@@ -108,7 +107,7 @@ fn batched_retries_deliver_each_event_exactly_once() {
                     }
                     if bus.flush_timeout(LIMIT).is_done() {
                         let came: usize = logs.iter().map(|log| log.of(me).len()).sum();
-                        assert_eq!(came, accepted, "handed on when the flush returns");
+                        assert_eq!(came, accepted, "forwarded when the flush returns");
                     }
                 })
             })
@@ -124,7 +123,7 @@ fn batched_retries_deliver_each_event_exactly_once() {
         assert_eq!(
             told.accepted(),
             sink.log.len() + letters.0.len(),
-            "what was accepted came, or was given up"
+            "the accepted events arrived, or were given up"
         );
         for log in [&sink.log, &letters.0] {
             log.assert_no_repetition();

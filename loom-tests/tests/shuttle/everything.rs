@@ -1,4 +1,4 @@
-//! A bus on which everything happens at once.
+//! A bus under all operations at the same time.
 
 use crate::support::{Direct, Event, Flag, LIMIT, Log, Progress, Source, Told, unwind};
 use buslane::bus::Removed;
@@ -10,7 +10,7 @@ use shuttle::rand::{Rng, thread_rng};
 const PUBLISHERS: usize = 4;
 const EVENTS: usize = 4;
 
-/// Whether the queue's handler unwinds on this event.
+/// Returns whether the queue's handler unwinds on this event.
 fn is_bad(event: &Event) -> bool {
     (event.publisher + event.number).is_multiple_of(3)
 }
@@ -34,7 +34,7 @@ fn read(mut receiver: Receiver<Event>) -> thread::JoinHandle<Log> {
     })
 }
 
-/// When things happened, as publishers see it.
+/// The steps of the control threads, as publishers see them.
 #[derive(Clone, Default)]
 struct Times {
     progress: Progress,
@@ -43,14 +43,14 @@ struct Times {
     closing: Flag,
 }
 
-/// Events that a sink must have.
+/// The events that a sink must have received.
 #[derive(Clone, Default)]
 struct Sure {
-    /// Published before the close.
+    /// The events published before the close.
     kept: Log,
-    /// And before the removal.
+    /// Those of them published before the removal.
     before_removal: Log,
-    /// And after the add.
+    /// Those of them published after the add.
     after_add: Log,
 }
 
@@ -63,7 +63,7 @@ fn publish(
     sure: Sure,
 ) -> thread::JoinHandle<()> {
     thread::spawn(move || {
-        // The last one goes through the lanes that all share.
+        // The last publisher uses the shared lanes.
         let mut publisher = (me + 1 < PUBLISHERS).then(|| bus.publisher());
         for number in 0..EVENTS {
             let event = source.event(me, number);
@@ -88,7 +88,7 @@ fn publish(
     })
 }
 
-/// Everything that is sure is there.
+/// Asserts that every event in `sure` arrived.
 fn assert_has(log: &Log, sure: &Log, what: &str) {
     for publisher in 0..PUBLISHERS {
         for number in sure.of(publisher) {
@@ -99,9 +99,9 @@ fn assert_has(log: &Log, sure: &Log, what: &str) {
 
 #[test]
 fn bus_delivers_despite_changes_and_panics() {
-    // Four publishers, one of them without lanes of its own; a queue whose handler unwinds on some
-    // events, a channel and a sink that is called directly; one thread adds a channel, one removes
-    // any of the first three, one looks on, two close the bus.
+    // Four publishers, one of them without private lanes; a queue whose handler unwinds on some
+    // events, a channel and a sink that is called directly. One thread adds a channel, one removes
+    // any of the first three sinks, one takes snapshots, and two close the bus.
     explore(|| {
         let (bus, source) = (Bus::new(), Source::new());
         let (times, told, sure) = (Times::default(), Told::default(), Sure::default());
@@ -148,11 +148,11 @@ fn bus_delivers_despite_changes_and_panics() {
             time.removing.set();
             let outcome = removing.remove(ids[removed]);
             if outcome.is_err() {
-                assert!(time.closing.is_set(), "it was there");
+                assert!(time.closing.is_set(), "the sink was attached");
                 return None;
             }
             assert_eq!(outcome, Ok(Removed::Quiet));
-            // How many have entered the sink; none may from here on.
+            // The number of events that have entered the sink; none may enter from here on.
             Some(match removed {
                 0 => the_queue.state().ledger.accepted as usize,
                 1 => the_channel.state().ledger.accepted as usize,
@@ -188,9 +188,9 @@ fn bus_delivers_despite_changes_and_panics() {
         for closer in closers {
             let report = closer.join().unwrap();
             assert!(report.is_done(), "{report}");
-            assert_eq!(bus.close_timeout(LIMIT), report, "everybody gets the same report");
+            assert_eq!(bus.close_timeout(LIMIT), report, "every caller gets the same report");
         }
-        // What was removed, or never added, is not the bus's to close.
+        // The bus does not close a sink that was removed or never added.
         assert!(queue.close_timeout(LIMIT).is_done());
         first.close();
         second.close();
@@ -199,10 +199,10 @@ fn bus_delivers_despite_changes_and_panics() {
         direct.assert_right();
         let logs = [&handled, &first_log, &direct.log];
         for (at, log) in logs.into_iter().enumerate() {
-            assert!(log.runs(PUBLISHERS).iter().all(|(first, _)| *first == 0), "from the first one on");
+            assert!(log.runs(PUBLISHERS).iter().all(|(first, _)| *first == 0), "from the first event");
             match entered {
                 Some(entered) if at == removed => {
-                    assert_eq!(log.len(), entered, "nothing enters after the removal, and nothing is lost");
+                    assert_eq!(log.len(), entered, "no event enters after the removal, and none is lost");
                     assert_has(log, &sure.before_removal, "before the removal");
                 }
                 _ => assert_has(log, &sure.kept, "a sink that stays"),
@@ -215,7 +215,7 @@ fn bus_delivers_despite_changes_and_panics() {
             assert_eq!(second_log.len(), 0);
         }
         let seen: usize = logs.iter().map(|log| log.len()).sum();
-        assert_eq!(told.accepted(), seen + second_log.len(), "what was accepted came");
+        assert_eq!(told.accepted(), seen + second_log.len(), "the accepted events arrived");
 
         let books = queue.state().ledger;
         let bad = (0..PUBLISHERS)

@@ -1,4 +1,4 @@
-//! Handlers and sinks that use the bus they sit on, and a bus that ends with its last handle.
+//! Handlers and sinks that use their own bus, and a bus that closes with its last handle.
 
 use crate::support::{Event, Flag, LIMIT, Log, Source, Told};
 use buslane::bus::Removed;
@@ -11,10 +11,10 @@ use std::sync::{Arc, OnceLock};
 
 const PUBLISHERS: usize = 3;
 const EVENTS: usize = 3;
-/// Added to the number of a publisher: what a handler publishes on its behalf.
+/// The offset added to a publisher's number for the events that a handler publishes on its behalf.
 const ECHO: usize = PUBLISHERS;
 
-/// Publishes an echo of each event that is none, on the bus that it is called by.
+/// A handler that publishes an echo of each event that is not an echo, on the bus that calls it.
 #[derive(Clone)]
 struct Echo {
     bus: WeakBus<Event>,
@@ -24,8 +24,8 @@ struct Echo {
 
 impl Echo {
     fn handle(&self, event: &Event) {
-        // This may be the last handle for the moment, and its drop then is that of the bus, on the
-        // bus's own worker.
+        // This handle may be the last one for now; then its drop closes the bus, on the bus's own
+        // worker.
         if event.publisher < PUBLISHERS
             && let Some(bus) = self.bus.upgrade()
         {
@@ -35,7 +35,7 @@ impl Echo {
     }
 }
 
-/// Takes itself off the bus at the first event.
+/// A sink that removes itself from the bus at the first event.
 #[derive(Clone)]
 struct Once {
     bus: WeakBus<Event>,
@@ -60,9 +60,9 @@ impl Sink<Event> for Once {
 
 #[test]
 fn reentrant_sinks_end_with_the_last_bus_handle() {
-    // Three publishers; a queue whose handler publishes an echo of each event, a channel, a sink
-    // that removes itself from inside, all through handles that do not keep the bus open. Nobody
-    // closes the bus, but the last handle that goes, whose-ever it is; or somebody does from inside
+    // Three publishers; a queue whose handler publishes an echo of each event, a channel, and a
+    // sink that removes itself from inside, all through handles that do not keep the bus open. Only
+    // the drop of the last handle, by any thread, closes the bus; or a thread closes it from inside
     // the handler.
     explore(|| {
         let (bus, source, told) = (Bus::new(), Source::new(), Told::default());
@@ -79,7 +79,7 @@ fn reentrant_sinks_end_with_the_last_bus_handle() {
                     && event.number == 1
                     && let Some(bus) = echo.bus.upgrade()
                 {
-                    // Goes on by itself.
+                    // The close continues in the background.
                     let _ = bus.close_timeout(LIMIT);
                 }
             })
@@ -115,26 +115,26 @@ fn reentrant_sinks_end_with_the_last_bus_handle() {
                         let gone = once.gone.is_set();
                         let open = told.note(&event, publisher.publish(event.clone()));
                         assert!(open || closes, "its publisher keeps it open");
-                        assert!(!gone || !once.log.has(me, number), "a publish after the removal");
+                        assert!(!gone || !once.log.has(me, number), "a publish entered after the removal");
                     }
                 })
             })
             .collect();
         drop(bus);
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
-        // The handler may hold the bus for a moment longer.
+        // The handler may hold the bus for a short time longer.
         let report = queue.close_timeout(LIMIT);
         assert!(report.is_done(), "{report}");
         let seen = reader.join().unwrap();
         assert!(!once.wrong.is_set(), "inside, a removal does not wait");
         for log in [&handled, &seen] {
             let runs = log.runs(2 * PUBLISHERS);
-            assert!(runs.iter().all(|(first, _)| *first == 0), "from the first one on");
+            assert!(runs.iter().all(|(first, _)| *first == 0), "from the first event");
             assert!(closes || runs[..PUBLISHERS].iter().all(|(_, end)| *end == EVENTS), "all of them");
         }
         once.log.assert_no_repetition();
         let seen_by_all = handled.len() + seen.len() + once.log.len();
-        assert_eq!(told.accepted(), seen_by_all, "what was accepted came");
+        assert_eq!(told.accepted(), seen_by_all, "the accepted events arrived");
         for ledger in [queue.state().ledger, channel.state().ledger] {
             ledger.check().unwrap();
             assert_eq!(ledger.pending, 0);

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 
 const PUBLISHERS: usize = 3;
 const EVENTS: usize = 4;
-/// Less than there are events, so that whoever stands still lags, or holds publishers up.
+/// Less than the number of events, so that a stalled subscriber lags, or blocks the publishers.
 const CAPACITY: usize = 4;
 
-/// Which event lies where, as far as anybody has seen it: the same for all.
+/// The event at each position, as seen by any subscriber: the same for all.
 #[derive(Clone, Default)]
 struct Places(Arc<Mutex<BTreeMap<u64, (usize, usize)>>>);
 
@@ -24,11 +24,11 @@ impl Places {
         assert!(before.is_none_or(|before| before == event), "all see the same event at {place}");
     }
 
-    /// Checks that the places follow each other, and hold each publisher's events in order; how
-    /// many there are.
+    /// Checks that the positions have no gap, and hold each publisher's events in order. Returns
+    /// their number.
     fn check(&self) -> u64 {
         let places = self.0.lock().unwrap();
-        assert!(places.keys().copied().eq(0..places.len() as u64), "no place is empty");
+        assert!(places.keys().copied().eq(0..places.len() as u64), "no position is empty");
         for publisher in 0..PUBLISHERS {
             let numbers = places.values().filter(|(from, _)| *from == publisher).map(|(_, number)| *number);
             assert!(numbers.enumerate().all(|(at, number)| at == number), "in order, once");
@@ -37,19 +37,20 @@ impl Places {
     }
 }
 
-/// Reads at most so many entries, and goes; how many events it saw and missed, and where it began.
+/// Reads at most `most` entries, and drops the subscriber. Returns the numbers of seen and missed
+/// events, and the start.
 fn read(mut subscriber: Subscriber<Event>, places: &Places, most: usize) -> (u64, u64, u64) {
     let first = subscriber.next_sequence().get();
     let (mut seen, mut missed) = (0, 0);
     for _ in 0..most {
         match subscriber.recv() {
             Ok(Entry::Event(sequence, event)) => {
-                assert_eq!(sequence.get(), first + seen + missed, "no gap that was not told");
+                assert_eq!(sequence.get(), first + seen + missed, "a gap was not reported");
                 places.see(sequence.get(), (event.publisher, event.number));
                 seen += 1;
             }
             Ok(Entry::Lagged(events)) => {
-                assert!(events > 0, "nothing missed is nothing to tell");
+                assert!(events > 0, "a lag of zero events");
                 missed += events;
             }
             Ok(other) => panic!("{other:?}"),
@@ -64,16 +65,16 @@ fn read(mut subscriber: Subscriber<Event>, places: &Places, most: usize) -> (u64
 
 #[test]
 fn subscribers_agree_on_order_and_exact_lag() {
-    // Three publishers; one subscriber that is there from the first to the last and one that comes
-    // later, both lagging when they are slow; a gating one that is there all the time, and one that
-    // comes and goes again, for which publishers wait; a close. All see one order, each knows
-    // exactly what it missed, and the gating ones miss nothing.
+    // Three publishers; one subscriber for the whole run and one that comes later, both lagging
+    // when they are slow; a gating subscriber for the whole run, and one that comes and goes again,
+    // for which publishers wait; a close. All see one order, each learns exactly how many events it
+    // missed, and the gating ones miss none.
     explore(|| {
         let (source, places, closing) = (Source::new(), Places::default(), Flag::default());
         let progress = Progress::default();
         let journal: Journal<Event> = Journal::new(CAPACITY).expect("a small journal");
         let subscription = |start| journal.subscription().start(start).wait_strategy(WaitStrategy::Park);
-        // In every other execution nobody gates from the beginning, so that others lag.
+        // In every other execution no subscriber gates from the beginning, so that others lag.
         let all = [thread_rng().gen_bool(0.5), false].map(|gates| {
             let subscription = subscription(Start::Oldest);
             let subscription = if gates { subscription.gating() } else { subscription };

@@ -1,5 +1,4 @@
-//! Scenarios that are too large for loom, played under schedules chosen at random: see
-//! `loom_tests::schedules`.
+//! Scenarios that are too large for loom, run under random schedules: see `loom_tests::schedules`.
 #![cfg(shuttle)]
 
 mod blocked;

@@ -1,5 +1,5 @@
-//! Sinks of every kind and policy, with less room than there are events, while somebody asks for
-//! their books all the time.
+//! Sinks of every kind and policy, with less room than events, while a thread takes snapshots of
+//! their ledgers.
 
 use crate::support::{Event, LIMIT, Log, Progress, Source, Told};
 use buslane::stats::Ledger;
@@ -23,14 +23,14 @@ fn read(mut receiver: Receiver<Event>) -> thread::JoinHandle<(Receiver<Event>, L
     })
 }
 
-/// Checks that of each publisher a sink saw some events, in order, once.
+/// Asserts that a sink saw some events of each publisher, in order, once.
 fn assert_ascending(log: &Log) {
     for publisher in 0..=PUBLISHERS {
         assert!(log.of(publisher).is_sorted_by(|one, other| one < other), "in order, once");
     }
 }
 
-/// Checks the books of a sink that has seen this; how many it accepted.
+/// Checks the ledger of a sink that has seen these events, and returns how many it accepted.
 fn accepted(ledger: &Ledger, log: &Log) -> usize {
     assert_ascending(log);
     ledger.check().unwrap();
@@ -40,10 +40,10 @@ fn accepted(ledger: &Ledger, log: &Log) -> usize {
 
 #[test]
 fn every_policy_keeps_an_exact_ledger() {
-    // Channels for one event a lane under each policy, an unbounded queue, a queue behind a filter,
-    // a bus behind the bus with a channel of its own; publishers that come and go, one that is
-    // shared, snapshots and a close in between. What was accepted was handled or dropped with a
-    // reason, and the books say exactly which.
+    // Channels with room for one event per lane under each policy, an unbounded queue, a filtered
+    // queue, and a nested bus with a channel; publishers that come and go, one that is shared,
+    // snapshots and a close in between. Each accepted event was handled or dropped with a reason,
+    // and the ledgers are exact.
     explore(|| {
         let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let channel = |overflow| {
@@ -76,8 +76,8 @@ fn every_policy_keeps_an_exact_ledger() {
                 let (bus, source, told) = (bus.clone(), source.clone(), told.clone());
                 let progress = progress.clone();
                 thread::spawn(move || {
-                    // The first one goes in the middle, and the same thread goes on through its
-                    // cached publisher, which has lanes of its own; the last one has none.
+                    // The first publisher is dropped in the middle, and its thread continues with
+                    // its cached publisher, which has private lanes; the last publisher has none.
                     let mut own = (me == 0).then(|| bus.publisher());
                     for number in 0..EVENTS {
                         if number == EVENTS / 2 {
@@ -129,7 +129,7 @@ fn every_policy_keeps_an_exact_ledger() {
         }
         let [.., filter, bus_behind] = &sinks[..] else { panic!("all of them") };
         let passed_on = filter.state.ledger.filtered + bus_behind.state.ledger.accepted;
-        assert_eq!(told.accepted(), taken + passed_on as usize, "what was accepted is in the books");
+        assert_eq!(told.accepted(), taken + passed_on as usize, "the ledgers count the accepted events");
         drop((bus, inner, nested, receiver));
         source.assert_all_dropped();
     });

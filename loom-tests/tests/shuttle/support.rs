@@ -1,8 +1,8 @@
-//! What the scenarios share: events that say where they come from, what a sink saw, and what
-//! everybody was told.
+//! Shared parts of the scenarios: events with their origin, a sink's record, and the outcomes of
+//! all publishes.
 //!
-//! The books of the tests are the standard library's, so that keeping them is no step of a
-//! schedule: what stands between two calls of the bus happens at once.
+//! The records use the standard library's types, so they add no step to a schedule: everything
+//! between two calls of the bus happens at once.
 
 use buslane::error::Closed;
 use buslane::{Published, Sink, WriteError};
@@ -18,8 +18,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An event: the number of its publisher, its own there, and a share in what counts those that are
-/// alive.
+/// An event: the number of its publisher, its number at that publisher, and a share in the count of
+/// live events.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) publisher: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Event {
     _alive: Arc<()>,
 }
 
-/// Makes the events of one scenario.
+/// Creates the events of one scenario.
 #[derive(Clone)]
 pub(crate) struct Source(Arc<()>);
 
@@ -40,13 +40,13 @@ impl Source {
         Event { publisher, number, _alive: self.0.clone() }
     }
 
-    /// Checks that every event, and every clone of one, was dropped once. The last of the sources.
+    /// Asserts that every event, and every clone of one, was dropped once. Takes the last source.
     pub(crate) fn assert_all_dropped(mut self) {
         assert!(Arc::get_mut(&mut self.0).is_some(), "{} events leaked", Arc::strong_count(&self.0) - 1);
     }
 }
 
-/// How many events were published, for those who come in between.
+/// The number of published events, for threads that act in between.
 #[derive(Clone, Default)]
 pub(crate) struct Progress(Arc<(loom_tests::Mutex<usize>, Condvar)>);
 
@@ -56,7 +56,7 @@ impl Progress {
         self.0.1.notify_all();
     }
 
-    /// Waits for so many events: from none to `most`, as chance says, which is part of the
+    /// Waits for a random number of events, from none to `most`; the number is part of the
     /// schedule.
     pub(crate) fn wait(&self, most: usize) {
         let goal = thread_rng().gen_range(0..=most);
@@ -67,7 +67,7 @@ impl Progress {
     }
 }
 
-/// Something that has happened.
+/// A condition that becomes true once.
 #[derive(Clone, Default)]
 pub(crate) struct Flag(Arc<AtomicBool>);
 
@@ -81,7 +81,7 @@ impl Flag {
     }
 }
 
-/// What a sink saw, in order.
+/// The events that a sink saw, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<(usize, usize)>>>);
 
@@ -94,7 +94,7 @@ impl Log {
         lock(&self.0).len()
     }
 
-    /// By publisher, in the order in which they came.
+    /// Returns the events of a publisher, in the order of their arrival.
     pub(crate) fn of(&self, publisher: usize) -> Vec<usize> {
         let log = lock(&self.0);
         log.iter().filter(|(from, _)| *from == publisher).map(|(_, number)| *number).collect()
@@ -104,8 +104,8 @@ impl Log {
         lock(&self.0).contains(&(publisher, number))
     }
 
-    /// Checks that of each publisher it has a run of numbers without gap or repetition, in order;
-    /// from where to where.
+    /// Checks that the events of each publisher are a run of numbers without gap or repetition, in
+    /// order. Returns the bounds of each run.
     pub(crate) fn runs(&self, publishers: usize) -> Vec<(usize, usize)> {
         let run = |publisher| {
             let numbers = self.of(publisher);
@@ -117,7 +117,7 @@ impl Log {
         (0..publishers).map(run).collect()
     }
 
-    /// Checks that everything came once, in whatever order.
+    /// Asserts that every event arrived once, in any order.
     pub(crate) fn assert_no_repetition(&self) {
         let mut all = lock(&self.0).clone();
         all.sort_unstable();
@@ -127,17 +127,17 @@ impl Log {
     }
 }
 
-/// What the publishers were told: how many sinks took each event.
+/// The outcomes of the publishes: how many sinks accepted each event.
 #[derive(Clone, Default)]
 pub(crate) struct Told(Arc<Mutex<BTreeMap<(usize, usize), usize>>>);
 
 impl Told {
-    /// Notes what a publish of this event came to. One that nobody took because the bus is closed
-    /// brings it back.
+    /// Records the outcome of a publish of this event. An event that no sink accepted because the
+    /// bus is closed comes back.
     pub(crate) fn note(&self, event: &Event, outcome: Result<Published, Closed<Event>>) -> bool {
         let key = (event.publisher, event.number);
         let (accepted, open) = match outcome {
-            // As a ledger counts: what was dropped at once was accepted.
+            // As in a ledger, an event that is dropped at once counts as accepted.
             Ok(published) => (published.accepted + published.dropped as usize, true),
             Err(Closed(back)) => {
                 assert_eq!((back.publisher, back.number), key, "the event that comes back");
@@ -148,33 +148,33 @@ impl Told {
         open
     }
 
-    /// How many deliveries were accepted in all, those that were dropped at once included.
+    /// Returns the total number of accepted deliveries, including those that were dropped at once.
     pub(crate) fn accepted(&self) -> usize {
         lock(&self.0).values().sum()
     }
 }
 
-/// Unwinds as foreign code may. Not by `panic!`, whose hook is shuttle's, which takes each call for
-/// the failure of the scenario.
+/// Unwinds as user code may. Not by `panic!`, because shuttle's hook treats each call as a failure
+/// of the scenario.
 pub(crate) fn unwind() -> ! {
-    std::panic::resume_unwind(Box::new("foreign code that unwinds"))
+    std::panic::resume_unwind(Box::new("user code that unwinds"))
 }
 
-/// A sink without a mailbox, which notices who is inside it.
+/// A sink without a mailbox, which detects threads inside it.
 #[derive(Clone, Default)]
 pub(crate) struct Direct {
     pub(crate) log: Log,
     inside: Arc<AtomicUsize>,
     over: Flag,
-    /// What nobody would hear of if it failed in the hands of the bus.
+    /// A failure inside a call of the bus, which would otherwise go unnoticed.
     wrong: Flag,
 }
 
 impl Direct {
-    /// From here on nobody may be inside, or come in.
+    /// Ends the sink: from here on no thread may be inside it, or enter it.
     pub(crate) fn end(&self) {
         self.over.set();
-        assert_eq!(self.inside.load(Ordering::Relaxed), 0, "somebody is still inside");
+        assert_eq!(self.inside.load(Ordering::Relaxed), 0, "a thread is still inside");
     }
 
     pub(crate) fn assert_right(&self) {

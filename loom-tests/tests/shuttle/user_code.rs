@@ -2,8 +2,8 @@
 //! comparisons, handlers, sinks and the destructors of a thread's locals, while other threads add,
 //! remove, flush and close.
 //!
-//! Inside user code nothing waits, so whatever is called comes back; a wait that does not end is a
-//! deadlock, which shuttle reports.
+//! Inside user code no call waits, so every call returns; a wait that does not end is a deadlock,
+//! which shuttle reports.
 
 use crate::support::LIMIT;
 use buslane::retry::Backoff;
@@ -18,10 +18,11 @@ use std::sync::{Arc, Mutex, Weak};
 
 const PUBLISHERS: usize = 2;
 const EVENTS: usize = 2;
-/// How many calls user code makes in one execution.
+/// The number of calls that user code makes in one execution.
 const CALLS: usize = 8;
 
-/// What user code calls: weakly, since it lies in the rings of these very objects.
+/// The objects that user code calls: weakly, because the user code is in the rings of these
+/// objects.
 struct World {
     bus: Bus<Event>,
     queue: Queue<Event>,
@@ -32,7 +33,7 @@ struct World {
 }
 
 impl World {
-    /// Makes one call that chance chooses, while there are any left.
+    /// Makes one random call, while any calls are left.
     fn call(&self) {
         let spent = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         if spent.is_err() || !thread_rng().gen_bool(0.7) {
@@ -63,7 +64,7 @@ impl World {
     }
 }
 
-/// Calls the crate from user code, as long as there is something to call.
+/// Calls the crate from user code, as long as the objects exist.
 #[derive(Clone, Default)]
 struct Caller(Option<Weak<World>>);
 
@@ -82,7 +83,7 @@ struct Event {
 }
 
 impl Event {
-    /// One that calls nothing.
+    /// Returns an event that calls nothing.
     fn plain() -> Self {
         Self { caller: Caller::default(), _alive: Arc::default() }
     }
@@ -138,8 +139,8 @@ fn channel<E: Send + 'static>(overflow: Overflow) -> (Channel<E>, Receiver<E>) {
     builder.build().expect("a small channel")
 }
 
-/// Reads to the end of the stream. What it has read calls nothing any more: the thread would wait
-/// for itself to read on.
+/// Reads to the end of the stream. The events read no longer call the crate: the thread would wait
+/// for its own reads.
 fn read(mut receiver: Receiver<Event>) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         while let Ok(mut event) = receiver.recv() {
@@ -148,7 +149,8 @@ fn read(mut receiver: Receiver<Event>) -> thread::JoinHandle<()> {
     })
 }
 
-/// A world in which every event calls the crate, its sinks on the bus, and those who read from it.
+/// Returns a world in which every event calls the crate, with its sinks attached, and the threads
+/// that read from it.
 fn world() -> (Arc<World>, Vec<thread::JoinHandle<()>>) {
     let (channel, receiver) = channel(Overflow::DropOldest);
     let queue = Queue::builder()
@@ -201,8 +203,8 @@ fn publish(me: usize, world: &Arc<World>, alive: &Arc<()>) -> thread::JoinHandle
 #[test]
 fn user_code_calls_the_bus_without_deadlock() {
     // Two publishers; events, keys, a predicate and a handler that call a random operation of the
-    // bus, its queue, channel and journal; another thread that adds, removes, flushes and, in the
-    // end, closes.
+    // bus, its queue, channel and journal; another thread that adds, removes, flushes and finally
+    // closes.
     explore(|| {
         let (world, readers) = world();
         let alive = Arc::new(());
@@ -218,13 +220,13 @@ fn user_code_calls_the_bus_without_deadlock() {
         });
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
         control.join().unwrap();
-        // On a thread of its own, since a cached publisher of the main one would keep the bus and
-        // its events to the end.
+        // Runs on a separate thread, because a cached publisher of the main thread would keep the
+        // bus and its events to the end.
         let closing = world.clone();
         let closer = thread::spawn(move || {
             let report = closing.bus.close_timeout(LIMIT);
             assert!(report.is_done(), "{report}");
-            // What was removed is not the bus's to close.
+            // The bus does not close a removed sink.
             assert!(closing.queue.close_timeout(LIMIT).is_done());
             closing.channel.close();
             closing.journal.close();
@@ -236,7 +238,7 @@ fn user_code_calls_the_bus_without_deadlock() {
             assert_eq!(ledger.pending, 0);
         }
         drop(world);
-        // A worker that has reported its end may still have its last event to drop.
+        // A worker that has reported its end may still have to drop its last event.
         (0..1000).take_while(|_| Arc::strong_count(&alive) > 1).for_each(|_| thread::yield_now());
         assert_eq!(Arc::strong_count(&alive), 1, "every event was dropped");
     });
@@ -260,7 +262,7 @@ impl Door {
     }
 }
 
-/// Part of a handler: opens a door when the queue drops that, and so has drained.
+/// Part of a handler: opens a door when the queue drops it, and so has drained.
 struct Ended(Door);
 
 impl Ended {
@@ -275,9 +277,9 @@ impl Drop for Ended {
 
 #[test]
 fn close_reaches_other_sinks_past_a_stalled_sink() {
-    // A queue whose handler stalls until that of a second queue, added after it, has been dropped,
-    // while two threads close the bus and a third removes a sink: every sink is told of the close
-    // before any is waited for, so the second queue ends.
+    // The handler of one queue stalls until the handler of a second queue, added after it, has been
+    // dropped. Meanwhile two threads close the bus and a third removes a sink. The close reaches
+    // every sink before it waits for any of them, so the second queue ends.
     explore(|| {
         let (bus, door) = (Bus::new(), Door::default());
         let stalls = door.clone();
@@ -327,9 +329,9 @@ shuttle::thread_local! {
 
 #[test]
 fn ending_threads_call_the_bus_without_deadlock() {
-    // Two threads that publish through the bus's cached publishers and, as their locals are
-    // dropped, publish again, flush or close, before or after that publisher is gone; another
-    // thread closes. What a flush or a close reports as done is done.
+    // Two threads publish through the bus's cached publishers. While their locals are dropped, they
+    // publish again, flush or close, before or after that publisher is dropped; another thread
+    // closes. Every flush or close that reports done is done.
     explore(|| {
         let bus = Bus::new();
         let queue = Queue::builder().capacity(8).wait_strategy(WaitStrategy::Park).spawn(|_: usize| {});
@@ -351,7 +353,10 @@ fn ending_threads_call_the_bus_without_deadlock() {
                                 bus.close_timeout(LIMIT).is_done()
                             };
                             let ledger = queue.state().ledger;
-                            assert!(!done || ledger.delivered >= accepted, "done is done: {ledger}");
+                            assert!(
+                                !done || ledger.delivered >= accepted,
+                                "done, but events are missing: {ledger}"
+                            );
                         }
                     };
                     let register = || {

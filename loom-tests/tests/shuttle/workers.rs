@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 const PUBLISHERS: usize = 3;
 const EVENTS: usize = 4;
 const WORKERS: usize = 3;
-/// Less than there are events, so that publishers wait for room.
+/// Less than the number of events, so that publishers wait for room.
 const CAPACITY: usize = 4;
 
 fn builder() -> QueueBuilder<Event> {
@@ -22,7 +22,7 @@ fn builder() -> QueueBuilder<Event> {
         .workers(WORKERS)
 }
 
-/// A handler for each worker, which takes its time with an event in its hands.
+/// Returns a handler for each worker, which pauses with its event.
 fn handlers(log: &Log) -> impl FnMut(usize) -> Box<dyn FnMut(Event) + Send> + use<> {
     let log = log.clone();
     move |_| {
@@ -57,8 +57,8 @@ fn read(mut receiver: SharedReceiver<Event>, log: &Log, is_task: bool) -> thread
     })
 }
 
-/// Publishes, and flushes in the middle: what this publisher was told to be accepted before is
-/// handled then.
+/// Publishes, and flushes in the middle: every event accepted before the flush is handled when it
+/// returns.
 fn publish(
     me: usize,
     bus: Bus<Event>,
@@ -96,9 +96,9 @@ fn publish(
 #[test]
 fn workers_and_readers_handle_each_event_once() {
     // Three publishers, each of which flushes in between; three workers of a queue, a thread and a
-    // task that read a channel, three workers by key; there is less room than events; a close comes
-    // in between, or behind. What was accepted is handled once, by somebody, and for the queue by
-    // key in the order of each publisher.
+    // task that read a channel, three workers by key. There is less room than events, and a close
+    // comes in between or at the end. Each accepted event is handled once, and for the queue by key
+    // in the order of each publisher.
     explore(|| {
         let (bus, source, told, progress) = (Bus::new(), Source::new(), Told::default(), Progress::default());
         let logs: [Log; 3] = std::array::from_fn(|_| Log::default());
@@ -131,9 +131,9 @@ fn workers_and_readers_handle_each_event_once() {
         readers.into_iter().for_each(|reader| reader.join().unwrap());
 
         assert_eq!(handled, [logs[0].len(), logs[1].len()], "the close waits for the workers");
-        assert_eq!(told.accepted(), logs.iter().map(Log::len).sum::<usize>(), "what was accepted came");
+        assert_eq!(told.accepted(), logs.iter().map(Log::len).sum::<usize>(), "the accepted events arrived");
         logs.iter().for_each(Log::assert_no_repetition);
-        assert!(logs[1].runs(PUBLISHERS).iter().all(|(first, _)| *first == 0), "from the first one on");
+        assert!(logs[1].runs(PUBLISHERS).iter().all(|(first, _)| *first == 0), "from the first event");
         for (sure, log) in &sures {
             for publisher in 0..PUBLISHERS {
                 assert!(sure.of(publisher).into_iter().all(|number| log.has(publisher, number)));
@@ -150,8 +150,8 @@ fn workers_and_readers_handle_each_event_once() {
 
 #[test]
 fn direct_writers_flush_and_close_exactly() {
-    // The same through `Sink::write`, where a refusal brings the event back, and each writer's
-    // flush covers what it wrote.
+    // As above through `Sink::write`, where a refusal returns the event, and each writer's flush
+    // covers its own writes.
     explore(|| {
         let (source, log, progress) = (Source::new(), Log::default(), Progress::default());
         let queue = builder().spawn_each(handlers(&log)).expect("a small queue");
@@ -185,7 +185,7 @@ fn direct_writers_flush_and_close_exactly() {
         });
         let accepted: usize = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
         assert!(closer.join().unwrap().is_done());
-        assert_eq!(log.len(), accepted, "what was accepted is handled when the close returns");
+        assert_eq!(log.len(), accepted, "accepted events are handled when the close returns");
         log.assert_no_repetition();
         let books = queue.state().ledger;
         books.check().unwrap();
@@ -197,9 +197,9 @@ fn direct_writers_flush_and_close_exactly() {
 
 #[test]
 fn each_shared_reader_is_woken_for_one_event() {
-    // Three writers, and a reader of a shared channel for each event, which takes one and stays
-    // away: no close and no flush wakes anybody, so an event that lies there while a reader sleeps
-    // is a deadlock.
+    // Three writers, and for each event a reader of a shared channel, which takes one event and
+    // does not return. No close and no flush wakes a reader, so an unread event next to a parked
+    // reader is a deadlock.
     explore(|| {
         let (source, log) = (Source::new(), Log::default());
         let (channel, receiver) = Channel::builder()

@@ -1,4 +1,4 @@
-//! Removing a sink that is called directly: `Guarded::enter` against `Guarded::detach`, and
+//! Removal of a sink that is called directly: `Guarded::enter` against `Guarded::detach`, and
 //! `Info::begin_call` against a close.
 
 use super::explore::Scenario;
@@ -7,12 +7,12 @@ use super::program::{Fence, Program, Register, Word};
 use super::{check_pairs, fails, holds};
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 
-/// The hazard word, or how many calls are in progress.
+/// The hazard word, or the number of calls in progress.
 const NAMED: Word = Word(0, "named");
 const STATE: Word = Word(1, "state");
 /// The sink itself: 0 while it lives.
 const SINK: Word = Word(2, "sink");
-/// What the sink wrote, which whoever has removed it looks at.
+/// The sink's store, which the remover reads.
 const WRITTEN: Word = Word(3, "written");
 
 const ATTACHED: u8 = 0;
@@ -22,7 +22,7 @@ const SEEN: Register = Register(0);
 const FOUND: Register = Register(1);
 const CALLS: Register = Register(2);
 
-/// The sink is called twice, and must be there each time.
+/// Calls the sink twice; it must be alive each time.
 fn publisher(
     enter: impl Fn(Program) -> Program,
     leave: impl Fn(Program) -> Program,
@@ -34,7 +34,7 @@ fn publisher(
             |inside| {
                 inside
                     .load(SINK, SEEN, Relaxed)
-                    .check("called when it was gone", |r| r[SEEN] == 0)
+                    .check("called after its drop", |r| r[SEEN] == 0)
                     .compute(|r| r[CALLS] += 1)
                     .store(WRITTEN, CALLS, Relaxed)
             },
@@ -43,7 +43,7 @@ fn publisher(
     })
 }
 
-/// Marks the sink, waits until nobody is inside, looks at what it did, and drops it.
+/// Marks the sink, waits until no call is inside, reads its store, and drops it.
 fn remover(rare: Fence, look: Ordering) -> Program {
     Program::new("remover")
         .exchange(STATE, (ATTACHED, DETACHED), FOUND, AcqRel)
@@ -83,20 +83,20 @@ fn remove_ends_calls_of_a_direct_sink() {
 #[test]
 fn direct_call_happens_before_the_end_of_remove() {
     let pair = (Fence::Compiler, Fence::Membarrier);
-    fails("the name is cleared too early", &[Tso, Weak], &by_hazard(pair.0, pair.1, (Relaxed, Acquire)));
-    // A load does not pass a branch here, so this order is not seen to be needed.
-    holds("the look at the name", &[Tso, Weak], &by_hazard(pair.0, pair.1, (Release, Relaxed)));
+    fails("the hazard is cleared too early", &[Tso, Weak], &by_hazard(pair.0, pair.1, (Relaxed, Acquire)));
+    // A load does not pass a branch here, so this ordering does not show as necessary.
+    holds("the load of the hazard", &[Tso, Weak], &by_hazard(pair.0, pair.1, (Release, Relaxed)));
 }
 
 #[test]
 fn close_ends_calls_of_bus_publish() {
     use Fence::{Compiler, Full, Membarrier, Nothing};
-    // As it is written, with a full fence on the one side and either heavy one on the other.
+    // As in the source, with a full fence on one side and either heavy fence on the other.
     for rare in [Membarrier, Full] {
         holds("close against Bus::publish", &[Tso, Weak], &by_count(Full, rare));
     }
     fails("close against Bus::publish, no fence of the call", &[Tso, Weak], &by_count(Nothing, Full));
-    // Both count and mark are read-modify-writes.
+    // Both the count and the mark are read-modify-writes.
     for (frequent, rare) in [(Compiler, Full), (Full, Compiler), (Full, Nothing)] {
         let what = format!("close against Bus::publish ({frequent:?}, {rare:?})");
         holds(&what, &[Tso], &by_count(frequent, rare));

@@ -1,8 +1,9 @@
-//! Goes through every state that a scenario can reach, and says how it came to one that must not
-//! be.
+//! Visits every state that a scenario can reach, and reports the way to an invalid one.
 //!
-//! A violation is a check that does not hold, an end that is not as it must be, or a state from
-//! which no end can be reached any more: a wake-up that was lost, whoever else still runs.
+//! A violation is one of these:
+//! - a check that fails,
+//! - an end state that breaks a demand,
+//! - a state from which no end is reachable: a wake-up was lost, even if another thread still runs.
 
 use super::machine::{Action, Machine, State, THREADS, Violation};
 use super::program::{Program, Register, Step, WORDS, Word};
@@ -10,10 +11,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Write;
 
-/// What must hold at the end, after what is said when it does not.
+/// A demand on the end state, after the text of its violation.
 type Demand = (&'static str, fn(&End<'_>) -> bool);
 
-/// Threads, the words that they share, and what must hold when all are done.
+/// Threads, the words that they share, and the demands on the end state.
 #[derive(Debug, Default)]
 pub(crate) struct Scenario {
     memory: [u8; WORDS],
@@ -22,7 +23,7 @@ pub(crate) struct Scenario {
     end: Option<Demand>,
 }
 
-/// What is there when all threads are done.
+/// The state when all threads are done.
 #[derive(Debug)]
 pub(crate) struct End<'a>(&'a State);
 
@@ -41,13 +42,13 @@ impl Scenario {
         Self::default()
     }
 
-    /// A word that is not zero at first.
+    /// Sets the initial value of a word.
     pub(crate) fn word(mut self, word: Word, value: u8) -> Self {
         self.memory[word.0] = value;
         self
     }
 
-    /// One more thread; its number is how many came before it.
+    /// Adds a thread; its number is the count of the earlier ones.
     pub(crate) fn thread(mut self, program: Program) -> Self {
         assert!(self.programs.len() < THREADS, "too many threads");
         for step in &program.steps {
@@ -57,7 +58,7 @@ impl Scenario {
             | Step::Lock(word) = step
             {
                 let name = &mut self.names[word.0];
-                assert!(name.is_empty() || *name == word.1, "{} and {name} lie in one place", word.1);
+                assert!(name.is_empty() || *name == word.1, "{} and {name} share an index", word.1);
                 *name = word.1;
             }
         }
@@ -65,7 +66,7 @@ impl Scenario {
         self
     }
 
-    /// What must hold at the end.
+    /// Adds a demand on the end state.
     pub(crate) fn finally(mut self, what: &'static str, holds: fn(&End<'_>) -> bool) -> Self {
         self.end = Some((what, holds));
         self
@@ -80,27 +81,29 @@ impl Scenario {
             Action::Drain { thread, word, value } => {
                 format!("{}'s buffer: {} = {value} reaches memory", name(thread), self.names[word as usize])
             }
-            Action::Barrier { by, on } => format!("{}'s membarrier finds {} in order", name(by), name(on)),
+            Action::Barrier { by, on } => {
+                format!("{}'s membarrier interrupts {} in order", name(by), name(on))
+            }
         }
     }
 }
 
-/// What an exploration has found.
+/// The result of an exploration.
 #[derive(Debug)]
 pub(crate) struct Verdict {
-    /// How many states were reached; all that there are, if nothing was violated.
+    /// The number of states reached: all reachable states, if nothing was violated.
     pub(crate) states: usize,
-    /// What was violated, and the shortest way there.
+    /// The violation, and the shortest way to it.
     pub(crate) violation: Option<(Violation, String)>,
 }
 
-/// What is known of the states that were reached, each by its number.
+/// The reached states, each by its number.
 struct Reached {
     states: Vec<State>,
     numbers: HashMap<State, u32>,
-    /// How each one was reached first.
+    /// The first way into each state.
     ways: Vec<Option<(u32, Action)>>,
-    /// From where each one can be reached.
+    /// The predecessors of each state.
     origins: Vec<(u32, u32)>,
 }
 
@@ -127,12 +130,12 @@ impl Reached {
         }
         let mut text = String::new();
         for action in actions.into_iter().rev() {
-            writeln!(text, "  {}", scenario.describe(action)).expect("a string takes everything");
+            writeln!(text, "  {}", scenario.describe(action)).expect("a string accepts every write");
         }
         text
     }
 
-    /// A state from which none of these can be reached.
+    /// Returns a state from which none of these ends is reachable.
     fn first_without_end(&self, ends: &[u32]) -> Option<u32> {
         let mut ending = vec![false; self.states.len()];
         let mut origins: Vec<Vec<u32>> = vec![Vec::new(); self.states.len()];
@@ -149,7 +152,7 @@ impl Reached {
     }
 }
 
-/// Goes through everything that the machine may make of the scenario.
+/// Visits every state that the machine allows in the scenario.
 pub(crate) fn explore(machine: Machine, scenario: &Scenario) -> Verdict {
     let programs = &scenario.programs;
     let mut first = State::new(scenario.memory);
@@ -179,7 +182,7 @@ pub(crate) fn explore(machine: Machine, scenario: &Scenario) -> Verdict {
         at += 1;
     }
     let found = found
-        .or_else(|| reached.first_without_end(&ends).map(|state| ("somebody waits for ever", state, None)));
+        .or_else(|| reached.first_without_end(&ends).map(|state| ("a thread waits forever", state, None)));
     let violation = found.map(|(what, state, last)| (what, reached.way_to(scenario, state, last)));
     Verdict { states: reached.states.len(), violation }
 }

@@ -1,7 +1,7 @@
-//! A gate that goes up against a publisher: `Subscription::subscribe` against `Gates::bar`.
+//! A gate that is set up during a publish: `Subscription::subscribe` against `Gates::bar`.
 //!
-//! The journal keeps one event, in blocks of one. There are two: whoever enters the block of event
-//! `n` takes away event `n - 2`.
+//! The journal keeps one event, in blocks of one. There are two blocks: a publisher that enters the
+//! block of event `n` removes event `n - 2`.
 
 use super::explore::Scenario;
 use super::program::{Fence, Program, Register, Word};
@@ -11,14 +11,14 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 const TAIL: Word = Word(0, "tail");
 const COUNT: Word = Word(1, "count");
 const SEAT: Word = Word(2, "seat");
-/// The oldest event that is still there.
+/// The oldest event that is retained.
 const OLDEST: Word = Word(3, "oldest");
 
 const SEEN: Register = Register(0);
 const BEGIN: Register = Register(1);
 const ENTERED: Register = Register(2);
 
-/// Publishes event 1, which is in nobody's way, and two more, unless it is barred.
+/// Publishes event 1, which blocks no gate, and two more, unless a gate blocks them.
 fn publisher(frequent: Fence) -> Program {
     Program::new("publisher").compute(|r| r[ENTERED] = 2).store(TAIL, ENTERED, Release).repeat(|again| {
         again
@@ -36,7 +36,7 @@ fn publisher(frequent: Fence) -> Program {
     })
 }
 
-/// Begins at the oldest event that is kept, and stays there.
+/// Starts at the oldest retained event, and stays there.
 fn subscriber(rare: Fence) -> Program {
     Program::new("subscriber")
         .load(TAIL, SEEN, Acquire)
@@ -56,7 +56,7 @@ fn new_gate_misses_no_publish() {
             .word(TAIL, 1)
             .thread(publisher(frequent))
             .thread(subscriber(rare))
-            .finally("an event behind the gate was taken away", |end| {
+            .finally("an event that the gate protects was removed", |end| {
                 end.memory(OLDEST) <= end.register(1, BEGIN)
             })
     });
@@ -65,9 +65,9 @@ fn new_gate_misses_no_publish() {
 const MOVED: [Word; 2] = [Word(0, "one position"), Word(1, "other position")];
 const WOKEN: Word = Word(2, "woken");
 
-/// Two subscribers that both bar the way of a publisher on the list, and both move: `Gates::moved`.
+/// Two subscribers that both block a publisher on the list, and both advance: `Gates::moved`.
 /// `between` is the fence between a subscriber's store of its position and its load of the other
-/// one.
+/// position.
 fn two_movers(between: Fence) -> Scenario {
     let mover = |name, mine, other| {
         Program::new(name)
@@ -85,8 +85,8 @@ fn two_movers(between: Fence) -> Scenario {
 
 #[test]
 fn two_moving_gates_wake_the_publisher() {
-    // The list's own fence may be the compiler's, and that is not enough.
+    // The list's own fence may be a compiler fence, which is not sufficient.
     holds("two gates, a full fence", BOTH, &two_movers(Fence::Full));
-    fails("two gates, a compiler's fence", BOTH, &two_movers(Fence::Compiler));
+    fails("two gates, a compiler fence", BOTH, &two_movers(Fence::Compiler));
     fails("two gates, no fence", BOTH, &two_movers(Fence::Nothing));
 }

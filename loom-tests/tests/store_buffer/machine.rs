@@ -1,47 +1,46 @@
-//! The machines: what a processor, and the compiler before it, may make of the threads' steps.
+//! The machines: how a processor, and the compiler before it, may reorder the threads' steps.
 //!
 //! # What both machines do
-//! - A store goes into its thread's store buffer and reaches memory at any later moment. A thread's
-//!   own loads see its newest buffered store of the word; everybody else sees memory, which is one
-//!   and the same for all.
-//! - A read-modify-write acts on memory, and so does `unpark`. `fence(SeqCst)` waits until the own
-//!   buffer is empty.
-//! - `membarrier` waits until each other thread, one after the other and in any order, has gone
-//!   through a moment in which its buffer was empty, and nothing that comes later in it had been
-//!   done before something that comes earlier.
+//! - A store enters its thread's store buffer and reaches memory at any later time. A thread's own
+//!   loads see its newest buffered store of the word. All other threads see memory, which is the
+//!   same for all.
+//! - A read-modify-write acts on memory, and so does `unpark`. `fence(SeqCst)` waits until the
+//!   thread's own buffer is empty.
+//! - `membarrier` interrupts each other thread, in sequence and in any order. It waits for a time
+//!   at which the thread's buffer is empty and no later step has been done before an earlier one.
 //! - The compiler may swap two accesses of different words which no fence, branch, lock or register
-//!   ties together, unless the later one is a Release or the earlier one an Acquire. What it has
-//!   swapped, `membarrier` finds swapped.
+//!   connects, unless the later one is a Release or the earlier one an Acquire. `membarrier` does
+//!   not undo the compiler's swaps.
 //!
-//! # What they differ in
+//! # Differences
 //! - [`Tso`](Machine::Tso), as x86-64: buffers are first in, first out; a read-modify-write, a lock
-//!   and `unpark` need an empty one. The processor swaps nothing else. A compiler fence stops the
-//!   compiler.
+//!   and `unpark` require an empty one. The processor swaps nothing else. A compiler fence stops
+//!   the compiler.
 //! - [`Weak`](Machine::Weak): only stores of the same word leave the buffer in order, and a Release
-//!   after all that came before it. The processor swaps what the compiler may, and does not know of
-//!   compiler fences. A read-modify-write orders what its ordering says, and no more: between its
-//!   load and its store, which nobody's store of that word can separate, later loads may be done.
+//!   after all earlier stores. The processor swaps what the compiler may swap, and ignores compiler
+//!   fences. A read-modify-write orders what its ordering requires, and no more. Later loads may
+//!   run between its load and its store, although no other store of that word can separate the two.
 //!
-//! # What neither does
-//! - Memory is one: a store is seen by all others at the same moment. So POWER, and what C11 allows
-//!   beyond, are not covered.
-//! - Nothing is done ahead of a branch, and no value is guessed. Real processors with weak memory
-//!   do load ahead of branches.
-//! - A read-modify-write fails only if the value is another one; there is no time.
+//! # What neither covers
+//! - Memory is single: all other threads see a store at the same time. So POWER, and what C11
+//!   allows beyond that, are not covered.
+//! - No step runs ahead of a branch, and no value is guessed. Real processors with weak memory do
+//!   load ahead of branches.
+//! - A read-modify-write fails only if the value differs. There is no time.
 
 use super::order::{Swapper, may_overtake};
 use super::program::{Change, Program, Registers, Step, Value, WORDS, Word};
 
-/// Which rules hold.
+/// The rules of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Machine {
     /// Total store order: store buffers, and nothing else out of order.
     Tso,
-    /// Stores and loads out of order, but for what Acquire, Release, fences and dependencies say.
+    /// Stores and loads out of order, except as Acquire, Release, fences and dependencies require.
     Weak,
 }
 
-/// The most stores that a thread has buffered at once. No scenario comes near it.
+/// The most stores in a thread's buffer. No scenario comes near this limit.
 const BUFFER: usize = 6;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,18 +50,19 @@ struct Buffered {
     release: bool,
 }
 
-/// Where one thread is.
+/// The state of one thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Thread {
     /// The first step that is not done.
     at: u8,
-    /// The steps behind it that are done already: bit `n` for step `at + n`.
+    /// The later steps that are already done: bit `n` for step `at + n`.
     early: u32,
     /// The read-modify-write at `at` has loaded and not stored.
     reserved: bool,
-    /// It waits in a park, and was woken: `unpark` was called.
+    /// The wake token of the thread, which `unpark` sets and a park takes.
     token: bool,
-    /// The threads that its `membarrier` has still to go through; bit 7 while one is under way.
+    /// The threads that its `membarrier` has still to interrupt; bit 7 is set while one is in
+    /// progress.
     owed: u8,
     registers: Registers,
     buffer: [Buffered; BUFFER],
@@ -71,7 +71,7 @@ struct Thread {
 
 const UNDER_WAY: u8 = 1 << 7;
 
-/// Everything at one moment.
+/// The complete state at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     memory: [u8; WORDS],
@@ -81,18 +81,18 @@ pub(crate) struct State {
 /// The most threads of a scenario.
 pub(crate) const THREADS: usize = 4;
 
-/// What takes a state to the next.
+/// A transition between two states.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action {
-    /// The thread does its step, maybe ahead of earlier ones.
+    /// The thread does its step, possibly ahead of earlier ones.
     Perform { thread: usize, step: usize },
     /// A buffered store reaches memory.
     Drain { thread: usize, word: u8, value: u8 },
-    /// The thread's `membarrier` has found the other one in order.
+    /// The thread's `membarrier` has interrupted the other thread in order.
     Barrier { by: usize, on: usize },
 }
 
-/// What must not be.
+/// The text of a violation.
 pub(crate) type Violation = &'static str;
 
 impl Thread {
@@ -130,7 +130,7 @@ impl Thread {
         let entry = self.buffer[index];
         self.buffer.copy_within(index + 1.., index);
         self.buffered -= 1;
-        // Equal states are to be equal bit by bit.
+        // Equal states must be equal bit by bit.
         self.buffer[self.buffered as usize] = Buffered::default();
         entry
     }
@@ -166,7 +166,7 @@ impl State {
         &self.threads[thread].registers
     }
 
-    /// Whether every thread has done everything, and memory knows it.
+    /// Returns whether every thread is done, and memory holds every store.
     pub(crate) fn is_over(&self, programs: &[Program]) -> bool {
         programs
             .iter()
@@ -174,7 +174,7 @@ impl State {
             .all(|(program, thread)| thread.at as usize == program.steps.len() && thread.buffered == 0)
     }
 
-    /// Does what is the thread's own business, up to its next access.
+    /// Runs the thread's local steps, up to its next access.
     pub(crate) fn settle(&mut self, programs: &[Program], thread: usize) -> Result<(), Violation> {
         let this = &mut self.threads[thread];
         while let Some(step) = programs[thread].steps.get(this.at as usize) {
@@ -199,7 +199,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether the thread's step may be done now, before earlier ones that are not done.
+    /// Returns whether the thread's step may be done now, before earlier steps that are not done.
     fn may_be_early(&self, program: &Program, thread: usize, step: usize, by: Swapper) -> bool {
         let this = &self.threads[thread];
         let at = this.at as usize;
@@ -213,8 +213,8 @@ impl State {
         })
     }
 
-    /// Whether an interrupt finds the thread with nothing in its buffer and nothing ahead of its
-    /// turn, save by the compiler.
+    /// Returns whether an interrupt finds the thread with an empty buffer and no step ahead of its
+    /// order, except by the compiler.
     fn is_in_order(&self, program: &Program, thread: usize) -> bool {
         let this = &self.threads[thread];
         let first = this.at as usize;
@@ -222,12 +222,13 @@ impl State {
         this.buffered == 0
             && (first + 1..last)
                 .filter(|step| this.is_early(*step))
-                // Compiler fences are done in passing, and are ahead of nothing.
+                // Compiler fences are done in passing, and never count as ahead.
                 .filter(|step| !matches!(program.steps[*step], Step::CompilerFence))
                 .all(|step| self.may_be_early(program, thread, step, Swapper::Compiler))
     }
 
-    /// Whether somebody else is between the load and the store of a read-modify-write of this word.
+    /// Returns whether another thread is between the load and the store of a read-modify-write of
+    /// this word.
     fn is_reserved(&self, programs: &[Program], by_other_than: usize, word: usize) -> bool {
         programs.iter().zip(&self.threads).enumerate().any(|(thread, (program, this))| {
             thread != by_other_than
@@ -236,7 +237,7 @@ impl State {
         })
     }
 
-    /// Calls with everything that may happen next.
+    /// Calls `next` with every possible transition.
     pub(crate) fn each_next(
         &self,
         machine: Machine,
@@ -249,7 +250,7 @@ impl State {
             let at = this.at as usize;
             for step in at..program.steps.len() {
                 if step > at {
-                    // The window ends at the first step that is no access.
+                    // The window ends at the first step that is not an access.
                     if !matches!(
                         program.steps[step],
                         Step::Load { .. } | Step::Store { .. } | Step::Exchange { .. } | Step::CompilerFence
@@ -296,7 +297,7 @@ impl State {
         }
     }
 
-    /// Does one step, if it can be done.
+    /// Does one step, if it is possible.
     fn perform(
         &self,
         machine: Machine,
@@ -354,14 +355,14 @@ impl State {
             Step::Park => this.token = false,
             Step::Unpark(_) if !empty => return,
             Step::Unpark(other) => after.threads[other].token = true,
-            own => unreachable!("{own:?} is the thread's own"),
+            own => unreachable!("{own:?} is a local step"),
         }
         after.threads[thread].done(step);
         let verdict = after.settle(programs, thread);
         next(action, after, verdict);
     }
 
-    /// One more thread has gone through its full barrier, or all have.
+    /// Interrupts one more thread with its full barrier; completes after the last one.
     fn perform_membarrier(
         &self,
         programs: &[Program],

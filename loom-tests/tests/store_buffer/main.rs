@@ -1,15 +1,15 @@
 //! The handshakes on machines with store buffers, in every order: what loom cannot show of the
 //! asymmetric pair of fences.
 //!
-//! loom knows no `membarrier`. Here each handshake is told once more, as a few steps of abstract
-//! threads, and everything that two machines may make of it is gone through: [`machine`] says what
-//! they do, and what they do not. A scenario that holds says something only because its weakenings
-//! fail: each test has both.
+//! loom has no `membarrier`. Here each handshake is modeled as a few steps of abstract threads, and
+//! every state that two machines allow is visited: [`machine`] documents what they do, and what
+//! they do not. A scenario that holds is significant only because its weakened variants fail: each
+//! test has both.
 //!
-//! The scenarios are told after the code and not drawn from it; each names the functions whose
-//! steps it has. The machines themselves are tried in [`shapes`].
+//! The scenarios follow the source by hand and are not generated from it; each names the functions
+//! whose steps it has. [`shapes`] tests the machines themselves.
 //!
-//! `cargo test -p loom-tests --test store_buffer -- --nocapture` prints how many states there were.
+//! `cargo test -p loom-tests --test store_buffer -- --nocapture` prints the number of states.
 #![cfg(not(loom))]
 
 mod crowd;
@@ -35,7 +35,7 @@ use program::Fence;
 /// Both machines.
 const BOTH: &[Machine] = &[Machine::Tso, Machine::Weak];
 
-/// Nothing is violated, whatever the machines do.
+/// Asserts that no state is a violation, on any of the machines.
 #[track_caller]
 fn holds(what: &str, machines: &[Machine], scenario: &Scenario) {
     for machine in machines {
@@ -47,21 +47,21 @@ fn holds(what: &str, machines: &[Machine], scenario: &Scenario) {
     }
 }
 
-/// Something is violated on each of the machines.
+/// Asserts that each of the machines reaches a violation.
 #[track_caller]
 fn fails(what: &str, machines: &[Machine], scenario: &Scenario) {
     for machine in machines {
         let verdict = explore(*machine, scenario);
         let Some((violation, _)) = verdict.violation else {
-            panic!("{what}, {machine:?}: was to fail, and holds in all {} states", verdict.states);
+            panic!("{what}, {machine:?}: expected to fail, but holds in all {} states", verdict.states);
         };
         eprintln!("{what}, {machine:?}: fails after {} states: {violation}", verdict.states);
     }
 }
 
-/// A handshake of the frequent side's fence and the rare side's: both pairs hold, on both machines,
-/// and so does the heavy fence against a full one; each weakening fails on both machines, but for
-/// those of `tolerated`, which only fail on the weak one.
+/// Checks a handshake of the frequent side's fence and the rare side's. Both pairs hold, on both
+/// machines, and so does the heavy fence against a full one. Each weakened pair fails on both
+/// machines, except those of `tolerated`, which fail only on the weak one.
 #[track_caller]
 fn check_pairs(what: &str, tolerated: &[(Fence, Fence)], scenario: impl Fn(Fence, Fence) -> Scenario) {
     use Fence::{Compiler, Full, Membarrier, Nothing};

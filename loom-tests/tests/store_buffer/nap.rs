@@ -1,5 +1,5 @@
-//! Those who wait for a consumer against its nap: `WaitCell::wake_now` against `nap_unless`, both
-//! with full fences, and against `park_unless`, with either heavy one.
+//! Threads that wait for a consumer against its nap: `WaitCell::wake_now` against `nap_unless`,
+//! both with full fences, and against `park_unless`, with either heavy one.
 
 use super::check_pairs;
 use super::explore::Scenario;
@@ -7,7 +7,7 @@ use super::park::{ASLEEP, EVENTS, FOUND, STATE, sleep, take};
 use super::program::{Fence, Program};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-/// What the consumer looks for changes twice, and each time `wake_now` follows.
+/// The consumer's condition changes twice, and each time `wake_now` follows.
 fn wake_now(frequent: Fence, rare: Fence, parks: bool) -> Scenario {
     let waker = [1, 2].into_iter().fold(Program::new("waker"), |waker, change| {
         waker

@@ -1,17 +1,17 @@
-//! Which two accesses of a thread may change places.
+//! The pairs of accesses of a thread that may be swapped.
 
 use super::program::{Change, Register, Step, Value, Word};
 
-/// Who swaps two accesses.
+/// The part of the machine that swaps two accesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Swapper {
     Compiler,
     Processor,
 }
 
-/// Whether `later` may be done before `earlier`, which is not done: an access of the same thread,
-/// with no step but accesses and compiler fences in between. `reserved` when the earlier one is a
-/// read-modify-write that has done its load.
+/// Returns whether `later` may be done before `earlier`, which is not done. Both are accesses of
+/// the same thread, with only accesses and compiler fences in between. `reserved` means that the
+/// earlier one is a read-modify-write that has done its load.
 pub(crate) fn may_overtake(earlier: Step, later: Step, reserved: bool) -> bool {
     let (Some(word), Some(other)) = (word(earlier), word(later)) else { return false };
     let acquires = match earlier {
@@ -30,7 +30,7 @@ pub(crate) fn may_overtake(earlier: Step, later: Step, reserved: bool) -> bool {
     word != other && !acquires && !releases && !tied
 }
 
-/// The word of an access.
+/// Returns the word of an access.
 fn word(step: Step) -> Option<Word> {
     match step {
         Step::Load { word, .. } | Step::Store { word, .. } | Step::Exchange { word, .. } => Some(word),
@@ -38,7 +38,7 @@ fn word(step: Step) -> Option<Word> {
     }
 }
 
-/// Where an access puts what it has found.
+/// Returns the register that gets the loaded value.
 fn destination(step: Step) -> Option<Register> {
     match step {
         Step::Load { into, .. } | Step::Exchange { into, .. } => Some(into),
@@ -46,7 +46,7 @@ fn destination(step: Step) -> Option<Register> {
     }
 }
 
-/// Whether the access looks at the register.
+/// Returns whether the access reads the register.
 fn uses(step: Step, register: Register) -> bool {
     let is = |value| value == Value::Of(register);
     match step {

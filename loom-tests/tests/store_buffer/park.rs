@@ -18,7 +18,7 @@ pub(crate) const SEEN: Register = Register(0);
 pub(crate) const FOUND: Register = Register(1);
 pub(crate) const HANDLED: Register = Register(2);
 
-/// `WaitCell::prepare`; then `body`, if nobody is at work in the cell.
+/// `WaitCell::prepare`; then `body`, if no thread is at work in the cell.
 pub(crate) fn prepare(program: Program, parks: bool, body: impl FnOnce(Program) -> Program) -> Program {
     program.exchange(STATE, (IDLE, BUSY), FOUND, Acquire).when(
         |r| r[FOUND] == IDLE,
@@ -29,7 +29,7 @@ pub(crate) fn prepare(program: Program, parks: bool, body: impl FnOnce(Program) 
     )
 }
 
-/// `WaitCell::take`; then `body`, for whoever took the sleeper out.
+/// `WaitCell::take`; then `body`, for the thread that took the parked consumer out.
 pub(crate) fn take(program: Program, parks: bool, body: impl FnOnce(Program) -> Program) -> Program {
     program.exchange(STATE, (ASLEEP, BUSY), FOUND, Acquire).when(
         |r| r[FOUND] == ASLEEP,

@@ -1,5 +1,4 @@
-//! What a thread of a scenario does: steps on shared words, told in the order in which the source
-//! has them.
+//! The program of a thread: steps on shared words, in the order of the source.
 
 use std::ops::{Index, IndexMut};
 use std::sync::atomic::Ordering;
@@ -9,15 +8,15 @@ pub(crate) const WORDS: usize = 10;
 /// The most registers of a thread.
 const REGISTERS: usize = 4;
 
-/// A word that the threads share: where it lies, and its name.
+/// A word that the threads share: its index, and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(pub(crate) usize, pub(crate) &'static str);
 
-/// A place of a thread's own.
+/// The index of a thread's register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Register(pub(crate) usize);
 
-/// All places of a thread's own; zero at first.
+/// All registers of a thread; zero at first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Registers([u8; REGISTERS]);
 
@@ -35,7 +34,7 @@ impl IndexMut<Register> for Registers {
     }
 }
 
-/// What is stored: a constant, or what a register holds.
+/// The value of a store: a constant, or the content of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Is(u8),
@@ -54,7 +53,7 @@ impl From<Register> for Value {
     }
 }
 
-/// What stands between two steps of a handshake.
+/// The fence between two steps of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fence {
     /// Nothing: the compiler may swap the two.
@@ -67,7 +66,7 @@ pub(crate) enum Fence {
     Membarrier,
 }
 
-/// What a read-modify-write makes of a word.
+/// The change that a read-modify-write makes to a word.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change {
     /// `compare_exchange` from the first to the second.
@@ -78,8 +77,8 @@ pub(crate) enum Change {
     Plus(u8),
 }
 
-/// One step. The loads, stores and read-modify-writes are accesses; what follows them orders,
-/// blocks, or is the thread's own.
+/// One step. The loads, stores and read-modify-writes are accesses. The steps after them order,
+/// block, or are local to the thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     Load {
@@ -102,17 +101,17 @@ pub(crate) enum Step {
     CompilerFence,
     FullFence,
     Membarrier,
-    /// Waits until the word is 0 and makes it 1.
+    /// Waits until the word is 0 and sets it to 1.
     Lock(Word),
     /// Waits for the thread's token, and takes it.
     Park,
     /// Gives that thread its token.
     Unpark(usize),
     Compute(fn(&mut Registers)),
-    /// Goes on there, unless the condition holds.
+    /// Continues there, unless the condition holds.
     Unless(fn(&Registers) -> bool, usize),
     Jump(usize),
-    /// Must hold.
+    /// Asserts a condition.
     Check(&'static str, fn(&Registers) -> bool),
 }
 
@@ -121,7 +120,7 @@ pub(crate) enum Step {
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) steps: Vec<Step>,
-    /// The jumps out of the innermost repetition, whose end is not known yet.
+    /// The jumps out of the innermost loop, whose end is not known yet.
     leaving: Vec<usize>,
 }
 
@@ -156,7 +155,8 @@ impl Program {
         self.step(Step::Exchange { word, change, into, acquire, release })
     }
 
-    /// `into` gets what was found; the exchange took place if that is `from`.
+    /// Adds a `compare_exchange`: `into` gets the old value; the exchange took place if that is
+    /// `from`.
     pub(crate) fn exchange(
         self,
         word: Word,
@@ -184,7 +184,7 @@ impl Program {
         }
     }
 
-    /// Does something under a lock.
+    /// Runs `body` under a lock.
     pub(crate) fn locked(self, lock: Word, body: impl FnOnce(Self) -> Self) -> Self {
         body(self.step(Step::Lock(lock))).store(lock, 0, Ordering::Release)
     }
@@ -205,7 +205,7 @@ impl Program {
         self.step(Step::Check(what, holds))
     }
 
-    /// Does something if the condition holds.
+    /// Runs `body` if the condition holds.
     pub(crate) fn when(self, condition: fn(&Registers) -> bool, body: impl FnOnce(Self) -> Self) -> Self {
         let at = self.steps.len();
         let mut this = body(self.step(Step::Unless(condition, 0)));
@@ -213,7 +213,7 @@ impl Program {
         this
     }
 
-    /// Does something again and again, until it [leaves](Self::leave_when).
+    /// Repeats `body`, until it [leaves](Self::leave_when).
     pub(crate) fn repeat(mut self, body: impl FnOnce(Self) -> Self) -> Self {
         let (begin, outer) = (self.steps.len(), std::mem::take(&mut self.leaving));
         let mut this = body(self).step(Step::Jump(begin));
@@ -224,7 +224,7 @@ impl Program {
         this
     }
 
-    /// Leaves the innermost repetition if the condition holds.
+    /// Leaves the innermost loop if the condition holds.
     pub(crate) fn leave_when(self, condition: fn(&Registers) -> bool) -> Self {
         self.when(condition, |mut then| {
             then.leaving.push(then.steps.len());

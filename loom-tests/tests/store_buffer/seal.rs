@@ -1,7 +1,7 @@
 //! The seal of a private lane: `Sealer::seal` against `Producer::push` and `settle`, and against
 //! `Consumer::refresh`.
 //!
-//! `fin` is 0 while the lane is open, 1 while it is being sealed, and else the end and 2.
+//! `fin` is 0 while the lane is open, 1 while it is being sealed, and otherwise the end plus 2.
 
 use super::explore::Scenario;
 use super::program::{Fence, Program, Register, Word};
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 
 const TAIL: Word = Word(0, "tail");
 const FIN: Word = Word(1, "fin");
-/// A slot holds 1 when it was written, and 2 when its event was taken back.
+/// A slot holds 1 after its write, and 2 after its event was taken back.
 const SLOTS: [Word; 2] = [Word(2, "first slot"), Word(3, "second slot")];
 
 const OPEN: u8 = 0;
@@ -19,11 +19,11 @@ const ENDS: u8 = 2;
 
 const SEEN: Register = Register(0);
 const FOUND: Register = Register(1);
-/// How many events were accepted; or taken.
+/// The number of accepted events; or of taken ones.
 const COUNT: Register = Register(2);
 const END: Register = Register(3);
 
-/// The fences of the three sides, and the ordering of the consumer's look at the tail.
+/// The fences of the three sides, and the ordering of the consumer's load of the tail.
 #[derive(Clone, Copy)]
 struct Seal {
     publisher: Fence,
@@ -32,7 +32,7 @@ struct Seal {
     look: Ordering,
 }
 
-/// Pushes two events, and settles behind each; `COUNT` is how many were accepted.
+/// Pushes two events, and settles after each; `COUNT` is the number of accepted events.
 fn publisher(fence: Fence) -> Program {
     Program::new("publisher").repeat(|once| {
         let pushed = [1, 2].into_iter().fold(once, |publisher, tail| {
@@ -60,7 +60,7 @@ fn publisher(fence: Fence) -> Program {
     })
 }
 
-/// Takes what there is until the lane has ended; `COUNT` is how many it took.
+/// Takes the available events until the lane has ended; `COUNT` is the number of taken events.
 fn consumer(fence: Fence, look: Ordering) -> Program {
     Program::new("consumer").repeat(|again| {
         let refreshed =
@@ -72,7 +72,9 @@ fn consumer(fence: Fence, look: Ordering) -> Program {
         let take = |consumer: Program, slot, is_next: fn(&super::program::Registers) -> bool| {
             consumer.when(is_next, |next| {
                 next.load(slot, SEEN, Relaxed)
-                    .check("an event was taken that was not there, or taken back", |r| r[SEEN] == 1)
+                    .check("the consumer took an event that was not written, or that was taken back", |r| {
+                        r[SEEN] == 1
+                    })
                     .compute(|r| r[COUNT] += 1)
             })
         };
@@ -97,13 +99,13 @@ fn seal(Seal { publisher: of_publisher, consumer: of_consumer, sealer: of_sealer
         .thread(publisher(of_publisher))
         .thread(consumer(of_consumer, look))
         .thread(sealer(of_sealer))
-        .finally("not what was accepted was taken", |end| {
+        .finally("the taken events are not the accepted ones", |end| {
             let fin = end.memory(FIN) - ENDS;
             end.register(0, COUNT) == fin && end.register(1, COUNT) == fin
         })
 }
 
-/// The light fence that fits a heavy one.
+/// Returns the light fence that matches a heavy one.
 fn light(heavy: Fence) -> Fence {
     if heavy == Fence::Membarrier { Fence::Compiler } else { Fence::Full }
 }
@@ -122,11 +124,11 @@ fn seal_agrees_with_the_consumer() {
     use Fence::{Compiler, Full, Membarrier, Nothing};
     for sealer in [Membarrier, Full] {
         let with = |consumer, look| seal(Seal { publisher: light(sealer), consumer, sealer, look });
-        // Memory is one here: then the Acquire of the tail alone keeps the two looks in order. C11
-        // asks for the fence, and loom finds it missing:
+        // Memory is single here: then the Acquire of the tail alone keeps the two loads in order.
+        // C11 requires the fence, and loom detects a missing one:
         // `ring_spsc::seal_keeps_accepted_values_for_a_busy_consumer`.
         holds("seal against consumer, Acquire only", BOTH, &with(Nothing, Acquire));
-        // And the fence alone keeps them in order, too.
+        // The fence alone also keeps them in order.
         holds("seal against consumer, fence only", BOTH, &with(light(sealer), Relaxed));
         fails("seal against consumer, neither", BOTH, &with(Nothing, Relaxed));
     }

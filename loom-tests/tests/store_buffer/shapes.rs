@@ -1,5 +1,5 @@
-//! The machines themselves: the small programs of the literature that tell memory models apart, and
-//! what each machine makes of them.
+//! The machines themselves: the small programs of the literature that distinguish memory models,
+//! and the outcome on each machine.
 
 use super::explore::Scenario;
 use super::machine::Machine::{Tso, Weak};
@@ -12,7 +12,8 @@ const Y: Word = Word(1, "y");
 const A: Register = Register(0);
 const B: Register = Register(1);
 
-/// Each of two threads stores one word and loads the other's: one of them must see the other.
+/// Each of two threads stores one word and loads the other one: at least one thread must see the
+/// other's store.
 fn store_buffering(first: Fence, second: Fence) -> Scenario {
     let thread = |name, own, other, fence| {
         Program::new(name).store(own, 1, Relaxed).fence(fence).load(other, A, Relaxed)
@@ -23,7 +24,7 @@ fn store_buffering(first: Fence, second: Fence) -> Scenario {
         .finally("neither has seen the other", |end| end.register(0, A) + end.register(1, A) > 0)
 }
 
-/// Who sees the second store sees the first.
+/// A thread that sees the second store sees the first.
 fn message_passing(publish: Ordering, between: Fence, look: Ordering) -> Scenario {
     Scenario::new()
         .thread(Program::new("writer").store(X, 1, Relaxed).fence(between).store(Y, 1, publish))
@@ -53,7 +54,7 @@ fn store_buffering_needs_a_fence_on_both_sides() {
         (Compiler, Compiler),
         (Compiler, Full),
         (Full, Nothing),
-        // The compiler has swapped the two, and so what comes between them is of no use.
+        // The compiler has swapped the two accesses, so the fence between them has no effect.
         (Nothing, Membarrier),
     ] {
         fails("store buffering", BOTH, &store_buffering(first, second));
@@ -67,7 +68,7 @@ fn message_passing_needs_release_and_acquire() {
     holds("message passing, full fences", BOTH, &message_passing(Relaxed, Full, Relaxed));
     fails("message passing", BOTH, &message_passing(Relaxed, Nothing, Acquire));
     fails("message passing", BOTH, &message_passing(Release, Nothing, Relaxed));
-    // Where the compiler keeps the order, a processor with total store order does so, too.
+    // Where the compiler keeps the order, a processor with total store order also does.
     holds("message passing, compiler fences", &[Tso], &message_passing(Relaxed, Compiler, Relaxed));
     fails("message passing, compiler fences", &[Weak], &message_passing(Relaxed, Compiler, Relaxed));
 }
@@ -113,7 +114,7 @@ fn lock_excludes_others_and_publishes_stores() {
 
 #[test]
 fn readers_agree_on_the_order_of_stores() {
-    // What POWER and C11 allow, and these machines do not: two readers that disagree on which of
+    // POWER and C11 allow this, and these machines do not: two readers that disagree on which of
     // two stores came first.
     let reader = |name, first, second| Program::new(name).load(first, A, Acquire).load(second, B, Acquire);
     let scenario = Scenario::new()
@@ -134,8 +135,8 @@ fn explorer_keeps_wake_ups_and_finds_lost_ones() {
     holds("a wake-up", BOTH, &Scenario::new().thread(Program::new("sleeper").park()).thread(waker()));
     let twice = Program::new("sleeper").park().park();
     fails("one wake-up for two sleeps", BOTH, &Scenario::new().thread(twice).thread(waker()));
-    // Also while somebody else goes on for ever.
+    // Also while another thread runs forever.
     let spinner = Program::new("spinner").repeat(|again| again.load(X, A, Relaxed).leave_when(|r| r[A] == 1));
     let last = Program::new("sleeper").park().store(X, 1, Relaxed);
-    fails("nobody wakes, and one spins", BOTH, &Scenario::new().thread(last).thread(spinner));
+    fails("no thread wakes, and one spins", BOTH, &Scenario::new().thread(last).thread(spinner));
 }

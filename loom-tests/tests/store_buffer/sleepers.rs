@@ -1,4 +1,4 @@
-//! A journal's reader that sleeps against its writer: `Sleepers::park_unless` against `wake`; and
+//! A journal's reader that parks against its writer: `Sleepers::park_unless` against `wake`; and
 //! the link of a berth.
 
 use super::explore::Scenario;
@@ -8,7 +8,7 @@ use super::{BOTH, check_pairs, fails, holds};
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
 
 const EVENTS: Word = Word(0, "events");
-/// The stack: whether the one berth is on it.
+/// The stack: whether the single berth is on it.
 const FIRST: Word = Word(1, "first");
 const BED: Word = Word(2, "bed");
 const NEXT: Word = Word(3, "next");
@@ -45,7 +45,7 @@ fn get_up(program: Program) -> Program {
     })
 }
 
-/// The second time the reader may still be on the stack.
+/// In its second park the reader may still be on the stack.
 fn reader(rare: Fence) -> Program {
     Program::new("reader").repeat(|again| {
         let looked = again
@@ -81,13 +81,13 @@ fn publish_against_a_reader(frequent: Fence, rare: Fence) -> Scenario {
     Scenario::new().thread(reader(rare)).thread(writer)
 }
 
-/// Who has the chain reads a berth's link, and lets the berth go; its reader, which lies down
-/// again, writes the link anew.
+/// The owner of the chain reads a berth's link, and releases the berth; its reader, which parks
+/// again, writes the link again.
 fn link(let_go: Ordering) -> Scenario {
     let waker = Program::new("waker")
         .load(NEXT, SEEN, Relaxed)
         .exchange(BED, (AWAY, OUT), FOUND, let_go)
-        .check("the link was read when it was the reader's again", |r| r[SEEN] == 1);
+        .check("the link was read after it was released", |r| r[SEEN] == 1);
     let reader = Program::new("reader")
         .exchange(BED, (AWAY, ASLEEP), FOUND, Acquire)
         .when(|r| r[FOUND] == OUT, |out| out.store(NEXT, 2, Relaxed));
@@ -104,7 +104,8 @@ fn publish_wakes_a_parking_journal_reader() {
 
 #[test]
 fn waker_reads_a_link_before_it_frees_the_berth() {
-    // A store before an earlier load, which loom never runs: AWAY to OUT is a Release for it.
+    // A store before an earlier load, which loom never runs: AWAY to OUT is a Release for this
+    // reason.
     holds("the link of a berth", BOTH, &link(Release));
     fails("the link of a berth, Relaxed", &[Tso, Weak], &link(Relaxed));
 }

@@ -1,5 +1,5 @@
 //! The end of an unbounded lane: `Mailbox::push_unbounded` against `Mailbox::set_drained`. Both
-//! fences are full ones.
+//! fences are full.
 
 use super::check_pairs;
 use super::explore::Scenario;
@@ -21,7 +21,7 @@ fn push_against_the_end(pusher: Fence, consumer: Fence) -> Scenario {
     Scenario::new()
         .thread(pusher.when(|r| r[SEEN] == 1, sweep))
         .thread(sweep(consumer))
-        .finally("an event is left behind", |end| end.memory(EVENT) == 0)
+        .finally("an event remains", |end| end.memory(EVENT) == 0)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A publisher that waits for room against the consumer that makes it: `WaitList::wait` against
+//! A publisher that waits for room against the consumer that makes room: `WaitList::wait` against
 //! `notify`.
 
 use super::check_pairs;

@@ -1,4 +1,4 @@
-//! Sinks that are called directly, and those with combinators in front: batches, retries, another
+//! Sinks that are called directly, and sinks with combinators upstream: batches, retries, another
 //! bus.
 
 use super::Invitation;
@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A sink that is called on the publishing threads. Its last events may be on their way to it when
-/// it is removed; of the rest none is left out.
+/// A sink that is called on the publishing threads. Its last events may be in progress when it is
+/// removed; no other event is missing.
 pub(super) fn direct(invitation: &Invitation<'_>) -> Guest {
     let Invitation { name, mischief, seen, .. } = invitation;
     let follower = Mutex::new(Follower::new(name, false, seen));
     let trouble = mischief.clone();
     let sink = sink_fn(move |event: &Event| {
-        // Out of the lock again before it panics.
+        // The lock is released before the panic.
         follower.lock().unwrap_or_else(PoisonError::into_inner).see(event);
         trouble.act();
     });
@@ -64,15 +64,15 @@ pub(super) fn breaker(invitation: &Invitation<'_>) -> Guest {
     retry(invitation, policy.clock(Jumping::new()))
 }
 
-/// A sink that fails at some attempts, three in a row, tried again by a clock that jumps, behind a
-/// queue.
+/// A sink that fails at some attempts, three in a row, and is retried by a clock that jumps,
+/// downstream of a queue.
 fn retry(invitation: &Invitation<'_>, policy: impl RetryPolicy<Event> + 'static) -> Guest {
     let Invitation { name, mischief, seen, .. } = invitation;
     let follower = Mutex::new(Follower::new(name, false, seen));
     let (trouble, attempts, letters) = (mischief.clone(), AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
     let fails = sink_fn(move |event: &Event| {
         if attempts.fetch_add(1, Ordering::Relaxed) % 64 > 60 {
-            return Err("as planned");
+            return Err("as requested");
         }
         follower.lock().unwrap_or_else(PoisonError::into_inner).see(event);
         trouble.stand_still();
@@ -113,13 +113,13 @@ pub(super) fn bus(invitation: &Invitation<'_>) -> Guest {
         fail(&format!("{name}: {error}"));
     }
     let (closing, seen) = (name.clone(), seen.clone());
-    // Its bus lets go of a queue that was cut off, and stays on the outer one.
+    // Its bus drops a disconnected queue, and stays on the outer one.
     let cut_off = inner.downgrade();
     let cut_off = move || cut_off.upgrade().is_none_or(|inner| inner.snapshot().sinks.is_empty());
     Guest::add_with(invitation, inner.clone(), cut_off, move || {
         let before = pauses();
         check_close(&closing, &inner.close_timeout(GUARD), before);
-        // One that overflowed and was cut off is off its bus already, and works off what it has.
+        // A queue that overflowed and was disconnected is already detached, and drains its events.
         check_close(&closing, &queue.close_timeout(GUARD), before);
         check_books(&closing, || queue.state(), &seen);
     })

@@ -1,4 +1,4 @@
-//! Channels: threads of our own read, in every way, and some go away before the end.
+//! Channels: separate threads read in every way, and some leave before the end.
 
 use super::Invitation;
 use super::need::BATCH;
@@ -19,7 +19,7 @@ fn builder(invitation: &Invitation<'_>) -> ChannelBuilder<Event> {
         .wait_strategy(invitation.wait)
 }
 
-/// Reads to the end of the stream, or goes away when that is wished for.
+/// Reads to the end of the stream, or leaves on request.
 fn read(mut receiver: Receiver<Event>, mut follower: Follower, mischief: &Mischief, dice: u64) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut turn = dice;
@@ -44,7 +44,8 @@ fn read(mut receiver: Receiver<Event>, mut follower: Follower, mischief: &Mischi
             _ => match receiver.recv_timeout(Duration::from_millis(5)) {
                 Ok(event) => {
                     follower.see(&event);
-                    // In batches, so that what is out of the channel is bounded.
+                    // Reads in batches, so that the number of events outside the channel is
+                    // bounded.
                     for event in receiver.drain() {
                         batch.push(event);
                         if batch.len() == BATCH {

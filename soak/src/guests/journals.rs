@@ -1,5 +1,5 @@
-//! Journals: subscribers that keep up, lag, stand still, come back, and such as publishers wait
-//! for. All must see one order.
+//! Journals: subscribers that keep up, lag, stall, come back, and gate the publishers. All must see
+//! one order.
 
 use super::Invitation;
 use super::need::COMPARED;
@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Of so many events each subscriber tells the others which one it saw.
+/// Each subscriber compares one of this many events with the others.
 const TOLD: u64 = 61;
 
-/// Which event stands where, as the first subscriber saw it.
+/// The event at each position, as the first subscriber saw it.
 #[derive(Clone, Default)]
 struct Order(Arc<Mutex<BTreeMap<u64, (u64, u64)>>>);
 
@@ -29,14 +29,16 @@ impl Order {
         let mine = (event.stream, event.number);
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = *places.entry(place.get()).or_insert(mine);
-        require(first == mine, || format!("{name}: at {place} one saw {first:?}, and one {mine:?}"));
+        require(first == mine, || {
+            format!("{name}: at {place} one subscriber saw {first:?}, and another {mine:?}")
+        });
         if places.len() > COMPARED {
             places.pop_first();
         }
     }
 }
 
-/// One subscriber to the end of the journal.
+/// One subscriber that reads to the end of the journal.
 struct Reader {
     name: String,
     feed: Feed<Event>,
@@ -60,7 +62,7 @@ impl Reader {
         self.follower.see(event);
     }
 
-    /// Reads to the end; how many events it was told that it has missed.
+    /// Reads to the end, and returns the number of events reported as missed.
     fn read(mut self, mut subscriber: Subscriber<Event>, seen: &Seen) {
         let start = subscriber.next_sequence().get();
         let (mut next, mut missed, mut turn) = (start, 0, 0_u64);
@@ -68,7 +70,7 @@ impl Reader {
             turn += 1;
             self.mischief.stand_still();
             if turn.is_multiple_of(1_000) {
-                // Goes away, and comes back where it left off.
+                // Drops the subscriber, and resumes at its position.
                 let place = subscriber.next_sequence();
                 self.check(&subscriber);
                 drop(subscriber);
@@ -134,7 +136,7 @@ pub(super) fn journal(invitation: &Invitation<'_>) -> Guest {
             feed: journal.feed(),
             follower: Follower::new(name, false, &seen),
             order: order.clone(),
-            // Only one stands still; the others see what it misses.
+            // Only one subscriber stalls; the others see the events that it misses.
             mischief: if number == 0 { mischief.clone() } else { Mischief::default() },
             gating: number == 1 && invitation.dice.is_multiple_of(2),
             on_lag: if number == 2 { OnLag::Newest } else { OnLag::Oldest },

@@ -17,7 +17,7 @@ fn builder(invitation: &Invitation<'_>) -> QueueBuilder<Event> {
         .wait_strategy(invitation.wait)
 }
 
-/// A worker's closure.
+/// Returns a worker's closure.
 fn reader(invitation: &Invitation<'_>, gapless: bool) -> impl FnMut(Event) + Send + 'static {
     let mut follower = Follower::new(&invitation.name, gapless, &invitation.seen);
     let mischief = invitation.mischief.clone();
@@ -27,7 +27,7 @@ fn reader(invitation: &Invitation<'_>, gapless: bool) -> impl FnMut(Event) + Sen
     }
 }
 
-/// Puts the queue, or something in front of it, on the bus.
+/// Adds the queue, or a sink upstream of it, to the bus.
 fn guest(
     invitation: &Invitation<'_>,
     queue: Result<Queue<Event>, SpawnError>,
@@ -45,7 +45,7 @@ fn guest(
     })
 }
 
-/// Whether the reader gets every event from its first one on.
+/// Returns whether the reader gets every event from its first one on.
 fn is_gapless(invitation: &Invitation<'_>) -> bool {
     invitation.overflow == Overflow::Block
 }

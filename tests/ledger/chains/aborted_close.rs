@@ -1,5 +1,5 @@
-//! Closes that are cut short at their deadline: every event still has one end, and what a retry
-//! held has a letter.
+//! Closes that end at their deadline: every event still has one end, and each event that a retry
+//! held becomes a dead letter.
 
 use super::probe::{Letters, retries};
 use buslane::retry::Backoff;
@@ -28,7 +28,7 @@ fn wait_for(what: &str, ready: impl Fn() -> bool) {
     }
 }
 
-/// A sink that always fails, and tells of each attempt.
+/// Returns a sink that always fails, and a receiver that reports each attempt.
 fn failing() -> (impl Sink<u64>, mpsc::Receiver<u64>) {
     let (sender, attempts) = mpsc::channel();
     let sink = sink_fn(move |event: &u64| {
@@ -102,7 +102,7 @@ fn interrupted_retry_dead_letters_until_its_close() {
     let retry = sink.retry(patient()).dead_letters(letters.clone());
     retry.abort_now();
     assert_eq!(retry.offer(1).unwrap(), Disposition::Dropped(DropReason::Failed));
-    assert_eq!((letters.len(), attempts.try_recv().is_err()), (1, true), "no attempt is made any more");
+    assert_eq!((letters.len(), attempts.try_recv().is_err()), (1, true), "no further attempt is made");
     assert!(retry.close_by(Deadline::NOW).is_done());
     assert!(matches!(retry.offer(2), Err(WriteError::Closed(2))), "a write after the close");
 }

@@ -1,5 +1,5 @@
-//! Batches of which a sink takes a part: the ledgers count the events in them, whatever chain of
-//! sinks the batch goes through.
+//! Batches that a sink accepts in part: the ledgers count the events in them, whatever chain of
+//! sinks the batch passes.
 
 use super::probe::retries;
 use buslane::retry::{Backoff, DeadLetter};
@@ -14,7 +14,7 @@ type Letters<B> = Collect<DeadLetter<B>>;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Something that holds events.
+/// A type that holds events.
 trait Holds: Clone + Send + Sync + 'static {
     /// Keeps only the events for which `keep` is true.
     fn retain(self, keep: &dyn Fn(u64) -> bool) -> Self;
@@ -40,8 +40,8 @@ impl<T: Holds> Holds for Vec<T> {
     }
 }
 
-/// Takes events that are no multiple of three at the first attempt, multiples of three only at the
-/// second one, and multiples of five never.
+/// A sink that accepts multiples of three only at the second attempt, multiples of five never, and
+/// all other events at the first attempt.
 #[derive(Clone, Default)]
 struct Picky(Arc<Mutex<(Events, Events)>>);
 
@@ -72,7 +72,8 @@ fn policy() -> Backoff {
     Backoff::new(wait, wait).max_attempts(2)
 }
 
-/// A way from a batch to the innermost sink; whether it tries again.
+/// A named way to build the chain from a batch to the innermost sink; the flag tells whether it
+/// retries.
 type Build<B> = (&'static str, bool, fn(Picky, Letters<B>) -> Box<dyn Sink<B>>);
 
 fn lettered<B: Holds>(picky: Picky, letters: Letters<B>) -> impl Sink<B> {
@@ -136,7 +137,7 @@ fn builds<B: Holds>() -> Vec<Build<B>> {
     ]
 }
 
-/// What each event of `events` came to, by the behavior of the innermost sink.
+/// Asserts the outcome of each of `events` events, from the behavior of the innermost sink.
 #[track_caller]
 fn agrees(context: &str, ledger: &Ledger, events: u64, picky: &Picky, retries: bool) {
     let context = format!("{context}: {ledger}; taken {}", picky.taken());
@@ -205,8 +206,7 @@ fn inner_batch_keeps_its_own_ledger() {
     agrees("outer", &outer.state().ledger, 32, &picky, true);
     let ledger = inner.state().ledger;
     assert_eq!(ledger.check(), Ok(()));
-    // Each batch of four but for 16 to 19 lacks a multiple of five; what is left of it was given
-    // up.
+    // Each batch of four except 16 to 19 has a multiple of five, which is given up.
     let failed =
         (0..8_u64).filter(|n| (4 * n..4 * n + 4).any(|event| event.is_multiple_of(5))).count() as u64;
     assert_eq!((ledger.offered, ledger.dropped.failed), (8, failed), "{ledger}");
@@ -355,10 +355,12 @@ fn two_batches_on_one_retry_count_their_own_parts() {
 fn retry_reports_parts_only_to_a_batch() {
     let retry = lettered::<Events>(Picky::default(), Letters::new());
     let failed = Disposition::Dropped(DropReason::Failed);
-    assert_eq!(retry.offer(vec![1, 2, 5]).unwrap(), failed, "who offers it counts batches");
+    assert_eq!(retry.offer(vec![1, 2, 5]).unwrap(), failed, "the caller that offers it counts batches");
     let retry = Arc::new(retry);
     let _batch = retry.clone().batch(3);
-    let Disposition::Partly(parts) = retry.offer(vec![1, 2, 5]).unwrap() else { panic!("a part was taken") };
+    let Disposition::Partly(parts) = retry.offer(vec![1, 2, 5]).unwrap() else {
+        panic!("a part was accepted")
+    };
     assert_eq!((parts.delivered(), parts.rest()), (2, failed));
 }
 
@@ -371,7 +373,7 @@ fn tee_counts_events_of_its_better_side() {
     assert_eq!((ledger.delivered, ledger.dropped.failed), (6, 0), "{ledger}");
 }
 
-/// A retry whose waits the close cuts short has had the events, and sends letters for them.
+/// A retry whose waits end at the close has accepted the events, and sends dead letters for them.
 #[test]
 fn batch_close_dead_letters_every_event() {
     let hour = Duration::from_secs(3600);

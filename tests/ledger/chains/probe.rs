@@ -1,4 +1,4 @@
-//! Chains to be tried: an innermost sink that behaves as it is told and remembers it, and the
+//! Chains under test: an innermost sink that behaves as configured and records each event, and the
 //! combinators around it.
 
 use buslane::retry::{Backoff, DeadLetter};
@@ -18,9 +18,9 @@ pub(crate) enum Behavior {
     Fails,
     TimesOut,
     Panics,
-    /// Accepts the first events, and is closed after that.
+    /// Accepts the first events, and is closed afterward.
     Closes,
-    /// Each of the others, by the number of the event.
+    /// Each of the other behaviors, by the number of the event.
     Mixed,
 }
 
@@ -58,7 +58,7 @@ impl Events for Vec<u64> {
     }
 }
 
-/// How many events the sink accepts that [closes](Behavior::Closes).
+/// The number of events that a sink accepts before it [closes](Behavior::Closes).
 const OPEN_FOR: u64 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ enum Answer {
     Panicked,
 }
 
-/// The innermost sink, and what it did with each event the last time it saw it.
+/// The innermost sink, which records its last outcome for each event.
 #[derive(Clone)]
 pub(crate) struct Probe {
     behavior: Behavior,
@@ -119,24 +119,24 @@ impl<E: Events> Sink<E> for Probe {
             Behavior::Fails => Err(WriteError::Failed { event, source: BoxError::from("no route") }),
             Behavior::TimesOut => Err(WriteError::Timeout(event)),
             Behavior::Closes => Err(WriteError::Closed(event)),
-            Behavior::Panics | Behavior::Mixed => panic!("as asked"),
+            Behavior::Panics | Behavior::Mixed => panic!("as requested"),
         }
     }
 }
 
-/// Dead letters that came, in events.
+/// The dead letters received, in events.
 pub(crate) type Letters<E> = Collect<DeadLetter<E>>;
 
 pub(crate) fn letters<E: Events>(letters: &Letters<E>) -> u64 {
     letters.events().iter().map(|letter| letter.event.count()).sum()
 }
 
-/// A chain, and the dead letters of the retry in it.
+/// A chain, and the dead letters of its retry.
 pub(crate) struct Chain<E> {
     pub(crate) name: &'static str,
     pub(crate) sink: Box<dyn Sink<E>>,
     pub(crate) letters: Letters<E>,
-    /// It decides later, so that a bus in front of it knows no more than that it accepted an event.
+    /// The chain decides later, so a bus upstream of it only learns that it accepted an event.
     pub(crate) defers: bool,
 }
 
@@ -145,7 +145,7 @@ fn policy() -> Backoff {
     Backoff::new(wait, wait).max_attempts(2)
 }
 
-/// Every combinator around the probe, and some around each other.
+/// Returns every combinator around the probe, and some around each other.
 pub(crate) fn chains<E: Events>(behavior: Behavior) -> Vec<(Probe, Chain<E>)> {
     type Build<E> = fn(Probe, Letters<E>) -> Box<dyn Sink<E>>;
     fn retry<E: Events>(probe: impl Sink<E>, letters: Letters<E>) -> impl Sink<E> {
@@ -155,7 +155,7 @@ pub(crate) fn chains<E: Events>(behavior: Behavior) -> Vec<(Probe, Chain<E>)> {
         ("nothing", false, |probe, _| Box::new(probe)),
         ("filter", false, |probe, _| Box::new(probe.filter(|event: &E| event.first().is_multiple_of(2)))),
         ("filter that panics", false, |probe, _| {
-            Box::new(probe.filter(|event: &E| event.first() % 4 != 1 || panic!("as asked")))
+            Box::new(probe.filter(|event: &E| event.first() % 4 != 1 || panic!("as requested")))
         }),
         ("map", false, |probe, _| Box::new(probe.map(|event: &E| event.clone()))),
         ("sample", false, |probe, _| Box::new(probe.sample(2))),
@@ -207,10 +207,10 @@ pub(crate) fn chains<E: Events>(behavior: Behavior) -> Vec<(Probe, Chain<E>)> {
     builds.into_iter().map(build).collect()
 }
 
-/// A batch in front of any chain.
+/// A batch upstream of any chain.
 type AnyBatch = Batch<u64, Box<dyn Sink<Vec<u64>>>>;
 
-/// Each chain behind a batch.
+/// Returns each chain, downstream of a batch.
 pub(crate) fn batched(behavior: Behavior) -> Vec<(Probe, Chain<Vec<u64>>, Arc<AnyBatch>)> {
     let batched = |(probe, mut chain): (Probe, Chain<Vec<u64>>)| {
         let sink = std::mem::replace(&mut chain.sink, Box::new(buslane::noop()));
@@ -219,7 +219,7 @@ pub(crate) fn batched(behavior: Behavior) -> Vec<(Probe, Chain<Vec<u64>>, Arc<An
     chains::<Vec<u64>>(behavior).into_iter().map(batched).collect()
 }
 
-/// The retries that a state shows, added up.
+/// Returns the sum of the retry counters in a state.
 pub(crate) fn retries(state: &SinkState) -> RetryState {
     state.retries.iter().fold(RetryState::default(), |mut sum, retry| {
         sum.given_up += retry.given_up;

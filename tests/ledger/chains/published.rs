@@ -1,5 +1,5 @@
-//! What a publisher is told agrees with the ledgers, whichever way it publishes and wherever the
-//! events go.
+//! The outcome that a publisher receives agrees with the ledgers, for each way of publishing and
+//! each kind of sink.
 
 use buslane::retry::Backoff;
 use buslane::stats::{Disposition, DropReason, Ledger, SinkKind};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 const WAYS: [&str; 6] =
     ["publish", "try_publish", "publish_with", "publish_batch", "Bus::publish", "with_local"];
 
-/// Publishes `events` events in one way.
+/// Publishes `events` events in the given way.
 fn publish(bus: &Bus<u64>, way: &str, events: u64) -> Published {
     let mut publisher = bus.publisher();
     let mut told = Published::default();
@@ -49,7 +49,7 @@ fn published_counts_drops_and_refusals_of_full_rings() {
     for way in WAYS {
         for (overflow, expected) in [
             (Overflow::DropNewest, (4, 6, 0)),
-            // The new events are in; the old ones are in the ledger.
+            // All new events are accepted; the evicted ones count in the ledger.
             (Overflow::DropOldest, (10, 0, 0)),
             (Overflow::Refuse, (4, 0, 6)),
         ] {
@@ -113,7 +113,7 @@ fn published_counts_losses_of_a_direct_sink() {
         bus.add(sink_fn(|event: &u64| match event % 3 {
             0 => Ok(()),
             1 => Err("no route"),
-            _ => panic!("as asked"),
+            _ => panic!("as requested"),
         }))
         .unwrap();
         assert_eq!(counts(publish(&bus, way, 9)), (3, 3, 3), "{way}");
@@ -127,7 +127,7 @@ fn filtered_is_accepted_and_panicked_is_dropped() {
     for way in WAYS {
         for with_lane in [false, true] {
             let bus = Bus::new();
-            let keep = |event: &u64| event.is_multiple_of(3) || (event % 3 == 1 && panic!("as asked"));
+            let keep = |event: &u64| event.is_multiple_of(3) || (event % 3 == 1 && panic!("as requested"));
             let (channel, _receiver) = Channel::lossy(64).unwrap();
             if with_lane {
                 bus.add(channel.filter(keep)).unwrap();
@@ -173,13 +173,13 @@ fn nested_bus_forwards_its_published_counts() {
             let (dropped, refused) = (ledger.dropped.full, ledger.refused.full);
             assert_eq!((dropped, refused), (u64::from(expected.1), u64::from(expected.2)), "{way}: {ledger}");
         }
-        // One sink that takes an event is enough, and no sink at all is no loss.
+        // One sink that accepts an event is enough, and no sink at all is no loss.
         let (bus, inner) = (Bus::new(), Bus::new());
         bus.add(inner.clone()).unwrap();
         assert_eq!(counts(publish(&bus, way, 10)), (10, 0, 0), "{way}, no sink");
         let _receiver = inner.subscribe_lossy(4).unwrap();
         inner.add(buslane::noop()).unwrap();
-        assert_eq!(counts(publish(&bus, way, 10)), (10, 0, 0), "{way}, one sink that takes everything");
+        assert_eq!(counts(publish(&bus, way, 10)), (10, 0, 0), "{way}, one sink that accepts every event");
     }
 }
 

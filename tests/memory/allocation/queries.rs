@@ -1,4 +1,5 @@
-//! Queries of a receiver do no work: they allocate nothing, begin no timer, and count exactly.
+//! Queries of a receiver have no side effect: they allocate nothing, start no timer, and count
+//! exactly.
 
 use buslane::testing::Gate;
 use buslane::time::Deadline;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use test_support::heap::{Heap, heap_of};
 use test_support::{Entry, WAYS, lane};
 
-/// Every query of a receiver, without a heap operation.
+/// Runs every query of a receiver, and asserts that none uses the heap.
 #[track_caller]
 fn asked(receiver: &Receiver<u64>) -> (usize, bool, u64) {
     let (heap, answers) = heap_of(|| (receiver.len(), receiver.is_empty(), receiver.lost()));
@@ -26,7 +27,7 @@ fn receiver_queries_start_no_backlog_timer() {
     assert_eq!((heap, answers), (Heap::default(), (3, false, 0)));
     let texts = format!("{channel:?} {receiver:?} {shared:?} {other:?}");
     assert!(texts.contains("len: 3"), "{texts}");
-    // The first snapshot that sees a backlog begins to time it.
+    // The first snapshot that sees a backlog starts its timer.
     assert_eq!(receiver.state().backlog_for, Some(Duration::ZERO));
     assert_eq!(other.state().backlog_for, Some(Duration::ZERO));
 }
@@ -50,7 +51,7 @@ fn len_counts_lanes_before_the_first_read() {
     assert_eq!(asked(&receiver), (1, false, 0));
     assert_eq!(receiver.recv(), Ok(1));
     assert_eq!(asked(&receiver), (0, true, 0));
-    // Another lane, after a read; the first one goes with an event in it.
+    // Adds another lane after a read; the first lane is dropped with an event in it.
     let mut other = lane(&channel);
     other.push(2, Deadline::NOW).unwrap();
     one.push(3, Deadline::NOW).unwrap();

@@ -1,4 +1,4 @@
-//! The broadcast ring, against the list of all that was ever written.
+//! The broadcast ring, compared with the list of all values ever written.
 
 use super::value::{Census, Step, Value, pick};
 use buslane::ring::blocks::{Look, OnLag, Reader, SharedWriter, Source, Writer, ring};
@@ -6,22 +6,22 @@ use std::collections::HashSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// So many values, shown together.
+    /// Writes `n` values and shows them together.
     Write(usize),
-    /// So many values that are not shown yet: by the only writer.
+    /// Puts `n` values without showing them; only a single writer does this.
     Put(usize),
     Commit,
     TakeStale,
-    /// Takes so many values, if they are there.
+    /// Takes at most `n` values.
     Take(usize, usize),
-    /// Takes what is known to be there, in one slice.
+    /// Takes all known values, in one slice.
     TakeSlice(usize),
     Look(usize),
     AddReader(u8),
     DropReader(usize),
     Seek(usize, u8),
     SetOnLag(usize, bool),
-    /// From here on the writer is a shared one.
+    /// Replaces the single writer with a shared one from here on.
     Share,
     Close,
 }
@@ -47,7 +47,7 @@ impl Op {
     }
 }
 
-/// Who writes.
+/// The writer of the ring.
 enum Pen {
     One(Writer<Value>),
     Shared(SharedWriter<Value>),
@@ -67,14 +67,14 @@ struct World {
     pen: Pen,
     source: Source<Value>,
     seats: Vec<Seat>,
-    /// How many were written, and how many of them readers may see.
+    /// The number of values written, and the number that readers may see.
     written: u64,
     shown: u64,
-    /// What has come back out of the ring, and must never be seen again.
+    /// The values that came back out of the ring, and must never be seen again.
     gone: HashSet<u64>,
 }
 
-/// Runs a case; panics where ring and model differ. The value at a position has its number.
+/// Runs a case; panics where ring and model differ. The value at a position carries its number.
 pub(crate) fn run(capacity: usize, ops: &[Op]) {
     let census = Census::default();
     let (writer, source) = ring::<Value>(capacity).expect("a small ring");
@@ -117,7 +117,10 @@ impl World {
             Op::Take(reader, count) => {
                 if let Some(at) = self.seat(reader) {
                     let taken = (0..count).take_while(|_| self.take(at)).count();
-                    assert!(taken == count || self.seats[at].cursor >= self.shown, "stopped early");
+                    assert!(
+                        taken == count || self.seats[at].cursor >= self.shown,
+                        "the reader stopped early"
+                    );
                 }
             }
             Op::TakeSlice(reader) => {
@@ -161,7 +164,7 @@ impl World {
             Op::Share => {
                 self.pen = match std::mem::replace(&mut self.pen, Pen::Closed) {
                     Pen::One(writer) => {
-                        // What was written is shown.
+                        // All written values are shown.
                         self.shown = self.written;
                         Pen::Shared(SharedWriter::from(writer))
                     }
@@ -194,8 +197,8 @@ impl World {
         assert_eq!(self.census.alive() as u64, self.written - self.gone.len() as u64, "values alive");
     }
 
-    /// The first value that was not overwritten: the table has one block more than the capacity
-    /// takes, and the one that is being written is among them.
+    /// Returns the first value that was not overwritten. The table has one block more than the
+    /// capacity needs; the block under construction counts as one of them.
     fn kept(&self) -> u64 {
         let blocks = self.capacity.div_ceil(self.block_len) + 1;
         self.written.div_ceil(self.block_len).saturating_sub(blocks) * self.block_len
@@ -205,7 +208,7 @@ impl World {
         (!self.seats.is_empty()).then(|| number % self.seats.len())
     }
 
-    /// A position from the beginning to a little behind the end.
+    /// Returns a position between the start and slightly after the end.
     fn place(&self, byte: u8) -> u64 {
         u64::from(byte) * (self.written + 3) / 256
     }
@@ -238,7 +241,7 @@ impl World {
         assert_eq!(writer.position(), self.written);
         let old = writer.put(self.census.make(self.written));
         if self.written.is_multiple_of(self.block_len) {
-            // A value that begins a block shows those before it.
+            // The first value of a block shows the values before it.
             self.shown = self.written;
         }
         self.written += 1;
@@ -258,7 +261,7 @@ impl World {
         }
     }
 
-    /// Whether there is a value; follows a reader that has missed some.
+    /// Returns whether there is a value. Follows a reader that missed some.
     fn look(&mut self, at: usize) -> bool {
         loop {
             let (shown, oldest, kept) = (self.shown, self.source.oldest(), self.kept());
@@ -273,14 +276,14 @@ impl World {
                         value.id
                     });
                     assert_eq!(id, Some(seat.cursor));
-                    assert!(!self.gone.contains(&seat.cursor), "a value that was given back");
+                    assert!(!self.gone.contains(&seat.cursor), "a value that came back");
                     return true;
                 }
                 Look::Lagged(missed) => {
-                    assert!(seat.cursor < kept && missed > 0, "nothing that is kept may be missed");
+                    assert!(seat.cursor < kept && missed > 0, "a retained value must not be missed");
                     seat.cursor += missed;
                     let goes_on = if seat.on_lag == OnLag::Oldest { oldest } else { shown };
-                    assert_eq!(seat.cursor, goes_on, "where a reader goes on");
+                    assert_eq!(seat.cursor, goes_on, "the position where a reader continues");
                 }
                 Look::Empty => {
                     assert!(seat.cursor >= shown && !closed, "empty");

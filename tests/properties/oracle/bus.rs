@@ -1,4 +1,4 @@
-//! A bus, against a list of sinks that says what each must have received.
+//! A bus, compared with a list of sinks and the events that each must have received.
 
 use super::value::{Step, pick};
 use buslane::bus::Removed;
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use test_support::limit;
 
-/// How much each publisher may have waiting in a channel.
+/// The capacity of each publisher's lane into a channel.
 const ROOM: usize = 4;
-/// How long a test waits for something that must happen before it fails instead of hanging.
+/// The time limit after which a test fails instead of hanging.
 const GUARD: Duration = limit::scaled(Duration::from_secs(30));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,10 @@ pub(crate) enum Op {
     Try(usize),
     Batch(usize, usize),
     Add(Kind),
-    /// One that was there before, or still is.
+    /// Adds a sink that was added before; it may still be attached.
     AddAgain(usize),
     Remove(usize),
-    /// The sink closes itself, or loses its reader.
+    /// Closes the sink itself, or drops its reader.
     CloseSink(usize),
     MakePublisher,
     ClonePublisher(usize),
@@ -86,7 +86,7 @@ impl Op {
     }
 }
 
-/// Who published an event stands in its upper half.
+/// The upper half of an event's number identifies its publisher.
 const PUBLISHER: u64 = 1 << 32;
 const SHARED: u64 = 0;
 const LOCAL: u64 = 1;
@@ -102,20 +102,20 @@ enum Reader {
     Journal(Subscriber<u64>),
 }
 
-/// One sink, and what it must have received.
+/// One sink, and the events that it must have received.
 struct Entry {
     sink: Arc<dyn Sink<u64>>,
     reader: Reader,
     filtered: bool,
     id: SinkId,
     attached: bool,
-    /// How often it was added.
+    /// The number of times that it was added.
     times: u64,
-    /// It takes nothing, by its own doing: the bus may or may not have noticed.
+    /// The sink is closed by itself: the bus may or may not have noticed.
     closed: bool,
-    /// All that it must have received and nobody has read, in the order of publishing.
+    /// All received but unread events, in the order of publishing.
     received: VecDeque<u64>,
-    /// The same for a channel, by attachment and publisher.
+    /// The unread events of a channel, by attachment and publisher.
     waiting: HashMap<(u64, u64), VecDeque<u64>>,
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn run(ops: &[Op]) {
         world.step(*op);
         world.check();
     }
-    // Closed, or dropped with everything in it.
+    // Closes the bus, or drops it with everything in it.
     if ops.len().is_multiple_of(2) {
         world.step(Op::Close);
         world.check();
@@ -153,7 +153,7 @@ pub(crate) fn run(ops: &[Op]) {
     drop((bus, publishers));
     for entry in &mut entries {
         if let Reader::Queue(queue, _) = &entry.reader {
-            assert!(queue.flush_timeout(GUARD).is_done(), "what was accepted is handled");
+            assert!(queue.flush_timeout(GUARD).is_done(), "accepted events are handled");
         }
         entry.read(usize::MAX);
         entry.check_books();
@@ -175,7 +175,7 @@ impl World {
                 let Some(entry) = pick_from(&mut self.entries, number) else { return };
                 let removed = self.bus.remove_timeout(entry.id, GUARD);
                 let is_there = entry.attached && !closed;
-                // One that has closed itself may be gone already.
+                // The bus may have dropped a sink that closed itself.
                 let may_be_gone = !is_there || entry.closed;
                 assert!(
                     removed == Ok(Removed::Quiet) && is_there
@@ -225,7 +225,7 @@ impl World {
         }
     }
 
-    /// A new event of a publisher.
+    /// Returns a new event of a publisher.
     fn event(&mut self, publisher: u64) -> u64 {
         self.next_event += 1;
         publisher * PUBLISHER + self.next_event
@@ -251,7 +251,7 @@ impl World {
         let outcome = match (at, op) {
             (Some(at), Op::Batch(..)) => self.publishers[at].1.publish_batch(&events).map_err(|_| ()),
             (Some(at), Op::Try(_)) => match self.publishers[at].1.try_publish(events[0]) {
-                // The event came back: every sink refused it.
+                // Every sink refused the event, so it came back.
                 Err(back) if !back.is_closed() => {
                     assert_eq!(back.into_event(), events[0]);
                     let mut refused = Published::default();
@@ -269,7 +269,7 @@ impl World {
             _ => self.bus.publish(events[0]).map_err(|_| ()),
         };
         if self.closed {
-            assert_eq!(outcome, Err(()), "a closed bus takes nothing");
+            assert_eq!(outcome, Err(()), "a closed bus accepts no event");
             return;
         }
         let published = outcome.expect("the bus is open");
@@ -288,13 +288,13 @@ impl World {
             within(published.accepted, must.accepted)
                 && within(published.refused as usize, must.refused as usize)
                 && published.dropped == must.dropped,
-            "{published:?}, and it must be {must:?}, {may} closed sinks aside"
+            "{published:?}, expected {must:?}, and at most {may} closed sinks more"
         );
     }
 
     fn add(&mut self, kind: Kind) {
         let queues = self.entries.iter().filter(|entry| matches!(entry.reader, Reader::Queue(..))).count();
-        // Each has a thread.
+        // Each sink of these kinds has a thread.
         if self.entries.len() == 6 || (kind == Kind::Queue && queues == 2) {
             return;
         }
@@ -315,19 +315,19 @@ impl World {
             }
             Kind::Queue => {
                 let seen = Collect::new();
-                let queue = seen.clone().queue(1024).expect("a thread");
+                let queue = seen.clone().queue(1024).expect("a worker thread");
                 (Arc::new(queue.clone()), Reader::Queue(queue, seen))
             }
             Kind::Journal => {
                 let journal = Journal::new(1024).expect("a small journal");
-                let subscriber = journal.subscribe(Start::Oldest).expect("a place");
+                let subscriber = journal.subscribe(Start::Oldest).expect("a subscriber");
                 (Arc::new(journal), Reader::Journal(subscriber))
             }
         };
         match self.bus.add(sink.clone()) {
             Ok(id) => {
-                assert!(!self.closed, "nothing comes onto a closed bus");
-                assert!(self.entries.iter().all(|entry| entry.id != id), "an id is given once");
+                assert!(!self.closed, "a closed bus accepts no sink");
+                assert!(self.entries.iter().all(|entry| entry.id != id), "an id is never reused");
                 self.entries.push(Entry {
                     sink,
                     reader,
@@ -352,8 +352,8 @@ impl World {
         }
         match self.bus.add(entry.sink.clone()) {
             Ok(id) => {
-                assert!(!closed, "nothing comes onto a closed bus");
-                assert_eq!(id == entry.id, entry.attached, "a sink is on the bus once");
+                assert!(!closed, "a closed bus accepts no sink");
+                assert_eq!(id == entry.id, entry.attached, "a sink is attached at most once");
                 if !entry.attached {
                     entry.id = id;
                     entry.attached = true;
@@ -370,7 +370,7 @@ impl World {
         if on_bus().any(|entry| unread(&entry)) {
             let report = self.bus.flush_timeout(Duration::ZERO);
             let must_wait = on_bus().any(|entry| unread(&entry) && (!entry.closed || self.closed));
-            assert!(!must_wait || !report.is_done(), "flushed, and events are unread");
+            assert!(!must_wait || !report.is_done(), "the flush is done, but events are unread");
         } else {
             let report = self.bus.flush_timeout(GUARD);
             assert!(report.is_done(), "{report}");
@@ -387,13 +387,13 @@ impl World {
         assert_eq!(snapshot.publishers, self.publishers.len() + usize::from(self.has_local));
         for entry in self.entries.iter().filter(|entry| entry.attached && !entry.closed) {
             let there = snapshot.sinks.iter().filter(|sink| sink.id == entry.id).count();
-            assert_eq!(there, 1, "a sink stands in the snapshot once");
+            assert_eq!(there, 1, "a snapshot lists a sink once");
         }
         for entry in self.entries.iter().filter(|entry| !entry.attached) {
             assert!(snapshot.sinks.iter().all(|sink| sink.id != entry.id), "a removed sink is gone");
         }
         for sink in snapshot.sinks.iter().filter(|sink| sink.state.kind != SinkKind::Queue) {
-            sink.state.ledger.check().expect("the books balance");
+            sink.state.ledger.check().expect("the ledger balances");
         }
     }
 
@@ -402,7 +402,7 @@ impl World {
         let on_bus = self.entries.iter().filter(|entry| entry.attached);
         let (open, all) = (on_bus.clone().filter(|entry| !entry.closed).count(), on_bus.count());
         if !self.closed {
-            assert!((open..=all).contains(&self.bus.sink_count()), "how many sinks there are");
+            assert!((open..=all).contains(&self.bus.sink_count()), "the number of sinks");
             assert!(self.bus.has_sinks() || open == 0);
         }
         self.entries.iter_mut().for_each(Entry::check_books);
@@ -410,7 +410,8 @@ impl World {
 }
 
 impl Entry {
-    /// Whether it must take the event; `None` if it is closed and so the bus may do as it likes.
+    /// Returns whether the sink must accept the event; `None` if it is closed, where the bus is
+    /// free to choose.
     fn offer(&mut self, publisher: u64, event: u64) -> Option<bool> {
         if self.closed {
             return None;
@@ -419,8 +420,7 @@ impl Entry {
             return Some(true);
         }
         if let Reader::Channel(_) = self.reader {
-            // The lanes of publishers are made anew with each attachment; the shared one belongs to
-            // the channel.
+            // Each attachment creates new private lanes; the shared lane belongs to the channel.
             let times = if publisher == SHARED { 0 } else { self.times };
             let waiting = self.waiting.entry((times, publisher)).or_default();
             let has_room = waiting.len() < ROOM;
@@ -450,13 +450,13 @@ impl Entry {
             assert!(collect.is_closed(), "a bus closes its sinks");
         }
         if let Reader::Queue(..) = &self.reader {
-            // Everything was handled before the close returned.
+            // The close returned after every event was handled.
             self.read(usize::MAX);
-            assert!(self.received.is_empty(), "closed, and events are missing");
+            assert!(self.received.is_empty(), "the sink is closed, but events are missing");
         }
     }
 
-    /// Reads and compares, in the order of each publisher.
+    /// Reads and compares at most `most` events, in the order of each publisher.
     fn read(&mut self, most: usize) {
         match &mut self.reader {
             Reader::Direct(collect) => {
@@ -465,7 +465,7 @@ impl Entry {
             }
             Reader::Queue(_, seen) => {
                 for event in seen.taken() {
-                    // The oldest of its publisher.
+                    // The oldest event of its publisher.
                     let first = |known: &u64| known / PUBLISHER == event / PUBLISHER;
                     let at = self.received.iter().position(first);
                     assert_eq!(at.map(|at| self.received[at]), Some(event), "first in, first out");
@@ -490,7 +490,7 @@ impl Entry {
                             let (_, events) = queues.next().expect("first in, first out");
                             events.pop_front();
                         }
-                        Err(TryRecvError::Overflowed) => panic!("nobody cut it off"),
+                        Err(TryRecvError::Overflowed) => panic!("no overflow was expected"),
                         Err(_) => {
                             assert!(!unread, "events are missing");
                             break;
@@ -511,7 +511,7 @@ impl Entry {
             Reader::Channel(_) => assert_eq!(state.depth, unread as u64),
             _ => {}
         }
-        state.ledger.check().expect("the books balance");
+        state.ledger.check().expect("the ledger balances");
     }
 }
 

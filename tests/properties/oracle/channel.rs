@@ -1,4 +1,4 @@
-//! A channel, against a queue for each way in, and counts.
+//! A channel, compared with a queue for each lane, and counters.
 
 use super::value::{Census, Step, Value, pick};
 use buslane::error::TryRecvError;
@@ -33,10 +33,10 @@ impl Setup {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Through the lane of this number, or the shared one.
+    /// Writes through the lane of this number, or through the shared lane.
     Write(usize),
     WriteShared,
-    /// As [`Op::Write`], and may not wait.
+    /// Writes as [`Op::Write`] does, without waiting.
     Try(usize),
     AddLane,
     DropLane(usize),
@@ -69,12 +69,12 @@ impl Op {
     }
 }
 
-/// One way in: what was accepted there and not read. Of a publisher that is gone the events stay.
+/// One lane: its accepted but unread events. The events of a dropped publisher stay.
 #[derive(Default)]
 struct Way {
     waiting: VecDeque<u64>,
-    /// The newest event of the shared way when this one was made: it is read before all of this
-    /// way.
+    /// The newest event of the shared lane when this lane was created: the reader takes it before
+    /// any event of this lane.
     after: Option<u64>,
 }
 
@@ -83,24 +83,25 @@ struct World {
     census: Census,
     sink: Box<dyn Sink<Value>>,
     receiver: Option<Receiver<Value>>,
-    /// The shared way, and one for each lane that was ever made.
+    /// The shared lane, and every private lane that was ever created.
     ways: Vec<Way>,
     lanes: Vec<(usize, Lane<Value>)>,
     end: Option<TryRecvError>,
     books: Ledger,
     hook: Arc<Mutex<Vec<(u64, DropReason)>>>,
-    /// What the hook must have been told.
+    /// The calls that the hook must have received.
     told: Vec<(u64, DropReason)>,
     next: u64,
-    /// From which way single reads took last, and how many in a row while others had events.
+    /// The lane of the latest single read, and the number of consecutive reads from it while other
+    /// lanes had events.
     turn: (usize, usize),
     draining: bool,
 }
 
-/// How events are numbered: the way in, and a count.
+/// An event's number: its lane, and a count.
 const WAY: u64 = 1 << 32;
 
-/// Whether a filter lets an event pass.
+/// Returns whether a filter accepts an event.
 fn passes(id: u64) -> bool {
     !id.is_multiple_of(3)
 }
@@ -162,7 +163,7 @@ impl World {
                     self.lanes.push((self.ways.len(), lane));
                     let after = self.ways[0].waiting.back().copied();
                     self.ways.push(Way { after, ..Way::default() });
-                    // Turns begin anew where lanes come or go.
+                    // The turns start anew when lanes are added or removed.
                     self.turn = (0, 0);
                 }
             }
@@ -190,13 +191,13 @@ impl World {
         }
     }
 
-    /// Offers an event to a lane, or to the shared way.
+    /// Offers an event to a private lane, or to the shared lane.
     fn write(&mut self, lane: Option<usize>, deadline: Deadline) {
         let way = lane.map_or(0, |lane| self.lanes[lane].0);
         let is_full = self.ways[way].waiting.len() == self.setup.capacity;
         let is_open = self.end.is_none();
         if is_full && is_open && self.setup.overflow == Overflow::Block && deadline == Deadline::NEVER {
-            // It would wait for ever.
+            // The write would wait forever.
             return;
         }
         let id = way as u64 * WAY + self.next;
@@ -208,7 +209,7 @@ impl World {
         };
         self.books.offered += 1;
         if self.setup.filtered && !passes(id) {
-            assert!(outcome.is_ok() || !is_open, "what a filter holds back is taken");
+            assert!(outcome.is_ok() || !is_open, "a rejected event counts as accepted");
             if outcome.is_ok() {
                 self.books.accepted += 1;
                 self.books.filtered += 1;
@@ -282,7 +283,7 @@ impl World {
                 assert_eq!(read.is_ok(), waiting > 0);
             }
             Op::ReceiveBatch(most) => {
-                // It would wait for ever.
+                // The read would wait forever.
                 if waiting > 0 || self.end.is_some() {
                     let mut batch = Vec::new();
                     let read = receiver.recv_batch(&mut batch, most);
@@ -296,9 +297,10 @@ impl World {
                 self.draining = true;
                 let count = receiver.drain_with(|value| self.took(value.id));
                 self.draining = false;
-                // It goes by turns of its own, and forgets lanes that have ended.
+                // The drain has its own turns, and drops lanes that have ended.
                 self.turn = (0, 0);
-                // From each way a quarter of the capacity at most, and something.
+                // The drain reads at most a quarter of the capacity from each lane, and at least
+                // one event.
                 let share = (self.setup.capacity / 4).max(1) * self.ways.len();
                 assert!(count <= before.min(share) && (count > 0 || before == 0), "{count} of {before}");
             }
@@ -310,16 +312,16 @@ impl World {
         self.receiver = Some(receiver);
     }
 
-    /// Whether everything that is to be read before this way was read.
+    /// Returns whether every event that precedes this lane has been read.
     fn has_turns(&self, way: usize) -> bool {
         let oldest = self.ways[0].waiting.front();
         self.ways[way].after.is_none_or(|after| oldest.is_none_or(|oldest| *oldest > after))
     }
 
-    /// An event was read: it must be the oldest of its way.
+    /// Records a read event, which must be the oldest of its lane.
     fn took(&mut self, id: u64) {
         let way = (id / WAY) as usize;
-        assert!(self.has_turns(way), "what was written to the shared way before comes first");
+        assert!(self.has_turns(way), "earlier events of the shared lane come first");
         assert_eq!(self.ways[way].waiting.pop_front(), Some(id), "first in, first out");
         let mut others = self.ways.iter().enumerate().filter(|(other, _)| *other != way);
         let in_a_row = match (
@@ -332,7 +334,7 @@ impl World {
         };
         self.turn = (way, in_a_row);
         if !self.draining {
-            assert!(in_a_row <= (self.setup.capacity / 4).max(1), "the other ways have no turn");
+            assert!(in_a_row <= (self.setup.capacity / 4).max(1), "the other lanes have no turn");
         }
         self.books.delivered += 1;
     }
@@ -342,7 +344,7 @@ impl World {
         self.sink.describe(&mut state);
         let waiting: usize = self.ways.iter().map(|way| way.waiting.len()).sum();
         self.books.pending = waiting as u64;
-        state.ledger.check().expect("the books balance");
+        state.ledger.check().expect("the ledger balances");
         assert_eq!(state.ledger, self.books);
         let status = match (self.end, waiting) {
             (None, _) => SinkStatus::Open,
@@ -355,7 +357,7 @@ impl World {
             let lost = self.books.dropped.full + self.books.dropped.evicted;
             assert_eq!(receiver.lost(), lost);
         }
-        // In the order of each way; across ways a dropped receiver may give them up in any.
+        // The order holds within each lane; a dropped receiver may drop the lanes in any order.
         let mut told = self.hook.lock().expect("no test panics here").clone();
         told.sort_by_key(|(id, _)| *id / WAY);
         self.told.sort_by_key(|(id, _)| *id / WAY);

@@ -1,4 +1,4 @@
-//! A journal, against the list of all events.
+//! A journal, compared with the list of all events.
 
 use super::value::{Step, pick};
 use buslane::error::SubscribeError;
@@ -9,7 +9,7 @@ use buslane::{Journal, Subscriber, WriteError};
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-/// An event: its number, and when it came.
+/// An event: its number and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Event {
     number: u64,
@@ -19,9 +19,9 @@ struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setup {
     capacity: usize,
-    /// One publisher that owns the journal, instead of any number.
+    /// A single publisher owns the journal, instead of any number.
     single: bool,
-    /// Whether the events tell their time; it lies in the past, or in the future.
+    /// Whether the events have a time, which lies in the past or in the future.
     timed: bool,
     future: bool,
 }
@@ -37,7 +37,7 @@ impl Setup {
     }
 
     fn time(self, seconds: u8) -> SystemTime {
-        // A year from now, or in 1970: never while a case runs.
+        // Either far in the future or in 1970: never while a case runs.
         let base = if self.future {
             SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000)
         } else {
@@ -49,26 +49,26 @@ impl Setup {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// So many events one after the other, of this second and the following ones.
+    /// Publishes `n` events in sequence, of this second and the following ones.
     Publish(usize, u8),
     Try(u8),
     Batch(usize, u8),
     Subscribe(Request),
-    /// Reads so many entries.
+    /// Reads at most `n` entries.
     Read(usize, usize),
     ReadBatch(usize),
-    /// A new subscriber goes on where this one is.
+    /// Replaces a subscriber with a new one that resumes at its position.
     Resume(usize),
     Drop(usize),
     Close,
 }
 
-/// What a subscriber asks for.
+/// The settings of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     from: From,
     to: To,
-    /// Of how many events it wants one.
+    /// The subscriber wants one of this many events.
     one_in: u64,
     newest: bool,
     ends_on_lag: bool,
@@ -80,7 +80,7 @@ enum From {
     Now,
     Oldest,
     Last(usize),
-    /// A part of the way from the first event to behind the last.
+    /// A fraction of the range from the first event to the end.
     At(u8),
     Since(u8),
 }
@@ -88,7 +88,7 @@ enum From {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum To {
     End,
-    /// So many behind the last event there is, or a part of the way.
+    /// A fraction of the range from the first event to slightly after the last.
     Sequence(u8),
     Time(u8),
 }
@@ -142,14 +142,14 @@ enum Pen {
     Closed,
 }
 
-/// A subscriber, and what it must read.
+/// A subscriber, and the events that it must read.
 struct Reader {
     subscriber: Subscriber<Event>,
     request: Request,
-    /// Where it began, and the place of the next event.
+    /// Its start, and the position of the next event.
     start: u64,
     cursor: u64,
-    /// Where the journal was when it began.
+    /// The end of the journal when the subscriber started.
     live_from: u64,
     since: Option<SystemTime>,
     last: Option<u64>,
@@ -159,16 +159,16 @@ struct Reader {
     lagged: u64,
 }
 
-/// What a reader may see of a journal.
+/// The part of a journal that a reader may see.
 struct Scene {
     /// The first event that was not overwritten.
     there: u64,
-    /// The events that are kept for certain.
+    /// The events that are guaranteed to be retained.
     kept: Range<u64>,
     closed: bool,
 }
 
-/// What a bound or a filter says of an event.
+/// The decision of a bound or a filter about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Wanted,
@@ -183,13 +183,13 @@ struct World {
     events: Vec<Event>,
     readers: Vec<Reader>,
     block_len: u64,
-    /// Events that were refused: full, in time, closed.
+    /// The number of refused events: full, timed out, closed.
     refused: [u64; 3],
 }
 
 /// Runs a case; panics where journal and model differ.
 pub(crate) fn run(setup: Setup, ops: &[Op]) {
-    // A publisher that would have to wait for a subscriber gives up at once.
+    // A publisher that would wait for a subscriber gives up at once.
     let mut builder = Journal::builder().capacity(setup.capacity).gate_limit(Duration::ZERO);
     if setup.timed {
         builder = builder.time_by(|event: &Event| event.time);
@@ -224,9 +224,10 @@ impl World {
         matches!(self.pen, Pen::Closed)
     }
 
-    /// What a reader may see of the journal now.
+    /// Returns the part of the journal that a reader may see now.
     fn scene(&self) -> Scene {
-        // One block more than the capacity takes, among them the one that is being written.
+        // One block more than the capacity needs; the block under construction counts as one of
+        // them.
         let blocks = (self.setup.capacity as u64).div_ceil(self.block_len) + 1;
         let there = self.tail().div_ceil(self.block_len).saturating_sub(blocks) * self.block_len;
         Scene { there, kept: self.oldest()..self.tail(), closed: self.is_closed() }
@@ -288,7 +289,7 @@ impl World {
         }
     }
 
-    /// Whether a subscriber that publishers wait for is in the way of the event at this place.
+    /// Returns whether a gating subscriber blocks the event at this position.
     fn is_barred(&self, position: u64) -> bool {
         let in_the_way = |reader: &Reader| {
             reader.request.gating && !reader.ended && reader.cursor + (self.setup.capacity as u64) < position
@@ -308,16 +309,19 @@ impl World {
         };
         match outcome {
             Ok(place) => {
-                assert!(!self.is_barred(number), "published over a subscriber in the way");
+                assert!(!self.is_barred(number), "published over a gating subscriber");
                 assert_eq!(place.get(), number);
                 self.events.push(event);
             }
             Err(WriteError::Full(back)) if !waits => {
-                assert!(back == event && self.is_barred(number), "full, and nobody is in the way");
+                assert!(back == event && self.is_barred(number), "full, but no gating subscriber blocks it");
                 self.refused[0] += 1;
             }
             Err(WriteError::Timeout(back)) if waits => {
-                assert!(back == event && self.is_barred(number), "late, and nobody is in the way");
+                assert!(
+                    back == event && self.is_barred(number),
+                    "timed out, but no gating subscriber blocks it"
+                );
                 self.refused[1] += 1;
             }
             Err(error) => panic!("{error}"),
@@ -428,7 +432,7 @@ impl World {
         assert_eq!((self.feed.next().get(), self.feed.oldest().get()), (self.tail(), self.oldest()));
         assert_eq!(self.feed.is_closed(), self.is_closed());
         let state = self.feed.state();
-        state.ledger.check().expect("the books balance");
+        state.ledger.check().expect("the ledger balances");
         let refused = state.ledger.refused;
         assert_eq!([refused.full, refused.timeout, refused.closed], self.refused);
         assert_eq!((state.ledger.accepted, state.ledger.delivered), (self.tail(), self.tail()));
@@ -454,19 +458,19 @@ impl Reader {
         if event.number.is_multiple_of(self.request.one_in) { Verdict::Wanted } else { Verdict::Unwanted }
     }
 
-    /// The first event from the cursor on that is not to be left out, below `end`.
+    /// Returns the first event between the cursor and `end` that is not skipped.
     fn next(&self, events: &[Event], end: u64) -> Option<(u64, Verdict)> {
         (self.cursor..end)
             .map(|position| (position, self.judge(position, &events[position as usize])))
             .find(|(_, verdict)| *verdict != Verdict::Unwanted)
     }
 
-    /// Reads one entry; whether there was one.
+    /// Reads one entry, and returns whether there was one.
     fn read(&mut self, setup: Setup, events: &[Event], scene: &Scene) -> bool {
         let Scene { there, ref kept, closed } = *scene;
         match self.subscriber.try_recv() {
             Ok(Entry::Event(place, event)) => {
-                assert!(!self.ended, "an event behind the end");
+                assert!(!self.ended, "an event after the end");
                 assert!(self.cursor >= there && place.get() >= there, "an event that was overwritten");
                 assert_eq!(self.next(events, kept.end), Some((place.get(), Verdict::Wanted)));
                 assert_eq!(event, events[place.get() as usize]);
@@ -481,9 +485,9 @@ impl Reader {
             Err(TryRecvError::Empty) => {
                 assert!(
                     !self.is_over(setup, events, kept.end, closed),
-                    "it has come to its end, and does not say so"
+                    "the reader has reached its end, but reports empty"
                 );
-                assert_eq!(self.next(events, kept.end), None, "nothing, although there is something");
+                assert_eq!(self.next(events, kept.end), None, "empty, although an event is available");
                 self.cursor = self.cursor.max(kept.end);
                 false
             }
@@ -523,9 +527,9 @@ impl Reader {
             Ok(None) => {
                 assert!(
                     !self.is_over(setup, events, kept.end, closed),
-                    "it has come to its end, and does not say so"
+                    "the reader has reached its end, but reports empty"
                 );
-                assert_eq!(self.next(events, kept.end), None, "nothing, although there is something");
+                assert_eq!(self.next(events, kept.end), None, "empty, although an event is available");
                 self.cursor = self.cursor.max(kept.end);
             }
             Err(()) => self.close(setup, events, kept.end, closed),
@@ -537,20 +541,20 @@ impl Reader {
         self.ended |= self.last.is_some_and(|last| position > last);
     }
 
-    /// It is told that it has missed events: such as were overwritten, and first of all.
+    /// Checks a reported lag: the missed events were overwritten, and start at the cursor.
     fn lag(&mut self, missed: u64, scene: &Scene) {
         let Scene { there, ref kept, .. } = *scene;
-        assert!(!self.ended, "an entry behind the end");
+        assert!(!self.ended, "an entry after the end");
         let goes_on = self.subscriber.next_sequence().get();
         let from = goes_on - missed;
-        assert!(missed > 0 && from == self.cursor && from < there, "what is there cannot be missed");
+        assert!(missed > 0 && from == self.cursor && from < there, "a retained event must not be missed");
         assert_eq!(goes_on, if self.request.newest { kept.end } else { kept.start });
         self.lagged += missed;
         self.cursor = goes_on;
         self.ended |= self.request.ends_on_lag;
     }
 
-    /// Whether it must not go on: behind its end, or the journal's.
+    /// Returns whether the reader must stop: it is past its own end, or the journal's.
     fn is_over(&self, setup: Setup, events: &[Event], tail: u64, closed: bool) -> bool {
         let next = self.next(events, tail);
         let over = self.until.is_some() && !setup.future;
@@ -562,11 +566,11 @@ impl Reader {
     }
 
     fn close(&mut self, setup: Setup, events: &[Event], tail: u64, closed: bool) {
-        assert!(self.is_over(setup, events, tail, closed), "closed, and it is not over");
+        assert!(self.is_over(setup, events, tail, closed), "closed before the reader's end");
         self.ended = true;
-        // What it left out on the way to its end is behind it.
+        // The reader has passed the events that it skipped before its end.
         let place = self.subscriber.next_sequence().get();
-        assert!(place >= self.cursor, "back");
+        assert!(place >= self.cursor, "the position moved back");
         assert!(
             (self.cursor..place.min(tail))
                 .all(|position| self.judge(position, &events[position as usize]) == Verdict::Unwanted)
@@ -576,7 +580,7 @@ impl Reader {
 
     fn check(&self, tail: u64) {
         let SubscriberState { next, behind, gating, ended, ledger, .. } = self.subscriber.state();
-        ledger.check().expect("a subscriber's books balance");
+        ledger.check().expect("a subscriber's ledger balances");
         assert_eq!((next, gating, ended), (self.cursor, self.request.gating, self.ended));
         let end = if self.ended { self.cursor } else { tail.max(self.cursor) };
         assert_eq!((behind, ledger.pending), (end - self.cursor, end - self.cursor));

@@ -1,4 +1,4 @@
-//! The models, and how a case is played on them. The fuzz targets play the same cases.
+//! The models, and the runner of a case against them. The fuzz targets run the same cases.
 
 pub(crate) mod blocks;
 pub(crate) mod bus;

@@ -1,4 +1,4 @@
-//! The ring for many producers and consumers, against a queue.
+//! The ring for many producers and many consumers, compared with a queue.
 
 use super::value::{Census, Step, Value};
 use buslane::ring::mpmc::{Pop, PushError, Ring};
@@ -67,7 +67,7 @@ pub(crate) fn run(capacity: usize, ops: &[Op]) {
                     claimed += 1;
                 }
                 Pop::Empty => assert!(model.is_empty(), "an empty ring that is not"),
-                Pop::Pending => panic!("nobody is in the middle of a push"),
+                Pop::Pending => panic!("no push is in progress"),
             },
             Op::PopAt => match ring.pop_at() {
                 Pop::Value((position, value)) => {
@@ -75,7 +75,7 @@ pub(crate) fn run(capacity: usize, ops: &[Op]) {
                     claimed += 1;
                 }
                 Pop::Empty => assert!(model.is_empty(), "an empty ring that is not"),
-                Pop::Pending => panic!("nobody is in the middle of a push"),
+                Pop::Pending => panic!("no push is in progress"),
             },
             Op::Close => {
                 assert_eq!(ring.close(), accepted);

@@ -1,5 +1,5 @@
-//! A retry on a bus, against a plain interpretation of its policy, with a clock that moves to the
-//! end of each wait.
+//! A retry on a bus, compared with a plain interpretation of its policy, with a clock that advances
+//! to the end of each wait.
 
 use super::value::Step;
 use buslane::retry::{Backoff, Breaker, BreakerState, DeadLetter, RetryPolicy};
@@ -17,7 +17,7 @@ pub(crate) struct Setup {
     policy: Policy,
     attempts: Option<u32>,
     elapsed: Option<Duration>,
-    /// How many dead letters there is room for, if any are kept.
+    /// The capacity for dead letters, if there are any.
     letters: Option<usize>,
 }
 
@@ -45,7 +45,7 @@ impl Setup {
     }
 }
 
-/// How the sink behind answers one attempt.
+/// The inner sink's answer to one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Takes,
@@ -58,7 +58,7 @@ pub(crate) enum Answer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// The sink's next answer; when there is none it takes.
+    /// Adds the sink's next answer; without a scripted answer the sink accepts.
     Script(Answer),
     Publish,
     ReadLetter,
@@ -83,7 +83,7 @@ impl Op {
     }
 }
 
-/// A sink that answers by a script, and keeps what it took.
+/// A sink that answers by a script, and stores the events that it accepts.
 #[derive(Default)]
 struct Scripted {
     script: Mutex<VecDeque<Answer>>,
@@ -100,16 +100,16 @@ impl Sink<u64> for Scripted {
                 self.taken.lock().expect("not poisoned").push(event);
                 Ok(())
             }
-            Answer::Fails => Err(WriteError::Failed { event, source: "as planned".into() }),
+            Answer::Fails => Err(WriteError::Failed { event, source: "as requested".into() }),
             Answer::IsFull => Err(WriteError::Full(event)),
             Answer::TakesTooLong => Err(WriteError::Timeout(event)),
             Answer::IsReentrant => Err(WriteError::Reentrant(event)),
-            Answer::Panics => std::panic::resume_unwind(Box::new("as planned")),
+            Answer::Panics => std::panic::resume_unwind(Box::new("as requested")),
         }
     }
 }
 
-/// What the circuit of a breaker is like.
+/// The state of a breaker's circuit.
 #[derive(Default)]
 struct Circuit {
     failures: u32,
@@ -117,7 +117,7 @@ struct Circuit {
     probing: bool,
 }
 
-/// How one event ended.
+/// The end of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Taken,
@@ -219,7 +219,7 @@ fn play(
             Op::ReadLetter => {
                 let letter = dead.as_mut().and_then(|dead| dead.try_recv().ok());
                 let letter = letter.map(|letter| (letter.event, letter.attempts));
-                assert_eq!(letter, model.letters.pop_front(), "dead letters");
+                assert_eq!(letter, model.letters.pop_front(), "the dead letters");
             }
             Op::Publish => {
                 let published = if event % 2 == 0 { publisher.publish(event) } else { bus.publish(event) };
@@ -235,17 +235,17 @@ fn play(
             Op::Close => break,
         }
         assert_eq!(*behind.attempts.lock().expect("not poisoned"), model.attempts, "attempts");
-        assert_eq!(*behind.taken.lock().expect("not poisoned"), model.taken, "what was taken");
-        assert_eq!(clock.passed(), model.now, "how long it took");
+        assert_eq!(*behind.taken.lock().expect("not poisoned"), model.taken, "the accepted events");
+        assert_eq!(clock.passed(), model.now, "the elapsed time");
         if let Some(state) = state() {
             assert_eq!(state, model.breaker(), "the breaker");
         }
         let ledger = bus.snapshot().sinks[0].state.ledger;
-        ledger.check().expect("the books balance");
+        ledger.check().expect("the ledger balances");
         assert_eq!(ledger, model.books);
     }
     assert!(bus.close().is_done());
-    assert!(publisher.publish(0).is_err(), "a closed bus takes nothing");
+    assert!(publisher.publish(0).is_err(), "a closed bus accepts no event");
 }
 
 impl Model {
@@ -313,8 +313,8 @@ impl Model {
         }
     }
 
-    /// How long it is until the next attempt, and whether the event rests that long; else the
-    /// breaker makes it wait.
+    /// Returns the duration until the next attempt, and whether the event itself waits for that
+    /// long; otherwise the breaker waits.
     fn failure(&mut self, made: u32) -> (Duration, bool) {
         match self.setup.policy {
             Policy::Backoff { base, most } => {

@@ -1,5 +1,5 @@
-//! The ring between one producer and one consumer, against two queues: what was committed, and what
-//! was written ahead.
+//! The ring between one producer and one consumer, compared with two queues: the committed values,
+//! and the values written ahead.
 
 use super::value::{Census, Step, Value, pick};
 use buslane::ring::spsc::{Consumer, Producer, ring};
@@ -15,7 +15,7 @@ pub(crate) enum Op {
     Drain(usize),
     DrainFreeing(usize),
     DrainInPlace(usize),
-    /// The callback panics at its so-and-so-manieth value.
+    /// Drains with a callback that panics at its n-th value.
     DrainPanicking(usize),
     HasNext,
     Settle,
@@ -47,12 +47,13 @@ impl Op {
 
 struct Model {
     capacity: usize,
-    /// What the consumer may take.
+    /// The values that the consumer may take.
     accepted: VecDeque<u64>,
-    /// What was written and not accepted: not committed, or behind the end of a sealed ring.
+    /// The values that were written but not accepted: not committed, or after the end of a sealed
+    /// ring.
     ahead: Vec<u64>,
     sealed: bool,
-    /// The producer knows that the ring is sealed, and has taken back what lay ahead.
+    /// The producer knows that the ring is sealed, and has taken back the values ahead.
     settled: bool,
     total: u64,
     popped: u64,
@@ -109,7 +110,7 @@ pub(crate) fn run(capacity: usize, ops: &[Op]) {
                 model.sealed = true;
                 assert_eq!(sealer.seal(), model.total);
             }
-            // What it leaves goes with the ring.
+            // The ring still holds the values that the consumer leaves.
             Op::DropConsumer => consumer = None,
             _ => {
                 let Some(consumer) = &mut consumer else { continue };
@@ -162,7 +163,7 @@ fn produce(
             let room = producer.room_for(wanted);
             assert!(room <= wanted.min(model.room()), "more room than there is");
             assert!(model.sealed || room == wanted.min(model.room()), "less room than there is");
-            assert!(!model.settled || room == 0, "room behind the end");
+            assert!(!model.settled || room == 0, "room after the end");
             for _ in 0..room {
                 let id = make();
                 producer.write(census.make(id));
@@ -206,8 +207,8 @@ fn consume(op: Op, consumer: &mut Consumer<Value>, model: &mut Model) {
                 _ => consumer.drain_in_place(max, |value| seen.push(value.id)),
             };
             assert_eq!(count, seen.len());
-            assert!(count <= max.min(available), "took what is not there");
-            assert!(count > 0 || max.min(available) == 0, "left what is there");
+            assert!(count <= max.min(available), "took more values than available");
+            assert!(count > 0 || max.min(available) == 0, "took no value although one is available");
         }
         Op::DrainFreeing(max) => {
             let mut freed = 0;
@@ -220,7 +221,7 @@ fn consume(op: Op, consumer: &mut Consumer<Value>, model: &mut Model) {
                 consumer.drain(usize::MAX, |value| {
                     seen.push(value.id);
                     if seen.len() == at + 1 {
-                        resume_unwind(Box::new("as planned"));
+                        resume_unwind(Box::new("as requested"));
                     }
                 })
             }));

@@ -1,10 +1,9 @@
-//! Values that know how many of their kind are alive, and the bytes from which random operations
-//! are made.
+//! Values that count how many of their kind are alive, and the bytes that encode random operations.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Which values of one case are alive. One that is dropped twice, or made twice, fails at once.
+/// The live values of one case. A value that is created or dropped twice fails at once.
 #[derive(Clone, Default)]
 pub(crate) struct Census(Arc<Mutex<HashSet<u64>>>);
 
@@ -20,7 +19,7 @@ impl Census {
 
     fn born(&self, id: u64) {
         let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        assert!(new, "the value {id} is there twice");
+        assert!(new, "the value {id} exists twice");
     }
 
     fn gone(&self, id: u64) {
@@ -29,7 +28,7 @@ impl Census {
     }
 }
 
-/// A value that is counted from its making to its drop, and cannot be cloned.
+/// A value that is counted from creation to drop, and cannot be cloned.
 pub(crate) struct Value {
     pub(crate) id: u64,
     census: Census,
@@ -41,11 +40,11 @@ impl Drop for Value {
     }
 }
 
-/// One step of a case, as random bytes: what to do, and two numbers for it. Small bytes stand for
-/// simple operations, so that a failing case shrinks towards them.
+/// One step of a case, as random bytes: the operation, and two numbers for it. Small bytes encode
+/// simple operations, so a failing case shrinks toward them.
 pub(crate) type Step = [u8; 3];
 
-/// A number from `0..below` made of a byte.
+/// Maps a byte to a number in `0..below`.
 pub(crate) fn pick(byte: u8, below: usize) -> usize {
     if below == 0 { 0 } else { usize::from(byte) % below }
 }

@@ -1,4 +1,4 @@
-//! A queue that is ordered by a key: each key's events in order, whatever the number of workers.
+//! A queue that is ordered by a key: the events of each key in order, for any number of workers.
 
 use buslane::queue::QueueBuilder;
 use buslane::stats::{Finish, SinkStatus};
@@ -13,10 +13,10 @@ use test_support::{
     Entry, Log, Outcome, WAYS, assert_balanced, flush, lane, limit, outcome, wait_for, waits,
 };
 
-/// A key, whose publisher it is, and a number that grows.
+/// A key, its publisher, and an increasing number.
 type Event = (u64, usize, u64);
 
-/// Four workers, ordered by the key.
+/// Returns a builder of a queue with four workers, ordered by the key.
 fn by_key() -> QueueBuilder<Event> {
     Queue::builder().workers(4).ordered_by(|(key, _, _): &Event| *key)
 }
@@ -62,7 +62,7 @@ fn each_key_keeps_its_order_with_four_workers() {
         let workers = seen.iter().filter(|map| map.keys().any(|(known, _)| *known == key)).count();
         assert_eq!(workers, 1, "key {key} belongs to one worker");
     }
-    assert!(seen.iter().filter(|map| !map.is_empty()).count() > 1, "17 keys are not all one worker's");
+    assert!(seen.iter().filter(|map| !map.is_empty()).count() > 1, "one worker owns all 17 keys");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn stuck_key_stalls_only_its_worker() {
     queue.write((0, 0, 0)).unwrap();
     gate.wait_reached(1);
     (0..100).for_each(|key| queue.write((key, 0, 1)).unwrap());
-    // Some of a hundred keys fall to the other workers, and none of those waits.
+    // Some of a hundred keys belong to the other workers, and none of these waits.
     wait_for(|| log.entries().len() > 10);
     assert!(!log.entries().contains(&0));
     gate.open();
@@ -107,7 +107,7 @@ fn expired_close_counts_events_of_a_stuck_worker() {
         .unwrap();
     queue.write((7, 0, 1)).unwrap();
     gate.wait_reached(1);
-    // These wait behind it: they have the same key.
+    // These events wait, because they have the same key.
     (2..5).for_each(|n| queue.write((7, 0, n)).unwrap());
     assert_eq!(queue.flush_timeout(Duration::from_millis(1)).finish, Finish::TimedOut);
     let report = queue.close_timeout(limit::scaled(Duration::from_millis(200)));
@@ -141,7 +141,7 @@ fn each_worker_applies_every_overflow_policy() {
                     move |_: Event| gate.pass()
                 })
                 .unwrap();
-            // On a lane of its own, so that it takes no room in the others.
+            // The event uses a private lane, so that it takes no room in the others.
             lane(&queue).push((1, 0, 0), Deadline::NOW).unwrap();
             gate.wait_reached(1);
             let mut entry = Entry::into(&queue, way);
@@ -161,7 +161,8 @@ fn each_worker_applies_every_overflow_policy() {
                     _ => assert_eq!(came_to, Outcome::Accepted, "{what}"),
                 }
                 if overflow == Overflow::Close {
-                    // Cut off at one worker, it is at all, also while that one is stuck.
+                    // A key that is disconnected at one worker is disconnected at all of them, even
+                    // while that worker is stuck.
                     assert!((0..100).all(|key| queue.write((key, 0, 0)).is_err()));
                 }
                 gate.open();
@@ -228,7 +229,7 @@ fn removed_queue_receives_no_more_bus_events() {
     for key in 0..10 {
         let _ = publisher.publish((key, 0, 1));
     }
-    assert_eq!(queue.state().status, SinkStatus::Open, "it is only off the bus");
+    assert_eq!(queue.state().status, SinkStatus::Open, "the removal detaches the queue without closing it");
     queue.write((1, 0, 2)).unwrap();
     assert!(queue.close().is_done());
     let ledger = assert_balanced(&queue.state());

@@ -1,4 +1,4 @@
-//! Several workers on one ring: each event once, and every promise of the queue with one worker but
+//! Several workers on one ring: each event once, and every promise of a single-worker queue except
 //! the order.
 
 use super::held_queue;
@@ -30,7 +30,7 @@ fn invalid_settings_are_typed_errors() {
     assert!(error.to_string().contains("spawn_each"), "{error}");
     assert_eq!(invalid(Err::<(), _>(error)), ConfigErrorKind::Handlers);
     assert_eq!(invalid(builder(2).capacity(0).spawn_each(|_| |_: u64| {})), ConfigErrorKind::Capacity);
-    // One worker is one worker, however it is asked for.
+    // One worker behaves the same, whichever method configures it.
     assert!(builder(1).spawn_each(|_| |_: u64| {}).unwrap().close().is_done());
 }
 
@@ -87,13 +87,13 @@ fn slow_event_stalls_only_its_worker() {
     gate.wait_reached(4);
     gate.permit(4);
     wait_for(|| log.entries().len() == 5);
-    assert_eq!(assert_balanced(&queue.state()).pending, 2, "two are still in the hands of workers");
+    assert_eq!(assert_balanced(&queue.state()).pending, 2, "workers still handle two events");
     gate.open();
     assert!(queue.close().is_done());
     assert_eq!(sorted(log.entries()), [0, 1, 2, 10, 11, 12, 13]);
 }
 
-/// Counts its calls by worker.
+/// A handler that counts its calls by worker.
 struct Counting {
     calls: Arc<Mutex<Vec<String>>>,
     number: usize,
@@ -140,7 +140,7 @@ fn each_worker_flushes_and_closes_its_handler_once() {
     assert_eq!(queue.close(), report);
     assert_eq!(sorted_calls(&calls)[..3], ["close 0", "close 1", "close 2"]);
     assert_eq!(calls.lock().unwrap().len(), 6);
-    // A flush after the end finds nothing to wait for.
+    // A flush after the close has nothing to wait for.
     assert_eq!(queue.flush_timeout(GUARD).finish, Finish::Done);
 }
 
@@ -152,7 +152,7 @@ fn flush_waits_for_the_last_worker() {
     gate.wait_reached(2);
     let flusher = queue.clone();
     let flushing = waits(move || flusher.flush_timeout(GUARD).finish);
-    // One is done; the other is not, and which of them came first does not matter.
+    // One event is handled and the other is not; their order does not matter.
     gate.permit(1);
     wait_for(|| queue.state().ledger.delivered == 1);
     assert_eq!(queue.flush_timeout(Duration::from_millis(1)).finish, Finish::TimedOut);
@@ -362,7 +362,7 @@ fn repeated_panics_of_a_worker_close_the_queue() {
             }
         })
         .unwrap();
-    // Five panics of two workers are three of one of them.
+    // Five panics of two workers include three of one worker.
     let accepted = (0..5).filter(|event| queue.write(*event).is_ok()).count() as u64;
     wait_for(|| queue.state().status != SinkStatus::Open);
     assert!(queue.close().is_done());
@@ -405,7 +405,7 @@ fn shared_inner_sink_is_flushed_and_closed_once() {
     assert_eq!(closing.join().unwrap().errors.len(), 1);
     assert_eq!(*sink.1.lock().unwrap(), ["write", "flush", "write", "close"]);
     drop(queue);
-    assert_eq!(Arc::strong_count(&sink), 1, "the workers have let go of it");
+    assert_eq!(Arc::strong_count(&sink), 1, "the workers have dropped the sink");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Every position is delivered or counted as missed, for readers that act at random and readers on
-//! other threads.
+//! Every position is delivered or counted as missed, for readers with random operations and readers
+//! on other threads.
 
 use buslane::ring::blocks::{Look, Reader, SharedWriter};
 use std::sync::Barrier;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use test_support::blocks::{Alive, CAPACITIES, new, publish};
 
-/// Random numbers by M. Marsaglia's xorshift, the same in each run.
+/// A generator of pseudorandom numbers: M. Marsaglia's xorshift, the same in each run.
 struct Random(u64);
 
 impl Random {
@@ -19,7 +19,7 @@ impl Random {
     }
 }
 
-/// A reader, and what it has come to since its start.
+/// A reader, and the counts of its values since its start.
 struct Account<'a> {
     reader: Reader<Alive<'a>>,
     start: u64,
@@ -28,8 +28,8 @@ struct Account<'a> {
 }
 
 impl Account<'_> {
-    /// One look, and some of the values that it finds; `at_most` is the oldest value kept for
-    /// certain.
+    /// Polls once, and reads some of the values; `oldest` is the oldest value that is guaranteed to
+    /// be retained.
     fn read(&mut self, most: u64, oldest: u64) {
         match self.reader.look() {
             Look::Values => {
@@ -42,7 +42,7 @@ impl Account<'_> {
             }
             Look::Lagged(missed) => {
                 assert!(missed > 0);
-                assert_eq!(self.reader.position(), oldest, "it goes on at the oldest");
+                assert_eq!(self.reader.position(), oldest, "the reader continues at the oldest value");
                 self.missed += missed;
             }
             Look::Empty | Look::Closed => {}
@@ -140,8 +140,8 @@ fn readers_on_threads_count_every_missed_value() {
                             Look::Lagged(missed) => account.missed += missed,
                             Look::Empty | Look::Closed => thread::yield_now(),
                         }
-                        // One reads as fast as it can, one is slow, and one makes place for another
-                        // again and again.
+                        // One reader reads as fast as it can, one is slow, and one is repeatedly
+                        // replaced by another.
                         match index {
                             1 if account.delivered % 7 == 0 => thread::yield_now(),
                             2 if account.delivered >= 100 && !source.is_closed() => account = begin(),

@@ -1,4 +1,4 @@
-//! Which values are dropped, when, and by which thread, also when a destructor panics.
+//! The values that are dropped, when, and by which thread, also when a destructor panics.
 
 use buslane::ring::blocks::{Look, Writer};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +7,7 @@ use std::thread;
 use test_support::Drops;
 use test_support::blocks::{new, publish};
 
-/// Writes a value; what it overwrites, and one that nobody can read any more.
+/// Writes a value, and returns the overwritten value and a value that no reader can read anymore.
 fn put<T>(writer: &mut Writer<T>, value: T) -> Vec<T> {
     let old = writer.put(value);
     old.into_iter().chain(writer.take_stale()).collect()
@@ -27,7 +27,7 @@ fn zero_sized_values_are_counted_and_dropped() {
     for _ in 0..20 {
         publish(&mut writer, Nothing);
     }
-    // Those of the two blocks that lie in front of the one being written, and of that one.
+    // The values of the two blocks before the current one, and those of the current block.
     assert_eq!(DROPS.load(Ordering::Relaxed), 14);
     assert_eq!((reader.look(), reader.look()), (Look::Lagged(17), Look::Values));
     let mut read = 0;
@@ -78,11 +78,10 @@ fn writer_returns_overwritten_values_to_drop() {
     drop(second);
     assert_eq!(drops.ids(), [1]);
     assert_eq!(first.into_iter().map(|value| value.id).collect::<Vec<_>>(), [0]);
-    // Values that are left in a block which a reader stood in come out one by one with others, when
-    // it is gone.
+    // Values left in the block of a dropped reader come out one by one, together with others.
     let mut reader = source.reader(2).unwrap();
     assert_eq!(reader.look(), Look::Values);
-    assert_eq!(put(&mut writer, drops.track(6)).len(), 0, "the reader's block is left to it");
+    assert_eq!(put(&mut writer, drops.track(6)).len(), 0, "the reader keeps its block");
     assert_eq!(put(&mut writer, drops.track(7)).len(), 0);
     writer.commit();
     drop(reader);
@@ -94,7 +93,7 @@ fn writer_returns_overwritten_values_to_drop() {
     assert_eq!(drops.ids(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
-/// Panics when it is dropped, if it is armed, and counts its drops.
+/// A value that panics on drop if it is armed, and counts its drops.
 struct Bomb<'a> {
     position: u64,
     armed: &'a AtomicBool,

@@ -1,4 +1,4 @@
-//! What a reader finds: the newest values, exact lag, seeks, and positions that are still to come.
+//! What a reader sees: the newest values, exact lag, seeks, and future positions.
 
 use super::{next, publish_to};
 use buslane::error::SubscribeError;
@@ -71,7 +71,7 @@ fn newest_on_lag_skips_all_kept_values() {
     assert_eq!(next(&mut reader), Some(20));
     reader.set_on_lag(OnLag::Oldest);
     publish_to(&mut writer, 40);
-    // It stands in the middle of a block that was overwritten.
+    // The reader is in the middle of a block that was overwritten.
     assert_eq!((reader.look(), reader.position()), (Look::Lagged(16), 37));
 }
 
@@ -84,12 +84,12 @@ fn reader_keeps_its_whole_block() {
         let mut reader = source.reader(2 * block).unwrap();
         assert_eq!(next(&mut reader), Some(2 * block));
         publish_to(&mut writer, 20 * block + capacity as u64);
-        // What it has at hand is there as long as it does not look for more.
+        // The values that it has found stay valid until it polls again.
         assert!(reader.values().iter().copied().eq(2 * block + 1..3 * block), "capacity {capacity}");
         assert_eq!(reader.known() as u64, block - 1);
         assert_eq!(reader.look(), Look::Lagged(18 * block - 1));
         assert_eq!(next(&mut reader), Some(20 * block));
-        // Nor can it be had back by going to its beginning.
+        // A seek to its start cannot bring it back, either.
         let mut reader = source.reader(source.oldest()).unwrap();
         let first = next(&mut reader).unwrap();
         let end = writer.position();
@@ -137,7 +137,8 @@ fn seek_counts_nothing_as_missed() {
 
 #[test]
 fn reader_lends_no_values_before_its_first_look() {
-    // At each place within a block: the place is looked for only where there is a block.
+    // Tests each position within a block: the reader looks the position up only where there is a
+    // block.
     let (mut writer, source) = new(100);
     publish_to(&mut writer, 70);
     for position in 0..140 {

@@ -1,4 +1,4 @@
-//! What a writer shows and when, writers that take turns, and what a ring refuses.
+//! What a writer shows and when, writers that alternate, and the operations that a ring refuses.
 
 use super::{next, publish_to};
 use buslane::error::{BuildError, ConfigErrorKind, OutOfMemory};
@@ -22,7 +22,7 @@ fn commit_or_block_end_shows_written_values() {
     writer.commit();
     assert_eq!((next(&mut reader), next(&mut reader)), (Some(2), None));
     let _ = writer.put(3);
-    // A close shows what was written before it.
+    // A close shows all values written before it.
     writer.close();
     assert_eq!((next(&mut reader), reader.look()), (Some(3), Look::Closed));
     assert!(source.is_closed());
@@ -37,7 +37,7 @@ fn shared_writers_alternate_until_the_close() {
         let one = SharedWriter::from(first);
         let other = one.clone();
         let mut reader = source.reader(0).unwrap();
-        // What was written and not committed is shown by the change.
+        // The change shows the values that were written but not committed.
         assert_eq!((source.tail(), next(&mut reader), next(&mut reader)), (2, Some(0), Some(1)));
         for writer in [&one, &other] {
             let mut claim = writer.claim().unwrap();

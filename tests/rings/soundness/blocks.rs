@@ -1,4 +1,4 @@
-//! The ring that a journal is made of.
+//! The ring of a journal.
 
 use super::{Census, Counted, rounds, unwinds};
 use buslane::ring::blocks::{Look, OnLag, Reader, SharedWriter, Source, Writer, ring};
@@ -9,7 +9,7 @@ fn made(capacity: usize) -> (Writer<Counted>, Source<Counted>) {
     ring(capacity).unwrap()
 }
 
-/// Reads all that is there.
+/// Reads all available values.
 fn read(reader: &mut Reader<Counted>) -> usize {
     let mut count = 0;
     loop {
@@ -81,7 +81,7 @@ fn panicking_looks_and_any_seek_stay_sound() {
     let census = Census::default();
     let (mut writer, source) = made(8);
     let mut reader = source.reader(0).unwrap();
-    assert!(unwinds(|| reader.take(|_, _| ())), "nothing was found by a look");
+    assert!(unwinds(|| reader.take(|_, _| ())), "no value was found by a poll");
     assert!(unwinds(|| reader.take_values(1).len()));
     assert!(reader.values().is_empty() && reader.peek(|_, _| ()).is_none());
     for n in 0..20 {
@@ -96,7 +96,7 @@ fn panicking_looks_and_any_seek_stay_sound() {
             let found = reader.known();
             let before = reader.position();
             if found > 0 {
-                assert!(unwinds(|| reader.take(|_, _| panic!("as asked by the test"))));
+                assert!(unwinds(|| reader.take(|_, _| panic!("as requested by the test"))));
                 assert_eq!(reader.position(), before + 1);
             }
             assert!(reader.values().len() == found.saturating_sub(1));
@@ -168,7 +168,7 @@ fn forgotten_readers_keep_their_blocks() {
         }
     }
     assert_eq!(source.readers(), 3);
-    // The ring lives as long as they do.
+    // The ring lives as long as its readers.
     drop((writer, source));
     assert!(census.living() > 0);
 }

@@ -10,7 +10,7 @@ fn panicking_eviction_loses_exactly_two_values() {
         let census = Census::default();
         let ring = Ring::new(capacity).unwrap();
         (0..capacity).for_each(|n| assert!(ring.push(census.value(n)).is_ok()));
-        assert!(unwinds(|| ring.push_evicting(census.value(9), |_| panic!("as asked by the test"))));
+        assert!(unwinds(|| ring.push_evicting(census.value(9), |_| panic!("as requested by the test"))));
         assert_eq!((ring.len(), census.living()), (capacity - 1, capacity - 1));
         assert!(ring.push(census.value(9)).is_ok());
         drop(ring);
@@ -26,7 +26,8 @@ fn eviction_callback_can_reenter_the_ring() {
         let mut comes_back = true;
         let pushed = ring.push_evicting(census.value(n), |old: Counted| {
             assert!(old.look() <= n);
-            // Once: each time it takes the room that was made, and the next value goes.
+            // Only once: each reentrant push takes the room that was made, and evicts the next
+            // value.
             if std::mem::take(&mut comes_back) {
                 let _ = ring.push(census.value(n));
                 let _ = ring.push_evicting(census.value(n), |old| assert!(old.look() <= n));

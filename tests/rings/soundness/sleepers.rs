@@ -1,4 +1,4 @@
-//! Berths that are mixed up, forgotten, outlive what made them, and meet wakers that come back.
+//! Berths that are mixed up, forgotten or outlive their list, and wakers that reenter.
 
 use super::wakers::{Hooks, waker};
 use super::{rounds, unwinds};
@@ -12,7 +12,7 @@ use std::time::Duration;
 const PAIRS: [fn() -> FencePair; 2] = [|| FencePair::Symmetric, FencePair::process];
 const MOMENT: Option<Duration> = Some(Duration::from_micros(100));
 
-/// A waker that counts its wake-ups.
+/// Returns a waker that counts its wake-ups.
 fn counting() -> (Arc<AtomicUsize>, Arc<Hooks>, Waker) {
     let count = Arc::new(AtomicUsize::new(0));
     let woken = count.clone();
@@ -94,8 +94,8 @@ fn forgotten_berth_is_woken_like_others() {
         drop(last);
         sleepers.wake();
         assert_eq!(count.load(Ordering::Relaxed), 3);
-        // What is forgotten leaks, which a checker is not to hold against the crate: the cycle is
-        // the test's.
+        // A forgotten berth leaks. A leak checker must not blame the crate for it: the cycle is the
+        // test's.
     }
 }
 
@@ -106,11 +106,11 @@ fn panicking_check_leaves_no_thread_parked() {
         let (count, hooks, waker) = counting();
         let (mut berth, mut other) = (sleepers.berth(), sleepers.berth());
         sleepers.register(&mut other, &waker);
-        assert!(unwinds(|| sleepers.park_unless(&mut berth, None, || panic!("as asked by the test"))));
-        // Called during its check, it has the others to wake.
+        assert!(unwinds(|| sleepers.park_unless(&mut berth, None, || panic!("as requested by the test"))));
+        // A reader that is called during its check wakes the others.
         assert!(unwinds(|| sleepers.park_unless(&mut berth, None, || {
             sleepers.wake();
-            panic!("as asked by the test")
+            panic!("as requested by the test")
         })));
         assert_eq!(count.load(Ordering::Relaxed), 1);
         sleepers.park_unless(&mut berth, MOMENT, || false);
@@ -147,7 +147,7 @@ fn wakers_can_reenter_the_sleepers() {
                 let (sleepers, berths) = (sleepers.clone(), berths.clone());
                 let inside = AtomicBool::new(false);
                 Box::new(move || {
-                    // Once at a time: a waker that always comes back never ends.
+                    // Without this flag, a waker that always reenters never ends.
                     if !inside.swap(true, Ordering::Relaxed) {
                         meddle(&sleepers, &berths);
                         inside.store(false, Ordering::Relaxed);
@@ -186,7 +186,7 @@ fn sleepers_survive_panicking_wakers() {
             let armed = Arc::new(AtomicBool::new(true));
             let arm = armed.clone();
             let hook: Box<dyn Fn() + Send + Sync> = Box::new(move || {
-                assert!(!arm.swap(false, Ordering::Relaxed), "as asked by the test");
+                assert!(!arm.swap(false, Ordering::Relaxed), "as requested by the test");
             });
             let mut hooks = Hooks::default();
             match place {
@@ -204,7 +204,7 @@ fn sleepers_survive_panicking_wakers() {
             sleepers.register(third, &waker);
             sleepers.wake();
             assert_eq!(count.load(Ordering::Relaxed), 2, "the others are woken");
-            assert!(!armed.load(Ordering::Relaxed), "it has panicked");
+            assert!(!armed.load(Ordering::Relaxed), "the hook has panicked");
             drop((berths, hostile));
             assert_eq!(Arc::strong_count(&hooks), 1);
         }

@@ -95,7 +95,7 @@ fn clone_can_seal_its_ring() {
         (0..3).map(|n| Sealing { value: census.value(n), ring: seal.clone() }).collect();
     assert_eq!(producer.push_slice(&values), 3);
     assert!(seal.set(producer.sealer()).is_ok());
-    // Sealed by the first clone, before any of these is shown.
+    // The first clone seals the ring, before any of these values is shown.
     assert_eq!(producer.push_slice(&values), 3);
     assert_eq!(consumer.drain(9, |sealing| assert!(sealing.value.look() < 3)), 3);
     let mut back = Vec::new();
@@ -114,20 +114,20 @@ fn panicking_callbacks_lose_only_their_value() {
         while producer.push(census.value(1)).is_ok() {}
     };
     fill(&mut producer);
-    assert!(unwinds(|| consumer.drain(8, |_| panic!("as asked by the test"))));
-    assert!(unwinds(|| consumer.drain_in_place(8, |_| panic!("as asked by the test"))));
-    assert!(unwinds(|| consumer.drain_freeing(8, drop, || panic!("as asked by the test"))));
-    assert!(unwinds(|| consumer.drain_freeing(8, |_| panic!("as asked by the test"), || {})));
+    assert!(unwinds(|| consumer.drain(8, |_| panic!("as requested by the test"))));
+    assert!(unwinds(|| consumer.drain_in_place(8, |_| panic!("as requested by the test"))));
+    assert!(unwinds(|| consumer.drain_freeing(8, drop, || panic!("as requested by the test"))));
+    assert!(unwinds(|| consumer.drain_freeing(8, |_| panic!("as requested by the test"), || {})));
     assert_eq!((consumer.position(), producer.len()), (4, 4));
-    // In place, a value may be changed for another one.
+    // The callback may replace a value in place.
     consumer.drain_in_place(1, |value| *value = census.value(2));
     fill(&mut producer);
     producer.sealer().seal();
-    // A callback that panics while values are taken back loses only that one.
+    // A callback that panics while values are taken back loses only that value.
     let (mut late, _keep) = pair(4);
     (0..4).for_each(|n| late.write(census.value(n)));
     late.sealer().seal();
-    assert!(unwinds(|| late.settle(|_| panic!("as asked by the test"))));
+    assert!(unwinds(|| late.settle(|_| panic!("as requested by the test"))));
     let mut back = 0;
     late.settle(|_| back += 1);
     assert_eq!(back, 3);
@@ -161,7 +161,7 @@ fn halves_can_be_dropped_in_any_order() {
 fn forgotten_half_keeps_the_ring() {
     let census = Census::default();
     let (mut producer, consumer) = pair(4);
-    // An empty place that is given up stays empty.
+    // An empty slot that is abandoned stays empty.
     let _ = producer.vacant();
     (0..3).for_each(|n| drop(producer.push(census.value(n))));
     std::mem::forget(consumer);

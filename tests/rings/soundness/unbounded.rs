@@ -1,10 +1,10 @@
-//! The queue behind unbounded channels, in blocks that come and go.
+//! The queue of unbounded channels, whose blocks are allocated and freed.
 
 use super::{Census, rounds};
 use buslane::{Channel, Sink};
 use std::thread;
 
-/// Some blocks.
+/// A number of values that fills several blocks.
 const COUNT: usize = rounds(150, 70);
 
 #[test]

@@ -1,4 +1,4 @@
-//! The cell of one consumer and the list of many waiters, under callbacks that panic or come back.
+//! The cell of one consumer and the list of many waiters, under callbacks that panic or reenter.
 
 use super::wakers::{Hooks, waker};
 use super::{rounds, unwinds};
@@ -22,9 +22,9 @@ fn is_idle(cell: &WaitCell) -> bool {
 fn panicking_check_leaves_the_cell_idle() {
     for pair in PAIRS {
         let cell = WaitCell::new(pair());
-        assert!(unwinds(|| cell.park_unless(None, || panic!("as asked by the test"))));
+        assert!(unwinds(|| cell.park_unless(None, || panic!("as requested by the test"))));
         assert!(is_idle(&cell) && !cell.is_parked());
-        assert!(unwinds(|| cell.nap_unless(HOUR, || panic!("as asked by the test"))));
+        assert!(unwinds(|| cell.nap_unless(HOUR, || panic!("as requested by the test"))));
         assert!(is_idle(&cell));
         assert!(cell.register(Waker::noop()) && cell.is_parked());
     }
@@ -38,11 +38,11 @@ fn check_can_reenter_its_cell() {
             cell.park_unless(Some(HOUR), || false);
             cell.nap(HOUR);
             cell.wake_now();
-            assert!(cell.register(Waker::noop()), "the thread is out");
-            assert!(cell.register(Waker::noop()), "and so is the task");
+            assert!(cell.register(Waker::noop()), "the thread is removed");
+            assert!(cell.register(Waker::noop()), "so is the task");
             true
         });
-        assert!(cell.is_parked(), "the task that came meanwhile stays");
+        assert!(cell.is_parked(), "the task that registered meanwhile stays");
         cell.wake();
         assert!(is_idle(&cell));
     }
@@ -63,7 +63,7 @@ fn wakers_can_reenter_the_cell_and_panic() {
                         let _ = cell.register(Waker::noop());
                         cell.wake();
                         inside.store(false, Ordering::Relaxed);
-                        assert!(!panics, "as asked by the test");
+                        assert!(!panics, "as requested by the test");
                     }
                 });
                 let mut hooks = Hooks::default();
@@ -124,11 +124,11 @@ fn panicking_attempt_leaves_the_list() {
         let attempts = AtomicUsize::new(0);
         for _ in 0..3 {
             assert!(unwinds(|| list.wait_until(Deadline::NEVER, || -> Option<()> {
-                // Some of them while it is on the list, and some when it is taken off already.
+                // Some attempts panic while they are on the list, and some after their removal.
                 if attempts.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                     list.notify();
                 }
-                panic!("as asked by the test")
+                panic!("as requested by the test")
             })));
             assert_eq!(format!("{list:?}"), "WaitList { waiting: 0 }");
         }
@@ -153,7 +153,7 @@ fn attempt_can_reenter_its_list() {
 #[test]
 fn pause_survives_a_panicking_check() {
     let pause = Arc::new(Pause::new());
-    assert!(unwinds(|| pause.wait(Deadline::NEVER, || panic!("as asked by the test"))));
+    assert!(unwinds(|| pause.wait(Deadline::NEVER, || panic!("as requested by the test"))));
     assert!(pause.wait(Deadline::NEVER, || true));
     pause.interrupt();
     SystemClock.wait_until(Instant::now() + HOUR, &pause);

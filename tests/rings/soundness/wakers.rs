@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-/// What a waker calls. Shared by all clones.
+/// The hooks that a waker calls. All clones share them.
 #[derive(Default)]
 pub(crate) struct Hooks {
     pub(crate) on_clone: Option<Box<dyn Fn() + Send + Sync>>,
@@ -24,7 +24,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: every waker with this table has a count of an `Arc<Hooks>` as its data.
     unsafe { Arc::increment_strong_count(data.cast::<Hooks>()) };
     let raw = RawWaker::new(data, &TABLE);
-    // SAFETY: as above; the count is the waker's, which drops it if the hook unwinds.
+    // SAFETY: as above; the count belongs to the waker, which drops it if the hook unwinds.
     let made = unsafe { Waker::from_raw(raw) };
     // SAFETY: as above.
     run(unsafe { &*data.cast::<Hooks>() }.on_clone.as_deref());
@@ -33,7 +33,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 }
 
 unsafe fn wake(data: *const ()) {
-    // SAFETY: as in `clone`: the waker gives its count away.
+    // SAFETY: as in `clone`: the waker gives up its count.
     let hooks = unsafe { Arc::from_raw(data.cast::<Hooks>()) };
     run(hooks.on_wake.as_deref());
 }
@@ -49,10 +49,10 @@ unsafe fn drop_waker(data: *const ()) {
     run(hooks.on_drop.as_deref());
 }
 
-/// A waker, and the hooks that it and its clones share.
+/// Returns a waker, and the hooks that it and its clones share.
 pub(crate) fn waker(hooks: Hooks) -> (Arc<Hooks>, Waker) {
     let hooks = Arc::new(hooks);
-    // SAFETY: the data is a count of its own, as the table wants it.
+    // SAFETY: the data is a count of its own, as the table requires.
     let waker = unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(hooks.clone()).cast(), &TABLE)) };
     (hooks, waker)
 }

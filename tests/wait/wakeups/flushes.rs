@@ -1,4 +1,4 @@
-//! Flushes and closes that wait: each is woken for what concerns it, however many wait beside it.
+//! Flushes and closes that wait: each is woken for its own condition, however many others wait.
 
 use super::{Blocked, EVENTS, MOST_SLEEPS};
 use buslane::queue::QueueBuilder;
@@ -14,7 +14,7 @@ use test_support::{GUARD, ends, lock, wait_for, waits};
 
 const WAITING: usize = 100;
 
-/// A pause in which threads that were woken can run.
+/// A pause in which woken threads can run.
 fn dawdle() {
     (0..4).for_each(|_| thread::yield_now());
 }
@@ -94,7 +94,7 @@ fn progress_wakes_one_flush_beside_several_receivers() {
     });
 }
 
-/// A queue full of events whose workers begin when the gate opens.
+/// Returns a full queue whose workers start when the gate opens.
 fn full(gate: &Gate, settings: Shape) -> Queue<u64> {
     let builder = settings(Queue::builder().capacity(EVENTS as usize).overflow(Overflow::Block));
     let queue = builder
@@ -152,7 +152,7 @@ fn queue_close_is_woken_only_for_its_end() {
 
 #[test]
 fn refused_writes_wake_no_flush() {
-    // The channel is closed and has a backlog; its writers do not know yet.
+    // The channel is closed and has a backlog; its writers do not know that yet.
     for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse] {
         ends(move || {
             let (channel, mut receiver) = Channel::builder().capacity(4).overflow(overflow).build().unwrap();
@@ -174,7 +174,7 @@ fn refused_writes_wake_no_flush() {
 
 #[test]
 fn each_flush_ends_at_its_own_goal() {
-    // Flushes that begin between two events; each ends when the events before it are read, and not
+    // Flushes that start between two events. Each ends when the events before it are read, and not
     // earlier, whichever is woken.
     ends(|| {
         for shared in [true, false] {
@@ -211,8 +211,8 @@ fn each_flush_ends_at_its_own_goal() {
 
 #[test]
 fn timed_out_flush_leaves_the_reports_to_others() {
-    // Some flushes have no time, and may be the ones that are woken; the others learn of the end
-    // all the same.
+    // Some flushes have no time, and may be the ones that are woken; the others still learn of the
+    // end.
     ends(|| {
         let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
         (0..EVENTS).for_each(|n| channel.write(n).unwrap());

@@ -1,5 +1,5 @@
-//! Publishers at the gates of a journal: as many are woken as a subscriber makes room for, and none
-//! for a poll that makes none.
+//! Publishers at the gates of a journal: a subscriber wakes as many as it makes room for, and none
+//! for a poll that makes no room.
 
 use super::{Blocked, EVENTS, WRITERS, assert_few, dawdle, sleeps_per_event};
 use buslane::error::TryRecvError;
@@ -42,7 +42,7 @@ fn read_all(mut gate: Subscriber<u64>) -> impl FnOnce() + Send {
 
 #[test]
 fn opening_gate_wakes_one_publisher_per_slot() {
-    // The smallest blocks have one slot; blocks of 64 leave room for many at once.
+    // The smallest blocks have one slot; blocks of 64 make room for many publishers at once.
     for capacity in [1, 2, 64, 256] {
         let journal = journal(capacity);
         let read = read_all(gate(&journal, WaitStrategy::Park));
@@ -66,7 +66,8 @@ fn two_gates_wake_one_publisher_per_slot() {
 
 #[test]
 fn polling_subscriber_wakes_no_publisher_twice() {
-    // It polls without a pause between two events, and so much more often than publishers run.
+    // The subscriber polls without a pause between two events, and so much more often than
+    // publishers run.
     for capacity in [1, 64] {
         let journal = journal(capacity);
         let read = read_all(gate(&journal, WaitStrategy::BusySpin));
@@ -106,7 +107,8 @@ fn batches_at_a_gate_are_woken_one_by_one() {
 
 #[test]
 fn fast_gate_beside_a_stalled_one_wakes_no_publisher() {
-    // The fast subscriber reads on and polls all the time, and makes no room: another one stalls.
+    // The fast subscriber reads and polls all the time, and makes no room, because another one
+    // stalls.
     ends(|| {
         let journal = journal(64);
         let stalled = gate(&journal, WaitStrategy::Park);
@@ -118,7 +120,7 @@ fn fast_gate_beside_a_stalled_one_wakes_no_publisher() {
             Box::new(move || assert!(journal.publish(0).is_ok())) as Box<dyn FnOnce() + Send>
         };
         let blocked = Blocked::begin(50, publisher);
-        // No position is read twice, so each of these reads is a move.
+        // The subscriber reads no position twice, so each of these reads advances it.
         let mut read = 0;
         while let Ok(entry) = fast.try_recv() {
             read += u64::from(matches!(entry, Entry::Event(..)));
@@ -128,7 +130,7 @@ fn fast_gate_beside_a_stalled_one_wakes_no_publisher() {
         }
         drop((stalled, fast));
         let slept = blocked.end();
-        // Each of them sleeps until it is released, now and then at a lock, and until its own time
+        // Each publisher sleeps until its release, occasionally at a lock, and until its own time
         // to check.
         assert!(read >= 64 && slept < 50 * 20, "{slept} sleeps of 50 publishers");
     });
@@ -136,8 +138,8 @@ fn fast_gate_beside_a_stalled_one_wakes_no_publisher() {
 
 #[test]
 fn end_of_a_gate_releases_every_publisher() {
-    // One more gate stays open, so the publishers get room from no one else. Blocks of one slot:
-    // the chain of wake-ups is all there is.
+    // One more gate stays open, so the publishers get room from no other subscriber. With blocks of
+    // one slot, only the chain of wake-ups helps them.
     for capacity in [1, 64] {
         ends(move || {
             let journal = journal(capacity);
@@ -157,7 +159,7 @@ fn end_of_a_gate_releases_every_publisher() {
 
 #[test]
 fn timed_out_publishers_leave_their_room_to_others() {
-    // A publisher may be woken when its time is over; one that stays gets the slot in its stead.
+    // A publisher may be woken when its time is over; a remaining one gets the slot instead.
     ends(|| {
         let (journal, patient) = (journal(1), WRITERS as u64 / 8);
         let hurried = Arc::new(journal.clone());
@@ -173,7 +175,7 @@ fn timed_out_publishers_leave_their_room_to_others() {
                             assert!(journal.publish(n).is_ok());
                             done.fetch_add(1, Ordering::Relaxed);
                         } else {
-                            // The shortest wait that still is one.
+                            // The shortest wait that is still a wait.
                             let _ = hurried.clone().timeout(Duration::from_micros(200)).write(n);
                         }
                     }
@@ -196,8 +198,8 @@ fn timed_out_publishers_leave_their_room_to_others() {
 
 #[test]
 fn removal_wakes_only_the_publishers_of_its_bus() {
-    // Many lanes are ended, one after the other; publishers that wait at the same gate for
-    // themselves sleep on.
+    // Many lanes end one after the other; publishers that wait at the same gate for themselves stay
+    // parked.
     ends(|| {
         let (bus, journal) = (Bus::new(), journal(1));
         let id = bus.add(journal.clone()).unwrap();

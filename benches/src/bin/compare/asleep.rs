@@ -1,4 +1,4 @@
-//! What a publish costs whose consumer is asleep: `benches::wake`.
+//! The cost of a publish whose consumer is parked: `benches::wake`.
 
 use crate::Bench;
 use crate::report::Target;
@@ -26,9 +26,9 @@ const PEERS: [&str; 9] = [
     "bus",
 ];
 
-/// Our cost next to the least of the peers', of those whose consumer was asleep: one that spins all
-/// the time has nobody to wake. First ours, then theirs, then how often each of them slept for an
-/// event.
+/// Returns our cost divided by the lowest cost of the peers whose consumer was parked: a consumer
+/// that spins all the time needs no wake-up. The figures are ours, then those of the peers, then
+/// how often each of them slept per event.
 fn best(figures: [f64; 1 + 2 * PEERS.len()]) -> f64 {
     let (peers, sleeps) = figures[1..].split_at(PEERS.len());
     let asleep = peers.iter().zip(sleeps).filter(|(_, sleeps)| **sleeps >= 0.5);

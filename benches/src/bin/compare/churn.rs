@@ -1,4 +1,4 @@
-//! What a publisher feels of sinks that come and go: `benches::churn`.
+//! The effect of added and removed sinks on a publisher: `benches::churn`.
 
 use crate::Bench;
 use crate::report::Target;

@@ -1,8 +1,9 @@
-//! Journals against the peers that hand one stream to many.
+//! Journals against the peers that send one stream to many consumers.
 //!
-//! Costs of publishing are sampled in processes of their own, each built for one contender and one
-//! number of subscribers; see `benches::alone`. How flat they are over the number of subscribers is
-//! shown three times: so, and by processes that go through all numbers, upwards and downwards.
+//! Costs of publishing are sampled in separate processes, each built for one contender and one
+//! number of subscribers; see `benches::alone`. Their flatness over the number of subscribers is
+//! shown three times: in this way, and by processes that go through all numbers, upward and
+//! downward.
 
 use crate::Bench;
 use crate::report;
@@ -28,7 +29,7 @@ const fn at_least(least: f64) -> Option<report::Target> {
     Some(report::Target::AtLeast(least))
 }
 
-/// Each contender with each number of subscribers, in a process of its own.
+/// Returns each contender with each number of subscribers, in a separate process.
 fn each_alone(contenders: &[(&str, Target)], carried: Carried, blocks: u64) -> Vec<Contender> {
     let with = |count| {
         let one = move |&(name, target): &(&str, Target)| {
@@ -102,7 +103,7 @@ pub(crate) fn publish(bench: &mut Bench) -> io::Result<()> {
             section.ratio(&format!("{name}/{count}"), &format!("{name}/1"), target);
         }
     }
-    // One subscriber that has as much of the processor's cache taken from it as 64 have.
+    // One subscriber, with as much of the processor's cache occupied as 64 subscribers occupy.
     section.ratio("journal, one of/64", "journal, one of/1", None);
     section.finish()
 }
@@ -133,8 +134,8 @@ pub(crate) fn publish_with_destructors(bench: &mut Bench) -> io::Result<()> {
         let mut section = bench.report.section(&format!("journal-drop-{file}"), &title, series)?;
         let names = section.names();
         section.figures("ns", &names, |ns| ns);
-        // What is kept is dropped by tokio's sender, as by a journal's; what is not, by its last
-        // receiver.
+        // A retained event is dropped by tokio's sender, as by a journal's; any other event is
+        // dropped by its last receiver.
         section.ratios("ratio of costs, less the drop in both");
         for count in SUBSCRIBERS {
             for ours in ["journal", "shared journal"] {
@@ -233,7 +234,7 @@ pub(crate) fn streaming(bench: &mut Bench) -> io::Result<()> {
         ("free, batches", &["tokio free", "gated, batches"][..]),
     ] {
         for peer in peers {
-            // Near; far, 3 would do.
+            // For near processors; for far ones, 3 would be enough.
             let target =
                 if ours.starts_with("gated") && *peer == "tokio free" { at_least(6.0) } else { None };
             section.rates(ours, peer, target);

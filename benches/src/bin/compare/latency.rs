@@ -1,4 +1,4 @@
-//! How late events are handled: `benches::latency`.
+//! The latency of events: `benches::latency`.
 
 use crate::Bench;
 use crate::report::Target;

@@ -1,16 +1,16 @@
-//! What the figures were measured on.
+//! The machine and the build of a measurement.
 
 use std::fs;
 use std::process::Command;
 use std::time::SystemTime;
 
-/// One line: processor, system, commit and date.
+/// Returns one line with processor, system, commit and date.
 pub(crate) fn describe() -> String {
     let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let (date, _) = date.split_once('T').unwrap_or((&date, ""));
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| "unknown".into());
-    // The build that is measured has no number yet but its commit's.
+    // The measured build has no number yet except its commit.
     let commit = first_line("git", &["describe", "--always", "--dirty", "--exclude", "*"]);
     format!(
         "{}, {processors} processors; {} {}; commit {}; {date}",

@@ -3,13 +3,13 @@
 //! ```text
 //! cargo run -p benches --profile bench --bin compare -- [--quick] [--out DIR] [SECTION]…
 //! ```
-//! Without a section, all but the journal's are measured: some ten minutes, or two with `--quick`,
-//! on a machine with two processors that do nothing else. How the samples are taken is told in
-//! `benches::paired`; what they hold, in the module that each section names. With `--out`, every
-//! section is written as `DIR/SECTION.md`, with plots beside it as SVG, and all samples, the
-//! dropped ones too, as lines of JSON in `DIR/samples.jsonl`.
+//! Without a section, all sections except the journal's run: some ten minutes, or two with
+//! `--quick`, on a machine with two otherwise idle processors. `benches::paired` documents how the
+//! samples are taken, and the module that each section names documents what they contain. With
+//! `--out`, every section is written as `DIR/SECTION.md`, with plots next to it as SVG. All
+//! samples, including the dropped ones, go to `DIR/samples.jsonl` as lines of JSON.
 //!
-//! A ratio of costs below 1, and one of rates above 1, is in favour of `buslane`.
+//! A ratio of costs below 1, and a ratio of rates above 1, is in favor of `buslane`.
 
 mod asleep;
 mod churn;
@@ -40,10 +40,10 @@ struct Arguments {
     /// Writes tables, samples and plots into this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How often every contender is sampled; a pair for each.
+    /// The number of samples of every contender; a pair for each.
     #[arg(long)]
     rounds: Option<usize>,
-    /// What to measure.
+    /// The sections to measure.
     #[arg(value_enum)]
     sections: Vec<Name>,
 }
@@ -51,31 +51,31 @@ struct Arguments {
 /// The sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Name {
-    /// What a publish costs while there is room.
+    /// The cost of a publish while there is room.
     Publish,
     /// From one publisher to one consumer, both pinned.
     Stream,
-    /// The same without pinning, by who waits by itself.
+    /// The same without pinning, for contenders that wait by themselves.
     Waiting,
     /// Several publishers, without pinning.
     Publishers,
-    /// More and more threads on two processors, and what they cost.
+    /// More and more threads on two processors, and their cost.
     Oversubscription,
     /// Several publishers and their consumer on one processor.
     OneProcessor,
-    /// What a publish costs whose consumer sleeps.
+    /// The cost of a publish whose consumer is parked.
     Asleep,
-    /// How late events arrive.
+    /// The latency of events.
     Latency,
-    /// What publishers feel of sinks that come and go.
+    /// The effect of added and removed sinks on publishers.
     Churn,
-    /// All five of the journal.
+    /// All five sections of the journal.
     Journal,
-    /// What a publish into a journal costs.
+    /// The cost of a publish into a journal.
     JournalPublish,
     /// The same, of events with destructors.
     JournalDrop,
-    /// What reading from a journal costs.
+    /// The cost of reading from a journal.
     JournalRead,
     /// From one publisher to one subscriber.
     JournalStream,
@@ -83,19 +83,19 @@ enum Name {
     JournalPublishers,
 }
 
-/// How much is measured.
+/// The amount of measurement.
 struct Effort {
     rounds: usize,
     cost: Duration,
     stream: Duration,
-    /// How many blocks make a sample in a process of its own.
+    /// The number of blocks of a sample in a separate process.
     blocks: u64,
     race: Duration,
-    /// Several publishers into one consumer: many turns of the scheduler.
+    /// The duration for several publishers into one consumer: many turns of the scheduler.
     merge: Duration,
-    /// How many events make a sample of a sleeping consumer.
+    /// The number of events of a sample with a parked consumer.
     wakes: u64,
-    /// How long events are sent by the clock.
+    /// The duration of events sent by the clock.
     paced: Duration,
 }
 
@@ -130,7 +130,7 @@ impl Effort {
     }
 }
 
-/// What every section is given.
+/// The parameters of every section.
 struct Bench {
     effort: Effort,
     ping: Ping,
@@ -187,7 +187,7 @@ fn main() -> ExitCode {
         sections = ALL.to_vec();
     }
     let Some((producer, consumer)) = processors() else {
-        eprintln!("two processors are needed");
+        eprintln!("this program needs two processors");
         return ExitCode::FAILURE;
     };
     let compare = || -> io::Result<()> {

@@ -17,19 +17,19 @@ type Drawn = Result<(), Box<dyn Error>>;
 
 const WIDTH: u32 = 900;
 const FONT: (&str, u32) = ("sans-serif", 15);
-/// What was measured where, at the foot.
+/// The note at the foot: the machine and the build.
 const NOTE: (&str, u32) = ("sans-serif", 11);
 const OURS: RGBColor = RGBColor(31, 83, 155);
 const PEERS: RGBColor = RGBColor(150, 156, 164);
 const TITLE: (&str, u32) = ("sans-serif", 18);
 
-/// One line for each histogram, over percentiles; both axes grow by factors.
+/// Draws one curve for each histogram, over percentiles; both axes are logarithmic.
 pub(crate) fn percentiles(
     path: &Path,
     (title, machine): (&str, &str),
     histograms: &[(&str, &Histogram<u64>)],
 ) -> Drawn {
-    // One in so many is slower.
+    // One in this many events is slower.
     const RARITIES: [f64; 5] = [2.0, 10.0, 100.0, 1_000.0, 10_000.0];
     let shown = histograms.iter().filter(|(_, histogram)| !histogram.is_empty());
     let most = shown.clone().map(|(_, histogram)| histogram.max()).max().unwrap_or(1) as f64;
@@ -56,7 +56,7 @@ pub(crate) fn percentiles(
         .draw()?;
     for (index, (name, histogram)) in shown.enumerate() {
         let style = ShapeStyle::from(Palette99::pick(index).to_rgba()).stroke_width(2);
-        // No more is said than there are values for.
+        // The curve ends at the last percentile that has enough values.
         let last = (histogram.len() as f64).min(RARITIES[RARITIES.len() - 1]);
         let steps =
             (0..=160).map(|step| 10_f64.powf(f64::from(step) / 40.0)).take_while(|rarity| *rarity <= last);
@@ -80,7 +80,7 @@ pub(crate) fn percentiles(
     Ok(())
 }
 
-/// One bar for each estimate, with its interval.
+/// Draws one bar for each estimate, with its interval.
 pub(crate) fn bars(
     path: &Path,
     (title, machine): (&str, &str),

@@ -1,4 +1,4 @@
-//! What a publish costs while there is room: `benches::cost`.
+//! The cost of a publish while there is room: `benches::cost`.
 
 use crate::Bench;
 use crate::report::Target;

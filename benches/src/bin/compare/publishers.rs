@@ -13,11 +13,11 @@ use std::time::Duration;
 
 const QUEUE: &str = "buslane queue";
 const RECEIVER: &str = "buslane receiver";
-/// Of whom the best is meant where it says so.
+/// The peers that "the best" refers to.
 const BEST_OF: [&str; 6] = ["crossbeam-channel", "kanal", "flume", "thingbuf", "std", "disruptor multi"];
 const OTHERS: [&str; 3] = ["buslane, Bus::publish", "tokio mpsc", "tracing-appender"];
 
-/// Every contender with so many publishers.
+/// Returns every contender with `publishers` publishers.
 fn contenders(publishers: usize, processors: Processors, duration: Duration) -> Vec<Contender> {
     fn name(contender: &str, publishers: usize) -> String {
         format!("{contender}, {publishers}")
@@ -60,7 +60,7 @@ fn tables(section: &mut Section<'_>) {
     section.figures("least publisher / greatest", &shares, |share| share);
 }
 
-/// The ratio of rates to the best of the peers, round by round.
+/// Adds the ratio of rates to the best of the peers, round by round.
 fn best(section: &mut Section<'_>, ours: &str, count: usize, target: Option<Target>) {
     let ours = format!("{ours}, {count}");
     let peers = BEST_OF.map(|peer| format!("{peer}, {count}"));
@@ -81,7 +81,7 @@ fn measure(bench: &mut Bench, counts: &[usize], processors: Processors) -> Serie
     Series::run(all, rounds, Duration::ZERO, &mut bench.ping)
 }
 
-/// Two and four.
+/// Measures two and four publishers.
 pub(crate) fn few(bench: &mut Bench) -> io::Result<()> {
     let series = measure(bench, &[2, 4], Processors::All);
     let title = "Several publishers into one consumer: default waiting, not pinned, lossless";
@@ -96,7 +96,7 @@ pub(crate) fn few(bench: &mut Bench) -> io::Result<()> {
     section.finish()
 }
 
-/// Two, four and eight threads, the consumer's among them.
+/// Measures two, four and eight threads, including the consumer's.
 pub(crate) fn many(bench: &mut Bench) -> io::Result<()> {
     let series = measure(bench, &[1, 3, 7], Processors::All);
     let title = "2, 4 and 8 threads: 1, 3 and 7 publishers into one consumer, default waiting, not pinned";
@@ -116,7 +116,7 @@ pub(crate) fn many(bench: &mut Bench) -> io::Result<()> {
     section.finish()
 }
 
-/// Everybody on one processor.
+/// Measures all threads on one processor.
 pub(crate) fn on_one(bench: &mut Bench) -> io::Result<()> {
     let series = measure(bench, &[1, 4], Processors::One);
     let title = "1 and 4 publishers into one consumer, all on one processor, default waiting";

@@ -1,4 +1,4 @@
-//! What is shown and kept: Markdown tables, the samples, and plots.
+//! The output: Markdown tables, the samples, and plots.
 
 use crate::plot;
 use benches::histogram::{self, PERCENTILES};
@@ -11,10 +11,10 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Fewer pairs than this make no figure.
+/// The fewest pairs that make a figure.
 const FEWEST_PAIRS: usize = 5;
 
-/// What a ratio has to be.
+/// The target for a ratio.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
     AtLeast(f64),
@@ -47,14 +47,14 @@ impl fmt::Display for Target {
     }
 }
 
-/// Where everything goes.
+/// The destination of all output.
 pub(crate) struct Report {
     machine: String,
     directory: Option<PathBuf>,
     samples: Option<BufWriter<File>>,
 }
 
-/// A line of the file of samples.
+/// One line of the file of samples.
 #[derive(Serialize)]
 struct Line<'a> {
     section: &'a str,
@@ -66,7 +66,7 @@ struct Line<'a> {
 }
 
 impl Report {
-    /// Prints, and writes into the directory, if there is one.
+    /// Creates a report that prints, and writes into the directory, if there is one.
     pub(crate) fn new(machine: String, directory: Option<PathBuf>) -> io::Result<Self> {
         println!("{machine}");
         let samples = match &directory {
@@ -79,7 +79,7 @@ impl Report {
         Ok(Self { machine, directory, samples })
     }
 
-    /// Begins a section; its samples are kept at once.
+    /// Begins a section, and writes its samples at once.
     pub(crate) fn section(&mut self, name: &str, title: &str, series: Series) -> io::Result<Section<'_>> {
         if let Some(file) = &mut self.samples {
             for (round, figure, sample) in series.samples() {
@@ -120,7 +120,7 @@ impl Report {
     }
 }
 
-/// One table, or several, of the samples of one series.
+/// One or several tables of the samples of one series.
 pub(crate) struct Section<'a> {
     name: String,
     title: String,
@@ -139,7 +139,7 @@ impl Section<'_> {
         self.series.names().into_iter().map(str::to_owned).collect()
     }
 
-    /// The figures themselves, under these names.
+    /// Writes the figures of these names.
     pub(crate) fn figures(&mut self, unit: &str, names: &[impl AsRef<str>], convert: impl Fn(f64) -> f64) {
         self.line(format_args!(
             "\n| {unit} | median | interval | count | ping, ns |\n|---|---:|---:|---:|---|"
@@ -166,25 +166,25 @@ impl Section<'_> {
         }
     }
 
-    /// The heading of ratios.
+    /// Writes the heading of ratios.
     pub(crate) fn ratios(&mut self, title: &str) {
         self.line(format_args!(
             "\n| {title} | median | interval | pairs | target | |\n|---|---:|---:|---:|---|---|"
         ));
     }
 
-    /// How much `a` is of `b`.
+    /// Writes the ratio of `a` to `b`.
     pub(crate) fn ratio(&mut self, a: &str, b: &str, target: Option<Target>) {
         self.row(&format!("{a} / {b}"), [a, b], |[a, b]| a / b, target);
     }
 
-    /// How much the rate of `a` is of the rate of `b`, both given by the time for an event.
+    /// Writes the ratio of the rate of `a` to the rate of `b`; both figures are times per event.
     pub(crate) fn rates(&mut self, a: &str, b: &str, target: Option<Target>) {
         self.row(&format!("{a} / {b}"), [a, b], |[a, b]| b / a, target);
     }
 
-    /// What `of` makes of the figures of these names. Where the two processors were near in some
-    /// rounds and far in others, each has a row.
+    /// Writes the estimate of `of` for the figures of these names. If the two processors were near
+    /// in some rounds and far in others, each placement has a row.
     pub(crate) fn row<const N: usize>(
         &mut self,
         label: &str,
@@ -221,7 +221,7 @@ impl Section<'_> {
         }
     }
 
-    /// The percentiles of these histograms, in a plot, too.
+    /// Writes the percentiles of these histograms, and their plot.
     pub(crate) fn percentiles(&mut self, file: &str, title: &str, names: &[String]) {
         let heads = PERCENTILES.map(|(name, _)| name).join(" | ");
         self.line(format_args!("\n| {title}, ns | {heads} | max | count |\n|---|{}", "---:|".repeat(7)));
@@ -230,7 +230,7 @@ impl Section<'_> {
         let mut rows = String::new();
         for (name, histogram) in &chosen {
             let values = PERCENTILES.map(|(_, percentile)| {
-                // A percentile that stands on less than one value is none.
+                // A percentile that is based on less than one value is omitted.
                 let enough = histogram.len() as f64 * (100.0 - percentile) >= 100.0;
                 if enough { digits(histogram::at(histogram, percentile)) } else { "–".into() }
             });
@@ -246,7 +246,7 @@ impl Section<'_> {
         self.text.push_str(&rows);
     }
 
-    /// A plot of these figures, with their intervals.
+    /// Draws a plot of these figures, with their intervals.
     pub(crate) fn bars(
         &mut self,
         unit: &str,
@@ -266,7 +266,7 @@ impl Section<'_> {
         }
     }
 
-    /// Shows everything.
+    /// Prints the remaining output.
     pub(crate) fn finish(self) -> io::Result<()> {
         println!("\n{}", self.text.trim_end());
         match self.directory {
@@ -276,7 +276,7 @@ impl Section<'_> {
     }
 }
 
-/// Three digits that matter, or all before the point.
+/// Formats three significant digits, or all before the decimal point.
 fn digits(value: f64) -> String {
     let places = if value.abs() >= 100.0 {
         0

@@ -13,17 +13,18 @@ use benches::route::{Route, spinning, waiting as waits};
 use benches::stream;
 use std::io;
 
-/// Million events a second, of the time for one.
+/// Converts the time per event to million events per second.
 fn rate(nanoseconds: f64) -> f64 {
     1e3 / nanoseconds
 }
 
-/// The names of rates, without those of shares.
+/// Returns the names of rates, without those of shares.
 fn rates(section: &Section<'_>) -> Vec<String> {
     section.names().into_iter().filter(|name| !name.ends_with(", handled")).collect()
 }
 
-/// Both sides spin, on a processor each; and those that publish in batches.
+/// Measures contenders that spin on both sides, with one processor each; and those that publish in
+/// batches.
 pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
     fn one<R: Route>(name: &str, make: impl Fn() -> R + 'static) -> Contender {
         Contender::stream(name, move || stream::pinned(make()))
@@ -104,7 +105,7 @@ const PARKING: [&str; 9] = [
     "tracing-appender",
 ];
 
-/// Everybody waits by itself, where the system likes.
+/// Measures contenders that wait by themselves, on any processor.
 pub(crate) fn waiting(bench: &mut Bench) -> io::Result<()> {
     let contenders = vec![
         Contender::stream_anywhere("buslane queue", || Queued::DEFAULT),

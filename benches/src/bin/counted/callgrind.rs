@@ -1,4 +1,4 @@
-//! What was executed: `callgrind`.
+//! The executed instructions, as reported by `callgrind`.
 
 use crate::cases::EVENTS;
 use crate::code::Code;
@@ -8,7 +8,7 @@ use std::ops::Sub;
 use std::path::Path;
 use std::process::Command;
 
-/// What one run has executed, as far as it is counted.
+/// The counts of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Executed {
     instructions: u64,
@@ -23,7 +23,7 @@ impl Sub for Executed {
     }
 }
 
-/// Of one event.
+/// The counts of one event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Count {
     pub(crate) instructions: f64,
@@ -38,7 +38,7 @@ pub(crate) fn count(program: &Path, case: &str, code: &Code) -> Result<Count, Bo
     let many = executed(program, case, MANY, code)?;
     let few = executed(program, case, FEW, code)?;
     if few == Executed::default() {
-        return Err(format!("{case}: callgrind has not found what is measured").into());
+        return Err(format!("{case}: callgrind did not find the measured function").into());
     }
     let (difference, events) = (many - few, ((MANY - FEW) * EVENTS) as f64);
     Ok(Count {
@@ -64,8 +64,8 @@ fn executed(program: &Path, case: &str, blocks: u64, code: &Code) -> Result<Exec
     Ok(parse(&text, program, |address| code.is_locked(address)))
 }
 
-/// Adds up what each instruction has cost by itself: `0xADDRESS LINE COUNT`. The line behind
-/// `calls=` is what was executed further down, and is counted there.
+/// Sums the own cost of each instruction: `0xADDRESS LINE COUNT`. The line after `calls=` is the
+/// cost of the called function, which is counted there.
 fn parse(text: &str, program: &Path, is_locked: impl Fn(u64) -> bool) -> Executed {
     let program = program.to_string_lossy();
     let (mut executed, mut below, mut ours) = (Executed::default(), false, false);

@@ -1,4 +1,4 @@
-//! What is counted.
+//! The counted cases.
 
 use benches::cost::{self, BLOCK, Cost, journal};
 use benches::event::{Event, Seed};
@@ -9,10 +9,10 @@ use std::hint::black_box;
 
 const NAP: WaitStrategy = WaitStrategy::nap();
 
-/// What is counted of a contender.
+/// The counted part of a contender.
 type Case = (&'static str, fn(u64));
 
-/// All cases, each with what runs so many blocks of it.
+/// All cases, each with a function that runs a number of blocks.
 pub(crate) const CASES: [Case; 21] = [
     ("harness", |blocks| publish(cost::base(), blocks)),
     ("publish, no sink", |blocks| publish(cost::lanes(0, NAP), blocks)),
@@ -37,16 +37,16 @@ pub(crate) const CASES: [Case; 21] = [
     ("by hand, 1 queue", by_hand),
 ];
 
-/// How many events a block has.
+/// The number of events of a block.
 pub(crate) const EVENTS: u64 = BLOCK;
 
-/// What is in here, and only that, is counted. Found by its name.
+/// The counted function: only its instructions count. `callgrind` finds it by its name.
 #[inline(never)]
 pub(crate) fn measured<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Runs a case, uncounted; where it is run under `callgrind`, that counts what [`measured`] does.
+/// Runs a case without counting. Under `callgrind`, the instructions of [`measured`] are counted.
 pub(crate) fn run(case: &str, blocks: &str) -> Result<(), Box<dyn Error>> {
     let found = CASES.into_iter().find(|(name, _)| *name == case);
     let (_, body) = found.ok_or_else(|| format!("there is no case {case:?}"))?;
@@ -68,7 +68,7 @@ fn drain(mut contender: impl Cost, blocks: u64) {
     }
 }
 
-/// Empties the receivers, and compares.
+/// Drains the receivers, and checks the events.
 fn check(contender: &mut impl Cost, first: u64) {
     let (mut count, mut sum) = (0, 0_u64);
     contender.drain(&mut |_, event| {
@@ -77,7 +77,7 @@ fn check(contender: &mut impl Cost, first: u64) {
     });
     let receivers = contender.receivers() as u64;
     let expected = Event::sum_without_end(first, BLOCK).wrapping_mul(receivers);
-    assert_eq!((count, sum), (BLOCK * receivers, expected), "what was published comes out");
+    assert_eq!((count, sum), (BLOCK * receivers, expected), "the receivers get the published events");
 }
 
 fn read(mut readers: impl Readers, blocks: u64) {
@@ -87,14 +87,14 @@ fn read(mut readers: impl Readers, blocks: u64) {
     }
 }
 
-/// The hot function: one publish into one queue, as a user writes it. It is disassembled under this
+/// The hot function: one publish into one queue, as in user code. It is disassembled under this
 /// name.
 #[inline(never)]
 pub(crate) fn publish_into_one_queue(publisher: &mut Publisher<Event>, seed: Seed) {
     let _ = publisher.publish(seed.event()).expect("the bus is open");
 }
 
-/// The same as in "publish, 1 queue", but for the call.
+/// Publishes as in "publish, 1 queue", except for the call.
 fn by_hand(blocks: u64) {
     let (channel, mut receiver) = Channel::builder()
         .capacity(benches::CAPACITY)
@@ -112,6 +112,6 @@ fn by_hand(blocks: u64) {
         });
         let mut sum = 0_u64;
         while receiver.drain_with(|event: Event| sum = sum.wrapping_add(event.sum())) > 0 {}
-        assert_eq!(sum, Event::sum_without_end(first, BLOCK), "what was published comes out");
+        assert_eq!(sum, Event::sum_without_end(first, BLOCK), "the receiver gets the published events");
     }
 }

@@ -1,4 +1,4 @@
-//! What the machine code says: read with `objdump`.
+//! The machine code, read with `objdump`.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -12,7 +12,7 @@ pub(crate) struct Code {
     hot: Vec<String>,
 }
 
-/// How many instructions the hot function must have at least to be the one that is meant.
+/// The fewest instructions of a hot function; a shorter one is the wrong function.
 const SHORTEST: usize = 10;
 
 impl Code {
@@ -40,24 +40,25 @@ impl Code {
             }
         }
         if code.hot.len() < SHORTEST {
-            return Err(format!("{hot}: {} instructions were found", code.hot.len()).into());
+            return Err(format!("{hot}: found {} instructions", code.hot.len()).into());
         }
         Ok(code)
     }
 
-    /// Whether a locked instruction, or a fence, stands at this address.
+    /// Returns whether this address holds a locked instruction or a fence.
     pub(crate) fn is_locked(&self, address: u64) -> bool {
         self.locked.contains(&address)
     }
 
-    /// How many instructions the hot function has, and which of them are locked or fences.
+    /// Returns the number of instructions of the hot function, and those that are locked or fences.
     pub(crate) fn hot(&self) -> (usize, Vec<&str>) {
         let locked = self.hot.iter().map(String::as_str).filter(|instruction| is_locked(instruction));
         (self.hot.len(), locked.collect())
     }
 }
 
-/// Locked, a fence against later loads, or an exchange with memory, which is locked by itself.
+/// Returns whether an instruction is locked, a fence against later loads, or an exchange with
+/// memory, which is always locked.
 fn is_locked(instruction: &str) -> bool {
     let name = instruction.split_whitespace().next().unwrap_or("");
     name == "lock" || name == "mfence" || name.starts_with("xchg") && instruction.contains('(')

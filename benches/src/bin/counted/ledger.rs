@@ -1,4 +1,4 @@
-//! The recorded counts, and what must hold of the new ones.
+//! The recorded counts, and the conditions on the new ones.
 
 use crate::callgrind::{Count, count};
 use crate::cases::CASES;
@@ -11,10 +11,10 @@ use std::path::Path;
 
 /// The function that publishes into the lane of one queue.
 const HOT: &str = "publish_into_one_queue";
-/// A count below this many instructions may still grow by a part of one.
+/// The absolute growth that is allowed for a count with few instructions.
 const ROUNDING: f64 = 0.05;
 
-/// The most locked instructions that may be executed for one event, where that is a promise.
+/// The promised maximum of locked instructions per event, by case.
 const PROMISES: [(&str, f64); 5] = [
     ("publish, no sink", 0.0),
     ("publish, 1 queue", 0.0),
@@ -23,10 +23,10 @@ const PROMISES: [(&str, f64); 5] = [
     ("publish, 1 queue, DropOldest", 1.0),
 ];
 
-/// Cases that cost the same: the second has more of what a publish does not depend on.
+/// Cases of equal cost: the second has more of something that must not affect a publish.
 const EQUAL: [(&str, &str); 1] = [("publish, Journal, 1 stalled", "publish, Journal, 1 of 1000 stalled")];
 
-/// Counts everything; compares it with the file, or writes that.
+/// Counts everything, and compares the counts with the file or writes it.
 pub(crate) fn check(file: &Path, record: bool, tolerance: f64) -> Result<(), Box<dyn Error>> {
     let program = std::env::current_exe()?;
     let code = Code::of(&program, HOT)?;
@@ -54,7 +54,7 @@ pub(crate) fn check(file: &Path, record: bool, tolerance: f64) -> Result<(), Box
             Some(known) => compare(&mut complaints, case, known, count, tolerance),
             None if record => {}
             None => {
-                let _ = writeln!(complaints, "{case}: no count is recorded");
+                let _ = writeln!(complaints, "{case}: there is no recorded count");
             }
         }
         for (_, most) in PROMISES.iter().filter(|(promised, most)| *promised == case && count.locked > *most)
@@ -71,7 +71,7 @@ pub(crate) fn check(file: &Path, record: bool, tolerance: f64) -> Result<(), Box
     if complaints.is_empty() {
         return Ok(());
     }
-    Err(format!("{complaints}If that is meant to be: bash .ci/counts --record").into())
+    Err(format!("{complaints}If the change is intended: bash .ci/counts --record").into())
 }
 
 fn compare(complaints: &mut String, case: &str, known: &Count, count: Count, tolerance: f64) {

@@ -1,19 +1,19 @@
-//! Counted, not timed: instructions, and locked ones among them, for each event.
+//! Counts instead of times: instructions per event, and the locked ones among them.
 //!
 //! ```text
 //! bash .ci/counts                # compares with .ci/counts.txt, and fails when anything grew
 //! bash .ci/counts --record       # writes that file anew
 //! ```
-//! Times on a shared machine differ from run to run; what a single thread executes does not. So
+//! Times on a shared machine differ from run to run; the instructions of a single thread do not. So
 //! each case of [`cases`] runs under `callgrind` with two numbers of blocks, and the difference is
-//! divided by the events in between: start-up cancels out. `callgrind` also tells how often each
-//! instruction was executed; those which the disassembly shows to be locked, or a fence, are
-//! counted by themselves. What they cost beyond an instruction, and what other processors do to
-//! caches, no count shows.
+//! divided by the events in between: the start-up cancels out. `callgrind` also reports how often
+//! each instruction was executed; instructions that the disassembly shows as locked, or as a fence,
+//! are counted separately. No count shows their cost beyond an instruction, or the effect of other
+//! processors on caches.
 //!
-//! The function that publishes into the lane of one queue is disassembled as well: no locked
-//! instruction and no fence may stand in it at all, whether executed or not. What is needed once in
-//! a while is elsewhere, in functions that it calls.
+//! The function that publishes into the lane of one queue is also disassembled: it must contain no
+//! locked instruction and no fence, whether executed or not. Rarely needed code is in the functions
+//! that it calls.
 
 mod callgrind;
 mod cases;
@@ -30,13 +30,13 @@ struct Arguments {
     /// The recorded counts.
     #[arg(long, value_name = "FILE", default_value = ".ci/counts.txt")]
     file: PathBuf,
-    /// Writes the counts into the file, whatever they are.
+    /// Writes the counts into the file, without a comparison.
     #[arg(long)]
     record: bool,
-    /// By how much a count may grow, in per cent.
+    /// The allowed growth of a count, in percent.
     #[arg(long, default_value_t = 2.0)]
     tolerance: f64,
-    /// Runs one case, with so many blocks, and counts nothing.
+    /// Runs one case with this number of blocks, and counts nothing.
     #[arg(long, num_args = 2, value_names = ["CASE", "BLOCKS"], hide = true)]
     run: Vec<String>,
 }
