@@ -175,21 +175,25 @@ impl<T: Send + 'static> StuckQueue<T> {
 
 #[test]
 fn direct_calls_keep_limits_despite_a_stuck_queue() {
-    for closes in [false, true] {
-        for (name, build) in combinators::<Mapped>() {
-            let gate = Arc::new(Gate::closed());
-            let sink = build(Mapped(StuckQueue::new(&gate, [1, 2])));
-            let context = format!("{name}, closes: {closes}");
-            if closes {
-                let report = in_time(&context, move || sink.close_by(Deadline::after(LIMIT)));
-                assert!(report.finish > Finish::Done, "{context}: {report}");
-            } else {
-                let report = in_time(&context, move || flush(&sink));
-                assert!(report.finish > Finish::Done, "{context}: {report}");
+    // Side by side: each call waits, and the drop of each sink does.
+    thread::scope(|scope| {
+        for closes in [false, true] {
+            for (name, build) in combinators::<Mapped>() {
+                scope.spawn(move || {
+                    let gate = Arc::new(Gate::closed());
+                    let sink = build(Mapped(StuckQueue::new(&gate, [1, 2])));
+                    let context = format!("{name}, closes: {closes}");
+                    let finish = if closes {
+                        in_time(&context, move || sink.close_by(Deadline::after(LIMIT))).finish
+                    } else {
+                        in_time(&context, move || flush(&sink)).finish
+                    };
+                    assert!(finish > Finish::Done, "{context}: {finish}");
+                    gate.open();
+                });
             }
-            gate.open();
         }
-    }
+    });
 }
 
 /// Accepts every event type that a combinator produces.

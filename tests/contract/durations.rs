@@ -38,10 +38,13 @@ fn far() -> Instant {
 
 /// Runs the test for every long duration, on a thread that is abandoned when it hangs.
 fn for_each_long(test: impl Fn(Duration) + Clone + Send + 'static) {
-    for long in LONG {
-        let test = test.clone();
-        ends(move || test(long));
-    }
+    // Side by side: a consumer that polls wakes once a second.
+    thread::scope(|scope| {
+        for long in LONG {
+            let test = test.clone();
+            scope.spawn(move || ends(move || test(long)));
+        }
+    });
 }
 
 #[test]

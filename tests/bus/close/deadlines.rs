@@ -204,24 +204,29 @@ fn every_combinator_of_two_sinks_reaches_the_second() {
             Box::new(Stuck(gate.clone()).retry(Backoff::default()).dead_letters(letters))
         }),
     ];
-    for (what, make) in makes {
-        for is_flush in [false, true] {
-            let (bus, gate, log) = (Bus::new(), Gate::closed(), Log::new());
-            bus.add_named("both", make(&gate, &log)).unwrap();
-            let other = || log.entries().iter().any(|entry| entry.starts_with("other "));
-            if is_flush {
-                let report = in_time(|| bus.flush_timeout(LIMIT));
-                assert_eq!(report.finish, Finish::TimedOut, "{what}");
-            } else {
-                let report = in_time(|| bus.close_timeout(LIMIT));
-                assert_eq!(report.finish, Finish::TimedOut, "{what}");
+    // Side by side: each waits for its limit.
+    thread::scope(|scope| {
+        for (what, make) in makes {
+            for is_flush in [false, true] {
+                scope.spawn(move || {
+                    let (bus, gate, log) = (Bus::new(), Gate::closed(), Log::new());
+                    bus.add_named("both", make(&gate, &log)).unwrap();
+                    let other = || log.entries().iter().any(|entry| entry.starts_with("other "));
+                    let finish = if is_flush {
+                        in_time(|| bus.flush_timeout(LIMIT)).finish
+                    } else {
+                        in_time(|| bus.close_timeout(LIMIT)).finish
+                    };
+                    assert_eq!(finish, Finish::TimedOut, "{what}");
+                    // In these two cases the second sink is direct: it logs nothing on a flush.
+                    let is_silent =
+                        is_flush && matches!(what, "two direct sinks" | "a queue and a direct sink");
+                    assert_eq!(other(), !is_silent, "{what}, flush: {is_flush}");
+                    gate.open();
+                });
             }
-            // In these two cases the second sink is direct: it logs nothing on a flush.
-            let is_silent = is_flush && matches!(what, "two direct sinks" | "a queue and a direct sink");
-            assert_eq!(other(), !is_silent, "{what}, flush: {is_flush}");
-            gate.open();
         }
-    }
+    });
 }
 
 #[test]
