@@ -1,9 +1,17 @@
-# Prints each import between two files, or folders, of one directory: the directory, the importing
-# file, the imported one. For .ci/layers.
+# Prints each import between two files, or folders, of one directory of a crate: the directory, the importing
+# file, the imported one.
+# The directory of the modules of the root is `.`. For .ci/layers, which runs it once for each crate.
 #
 # Reads `use` trees and paths in the code, starting at `crate` or `super`. An item that `x.rs`
-# re-exports from `x/y.rs` belongs to `x/y.rs`. Code after `#[cfg(test)]` and modules in braces are
-# not read.
+# re-exports from `x/y.rs` belongs to `x/y.rs`, and one that `lib.rs` passes on is one of its module. Code after `#[cfg(test)]` and modules in braces are
+# not read. At
+# the root, neither are models, nor the files in `above`, which name what is in modules above their own.
+
+BEGIN {
+  ROOT = "crate"
+  split(above, names, " ")
+  for (i in names) is_above[names[i]] = 1
+}
 
 function add(path) { paths[module] = paths[module] " " path }
 
@@ -28,9 +36,10 @@ function expand_part(prefix, part,    open) {
 
 FNR == 1 {
   module = FILENAME
-  sub(/^src\//, "", module)
+  sub(/^(.*\/)?src\//, "", module)
   sub(/\.rs$/, "", module)
   gsub(/\//, "::", module)
+  if (module == "lib") module = ROOT
   known[module] = 1
   tree = ""; in_use = tests = guarded = 0
 }
@@ -66,7 +75,8 @@ END {
         first = item = path
         sub(/::.*/, "", first)
         sub(/.*::/, "", item)
-        if ((module "::" first) in known) origin[module "::" item] = module "::" first
+        if (module == ROOT) { if (first in known) origin[item] = first }
+        else if ((module "::" first) in known) origin[module "::" item] = module "::" first
         continue
       }
       whole[module] = whole[module] " " (base == "" ? path : base "::" path)
@@ -79,13 +89,14 @@ END {
       steps = split(list[i], to, "::")
       directory = ""
       for (j = 1; j <= steps && j <= depth && to[j] == from[j]; j++) directory = directory (j == 1 ? "" : "::") to[j]
-      if (j == 1 || j > steps || j > depth) continue
-      target = directory "::" to[j]
+      if (j > steps || j > depth) continue
+      if (j == 1 && (module == ROOT || module in is_above || module ~ /::models$/)) continue
+      target = (j == 1 ? "" : directory "::") to[j]
       if (!(target in known)) target = origin[target]
       if (target == "") continue
       split(target, to, "::")
       gsub(/::/, "/", directory)
-      if (to[j] != from[j]) print directory, from[j], to[j]
+      if (to[j] != from[j]) print (j == 1 ? "." : directory), from[j], to[j]
     }
   }
 }

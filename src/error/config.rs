@@ -85,7 +85,7 @@ pub(crate) enum Invalid {
     Rate(Number),
     ZeroBurst,
     ZeroSample,
-    NulInName,
+    NulInName { name: Name, index: usize },
     ZeroAttempts,
     ZeroBackoff,
     InvertedBackoff { base: Duration, max: Duration },
@@ -111,6 +111,45 @@ impl From<f64> for Number {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f64::from_bits(self.0).fmt(f)
+    }
+}
+
+/// The longest start of a name that an error keeps, in bytes. It makes an error no larger than two
+/// durations do.
+const NAME_LEN: usize = 22;
+
+/// The start of a name. An error can be copied, so it holds no string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    bytes: [u8; NAME_LEN],
+    len: u8,
+    is_cut: bool,
+}
+
+impl Name {
+    fn new(name: &str) -> Self {
+        let mut len = name.len().min(NAME_LEN);
+        while !name.is_char_boundary(len) {
+            len -= 1;
+        }
+        let mut bytes = [0; NAME_LEN];
+        bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
+        Self { bytes, len: len as u8, is_cut: len < name.len() }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = str::from_utf8(&self.bytes[..self.len.into()]).unwrap_or_default();
+        write!(f, "{name:?}{}", if self.is_cut { "..." } else { "" })
+    }
+}
+
+impl Invalid {
+    /// Returns the error for a thread name with a NUL byte, or `None` if it has none.
+    pub(crate) fn nul_in_name(name: &str) -> Option<Self> {
+        let index = name.find('\0')?;
+        Some(Self::NulInName { name: Name::new(name), index })
     }
 }
 
@@ -163,7 +202,7 @@ impl ConfigError {
             Invalid::Rate(_) => ConfigErrorKind::Rate,
             Invalid::ZeroBurst => ConfigErrorKind::Burst,
             Invalid::ZeroSample => ConfigErrorKind::Sample,
-            Invalid::NulInName => ConfigErrorKind::Name,
+            Invalid::NulInName { .. } => ConfigErrorKind::Name,
             Invalid::ZeroAttempts => ConfigErrorKind::Attempts,
             Invalid::ZeroBackoff | Invalid::InvertedBackoff { .. } => ConfigErrorKind::Backoff,
             Invalid::Factor(_) => ConfigErrorKind::Factor,
@@ -207,7 +246,9 @@ impl fmt::Display for ConfigError {
             Invalid::ZeroSample => {
                 f.write_str("sample of 1 event in 0 is invalid: it must be 1 in at least 1")
             }
-            Invalid::NulInName => f.write_str("thread name with a NUL byte is invalid: remove the NUL byte"),
+            Invalid::NulInName { name, index } => {
+                write!(f, "thread name {name} is invalid: remove the NUL byte at index {index}")
+            }
             Invalid::ZeroAttempts => f.write_str("max attempts 0 is invalid: it must be at least 1"),
             Invalid::ZeroBackoff => f.write_str("backoff 0 is invalid: it must be longer than zero"),
             Invalid::InvertedBackoff { base, max } => {

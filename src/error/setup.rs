@@ -4,6 +4,7 @@
 use super::config::{ConfigError, Invalid};
 use std::error::Error;
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The memory for a ring cannot be allocated.
 ///
@@ -120,8 +121,20 @@ pub enum SubscribeError {
         /// The position of the next event.
         next: u64,
     },
-    /// The subscription would end before it begins.
-    Inverted,
+    /// The subscription would end at a position before the one at which it begins.
+    Inverted {
+        /// The position of the first event.
+        first: u64,
+        /// The position of the last event.
+        last: u64,
+    },
+    /// The subscription would end at a time before the one at which it begins.
+    InvertedTime {
+        /// The time of the first event.
+        since: SystemTime,
+        /// The time of the last event.
+        until: SystemTime,
+    },
     /// The subscription begins or ends at a time, and the journal has no times of its events.
     /// See [`JournalBuilder::sample_time`](crate::journal::JournalBuilder::sample_time) and
     /// `time_by`.
@@ -143,7 +156,16 @@ impl fmt::Display for SubscribeError {
             Self::Future { asked, next } => {
                 write!(f, "sequence {asked} is in the future: start at {next} or earlier")
             }
-            Self::Inverted => f.write_str("the subscription would end before it begins: choose a later end"),
+            Self::Inverted { first, last } => {
+                write!(f, "last sequence {last} is invalid: it must be at least the first sequence {first}")
+            }
+            Self::InvertedTime { since, until } => {
+                let (since, until) = (UnixTime(*since), UnixTime(*until));
+                write!(
+                    f,
+                    "end time {until} is invalid: it must be at least the start time {since} (Unix time)"
+                )
+            }
             Self::NoTime => {
                 f.write_str("the journal has no times of its events: build it with sample_time or time_by")
             }
@@ -161,7 +183,28 @@ impl Error for SubscribeError {
         match self {
             Self::Config(error) => Some(error),
             Self::OutOfMemory(error) => Some(error),
-            Self::Future { .. } | Self::Inverted | Self::NoTime | Self::TooManyReaders { .. } => None,
+            Self::Future { .. }
+            | Self::Inverted { .. }
+            | Self::InvertedTime { .. }
+            | Self::NoTime
+            | Self::TooManyReaders { .. } => None,
+        }
+    }
+}
+
+/// A time, shown as the seconds since 1970 in UTC.
+struct UnixTime(SystemTime);
+
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, since) = match self.0.duration_since(UNIX_EPOCH) {
+            Ok(since) => ("", since),
+            Err(before) => ("-", before.duration()),
+        };
+        write!(f, "{sign}{}", since.as_secs())?;
+        match since.subsec_nanos() {
+            0 => Ok(()),
+            nanos => f.write_str(format!(".{nanos:09}").trim_end_matches('0')),
         }
     }
 }

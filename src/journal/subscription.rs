@@ -321,12 +321,15 @@ impl<E: Send + Sync + 'static> Subscription<E> {
 
     /// Returns an error if the settings alone show that the subscription ends before it begins.
     fn check_order(&self) -> Result<(), SubscribeError> {
-        let inverted = match (self.start, self.until) {
-            (Start::Since(since), Some(Until::Time(until))) => until < since,
-            (Start::At(first), Some(Until::Sequence(last))) => last < first,
-            _ => false,
-        };
-        if inverted { Err(SubscribeError::Inverted) } else { Ok(()) }
+        match (self.start, self.until) {
+            (Start::Since(since), Some(Until::Time(until))) if until < since => {
+                Err(SubscribeError::InvertedTime { since, until })
+            }
+            (Start::At(first), Some(Until::Sequence(last))) if last < first => {
+                Err(SubscribeError::Inverted { first: first.get(), last: last.get() })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

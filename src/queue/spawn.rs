@@ -249,9 +249,13 @@ impl<E: Send + 'static> QueueBuilder<E> {
 
     /// Checks the settings, and returns the number of workers.
     fn check(&self) -> Result<usize, ConfigError> {
+        if self.max_batch == 0 {
+            return Err(Invalid::ZeroBatch.into());
+        }
+        if let Some(invalid) = Invalid::nul_in_name(&self.name) {
+            return Err(invalid.into());
+        }
         match self.workers {
-            _ if self.max_batch == 0 => Err(Invalid::ZeroBatch.into()),
-            _ if self.name.contains('\0') => Err(Invalid::NulInName.into()),
             0 => Err(Invalid::ZeroWorkers.into()),
             1..=MOST_WORKERS => Ok(self.workers),
             asked => Err(Invalid::TooManyWorkers { asked, most: MOST_WORKERS }.into()),

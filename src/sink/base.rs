@@ -13,8 +13,11 @@ use std::time::Instant;
 ///
 /// Your own sink implements [`write`](Self::write), and nothing else. The defaults of the other
 /// methods are right for a sink that finishes its work inside `write`. A wrapper around another
-/// sink also implements [`inner`](Self::inner). Then every *control* (close, flush, abort, tick and
-/// the other methods with a default that visits the inner sinks) reaches the inner sink.
+/// sink also implements two of them:
+///
+/// - [`inner`](Self::inner) names the inner sink. Then every *control* (close, flush, abort, tick
+///   and the other methods with a default that visits the inner sinks) reaches it.
+/// - [`offer`](Self::offer) returns what became of the event in the inner sink.
 ///
 /// # Contract
 /// - `Ok` from `write` means that the sink accepted the event under its stated guarantee. `Err`
@@ -76,7 +79,7 @@ pub trait Sink<E>: Send + Sync {
     /// [`Delivered`](Disposition::Delivered). A wrapper returns the result of the inner sink's
     /// `offer`, and implements `write` by its own: `self.offer(event).map(drop)`. If a wrapper
     /// implements `write` only, the upstream stages count every event that the inner sink accepted
-    /// as delivered, whatever became of it.
+    /// as delivered, whatever became of it. `testing::SinkContract` finds such a wrapper.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
@@ -91,6 +94,9 @@ pub trait Sink<E>: Send + Sync {
     /// assert!(channel.write(3).is_ok()); // accepted, and dropped as well
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    // The default cannot ask the inner sink: its `write` returns no disposition. A mark on the
+    // thread would cost every direct write to a queue a store, and would report the wrong sink for
+    // a wrapper that writes to several, or writes twice.
     #[inline]
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
         self.write(event).map(|()| Disposition::Delivered)
@@ -109,11 +115,15 @@ pub trait Sink<E>: Send + Sync {
     /// ```
     /// use buslane::{Queue, Sink, WriteError, sink_fn};
     /// use buslane::sink::Inner;
+    /// use buslane::stats::Disposition;
     /// struct Logged<S>(S);
     /// impl<E: std::fmt::Debug, S: Sink<E>> Sink<E> for Logged<S> {
     ///     fn write(&self, event: E) -> Result<(), WriteError<E>> {
+    ///         self.offer(event).map(drop)
+    ///     }
+    ///     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
     ///         println!("{event:?}");
-    ///         self.0.write(event)
+    ///         self.0.offer(event)
     ///     }
     ///     fn inner(&self, visit: &mut Inner<'_>) {
     ///         visit.sink(&self.0);

@@ -10,6 +10,8 @@ use crate::wait::context::{caught, quietly, user_code};
 use std::marker::PhantomData;
 use std::time::Instant;
 
+#[cfg(feature = "testing")]
+pub(crate) use super::inner::is_plain_chain;
 pub(crate) use super::inner::{
     Control, abort_now, add_ledgers, describe, earlier, reports_closed, tick, validate, weigh,
 };
@@ -22,11 +24,15 @@ impl Inner<'_> {
     /// ```
     /// use buslane::{Sink, WriteError, noop};
     /// use buslane::sink::{Inner, Noop};
+    /// use buslane::stats::Disposition;
     /// use buslane::time::Deadline;
     /// struct Split { even: Noop<u64>, odd: Noop<u64> }
     /// impl Sink<u64> for Split {
     ///     fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
-    ///         if event % 2 == 0 { self.even.write(event) } else { self.odd.write(event) }
+    ///         self.offer(event).map(drop)
+    ///     }
+    ///     fn offer(&self, event: u64) -> Result<Disposition, WriteError<u64>> {
+    ///         if event % 2 == 0 { self.even.offer(event) } else { self.odd.offer(event) }
     ///     }
     ///     fn inner(&self, visit: &mut Inner<'_>) {
     ///         visit.sink(&self.even);
@@ -56,6 +62,11 @@ struct Erased<'a, E, S: ?Sized> {
 impl<E, S: Sink<E> + ?Sized> Control for Erased<'_, E, S> {
     fn has_lanes(&self) -> bool {
         self.sink.makes_lanes(Internal::TOKEN)
+    }
+
+    #[cfg(feature = "testing")]
+    fn is_plain_chain(&self) -> bool {
+        is_plain_chain(self.sink)
     }
 
     fn close_by(&self, deadline: Deadline) -> CloseReport {

@@ -19,10 +19,14 @@ use std::time::Instant;
 /// ```
 /// use buslane::{Channel, Sink, WriteError};
 /// use buslane::sink::Inner;
+/// use buslane::stats::Disposition;
 /// struct Doubled<S>(S);
 /// impl<S: Sink<u32>> Sink<u32> for Doubled<S> {
 ///     fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
-///         self.0.write(event * 2).map_err(|error| error.map_event(|_| event))
+///         self.offer(event).map(drop)
+///     }
+///     fn offer(&self, event: u32) -> Result<Disposition, WriteError<u32>> {
+///         self.0.offer(event * 2).map_err(|error| error.map_event(|_| event))
 ///     }
 ///     fn inner(&self, visit: &mut Inner<'_>) {
 ///         visit.sink(&self.0);
@@ -53,6 +57,8 @@ impl fmt::Debug for Inner<'_> {
 /// The controls of a sink, whatever its event type is.
 pub(crate) trait Control {
     fn has_lanes(&self) -> bool;
+    #[cfg(feature = "testing")]
+    fn is_plain_chain(&self) -> bool;
     fn close_by(&self, deadline: Deadline) -> CloseReport;
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport);
     fn abort_now(&self);
@@ -80,6 +86,11 @@ impl Caught<'_> {
 impl Control for Caught<'_> {
     fn has_lanes(&self) -> bool {
         self.call(|| self.inner.has_lanes()).unwrap_or(false)
+    }
+
+    #[cfg(feature = "testing")]
+    fn is_plain_chain(&self) -> bool {
+        self.call(|| self.inner.is_plain_chain()).unwrap_or(false)
     }
 
     fn close_by(&self, deadline: Deadline) -> CloseReport {
@@ -169,6 +180,18 @@ fn has_several<E>(sink: &(impl Wraps<E> + ?Sized)) -> bool {
     let mut count = 0;
     sink.each_inner(&mut Inner::new(&mut |_| count += 1));
     count > 1
+}
+
+/// Returns whether each sink downstream has at most one inner sink, and none of them has lanes: no
+/// queue, no bus and no tee. An event that goes down such a chain has one outcome.
+#[cfg(feature = "testing")]
+pub(crate) fn is_plain_chain<E>(sink: &(impl Wraps<E> + ?Sized)) -> bool {
+    let (mut count, mut plain) = (0, true);
+    each(sink, |inner| {
+        count += 1;
+        plain = plain && !inner.has_lanes() && inner.is_plain_chain();
+    });
+    plain && count <= 1
 }
 
 /// Calls `call` for each of several inner sinks, with its name. Sinks with lanes come first: a call

@@ -3,11 +3,14 @@
 use super::GUARD;
 use crate::error::WriteError;
 use crate::sink::{Sink, SinkKey};
-use crate::stats::{CloseReport, Counters, EntryOutcome, FlushReport, SinkKind, SinkState, SinkStatus};
+use crate::stats::{
+    CloseReport, Counters, Disposition, EntryOutcome, FlushReport, SinkKind, SinkState, SinkStatus,
+};
 use crate::sync::{Mutex, lock};
 use crate::time::{Deadline, Pause};
 use std::fmt;
 use std::sync::Arc;
+use std::thread::{self, ThreadId};
 
 /// A sink that keeps the events that it gets, for a test to inspect.
 ///
@@ -39,11 +42,15 @@ struct CollectCore<E> {
     counters: Counters,
     /// Where tests wait for events.
     changed: Pause,
+    /// What `offer` reports of an accepted event. The ledger counts the event as delivered.
+    reported: Disposition,
 }
 
 struct CollectState<E> {
     events: Vec<E>,
     calls: Calls,
+    /// The thread that wrote the last event, of a sink that does not report it as delivered.
+    writer: Option<ThreadId>,
 }
 
 /// The number of calls from the control plane, by kind.
@@ -69,12 +76,26 @@ impl<E> Collect<E> {
     /// ```
     #[must_use]
     pub fn new() -> Self {
-        let state = CollectState { events: Vec::new(), calls: Calls::default() };
+        Self::reporting(Disposition::Delivered)
+    }
+
+    /// Returns a sink whose `offer` reports this disposition of each accepted event.
+    pub(super) fn reporting(reported: Disposition) -> Self {
+        let state = CollectState { events: Vec::new(), calls: Calls::default(), writer: None };
         Self(Arc::new(CollectCore {
             state: Mutex::new(state),
             counters: Counters::new(),
             changed: Pause::new(),
+            reported,
         }))
+    }
+
+    /// Removes the events of a sink made by [`reporting`](Self::reporting), and returns them if the
+    /// current thread wrote the last one.
+    pub(super) fn taken_if_written_here(&self) -> Option<Vec<E>> {
+        let mut state = lock(&self.0.state);
+        let events = std::mem::take(&mut state.events);
+        (state.writer.take() == Some(thread::current().id())).then_some(events)
     }
 
     /// Removes and returns the events, in the order of arrival.
@@ -264,10 +285,17 @@ impl<E: Send> Sink<E> for Collect<E> {
                 return Err(WriteError::Closed(event));
             }
             state.events.push(event);
+            if self.0.reported != Disposition::Delivered {
+                state.writer = Some(thread::current().id());
+            }
         }
         counters.count(EntryOutcome::Delivered, 1);
         self.0.changed.poke();
         Ok(())
+    }
+
+    fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        self.write(event).map(|()| self.0.reported)
     }
 
     fn close_by(&self, _deadline: Deadline) -> CloseReport {

@@ -166,6 +166,10 @@ impl SinkContract {
     ///   lost downstream of the queue.)
     /// - A refused event does not arrive.
     /// - A flush, an abort and a close reach the inner sink.
+    /// - [`offer`](Sink::offer) returns what the inner sink's `offer` returned, if the event reached
+    ///   the inner sink within the call. A sink that decides later returns
+    ///   [`Pending`](crate::stats::Disposition::Pending). (This is not checked of a sink with a
+    ///   queue, a bus or several inner sinks downstream.)
     ///
     /// `event` makes the event for a number. `numbers` returns the numbers in a value that arrives:
     /// `|n| [n]` if events pass unchanged, and `|batch| batch` for a combinator that makes batches
@@ -194,6 +198,7 @@ impl SinkContract {
     {
         delivery::reaches(&make);
         delivery::arrives(self.ordered, &make, &event, &numbers);
+        delivery::reports(&make, &event, &numbers);
     }
 }
 

@@ -3,7 +3,9 @@
 use super::clause::{balanced, broken, close, ends, require, write_from_threads, writer_of};
 use super::{Collect, GUARD};
 use crate::sink::Sink;
-use crate::stats::FlushReport;
+use crate::sink::control::is_plain_chain;
+use crate::sink::lane::Lanes;
+use crate::stats::{Disposition, DropReason, FlushReport};
 use crate::sync::pace::Pace;
 use crate::time::Deadline;
 use std::collections::HashSet;
@@ -107,6 +109,53 @@ fn in_order(arrived: &[u64]) {
             broken(
                 "delivery",
                 format_args!("event {number} arrived after event {before} of the same writer"),
+            );
+        }
+    }
+}
+
+/// Checks that `offer` returns what the inner sink reports of an event that it gets within the
+/// call.
+///
+/// Only a plain chain is checked: otherwise the event may have more outcomes than that one.
+#[track_caller]
+pub(super) fn reports<E, C, S, N>(
+    make: &impl Fn(Collect<C>) -> S,
+    event: &impl Fn(u64) -> E,
+    numbers: &impl Fn(C) -> N,
+) where
+    E: Send + 'static,
+    C: Send + 'static,
+    S: Sink<E> + 'static,
+    N: IntoIterator<Item = u64>,
+{
+    const CLAUSE: &str = "offer";
+    for reported in [Disposition::Dropped(DropReason::Full), Disposition::Filtered, Disposition::Pending] {
+        let behind = Collect::reporting(reported);
+        let sink = make(behind.clone());
+        if sink.has_lanes() || !is_plain_chain(&sink) {
+            return;
+        }
+        let events: Vec<(u64, E)> = (0..8).map(|n| (n, event(n))).collect();
+        let offered = ends(CLAUSE, "an offer", move || {
+            let mut offered = Vec::new();
+            for (number, event) in events {
+                let told = sink.offer(event).ok();
+                offered.extend(told.zip(behind.taken_if_written_here()).map(|told| (number, told)));
+            }
+            offered
+        });
+        for (number, (told, arrived)) in offered {
+            // A sink that makes batches of events decides for itself what became of each.
+            let alone = arrived.into_iter().flat_map(numbers).eq([number]);
+            let later = told == Disposition::Pending;
+            require(
+                !alone || later || told == reported,
+                CLAUSE,
+                format_args!(
+                    "`offer` returned `{told}` for an event that was `{reported}` in the inner sink (does the sink \
+                     return what the `offer` of that sink returns?)"
+                ),
             );
         }
     }

@@ -341,16 +341,20 @@ impl LaneWrite<u64> for WrongLane {
 
 impl Sink<u64> for Wrong {
     fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: u64) -> Result<Disposition, WriteError<u64>> {
         let closed = self.closed.load(Ordering::Acquire);
         match self.mistake {
             "refuses at once" => Err(WriteError::Full(event)),
-            "accepts events when it is closed" if closed => Ok(()),
+            "accepts events when it is closed" if closed => Ok(Disposition::Delivered),
             "is full when it is closed" if closed => Err(WriteError::Full(event)),
             "returns another event" if closed => Err(WriteError::Closed(event + 1)),
             _ if closed => Err(WriteError::Closed(event)),
-            "loses an event" if event == 100 => Ok(()),
+            "loses an event" if event == 100 => Ok(Disposition::Delivered),
             "delivers twice" if event == 100 => {
-                self.behind.write(event).and_then(|()| self.behind.write(event))
+                self.behind.write(event).and_then(|()| self.behind.offer(event))
             }
             "delivers what it refuses" if event == 100 => {
                 let _ = self.behind.write(event);
@@ -358,11 +362,20 @@ impl Sink<u64> for Wrong {
             }
             "delivers out of order" if event.is_multiple_of(2) => {
                 let _ = self.behind.write(event + 1);
-                self.behind.write(event)
+                self.behind.offer(event)
             }
-            "delivers out of order" => Ok(()),
+            "delivers out of order" => Ok(Disposition::Delivered),
             "panics in concurrent writes" if event == 100 => panic!("a defect"),
-            _ => self.behind.write(event),
+            "reports every event as delivered" => self.behind.offer(event).map(|_| Disposition::Delivered),
+            "reports every loss as filtered" => {
+                let told = self.behind.offer(event)?;
+                Ok(if told.is_dropped() { Disposition::Filtered } else { told })
+            }
+            "reports a pending event as delivered" => {
+                let told = self.behind.offer(event)?;
+                Ok(if told == Disposition::Pending { Disposition::Delivered } else { told })
+            }
+            _ => self.behind.offer(event),
         }
     }
 
@@ -479,4 +492,38 @@ fn contract_detects_faults_in_delivery() {
     found("delivers twice", "delivery");
     found("delivers what it refuses", "delivery");
     found("delivers out of order", "delivery");
+}
+
+#[test]
+fn contract_detects_a_wrong_disposition() {
+    found("reports every event as delivered", "offer");
+    found("reports every loss as filtered", "offer");
+    found("reports a pending event as delivered", "offer");
+}
+
+/// A wrapper with the default of `offer`.
+struct ByWrite<S>(S);
+
+impl<S: Sink<u64>> Sink<u64> for ByWrite<S> {
+    fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+        self.0.write(event)
+    }
+
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.0);
+    }
+}
+
+#[test]
+#[should_panic(expected = "the sink breaks its contract: offer: `offer` returned `delivered` for an event \
+                           that was `dropped(full)` in the inner sink")]
+fn contract_detects_a_wrapper_without_offer() {
+    SinkContract::new().check_delivery(ByWrite, |n| n, |n| [n]);
+}
+
+#[test]
+fn contract_accepts_several_outcomes_downstream() {
+    let contract = SinkContract::new();
+    contract.check_delivery(|behind: Collect<u64>| behind.tee(noop()).filter(|_| true), |n| n, |n| [n]);
+    contract.check_delivery(|behind: Collect<u64>| bus_of(behind).retry(patient()), |n| n, |n| [n]);
 }

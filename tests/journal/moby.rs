@@ -206,7 +206,10 @@ fn both_ends_of_a_window_lie_within_it() {
 fn a_window_that_ends_before_it_begins_is_refused() {
     let journal = messages([1, 3, 5]);
     let subscription = journal.subscription().start(Start::Since(at(5))).until(Until::Time(at(4)));
-    assert_eq!(subscription.subscribe().err(), Some(SubscribeError::Inverted));
+    assert_eq!(
+        subscription.subscribe().err(),
+        Some(SubscribeError::InvertedTime { since: at(5), until: at(4) })
+    );
     assert_eq!(journal.state().subscribers.len(), 0);
 }
 

@@ -6,7 +6,7 @@ use buslane::error::{RecvError, TryRecvError};
 use buslane::journal::{Entry, Sequence, Start, Until};
 use buslane::ring::MAX_CAPACITY;
 use buslane::{Journal, WaitStrategy};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use test_support::{ends, invalid};
 
 const CAPACITIES: [usize; 9] = [1, 2, 3, 5, 63, 64, 65, 100, 1000];
@@ -53,7 +53,8 @@ fn an_end_before_the_beginning_is_refused() {
         pen.all(0..10);
         let to = |last| Until::Sequence(Sequence::new(last));
         let at = |first| feed.subscription().start(Start::At(Sequence::new(first)));
-        assert_eq!(at(5).until(to(4)).subscribe().err(), Some(SubscribeError::Inverted));
+        let error = SubscribeError::Inverted { first: 5, last: 4 };
+        assert_eq!(at(5).until(to(4)).subscribe().err(), Some(error));
         assert_eq!(now(&mut at(5).until(to(5)).subscribe().unwrap()), [5]);
         // If only the journal can determine the start, the subscriber is at its end at once.
         let mut over = feed.subscription().until(to(4)).subscribe().unwrap();
@@ -89,14 +90,23 @@ fn invalid_wait_strategy_is_refused() {
 
 #[test]
 fn error_texts_name_the_invalid_values() {
+    let at = |seconds, millis| UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(millis);
     let texts = [
         SubscribeError::Future { asked: 7, next: 3 }.to_string(),
-        SubscribeError::Inverted.to_string(),
+        SubscribeError::Inverted { first: 7, last: 3 }.to_string(),
+        SubscribeError::InvertedTime { since: at(1_700_000_007, 50), until: at(3, 0) }.to_string(),
+        SubscribeError::InvertedTime { since: at(0, 0), until: at(0, 0) - Duration::from_millis(2500) }
+            .to_string(),
         SubscribeError::NoTime.to_string(),
         SubscribeError::from(OutOfMemory::new(64)).to_string(),
         SubscribeError::TooManyReaders { most: 64 }.to_string(),
     ];
     assert!(texts[0].contains('7') && texts[0].contains('3'), "{texts:?}");
+    assert_eq!(texts[1], "last sequence 3 is invalid: it must be at least the first sequence 7");
+    let time = |end, start| {
+        format!("end time {end} is invalid: it must be at least the start time {start} (Unix time)")
+    };
+    assert_eq!(texts[2..4], [time("3", "1700000007.05"), time("-2.5", "0")]);
     assert!(texts.iter().all(|text| text.len() > 10 && !text.ends_with('.')), "{texts:?}");
 }
 

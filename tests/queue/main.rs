@@ -98,6 +98,23 @@ fn invalid_settings_are_typed_errors() {
 }
 
 #[test]
+fn invalid_thread_name_is_in_the_error() {
+    let long = format!("{}\0", "é".repeat(20));
+    for (name, shown, index) in [
+        ("nul\0inside", r#""nul\0inside""#, 3),
+        ("\0", r#""\0""#, 0),
+        ("exactly22bytes-in-all\0", r#""exactly22bytes-in-all\0""#, 21),
+        // The error keeps the first 22 bytes, or one less if a character ends after them.
+        (&*long, r#""ééééééééééé"..."#, 40),
+        (&*format!("a{long}"), r#""aéééééééééé"..."#, 41),
+    ] {
+        let error = Queue::<u8>::builder().name(name).spawn(|_| ()).unwrap_err();
+        let text = format!("thread name {shown} is invalid: remove the NUL byte at index {index}");
+        assert_eq!(error.source().map(ToString::to_string), Some(text));
+    }
+}
+
+#[test]
 fn worker_thread_has_the_name_of_its_queue() {
     let (sender, names) = mpsc::channel();
     let queue = Queue::builder()

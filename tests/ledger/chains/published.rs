@@ -2,9 +2,10 @@
 //! each kind of sink.
 
 use buslane::retry::Backoff;
+use buslane::sink::Inner;
 use buslane::stats::{Disposition, DropReason, Ledger, SinkKind};
 use buslane::testing::Gate;
-use buslane::{Bus, Channel, Journal, Overflow, Published, Queue, Sink, SinkExt, sink_fn};
+use buslane::{Bus, Channel, Journal, Overflow, Published, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
 
 const WAYS: [&str; 6] =
@@ -231,6 +232,41 @@ fn offer_reports_the_drop_that_write_hides() {
         assert_eq!(sink.offer(3).unwrap(), Disposition::Dropped(DropReason::Full));
     }
     assert_eq!(channel.state().ledger.check(), Ok(()));
+}
+
+/// A user-defined wrapper around another sink.
+struct Wrapper<S>(S);
+
+impl<S: Sink<u64>> Sink<u64> for Wrapper<S> {
+    fn write(&self, event: u64) -> Result<(), WriteError<u64>> {
+        self.offer(event).map(drop)
+    }
+
+    fn offer(&self, event: u64) -> Result<Disposition, WriteError<u64>> {
+        self.0.offer(event)
+    }
+
+    fn inner(&self, visit: &mut Inner<'_>) {
+        visit.sink(&self.0);
+    }
+}
+
+#[test]
+fn published_counts_drops_downstream_of_user_wrappers() {
+    for way in WAYS {
+        let (bus, gate) = (Bus::new(), Gate::closed());
+        let at = gate.clone();
+        let queue = Queue::builder().capacity(4).overflow(Overflow::DropNewest).max_batch(1);
+        let queue = queue.spawn(move |_| at.pass()).unwrap();
+        // The worker holds one event, and the ring four.
+        queue.write(0).unwrap();
+        gate.wait_reached(1);
+        bus.add(Wrapper(Wrapper(queue))).unwrap();
+        assert_eq!(counts(publish(&bus, way, 10)), (4, 6, 0), "{way}");
+        assert_eq!(bus.snapshot().sinks[0].state.ledger.dropped.full, 6, "{way}");
+        gate.open();
+        assert!(bus.close().is_done());
+    }
 }
 
 #[test]

@@ -391,13 +391,16 @@ impl World {
             settings = settings.gating();
         }
         let inverted = match (start, until) {
-            (Start::Since(since), Some(Until::Time(until))) => until < since,
-            (Start::At(first), Some(Until::Sequence(last))) => last < first,
-            _ => false,
+            (Start::Since(since), Some(Until::Time(until))) if until < since => {
+                Err(SubscribeError::InvertedTime { since, until })
+            }
+            (Start::At(first), Some(Until::Sequence(last))) if last < first => {
+                Err(SubscribeError::Inverted { first: first.get(), last: last.get() })
+            }
+            _ => Ok(()),
         };
         let asks_for_time = matches!(start, Start::Since(_)) || matches!(until, Some(Until::Time(_)));
-        let expected = match start {
-            _ if inverted => Err(SubscribeError::Inverted),
+        let expected = inverted.and_then(|()| match start {
             Start::At(place) if place.get() > tail => {
                 Err(SubscribeError::Future { asked: place.get(), next: tail })
             }
@@ -406,7 +409,7 @@ impl World {
             Start::Last(count) => Ok(tail.saturating_sub(count as u64).max(oldest)),
             Start::At(place) => Ok(place.get()),
             _ => Ok(oldest),
-        };
+        });
         let subscribed = settings.subscribe();
         assert_eq!(
             subscribed.as_ref().map(|subscriber| subscriber.next_sequence().get()),
