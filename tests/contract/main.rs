@@ -269,7 +269,7 @@ chain!(a_queue_ordered_by_key_keeps_the_contract, |behind| {
     roomy().workers(4).ordered_by(|n: &u64| n / 64).spawn_sink(behind).unwrap()
 });
 leaf!(a_shared_channel_keeps_the_contract, || {
-    let (channel, receiver) = Channel::shared(512).unwrap();
+    let (channel, receiver) = Channel::shared_lossy(512).unwrap();
     leaked(receiver);
     channel
 });
