@@ -96,7 +96,7 @@ fn every_read_method_takes_the_next_event_and_ends() {
     assert_eq!(other.try_recv(), Err(TryRecvError::Closed));
     assert_eq!(other.recv_timeout(GUARD), Err(RecvTimeoutError::Closed));
     assert_eq!(one.iter().count(), 0);
-    assert_eq!((channel.state().kind, one.state().status), (SinkKind::Channel, SinkStatus::Closed));
+    assert_eq!((channel.state().kind, one.state().status), (SinkKind::Channel, SinkStatus::Drained));
     assert_balanced(&one.state());
 }
 

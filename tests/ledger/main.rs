@@ -209,7 +209,7 @@ fn check_run(overflow: Overflow, fault: Fault, ending: Ending, unbounded: bool) 
         seen.timeout += one.timeout;
     }
     let _first_report_stands = queue.close();
-    wait_for(|| queue.state().status == SinkStatus::Closed);
+    wait_for(|| queue.state().status == SinkStatus::Drained);
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.offered, ledger.accepted), (4 * EACH, seen.ok), "{scenario}");
     let refused = (ledger.refused.full, ledger.refused.closed, ledger.refused.timeout);

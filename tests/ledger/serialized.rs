@@ -112,7 +112,7 @@ fn variants_serialize_in_snake_case() {
         assert_eq!(from_value::<Finish>(json!(text)).unwrap(), finish);
     }
     for (status, text) in
-        [(SinkStatus::Open, "open"), (SinkStatus::Closing, "closing"), (SinkStatus::Closed, "closed")]
+        [(SinkStatus::Open, "open"), (SinkStatus::Closed, "closed"), (SinkStatus::Drained, "drained")]
     {
         assert_eq!((to_value(status).unwrap(), status.to_string().as_str()), (json!(text), text));
         assert_eq!(from_value::<SinkStatus>(json!(text)).unwrap(), status);

@@ -292,6 +292,6 @@ fn queue_state_reports_kind_status_and_backlog() {
     // The lanes of those who have gone are forgotten, their books are not.
     assert_eq!((state.lanes, assert_balanced(&state).delivered), (0, 4));
     assert!(queue.close().is_done());
-    assert_eq!(queue.state().status, SinkStatus::Closed);
+    assert_eq!(queue.state().status, SinkStatus::Drained);
     assert!(format!("{queue:?}").starts_with("Queue"));
 }
