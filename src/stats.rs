@@ -12,9 +12,11 @@
 //! | [`Disposition`], [`DropReason`], [`Parts`] | the fate of one accepted event |
 //! | [`CloseReport`], [`FlushReport`], [`Finish`] | the outcome of a close or a flush |
 //!
-//! With the feature `serde` these types can be serialized, under the names of their fields and, in
-//! `snake_case`, of their variants: a [`Snapshot`] is one JSON object. Types that refer to nothing
-//! in this process can also be deserialized; a missing field gets its default.
+//! With the feature `serde` every type in this table can be serialized, under the names of its
+//! fields and, in `snake_case`, of its variants: a [`Snapshot`] is one JSON object. Most types can
+//! also be deserialized; a missing field gets its default. The exceptions are [`Snapshot`],
+//! [`SinkSnapshot`], [`SinkId`], [`SinkState`] and [`SinkKind`], which refer to this process, and
+//! [`Disposition`] and [`Parts`], which leave out how nested batches divide.
 //!
 //! # Examples
 //! ```

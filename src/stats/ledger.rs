@@ -195,6 +195,7 @@ pub struct Ledger {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Imbalance(pub Box<Ledger>);
 
 impl fmt::Display for Imbalance {
