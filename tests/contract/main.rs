@@ -1,9 +1,10 @@
 //! What every sink and every public type guarantees: the sink contract with one line for each sink
-//! and combinator, the extreme durations, and the auto traits.
+//! and combinator, the extreme durations, the auto traits, and chains of errors.
 
 mod adapters;
 mod auto_traits;
 mod durations;
+mod error_chains;
 mod test_sinks;
 
 use buslane::error::OutOfMemory;
