@@ -129,7 +129,7 @@ fn close_at_its_deadline_names_the_stuck_handler() {
     let report = bus.close_timeout(SHORT);
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 6));
     assert_eq!(report.unfinished, ["queue", "inner/queue"]);
-    assert_eq!(report.to_string(), "timed out, 6 undelivered, unfinished: queue, inner/queue");
+    assert_eq!(report.to_string(), "timed out; 6 undelivered; unfinished: queue, inner/queue");
     assert_eq!(bus.close(), report, "a second close returns the same report");
     assert_eq!(sink(&bus, "queue").state.status, SinkStatus::Closed);
     gate.open();
