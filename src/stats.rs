@@ -26,7 +26,7 @@
 //! bus.add_named("log", Queue::builder().capacity(64).spawn(|n: u32| println!("{n}"))?)?;
 //! bus.publish(7)?;
 //! assert!(bus.flush_timeout(Duration::from_secs(5)).is_done());
-//! let ledger = bus.snapshot().sinks[0].state.ledger;
+//! let ledger = bus.snapshot().sink("log").expect("it was added").state.ledger;
 //! assert_eq!((ledger.accepted, ledger.delivered, ledger.dropped.total()), (1, 1, 0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
