@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     assert!(bus.close().is_done());
 
-    let ledger = bus.snapshot().sinks[0].state.ledger;
+    let ledger = bus.snapshot().sink("warnings").expect("it was added").state.ledger;
     println!("{} lines written, {} event filtered", ledger.delivered, ledger.filtered);
     Ok(())
 }

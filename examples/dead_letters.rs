@@ -10,7 +10,7 @@
 //! carol: attempt 1 fails
 //! carol: attempt 2 fails
 //! carol: attempt 3 fails
-//! dead letter: carol, given up after 3 attempts: no route
+//! dead letter: carol, given up after 3 attempts: the sink failed: no route
 //! ```
 
 use buslane::retry::Backoff;
@@ -45,8 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert!(bus.close().is_done());
 
     for letter in dead.drain() {
-        let cause = letter.error.source().map_or_else(String::new, ToString::to_string);
-        println!("dead letter: {}, given up after {} attempts: {cause}", letter.event, letter.attempts);
+        println!("dead letter: {}, {letter}", letter.event);
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ use std::time::Duration;
 ///
 /// A clone is another handle to the same channel. Dropping the last handle closes the channel. A
 /// channel may also have several receivers, where each event goes to one of them:
-/// [`shared`](Self::shared).
+/// [`shared_lossy`](Self::shared_lossy), [`shared_lossless`](Self::shared_lossless).
 ///
 /// # Guarantees
 /// As for a [`Queue`](crate::Queue), with the reader in place of the worker:
@@ -140,9 +140,11 @@ impl<E: Send + 'static> Channel<E> {
         Self::builder().capacity(capacity).overflow(Overflow::Block).build()
     }
 
-    /// Creates a channel for `capacity` events in all, whose receiver can be cloned.
+    /// Creates a channel for `capacity` events in all that drops the newest event when it is full,
+    /// and whose receiver can be cloned.
     ///
-    /// Each event goes to one of the receivers. The other settings are the defaults.
+    /// Each event goes to one of the receivers. A write into a full channel returns `Ok`; the event
+    /// is dropped and counted, as in a [`lossy`](Self::lossy) channel.
     ///
     /// # Errors
     /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
@@ -150,7 +152,7 @@ impl<E: Send + 'static> Channel<E> {
     /// # Examples
     /// ```
     /// use buslane::{Bus, Channel};
-    /// let (channel, mut one) = Channel::shared(16)?;
+    /// let (channel, mut one) = Channel::shared_lossy(16)?;
     /// let mut other = one.clone();
     /// let bus = Bus::new();
     /// bus.add(channel)?;
@@ -160,8 +162,40 @@ impl<E: Send + 'static> Channel<E> {
     /// assert_eq!(one.iter().chain(other.iter()).collect::<Vec<_>>(), [2, 3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn shared(capacity: usize) -> Result<(Self, SharedReceiver<E>), BuildError> {
+    pub fn shared_lossy(capacity: usize) -> Result<(Self, SharedReceiver<E>), BuildError> {
         Self::builder().capacity(capacity).build_shared()
+    }
+
+    /// Creates a channel for `capacity` events in all that blocks its writers when it is full, and
+    /// whose receiver can be cloned.
+    ///
+    /// Each event goes to one of the receivers. A write into a full channel waits, as in a
+    /// [`lossless`](Self::lossless) channel, until one of the receivers makes room or the channel
+    /// is closed.
+    ///
+    /// A waiting write [blocks the thread](crate::docs::async_code), also in an async task, and may
+    /// consume an `unpark` token meant for the [caller's own
+    /// loop](crate::docs::async_code#threads-that-park-themselves).
+    ///
+    /// # Errors
+    /// [`BuildError`] when the capacity is invalid, or its memory cannot be allocated.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// let (channel, receiver) = Channel::shared_lossless(2)?;
+    /// let readers = [receiver.clone(), receiver].map(|mut receiver| {
+    ///         std::thread::spawn(move || receiver.iter().sum::<u32>())
+    /// });
+    /// for n in 1..=100 {
+    ///         channel.write(n)?; // waits for room when the channel is full
+    /// }
+    /// channel.close();
+    /// assert_eq!(readers.map(|reader| reader.join().unwrap()).iter().sum::<u32>(), 5050);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shared_lossless(capacity: usize) -> Result<(Self, SharedReceiver<E>), BuildError> {
+        Self::builder().capacity(capacity).overflow(Overflow::Block).build_shared()
     }
 
     /// Returns a builder with the default settings.

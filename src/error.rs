@@ -34,6 +34,13 @@
 //! A run-time failure is not an invalid setting. Memory ([`OutOfMemory`]), threads
 //! ([`SpawnError::Thread`]) and readers ([`SubscribeError::TooManyReaders`]) have their own errors.
 //!
+//! # Causes
+//! The text of an error includes the text of its cause, so a log line with `{error}` is complete.
+//! [`source`](std::error::Error::source) returns the cause of that cause, as it does for a
+//! [`std::io::Error`] with a payload. So a program that prints the whole chain prints each cause
+//! once. The cause itself is in the variant: `Config`, `OutOfMemory`, `Thread`, or the field
+//! `source` of [`WriteError::Failed`].
+//!
 //! # Examples
 //! ```
 //! use buslane::error::{AddError, ConfigErrorKind, SpawnError};
@@ -105,7 +112,7 @@ pub enum WriteError<E> {
     Failed {
         /// The event that the sink did not accept.
         event: E,
-        /// The cause of the failure.
+        /// The cause of the failure, which the text of this error [includes](crate::error#causes).
         source: BoxError,
     },
 }
@@ -199,7 +206,8 @@ impl<E> fmt::Display for WriteError<E> {
 impl<E> Error for WriteError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Failed { source, .. } => Some(source.as_ref()),
+            // The text includes the cause, so the chain continues after it.
+            Self::Failed { source, .. } => source.source(),
             _ => None,
         }
     }

@@ -35,12 +35,12 @@ use std::slice;
 /// journal.publish_batch(vec![Unique(1), Unique(2)])?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub trait Events<E>: Batch<E> {}
+pub trait Events<E>: Sealed<E> {}
 
-impl<E, B: Batch<E>> Events<E> for B {}
+impl<E, B: Sealed<E>> Events<E> for B {}
 
-/// A batch of events, and the ways to take the events out of it.
-pub trait Batch<E> {
+/// The ways to take the events out of a slice, an array or a vector. It seals [`Events`].
+pub trait Sealed<E> {
     /// An iterator that moves or clones each event as it is taken.
     type Each: Iterator<Item = E>;
     /// An iterator over owned events. No user code runs when an event is taken from it.
@@ -77,7 +77,7 @@ impl<E: Clone> Iterator for Clones<'_, E> {
     }
 }
 
-impl<'a, E: Clone> Batch<E> for &'a [E] {
+impl<'a, E: Clone> Sealed<E> for &'a [E] {
     type Each = Clones<'a, E>;
     type Owned = std::vec::IntoIter<E>;
 
@@ -96,10 +96,10 @@ impl<'a, E: Clone> Batch<E> for &'a [E] {
     fn discard(self) {}
 }
 
-/// Implements `Batch` for borrowed events by forwarding to the slice.
+/// Implements `Sealed` for borrowed events by forwarding to the slice.
 macro_rules! borrowed {
     ($kind:ty, $($parameters:tt)*) => {
-        impl<'a, E: Clone, $($parameters)*> Batch<E> for &'a $kind {
+        impl<'a, E: Clone, $($parameters)*> Sealed<E> for &'a $kind {
             type Each = Clones<'a, E>;
             type Owned = std::vec::IntoIter<E>;
 
@@ -108,11 +108,11 @@ macro_rules! borrowed {
             }
 
             fn each(self) -> Self::Each {
-                Batch::each(&self[..])
+                Sealed::each(&self[..])
             }
 
             fn owned(self) -> Self::Owned {
-                Batch::owned(&self[..])
+                Sealed::owned(&self[..])
             }
 
             fn discard(self) {}
@@ -123,10 +123,10 @@ macro_rules! borrowed {
 borrowed!([E; N], const N: usize);
 borrowed!(Vec<E>,);
 
-/// Implements `Batch` for a container of owned events.
+/// Implements `Sealed` for a container of owned events.
 macro_rules! owned {
     ($kind:ty, $iter:ty, $($parameters:tt)*) => {
-        impl<E, $($parameters)*> Batch<E> for $kind {
+        impl<E, $($parameters)*> Sealed<E> for $kind {
             type Each = $iter;
             type Owned = $iter;
 
@@ -153,9 +153,9 @@ owned!([E; N], std::array::IntoIter<E, N>, const N: usize);
 owned!(Vec<E>, std::vec::IntoIter<E>,);
 
 /// A batch whose events are cloned, and which is dropped afterwards, also when a clone unwinds.
-pub(crate) struct Cloned<E, B: Batch<E>>(Option<B>, std::marker::PhantomData<E>);
+pub(crate) struct Cloned<E, B: Sealed<E>>(Option<B>, std::marker::PhantomData<E>);
 
-impl<E, B: Batch<E>> Cloned<E, B> {
+impl<E, B: Sealed<E>> Cloned<E, B> {
     pub(crate) fn new(batch: B) -> Self {
         Self(Some(batch), std::marker::PhantomData)
     }
@@ -165,7 +165,7 @@ impl<E, B: Batch<E>> Cloned<E, B> {
     }
 }
 
-impl<E, B: Batch<E>> Drop for Cloned<E, B> {
+impl<E, B: Sealed<E>> Drop for Cloned<E, B> {
     fn drop(&mut self) {
         if let Some(batch) = self.0.take() {
             batch.discard();

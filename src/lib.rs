@@ -41,7 +41,7 @@
 //! | [`Queue`] | work that takes time: a worker thread calls your closure, handler or sink |
 //! | [`QueueBuilder::workers`](queue::QueueBuilder::workers), [`QueueBuilder::ordered_by`](queue::QueueBuilder::ordered_by) | more work than one thread can do, in any order or in order per key |
 //! | [`Channel`] | reading on your own thread or task |
-//! | [`Channel::shared`] | several reading threads or tasks, of which one receives each event (MPMC) |
+//! | [`Channel::shared_lossy`], [`Channel::shared_lossless`] | several reading threads or tasks, of which one receives each event (MPMC) |
 //! | [`Journal`] | many subscribers that read every event, also events published before they subscribed, and can resume |
 //! | [`sink_fn`], your own [`Sink`] | a few nanoseconds of work on the publishing thread |
 //! | [`SinkExt::filter`], [`SinkExt::map`], [`SinkExt::sample`], [`SinkExt::rate_limit`] | fewer or different events for one sink |

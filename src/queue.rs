@@ -245,7 +245,7 @@ impl<E: Send + 'static> Queue<E> {
     /// queue.write(1)?;
     /// assert!(queue.close().is_done());
     /// let state = queue.state();
-    /// assert_eq!((state.kind, state.status, state.ledger.delivered), (SinkKind::Queue, SinkStatus::Closed, 1));
+    /// assert_eq!((state.kind, state.status, state.ledger.delivered), (SinkKind::Queue, SinkStatus::Drained, 1));
     /// state.ledger.check()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -442,8 +442,8 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     fn describe(&self, state: &mut SinkState) {
         self.0.0.describe(state);
         state.kind = SinkKind::Queue;
-        if state.status == SinkStatus::Closed && !self.0.0.is_drained() {
-            state.status = SinkStatus::Closing;
+        if state.status == SinkStatus::Drained && !self.0.0.is_drained() {
+            state.status = SinkStatus::Closed;
         }
     }
 

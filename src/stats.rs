@@ -12,9 +12,11 @@
 //! | [`Disposition`], [`DropReason`], [`Parts`] | the fate of one accepted event |
 //! | [`CloseReport`], [`FlushReport`], [`Finish`] | the outcome of a close or a flush |
 //!
-//! With the feature `serde` these types can be serialized, under the names of their fields and, in
-//! `snake_case`, of their variants: a [`Snapshot`] is one JSON object. Types that refer to nothing
-//! in this process can also be deserialized; a missing field gets its default.
+//! With the feature `serde` every type in this table can be serialized, under the names of its
+//! fields and, in `snake_case`, of its variants: a [`Snapshot`] is one JSON object. Most types can
+//! also be deserialized; a missing field gets its default. The exceptions are [`Snapshot`],
+//! [`SinkSnapshot`], [`SinkId`], [`SinkState`] and [`SinkKind`], which refer to this process, and
+//! [`Disposition`] and [`Parts`], which leave out how nested batches divide.
 //!
 //! # Examples
 //! ```
@@ -24,7 +26,7 @@
 //! bus.add_named("log", Queue::builder().capacity(64).spawn(|n: u32| println!("{n}"))?)?;
 //! bus.publish(7)?;
 //! assert!(bus.flush_timeout(Duration::from_secs(5)).is_done());
-//! let ledger = bus.snapshot().sinks[0].state.ledger;
+//! let ledger = bus.snapshot().sink("log").expect("it was added").state.ledger;
 //! assert_eq!((ledger.accepted, ledger.delivered, ledger.dropped.total()), (1, 1, 0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -7,9 +7,9 @@
 //! | to | use |
 //! |---|---|
 //! | inspect the events that arrived | [`Collect`] |
-//! | make a sink fail | [`Flaky`] |
-//! | make a sink panic | [`Panicking`] |
-//! | hold a sink until the test releases it | [`Gate`] |
+//! | make a sink fail | [`Flaky`], with the error text [`FLAKY`] |
+//! | make a sink panic | [`Panicking`], with the message [`PANICKING`] |
+//! | hold a sink until the test releases it | [`Gate`], which makes a [`Gated`] sink |
 //! | make a sink slow in time that no test has to wait for | [`Slow`] with a [`ManualClock`] |
 //! | check that your own sink keeps the contract | [`assert_sink_contract`], [`SinkContract`] |
 //!
@@ -30,8 +30,8 @@
 //! gate.open();
 //! assert!(bus.close().is_done());
 //! assert_eq!(arrived.events(), [0, 1, 2]);
-//! let sinks = bus.snapshot().sinks;
-//! assert_eq!((sinks[0].state.ledger.delivered, sinks[0].state.ledger.dropped.full), (3, 3));
+//! let ledger = bus.snapshot().sink("log").expect("it was added").state.ledger;
+//! assert_eq!((ledger.delivered, ledger.dropped.full), (3, 3));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -69,6 +69,7 @@ impl<E: Send + 'static> Bus<E> {
 /// assert_eq!(bus.publish(2)?.refused, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// Not `Clone`: the hook, its only setting, is a user's function.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct BusBuilder<E>(BusHooks<E>);
 
@@ -109,6 +110,12 @@ impl<E: Send + 'static> BusBuilder<E> {
     /// ```
     pub fn build(self) -> Bus<E> {
         Bus(Arc::new_cyclic(|handle| Handle { core: Core::new(self.0, handle.clone()) }))
+    }
+}
+
+impl<E: Send + 'static> Default for BusBuilder<E> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -333,7 +333,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         state.kind = SinkKind::Bus;
         state.lanes = lock(&self.core().control).publisher_count();
         if self.core().is_closed() {
-            state.status = SinkStatus::Closed;
+            state.status = SinkStatus::Drained;
         }
         self.core().counters.add_to(&mut state.ledger);
     }

@@ -46,7 +46,7 @@ impl<E: Send + 'static> Core<E> {
                 if !state.kind.keeps_ledger() {
                     state.ledger = counted;
                     if info.is_closed() || self.is_closed() {
-                        state.status = SinkStatus::Closed;
+                        state.status = SinkStatus::Drained;
                     }
                 } else {
                     // The sink keeps its own ledger. Panics of a stage are counted only by the bus.

@@ -29,6 +29,7 @@ use std::sync::Arc;
 /// # drop((channel, receiver));
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
+// Not `Clone`: the hook is a user's function, and a crew and scales belong to one mailbox.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ChannelBuilder<E>(MailboxConfig<E>);
 
@@ -193,6 +194,12 @@ impl<E: Send + 'static> ChannelBuilder<E> {
     pub fn build_shared(self) -> Result<(Channel<E>, SharedReceiver<E>), BuildError> {
         let (mailbox, member) = Member::open(self.0)?;
         Ok((Channel(Arc::new(ChannelHandle(mailbox))), Receiver::new(member)))
+    }
+}
+
+impl<E: Send + 'static> Default for ChannelBuilder<E> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::mailbox::reader::Reader;
 ///     receiver.try_iter().sum()
 /// }
 /// let (one, mut receiver) = Channel::lossy(8)?;
-/// let (other, mut shared) = Channel::shared(8)?;
+/// let (other, mut shared) = Channel::shared_lossy(8)?;
 /// one.write(40)?;
 /// other.write(2)?;
 /// assert_eq!(sum(&mut receiver) + sum(&mut shared), 42);

@@ -54,7 +54,8 @@ pub struct Receiver<E: Send + 'static, K: Kind = Exclusive> {
 /// A reading half of a [`Channel`](crate::Channel) that can be cloned: each event goes to one of
 /// the receivers.
 ///
-/// [`Channel::shared`](crate::Channel::shared) and
+/// [`Channel::shared_lossy`](crate::Channel::shared_lossy),
+/// [`Channel::shared_lossless`](crate::Channel::shared_lossless) and
 /// [`ChannelBuilder::build_shared`](crate::channel::ChannelBuilder::build_shared) create it.
 /// Dropping the last receiver closes the channel, so that a bus detaches it. Events left unread
 /// then count as `receiver_dropped`.
@@ -82,7 +83,7 @@ pub struct Receiver<E: Send + 'static, K: Kind = Exclusive> {
 /// # Examples
 /// ```
 /// use buslane::{Channel, Sink};
-/// let (channel, receiver) = Channel::shared(64)?;
+/// let (channel, receiver) = Channel::shared_lossless(64)?;
 /// let readers: Vec<_> = (0..3)
 ///     .map(|_| {
 ///         let mut receiver = receiver.clone();

@@ -159,7 +159,7 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for CatchPanic<E, S> {
         self.guard.counters.add_to(&mut state.ledger);
         state.last_error = lock(&self.guard.last_text).clone().or(state.last_error.take());
         if self.guard.is_closed() && state.status == SinkStatus::Open {
-            state.status = if state.depth > 0 { SinkStatus::Closing } else { SinkStatus::Closed };
+            state.status = if state.depth > 0 { SinkStatus::Closed } else { SinkStatus::Drained };
         }
     }
 

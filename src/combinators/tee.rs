@@ -210,9 +210,9 @@ where
 fn merge(state: &mut SinkState, first: SinkState, second: SinkState) {
     state.kind = SinkKind::Tee;
     state.status = match (first.status, second.status) {
-        (SinkStatus::Closed, SinkStatus::Closed) => SinkStatus::Closed,
+        (SinkStatus::Drained, SinkStatus::Drained) => SinkStatus::Drained,
         (SinkStatus::Open, _) | (_, SinkStatus::Open) => SinkStatus::Open,
-        _ => SinkStatus::Closing,
+        _ => SinkStatus::Closed,
     };
     state.depth = first.depth + second.depth;
     state.high_water = first.high_water.max(second.high_water);

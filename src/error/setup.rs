@@ -1,5 +1,7 @@
 //! Errors of constructing a channel, a journal or a queue, of subscribing, and of adding or
 //! removing a sink.
+//!
+//! The text of each error includes its cause, so `source` continues after that cause.
 
 use super::config::{ConfigError, Invalid};
 use std::error::Error;
@@ -93,8 +95,8 @@ impl BuildError {
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Config(error) => Some(error),
-            Self::OutOfMemory(error) => Some(error),
+            Self::Config(error) => error.source(),
+            Self::OutOfMemory(error) => error.source(),
         }
     }
 }
@@ -181,8 +183,8 @@ impl fmt::Display for SubscribeError {
 impl Error for SubscribeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Config(error) => Some(error),
-            Self::OutOfMemory(error) => Some(error),
+            Self::Config(error) => error.source(),
+            Self::OutOfMemory(error) => error.source(),
             Self::Future { .. }
             | Self::Inverted { .. }
             | Self::InvertedTime { .. }
@@ -242,9 +244,9 @@ impl fmt::Display for SpawnError {
 impl Error for SpawnError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Config(error) => Some(error),
-            Self::OutOfMemory(error) => Some(error),
-            Self::Thread(error) => Some(error),
+            Self::Config(error) => error.source(),
+            Self::OutOfMemory(error) => error.source(),
+            Self::Thread(error) => error.source(),
         }
     }
 }
@@ -287,8 +289,8 @@ impl fmt::Display for AddError {
 impl Error for AddError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Config(error) => Some(error),
-            Self::OutOfMemory(error) => Some(error),
+            Self::Config(error) => error.source(),
+            Self::OutOfMemory(error) => error.source(),
             Self::Closed | Self::Itself => None,
         }
     }

@@ -39,6 +39,7 @@ const GATE_LIMIT: Duration = Duration::from_secs(1);
 /// assert!(journal.subscribe(Start::Since(now))?.try_recv().is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// Not `Clone`: `time_by` is a user's function, and the sampled time belongs to one journal.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct JournalBuilder<E> {
     capacity: usize,
@@ -195,6 +196,12 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
             entry,
         };
         Ok((writer, Arc::new(shared)))
+    }
+}
+
+impl<E: Send + Sync + 'static> Default for JournalBuilder<E> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

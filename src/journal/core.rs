@@ -99,7 +99,7 @@ impl<E> JournalCore<E> {
     pub(super) fn describe(&self, state: &mut SinkState) {
         state.kind = SinkKind::Journal;
         state.capacity = self.capacity();
-        state.status = if self.source.is_closed() { SinkStatus::Closed } else { SinkStatus::Open };
+        state.status = if self.source.is_closed() { SinkStatus::Drained } else { SinkStatus::Open };
         let seats = self.seats.all();
         let tail = self.source.tail();
         self.entry.add_to(&mut state.ledger);

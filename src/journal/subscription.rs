@@ -50,6 +50,7 @@ use std::sync::Arc;
 /// assert_eq!(events.collect::<Vec<_>>(), [0, 2, 4, 6]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// Not `Default`: a subscription belongs to a journal. Not `Clone`: the filter is a user's function.
 #[must_use = "settings do nothing until `subscribe` is called"]
 pub struct Subscription<E> {
     shared: Arc<JournalCore<E>>,

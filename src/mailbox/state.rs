@@ -42,8 +42,8 @@ impl<E: Send + 'static> Mailbox<E> {
         state.high_water = self.consumer.high_water().max(members.high_water);
         state.status = match self.end() {
             End::Open => SinkStatus::Open,
-            End::Closed | End::Overflowed if ledger.pending > 0 => SinkStatus::Closing,
-            End::Closed | End::Overflowed => SinkStatus::Closed,
+            End::Closed | End::Overflowed if ledger.pending > 0 => SinkStatus::Closed,
+            End::Closed | End::Overflowed => SinkStatus::Drained,
         };
         state.last_error = self.consumer.last_error();
         state.backlog_for = self.backlog_for(ledger.pending, self.consumer.emptied() + members.emptied);

@@ -38,6 +38,8 @@ use std::sync::Arc;
 /// # drop(queue);
 /// # Ok::<(), buslane::error::SpawnError>(())
 /// ```
+// Not `Clone`: the hooks and the key are user's functions, and a crew and scales belong to one
+// queue.
 #[must_use = "a builder does nothing until `spawn` is called"]
 pub struct QueueBuilder<E> {
     pub(super) name: String,
@@ -360,6 +362,12 @@ impl<E: Send + 'static> QueueBuilder<E> {
     pub fn ordered_by<K: Hash>(mut self, key: impl Fn(&E) -> K + Send + Sync + 'static) -> Self {
         self.key = Some(key_hash(key));
         self
+    }
+}
+
+impl<E: Send + 'static> Default for QueueBuilder<E> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

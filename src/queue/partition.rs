@@ -103,7 +103,7 @@ impl<E: Send + 'static> Route<E> {
             state.last_error = state.last_error.take().or(part.last_error);
             state.backlog_for = state.backlog_for.max(part.backlog_for);
             if state.status != part.status {
-                state.status = SinkStatus::Closing;
+                state.status = SinkStatus::Closed;
             }
         }
         at_once.dropped.panicked = self.panicked.load(Ordering::Relaxed);

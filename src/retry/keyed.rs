@@ -534,7 +534,11 @@ where
             let parked = lock(&self.parked);
             state.kind = SinkKind::KeyedRetry;
             state.capacity = parked.capacity as u64;
-            state.status = if parked.closed { SinkStatus::Closed } else { SinkStatus::Open };
+            state.status = match (parked.closed, parked.count()) {
+                (false, _) => SinkStatus::Open,
+                (true, 0) => SinkStatus::Drained,
+                (true, _) => SinkStatus::Closed,
+            };
         });
         state.depth += lock(&self.parked).count() as u64;
     }

@@ -229,7 +229,7 @@ where
         self.attempts.describe(&self.inner, state, |state| {
             state.kind = SinkKind::Retry;
             if self.closed.load(Ordering::Relaxed) {
-                state.status = SinkStatus::Closed;
+                state.status = SinkStatus::Drained;
             }
         });
     }

@@ -229,8 +229,12 @@ pub trait SinkExt<E>: Sink<E> + Sized {
         Map::new(self, convert)
     }
 
-    /// Puts a [`Queue`] with room for `capacity` events per publisher upstream of the sink, with
-    /// the default settings.
+    /// Puts a [`Queue`] with room for `capacity` events per publisher upstream of the sink.
+    ///
+    /// The queue drops the newest event when it is full: the write returns `Ok`, and the event is
+    /// dropped and counted. [`Queue::builder`] with
+    /// [`spawn_sink`](crate::queue::QueueBuilder::spawn_sink) offers the other overflow policies
+    /// and settings.
     ///
     /// # Errors
     /// [`SpawnError`] if the capacity is invalid, or if the worker thread cannot be spawned.

@@ -273,7 +273,7 @@ pub(crate) fn describe<E>(sink: &(impl Wraps<E> + ?Sized), state: &mut SinkState
         state.add_shown(part);
     });
     if sink.is_reported_closed() {
-        state.status = SinkStatus::Closed;
+        state.status = SinkStatus::Drained;
     }
 }
 

@@ -141,7 +141,7 @@ impl CloseReport {
     /// use buslane::stats::CloseReport;
     /// let report = CloseReport::timed_out(3);
     /// assert!(!report.is_done());
-    /// assert_eq!(report.to_string(), "timed out, 3 undelivered");
+    /// assert_eq!(report.to_string(), "timed out; 3 undelivered");
     /// ```
     pub fn timed_out(undelivered: u64) -> Self {
         Self { finish: Finish::TimedOut, undelivered, ..Self::default() }
@@ -181,7 +181,7 @@ impl CloseReport {
     /// let mut report = CloseReport::done();
     /// report.merge("disk", CloseReport::failed("no space left"));
     /// report.merge("network", CloseReport::timed_out(3));
-    /// assert_eq!(report.to_string(), "timed out, 3 undelivered, unfinished: network, errors: disk: no space left");
+    /// assert_eq!(report.to_string(), "timed out; 3 undelivered; unfinished: network; errors: disk: no space left");
     /// ```
     pub fn merge(&mut self, name: &str, part: Self) {
         self.told.take_in(name, part.told);
@@ -292,13 +292,13 @@ impl fmt::Display for CloseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.finish)?;
         if self.undelivered > 0 {
-            write!(f, ", {} undelivered", self.undelivered)?;
+            write!(f, "; {} undelivered", self.undelivered)?;
         }
         if !self.unfinished.is_empty() {
-            write!(f, ", unfinished: {}", self.unfinished.join(", "))?;
+            write!(f, "; unfinished: {}", self.unfinished.join(", "))?;
         }
         if !self.errors.is_empty() {
-            write!(f, ", errors: {}", self.errors.join("; "))?;
+            write!(f, "; errors: {}", self.errors.join("; "))?;
         }
         Ok(())
     }

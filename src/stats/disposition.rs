@@ -25,6 +25,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Disposition {
     /// The sink handled the event, or reports only that it accepted the event.
     Delivered,
@@ -79,6 +80,18 @@ pub enum Disposition {
 pub struct Parts {
     delivered: Levels,
     rest: Rest,
+}
+
+/// Serializes what the accessors return. The counts of nested batches are internal.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Parts {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut fields = serializer.serialize_struct("Parts", 2)?;
+        fields.serialize_field("delivered", &self.delivered())?;
+        fields.serialize_field("rest", &self.rest())?;
+        fields.end()
+    }
 }
 
 /// What became of the events of a batch that were not delivered at once.

@@ -119,7 +119,7 @@ impl FlushReport {
     /// let mut report = FlushReport::default();
     /// report.merge("disk", FlushReport::default());
     /// report.merge("network", late);
-    /// assert_eq!(report.to_string(), "timed out, unfinished: network");
+    /// assert_eq!(report.to_string(), "timed out; unfinished: network");
     /// ```
     pub fn merge(&mut self, name: &str, part: Self) {
         self.ask_again(part.again);
@@ -213,10 +213,10 @@ impl fmt::Display for FlushReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.finish)?;
         if !self.unfinished.is_empty() {
-            write!(f, ", unfinished: {}", self.unfinished.join(", "))?;
+            write!(f, "; unfinished: {}", self.unfinished.join(", "))?;
         }
         if !self.errors.is_empty() {
-            write!(f, ", errors: {}", self.errors.join("; "))?;
+            write!(f, "; errors: {}", self.errors.join("; "))?;
         }
         Ok(())
     }

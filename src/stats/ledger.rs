@@ -152,12 +152,12 @@ impl Dropped {
 /// ```
 /// let (channel, mut receiver) = buslane::Channel::lossy(1)?;
 /// let bus = buslane::Bus::new();
-/// bus.add(channel)?;
+/// bus.add_named("feed", channel)?;
 /// let mut publisher = bus.publisher();
 /// publisher.publish(1)?;
 /// publisher.publish(2)?; // no room: the newest is dropped
 /// receiver.recv()?;
-/// let ledger = bus.snapshot().sinks[0].state.ledger;
+/// let ledger = bus.snapshot().sink("feed").expect("it was added").state.ledger;
 /// assert_eq!((ledger.offered, ledger.delivered, ledger.dropped.full), (2, 1, 1));
 /// ledger.check()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -195,6 +195,7 @@ pub struct Ledger {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Imbalance(pub Box<Ledger>);
 
 impl fmt::Display for Imbalance {

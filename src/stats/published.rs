@@ -9,6 +9,7 @@ use std::ops::AddAssign;
 /// [`is_complete`](Self::is_complete).
 ///
 /// - To get back an event that every sink refused, publish it with
+///   [`Bus::try_publish`](crate::Bus::try_publish),
 ///   [`Publisher::try_publish`](crate::Publisher::try_publish) or
 ///   [`Publisher::publish_by`](crate::Publisher::publish_by).
 /// - To wait for room (backpressure), use sinks with [`Overflow::Block`](crate::Overflow::Block).
@@ -47,6 +48,7 @@ use std::ops::AddAssign;
 #[must_use = "a dropped or refused event is lost: check `is_complete`"]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Published {
     /// Deliveries that a sink accepted and did not drop at once. See the sink's ledger for what
     /// becomes of the event later.

@@ -35,7 +35,7 @@ impl fmt::Display for SinkId {
 /// let bus = buslane::Bus::<u32>::new();
 /// bus.add_named("nothing", buslane::noop())?;
 /// let snapshot = bus.snapshot();
-/// assert_eq!(snapshot.sinks[0].name, "nothing");
+/// assert_eq!(snapshot.sink("nothing").map(|sink| sink.state.ledger.offered), Some(0));
 /// println!("{snapshot}");
 /// # Ok::<(), buslane::error::AddError>(())
 /// ```
@@ -61,8 +61,8 @@ pub struct Snapshot {
 /// let bus = Bus::new();
 /// bus.add_named("audit", Queue::builder().capacity(64).spawn(|n: u32| println!("{n}"))?)?;
 /// let snapshot = bus.snapshot();
-/// let sink = &snapshot.sinks[0];
-/// assert_eq!((sink.name.as_str(), sink.state.kind, sink.state.capacity), ("audit", SinkKind::Queue, 64));
+/// let sink = snapshot.sink("audit").expect("it was added");
+/// assert_eq!((sink.state.kind, sink.state.capacity), (SinkKind::Queue, 64));
 /// println!("{sink}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -4,7 +4,7 @@ use super::ledger::Ledger;
 use std::fmt;
 use std::time::Duration;
 
-/// The status of a sink: open, closing or closed.
+/// The status of a sink: open, closed or drained.
 ///
 /// # Examples
 /// ```
@@ -14,9 +14,9 @@ use std::time::Duration;
 /// assert_eq!(channel.state().status, SinkStatus::Open);
 /// channel.write(1)?;
 /// channel.close();
-/// assert_eq!(channel.state().status, SinkStatus::Closing);
-/// assert_eq!(receiver.recv()?, 1);
 /// assert_eq!(channel.state().status, SinkStatus::Closed);
+/// assert_eq!(receiver.recv()?, 1);
+/// assert_eq!(channel.state().status, SinkStatus::Drained);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,18 +26,22 @@ pub enum SinkStatus {
     /// The sink accepts events.
     #[default]
     Open,
-    /// The sink accepts no further events, and drains the events that it has.
-    Closing,
-    /// The sink accepts no further events, and has none left.
+    /// The sink accepts no further events, and still has events that it accepted earlier.
     Closed,
+    /// The sink is closed and empty: every event that it accepted was taken, handled or given up.
+    ///
+    /// A sink that queues no events itself, such as a bus, is drained as soon as it is closed. The
+    /// same holds for a [`Journal`](crate::Journal), whose subscribers continue to read the events
+    /// that it keeps.
+    Drained,
 }
 
 impl fmt::Display for SinkStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Open => "open",
-            Self::Closing => "closing",
             Self::Closed => "closed",
+            Self::Drained => "drained",
         })
     }
 }
@@ -139,7 +143,7 @@ impl fmt::Display for SinkKind {
 pub struct SinkState {
     /// The kind of the innermost sink that keeps a ledger; [`SinkKind::Direct`] if none does.
     pub kind: SinkKind,
-    /// Whether the sink is open, closing or closed.
+    /// Whether the sink is open, closed or drained.
     pub status: SinkStatus,
     /// The events that wait in the sink, over all lanes.
     pub depth: u64,

@@ -322,7 +322,7 @@ impl<E: Send> Sink<E> for Collect<E> {
     fn describe(&self, state: &mut SinkState) {
         state.kind = SinkKind::Custom("collect");
         if self.calls().closes > 0 {
-            state.status = SinkStatus::Closed;
+            state.status = SinkStatus::Drained;
         }
         self.0.counters.add_to(&mut state.ledger);
     }

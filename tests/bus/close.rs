@@ -129,12 +129,12 @@ fn close_at_its_deadline_names_the_stuck_handler() {
     let report = bus.close_timeout(SHORT);
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 6));
     assert_eq!(report.unfinished, ["queue", "inner/queue"]);
-    assert_eq!(report.to_string(), "timed out, 6 undelivered, unfinished: queue, inner/queue");
+    assert_eq!(report.to_string(), "timed out; 6 undelivered; unfinished: queue, inner/queue");
     assert_eq!(bus.close(), report, "a second close returns the same report");
-    assert_eq!(sink(&bus, "queue").state.status, SinkStatus::Closing);
+    assert_eq!(sink(&bus, "queue").state.status, SinkStatus::Closed);
     gate.open();
     inner_gate.open();
-    wait_for(|| sink(&bus, "queue").state.status == SinkStatus::Closed);
+    wait_for(|| sink(&bus, "queue").state.status == SinkStatus::Drained);
     let ledger = ledger(&bus, "queue");
     assert_eq!((ledger.delivered, ledger.dropped.aborted), (1, 2));
     assert_eq!((log.entries(), bus.close()), (vec![1], report));
@@ -293,7 +293,7 @@ fn close_waits_for_sinks_downstream_of_a_queue() {
         let report = bus.close();
         assert!(report.is_done(), "downstream is a bus: {bus_behind}: {report}");
         assert_eq!(behind.entries(), [1, 2, 3], "downstream is a bus: {bus_behind}");
-        assert_eq!(last.state().status, SinkStatus::Closed);
+        assert_eq!(last.state().status, SinkStatus::Drained);
         assert_eq!(bus.close(), report);
     }
 }

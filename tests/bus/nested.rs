@@ -70,7 +70,7 @@ fn outer_close_closes_the_inner_bus_after_its_events() {
     assert_eq!(publisher.publish(2), Err(Closed(2)));
     assert_eq!(inner.publish(3), Err(Closed(3)));
     assert_eq!(receiver.iter().collect::<Vec<_>>(), [1]);
-    assert_eq!(sink(&outer, "inner").state.status, SinkStatus::Closed);
+    assert_eq!(sink(&outer, "inner").state.status, SinkStatus::Drained);
 }
 
 #[test]

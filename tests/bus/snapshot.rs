@@ -41,7 +41,7 @@ fn snapshot_lists_sinks_in_order_with_their_state() {
     assert!(bus.close().is_done());
     let snapshot = bus.snapshot();
     assert!(snapshot.closed && snapshot.sinks.len() == 5);
-    assert!(snapshot.sinks.iter().all(|it| it.state.status == SinkStatus::Closed), "{snapshot}");
+    assert!(snapshot.sinks.iter().all(|it| it.state.status == SinkStatus::Drained), "{snapshot}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn filled() -> (Channel<u64>, Receiver<u64>) {
 }
 
 fn filled_shared() -> (Channel<u64>, SharedReceiver<u64>) {
-    let (channel, receiver) = Channel::shared(16).unwrap();
+    let (channel, receiver) = Channel::shared_lossy(16).unwrap();
     (0..3).for_each(|n| channel.write(n).unwrap());
     (channel, receiver)
 }

@@ -128,7 +128,7 @@ fn closed_channel_drains_then_reports_closed() {
         assert_eq!(outcome(entry.write(9)), Outcome::Closed(9));
         assert_eq!(outcome(channel.write(9)), Outcome::Closed(9));
         assert_eq!(outcome(lane(&channel).push(9, Deadline::NEVER)), Outcome::Closed(9));
-        assert_eq!((channel.state().status, receiver.len()), (SinkStatus::Closing, 4));
+        assert_eq!((channel.state().status, receiver.len()), (SinkStatus::Closed, 4));
         assert_eq!((receiver.recv(), receiver.try_recv()), (Ok(0), Ok(1)));
         assert_eq!(receiver.iter().collect::<Vec<_>>(), [2, 3], "{way:?}");
         assert_eq!(receiver.recv(), Err(RecvError::Closed));
@@ -136,7 +136,7 @@ fn closed_channel_drains_then_reports_closed() {
         assert_eq!(receiver.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Closed));
         assert_eq!(receiver.recv_deadline(Instant::now() + HOUR), Err(RecvTimeoutError::Closed));
         assert_eq!(receiver.recv_batch(&mut Vec::new(), 1), Err(RecvError::Closed));
-        assert_eq!(channel.state().status, SinkStatus::Closed);
+        assert_eq!(channel.state().status, SinkStatus::Drained);
         let ledger = assert_balanced(&channel.state());
         assert_eq!((ledger.delivered, ledger.refused.closed), (4, 3));
     }
@@ -189,7 +189,7 @@ fn unread_events_of_a_dropped_receiver_are_counted() {
         assert!(entries.iter_mut().all(|entry| entry.write(drops.track(10)).is_err()));
         let ledger = assert_balanced(&channel.state());
         assert_eq!((ledger.delivered, ledger.dropped.receiver_dropped, ledger.refused.closed), (1, 9, 2));
-        assert_eq!(channel.state().status, SinkStatus::Closed);
+        assert_eq!(channel.state().status, SinkStatus::Drained);
     }
 }
 

@@ -204,7 +204,7 @@ fn closing_overflow_disconnects_after_the_backlog() {
         assert!(others.iter_mut().all(|entry| outcome(entry.write(3)) == Outcome::Closed(3)));
         full.channel.close();
         full.receiver.close();
-        assert_eq!(full.channel.state().status, SinkStatus::Closing);
+        assert_eq!(full.channel.state().status, SinkStatus::Closed);
         let mut read: Vec<_> = full.receiver.iter().collect();
         read.sort_unstable();
         assert_eq!(read, expected);

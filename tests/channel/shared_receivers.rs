@@ -3,7 +3,7 @@
 use buslane::channel::SharedReceiver;
 use buslane::error::{ConfigErrorKind, RecvError, RecvTimeoutError, TryRecvError};
 use buslane::stats::{DropReason, Finish, SinkKind, SinkStatus};
-use buslane::{Bus, Channel, Overflow, Sink, WaitStrategy};
+use buslane::{Bus, Channel, Overflow, Sink, SinkExt, WaitStrategy, WriteError};
 use std::task::Context;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +18,24 @@ fn channel(capacity: usize, overflow: Overflow) -> (Channel<u64>, SharedReceiver
 
 #[test]
 fn invalid_settings_are_typed_errors() {
-    assert_eq!(invalid(Channel::<u8>::shared(0)), ConfigErrorKind::Capacity);
+    assert_eq!(invalid(Channel::<u8>::shared_lossy(0)), ConfigErrorKind::Capacity);
+    assert_eq!(invalid(Channel::<u8>::shared_lossless(0)), ConfigErrorKind::Capacity);
+}
+
+#[test]
+fn full_shared_lossy_channel_drops_the_newest() {
+    let (channel, mut receiver) = Channel::shared_lossy(2).unwrap();
+    (0..3).for_each(|n| channel.write(n).unwrap());
+    assert_eq!((receiver.try_iter().collect::<Vec<_>>(), receiver.lost()), (vec![0, 1], 1));
+}
+
+#[test]
+fn full_shared_lossless_channel_blocks_its_writer() {
+    let (channel, mut receiver) = Channel::shared_lossless(2).unwrap();
+    (0..2).for_each(|n| channel.write(n).unwrap());
+    let without_wait = channel.clone().timeout(Duration::ZERO);
+    assert!(matches!(without_wait.write(2), Err(WriteError::Timeout(2))));
+    assert_eq!((receiver.try_iter().collect::<Vec<_>>(), receiver.lost()), (vec![0, 1], 0));
 }
 
 #[test]
@@ -79,7 +96,7 @@ fn every_read_method_takes_the_next_event_and_ends() {
     assert_eq!(other.try_recv(), Err(TryRecvError::Closed));
     assert_eq!(other.recv_timeout(GUARD), Err(RecvTimeoutError::Closed));
     assert_eq!(one.iter().count(), 0);
-    assert_eq!((channel.state().kind, one.state().status), (SinkKind::Channel, SinkStatus::Closed));
+    assert_eq!((channel.state().kind, one.state().status), (SinkKind::Channel, SinkStatus::Drained));
     assert_balanced(&one.state());
 }
 

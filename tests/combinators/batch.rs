@@ -161,7 +161,7 @@ fn close_forwards_the_rest_then_closes_downstream() {
     assert!(closed);
     let state = batch.state();
     let ledger = assert_balanced(&state);
-    assert_eq!((state.status, ledger.delivered, ledger.refused.closed), (SinkStatus::Closed, 4, 1));
+    assert_eq!((state.status, ledger.delivered, ledger.refused.closed), (SinkStatus::Drained, 4, 1));
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn close_waits_for_a_batch_being_sent_or_defers() {
         let expected = if deadline == Deadline::NOW { &["abort", "close"][..] } else { &["close"] };
         assert_eq!(script.signals(), expected);
         let state = batch.state();
-        assert_eq!((state.status, assert_balanced(&state).delivered), (SinkStatus::Closed, 3));
+        assert_eq!((state.status, assert_balanced(&state).delivered), (SinkStatus::Drained, 3));
     }
 }
 

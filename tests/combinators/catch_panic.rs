@@ -34,7 +34,7 @@ fn n_consecutive_panics_close_the_sink() {
     assert_eq!(outcome(sink.write(2)), Outcome::Closed(2));
     let (mut closed, state) = (false, describe(&sink));
     closed |= sink.reports_closed();
-    assert!(closed && state.status == SinkStatus::Closed);
+    assert!(closed && state.status == SinkStatus::Drained);
     let ledger = assert_balanced(&state);
     assert_eq!((ledger.dropped.panicked, ledger.refused.closed), (7, 1));
     assert!(sink.close_by(Deadline::NOW).is_done());

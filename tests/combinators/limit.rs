@@ -101,7 +101,7 @@ fn e42_closing_limit_closes_and_drains_the_queue() {
         (11..=12)
             .for_each(|event| assert_eq!(outcome(entry.write(event)), Outcome::Closed(event), "{way:?}"));
         gate.open();
-        wait_for(|| queue.state().status == SinkStatus::Closed);
+        wait_for(|| queue.state().status == SinkStatus::Drained);
         assert_eq!(log.entries(), (0..=10).collect::<Vec<_>>());
         assert_eq!(outcome(queue.write(13)), Outcome::Closed(13));
         assert_balanced(&queue.state());

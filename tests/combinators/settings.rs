@@ -6,7 +6,6 @@ use buslane::retry::{Attempt, Backoff, Next, RetryPolicy};
 use buslane::sink::lane::Lanes;
 use buslane::stats::SinkState;
 use buslane::{Bus, Channel, Queue, Sink, SinkExt, WriteError, noop};
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use test_support::{assert_balanced, invalid};
@@ -111,6 +110,5 @@ fn policy_that_panics_in_validate_is_an_error() {
     }
     let refused = noop::<u32>().retry(Panics).queue(8);
     assert!(matches!(&refused, Err(SpawnError::Config(error)) if error.kind() == ConfigErrorKind::Other));
-    let error = refused.unwrap_err();
-    assert!(error.source().is_some_and(|source| source.to_string().contains("validate")), "{error}");
+    assert!(refused.is_err_and(|error| error.to_string().contains("validate")));
 }

@@ -1,6 +1,7 @@
 //! Which types are `Send`, `Sync` and `Clone`, and which traits are dyn compatible: promises that a
 //! change of a private field could break unnoticed.
 
+use buslane::bus::BusBuilder;
 use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
 use buslane::error::{
     AddError, BuildError, Closed, ConfigError, OutOfMemory, RecvError, RecvTimeoutError, RemoveError,
@@ -17,6 +18,7 @@ use buslane::stats::{
     CloseReport, Disposition, DropReason, Dropped, Finish, FlushReport, Imbalance, Ledger, Refused,
     SinkState, SinkStatus, SubscriberState,
 };
+use buslane::testing::SinkContract;
 use buslane::time::Deadline;
 use buslane::wait::{Berth, FencePair, Sleepers, WaitCell, WaitList};
 use buslane::{
@@ -86,6 +88,12 @@ assert_impl!(
 );
 assert_not_impl!(
     Receiver<u8>, Recv<'static, u8>, Lane<u8>, spsc::Producer<u8>, spsc::Consumer<u8>, mpmc::Ring<u8>, WaitCell: Clone
+);
+
+// Builders whose settings all have defaults.
+assert_impl!(
+    BusBuilder<Lonely>, QueueBuilder<Lonely>, ChannelBuilder<Lonely>, JournalBuilder<Plain>, SinkContract:
+    Debug + Default
 );
 
 // Futures that are `Unpin`, so that they can be used in a `select!`.

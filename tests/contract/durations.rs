@@ -87,7 +87,7 @@ fn reads_take_every_duration_and_moment() {
         (0..2).for_each(|n| channel.write(n).unwrap());
         assert_eq!(reader.join().unwrap(), [Ok(0), Ok(1)]);
 
-        let (channel, mut receiver) = Channel::shared(8).unwrap();
+        let (channel, mut receiver) = Channel::shared_lossy(8).unwrap();
         let reader = thread::spawn(move || [receiver.recv_timeout(long), receiver.recv_deadline(far())]);
         (0..2).for_each(|n| channel.write(n).unwrap());
         assert_eq!(reader.join().unwrap(), [Ok(0), Ok(1)]);

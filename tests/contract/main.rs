@@ -1,9 +1,10 @@
 //! What every sink and every public type guarantees: the sink contract with one line for each sink
-//! and combinator, the extreme durations, and the auto traits.
+//! and combinator, the extreme durations, the auto traits, and chains of errors.
 
 mod adapters;
 mod auto_traits;
 mod durations;
+mod error_chains;
 mod test_sinks;
 
 use buslane::error::OutOfMemory;
@@ -269,7 +270,7 @@ chain!(a_queue_ordered_by_key_keeps_the_contract, |behind| {
     roomy().workers(4).ordered_by(|n: &u64| n / 64).spawn_sink(behind).unwrap()
 });
 leaf!(a_shared_channel_keeps_the_contract, || {
-    let (channel, receiver) = Channel::shared(512).unwrap();
+    let (channel, receiver) = Channel::shared_lossy(512).unwrap();
     leaked(receiver);
     channel
 });

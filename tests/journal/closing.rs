@@ -18,7 +18,7 @@ fn closed_journal_drains_then_reports_closed() {
         pen.all(0..4);
         assert_eq!(feed.state().status, SinkStatus::Open);
         pen.close();
-        assert_eq!((feed.state().status, feed.is_closed()), (SinkStatus::Closed, true));
+        assert_eq!((feed.state().status, feed.is_closed()), (SinkStatus::Drained, true));
         assert_eq!(reader.recv().map(event), Ok((0, 0)));
         assert_eq!(rest(&mut reader), [1, 2, 3]);
         for _ in 0..2 {

@@ -127,7 +127,7 @@ fn bus_close_closes_the_journal_and_keeps_history() {
         assert_eq!(ends(move || sleeper.join().unwrap()), [1]);
         assert!(matches!(journal.publish(2), Err(WriteError::Closed(2))));
         assert_eq!(rest(&mut journal.subscribe(Start::Oldest).unwrap()), [1]);
-        assert_eq!(books(&journal.feed()).status, SinkStatus::Closed);
+        assert_eq!(books(&journal.feed()).status, SinkStatus::Drained);
     }
 }
 

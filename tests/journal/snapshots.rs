@@ -32,7 +32,7 @@ fn journal_state_reports_kind_depth_and_ledger() {
         let state = books(&feed);
         assert_eq!((state.depth, state.ledger.offered, state.ledger.delivered), (7, 30, 30));
         drop(pen);
-        assert_eq!(books(&feed).status, SinkStatus::Closed);
+        assert_eq!(books(&feed).status, SinkStatus::Drained);
         assert!(format!("{feed:?}").contains("Feed"));
     }
 }
@@ -155,8 +155,8 @@ fn bus_snapshot_names_subscribers_and_their_lag() {
         "  short (next 136, behind 0, ended): offered 136 = accepted 136; accepted 136 = delivered 0 + dropped(evicted) 136"
     );
     assert!(bus.close().is_done());
-    assert_eq!(bus.snapshot().sinks[0].state.status, SinkStatus::Closed);
-    assert_eq!(books(&journal.feed()).status, SinkStatus::Closed);
+    assert_eq!(bus.snapshot().sinks[0].state.status, SinkStatus::Drained);
+    assert_eq!(books(&journal.feed()).status, SinkStatus::Drained);
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn check_run(overflow: Overflow, fault: Fault, ending: Ending, unbounded: bool) 
         seen.timeout += one.timeout;
     }
     let _first_report_stands = queue.close();
-    wait_for(|| queue.state().status == SinkStatus::Closed);
+    wait_for(|| queue.state().status == SinkStatus::Drained);
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.offered, ledger.accepted), (4 * EACH, seen.ok), "{scenario}");
     let refused = (ledger.refused.full, ledger.refused.closed, ledger.refused.timeout);
@@ -288,7 +288,7 @@ fn report_merges_parts_under_their_names() {
     assert_eq!(report.errors, ["disk: no room"]);
     assert_eq!(
         report.to_string(),
-        "timed out, 7 undelivered, unfinished: busy, stuck, outer/inner, errors: disk: no room"
+        "timed out; 7 undelivered; unfinished: busy, stuck, outer/inner; errors: disk: no room"
     );
     assert!(!CloseReport::failed("no room").is_done() && !CloseReport::pending().is_done());
 
@@ -304,5 +304,5 @@ fn report_merges_parts_under_their_names() {
         (flush.finish, flush.unfinished.clone()),
         (Finish::TimedOut, vec![String::from("outer/sink")])
     );
-    assert_eq!(flush.to_string(), "timed out, unfinished: outer/sink");
+    assert_eq!(flush.to_string(), "timed out; unfinished: outer/sink");
 }

@@ -2,15 +2,16 @@
 //! names are stable.
 
 use buslane::journal::Sequence;
-use buslane::retry::Backoff;
+use buslane::retry::{Backoff, DeadLetter};
 use buslane::stats::{
-    CloseReport, Disposition, DropReason, Dropped, Finish, FlushReport, Ledger, Refused, RetryState,
-    SinkStatus, SubscriberState,
+    CloseReport, Disposition, DropReason, Dropped, Finish, FlushReport, Imbalance, Ledger, Published,
+    Refused, RetryState, SinkStatus, SubscriberState,
 };
-use buslane::{Bus, Channel, Journal, Overflow, Sink, SinkExt, WaitStrategy, sink_fn};
+use buslane::{Bus, Channel, Journal, Overflow, Sink, SinkExt, WaitStrategy, WriteError, sink_fn};
 use serde_json::{Value, from_str, from_value, json, to_value};
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Asserts that a value has this text, and that its JSON is the same text.
@@ -112,13 +113,61 @@ fn variants_serialize_in_snake_case() {
         assert_eq!(from_value::<Finish>(json!(text)).unwrap(), finish);
     }
     for (status, text) in
-        [(SinkStatus::Open, "open"), (SinkStatus::Closing, "closing"), (SinkStatus::Closed, "closed")]
+        [(SinkStatus::Open, "open"), (SinkStatus::Closed, "closed"), (SinkStatus::Drained, "drained")]
     {
         assert_eq!((to_value(status).unwrap(), status.to_string().as_str()), (json!(text), text));
         assert_eq!(from_value::<SinkStatus>(json!(text)).unwrap(), status);
     }
     assert_eq!(Disposition::Dropped(DropReason::Full).to_string(), "dropped(full)");
     assert_eq!(Disposition::Pending.to_string(), "pending");
+}
+
+#[test]
+fn published_round_trips_as_json() {
+    let bus = Bus::new();
+    let _receiver = bus.subscribe_lossy(1).unwrap();
+    let (first, second) = (bus.publish(1).unwrap(), bus.publish(2).unwrap());
+    let expected = json!({"accepted": 0, "dropped": 1, "refused": 0});
+    assert_eq!(to_value(second).unwrap(), expected);
+    assert_eq!(from_value::<Published>(expected).unwrap(), second);
+    assert_eq!(from_value::<Published>(json!({"accepted": 1})).unwrap(), first);
+}
+
+#[test]
+fn imbalance_serializes_as_its_ledger() {
+    let mut ledger = Ledger::default();
+    ledger.offered = 1;
+    let imbalance = ledger.check().unwrap_err();
+    let value = to_value(&imbalance).unwrap();
+    assert_eq!(value, to_value(ledger).unwrap());
+    assert_eq!(from_value::<Imbalance>(value).unwrap(), imbalance);
+}
+
+#[test]
+fn dispositions_serialize_in_snake_case() {
+    for (disposition, expected) in [
+        (Disposition::Delivered, json!("delivered")),
+        (Disposition::Pending, json!("pending")),
+        (Disposition::Filtered, json!("filtered")),
+        (Disposition::Dropped(DropReason::ReceiverDropped), json!({"dropped": "receiver_dropped"})),
+    ] {
+        assert_eq!(to_value(disposition).unwrap(), expected);
+    }
+    // Accepts even numbers, and gives the others back.
+    struct Even;
+    impl Sink<Vec<u32>> for Even {
+        fn write(&self, batch: Vec<u32>) -> Result<(), WriteError<Vec<u32>>> {
+            let event: Vec<u32> = batch.into_iter().filter(|n| n % 2 == 1).collect();
+            if event.is_empty() { Ok(()) } else { Err(WriteError::Failed { event, source: "odd".into() }) }
+        }
+    }
+    let letters = sink_fn(|_: &DeadLetter<Vec<u32>>| ());
+    let retry = Arc::new(Even.retry(Backoff::default().max_attempts(1)).dead_letters(letters));
+    // A retry counts parts where a batch is upstream.
+    let batch = retry.clone().batch(1);
+    batch.write(2).unwrap();
+    let partly = retry.offer(vec![1, 2, 4]).unwrap();
+    assert_eq!(to_value(partly).unwrap(), json!({"partly": {"delivered": 2, "rest": {"dropped": "failed"}}}));
 }
 
 #[test]

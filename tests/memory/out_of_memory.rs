@@ -180,7 +180,7 @@ fn only_with_memory<R>(granted: usize, make: impl Fn() -> Result<R, BuildError>)
 #[test]
 fn channel_and_journal_without_memory_fail_to_build() {
     only_with_memory(0, || Channel::<Event>::lossy(CAPACITY));
-    only_with_memory(0, || Channel::<Event>::shared(CAPACITY));
+    only_with_memory(0, || Channel::<Event>::shared_lossy(CAPACITY));
     only_with_memory(0, || channel_builder().build());
     only_with_memory(0, || channel_builder().build_shared());
     only_with_memory(0, || Journal::<Event>::new(CAPACITY));

@@ -29,7 +29,7 @@ fn close_handles_accepted_events_and_refuses_the_rest() {
     assert_eq!((queue.close(), Sink::close_by(&queue, Deadline::NOW)), (report.clone(), report));
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.offered, ledger.delivered, ledger.refused.closed), (7, 3, 4));
-    assert_eq!(queue.state().status, SinkStatus::Closed);
+    assert_eq!(queue.state().status, SinkStatus::Drained);
     flush(&queue);
 }
 
@@ -52,10 +52,10 @@ fn close_leaves_a_stuck_handler_at_the_deadline() {
         // Every caller receives the same report, including a caller with a longer limit.
         assert_eq!((queue.close(), queue.close_timeout(Duration::MAX)), (report.clone(), report));
         assert_eq!(outcome(entry.write(9)), Outcome::Closed(9));
-        assert_eq!(queue.state().status, SinkStatus::Closing);
+        assert_eq!(queue.state().status, SinkStatus::Closed);
         assert_balanced(&queue.state());
         gate.open();
-        wait_for(|| queue.state().status == SinkStatus::Closed);
+        wait_for(|| queue.state().status == SinkStatus::Drained);
         assert_eq!(dropped.entries(), [1, 2, 3].map(|event| (event, DropReason::Aborted)), "{way:?}");
         let ledger = assert_balanced(&queue.state());
         assert_eq!((ledger.delivered, ledger.dropped.aborted, ledger.refused.closed), (1, 3, 1));
@@ -201,7 +201,7 @@ fn aborted_events_are_dropped_exactly_once() {
     gate.wait_reached(1);
     assert_eq!(queue.close_timeout(Duration::ZERO).undelivered, 10);
     gate.open();
-    wait_for(|| queue.state().status == SinkStatus::Closed);
+    wait_for(|| queue.state().status == SinkStatus::Drained);
     assert_eq!(drops.ids(), (0..10).collect::<Vec<_>>());
     assert_eq!(assert_balanced(&queue.state()).dropped.aborted, 9);
 }
@@ -224,7 +224,7 @@ fn flush_and_close_reach_the_downstream_queue() {
     let report = outer.close();
     assert!(report.is_done(), "{report}");
     assert_eq!(log.entries(), [0, 1, 2]);
-    assert_eq!(behind.state().status, SinkStatus::Closed);
+    assert_eq!(behind.state().status, SinkStatus::Drained);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn consecutive_panics_close_and_drain_the_queue() {
         (0..most).for_each(|event| queue.write(event).unwrap());
         queue.write(101).unwrap();
         gate.open();
-        wait_for(|| queue.state().status == SinkStatus::Closed);
+        wait_for(|| queue.state().status == SinkStatus::Drained);
         assert_eq!(log.entries(), [100, 101]);
         assert_eq!(outcome(queue.write(102)), Outcome::Closed(102));
         let ledger = assert_balanced(&queue.state());
@@ -167,7 +167,7 @@ fn queue_closes_when_its_inner_sink_closes() {
         .spawn_sink(TwoOnly::default())
         .unwrap();
     (0..3).for_each(|event| queue.write(event).unwrap());
-    wait_for(|| queue.state().status == SinkStatus::Closed);
+    wait_for(|| queue.state().status == SinkStatus::Drained);
     assert_eq!(dropped.entries(), [(2, DropReason::Failed)]);
     assert_eq!(outcome(queue.write(3)), Outcome::Closed(3));
     let ledger = assert_balanced(&queue.state());
@@ -242,7 +242,7 @@ fn worker_ends_despite_panicking_aborted_drops() {
     (0..2).for_each(|_| assert!(queue.write(Some(Bomb)).is_ok()));
     assert_eq!(queue.close_timeout(Duration::ZERO).undelivered, 3);
     gate.open();
-    wait_for(|| queue.state().status == SinkStatus::Closed);
+    wait_for(|| queue.state().status == SinkStatus::Drained);
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.delivered, ledger.dropped.aborted), (1, 2));
 }

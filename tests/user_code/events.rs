@@ -187,7 +187,7 @@ pub(crate) const PLACES: &[Place] = &[
         drop(receiver.poll_recv(&mut Context::from_waker(Waker::noop())));
     }),
     place("drop of one waker of many", |world, trap| {
-        let (channel, mut receiver) = Channel::shared(8).unwrap();
+        let (channel, mut receiver) = Channel::shared_lossy(8).unwrap();
         world.add(&world.solo, channel);
         let waker = Waker::from(Arc::new(DropWaker(trap.clone())));
         drop(receiver.poll_recv(&mut Context::from_waker(&waker)));

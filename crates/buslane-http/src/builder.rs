@@ -88,6 +88,17 @@ impl<E> HttpSink<E> {
 /// let builder = HttpSink::<String>::builder("https://example.com/events").header("Content-Length", "7");
 /// assert_eq!(builder.build().unwrap_err().kind(), HttpConfigErrorKind::Header);
 /// ```
+///
+/// A clone makes another sink with the same settings:
+/// ```
+/// use buslane_http::HttpSink;
+/// let builder = HttpSink::builder("https://example.com/events").header("Authorization", "Bearer example");
+/// let pushes: HttpSink<String> = builder.clone().build()?;
+/// let others = builder.enveloped().build()?;
+/// # drop((pushes, others));
+/// # Ok::<(), buslane_http::HttpConfigError>(())
+/// ```
+// Not `Default`: a sink has no endpoint by default.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HttpSinkBuilder<E> {
     url: String,
@@ -102,6 +113,7 @@ pub struct HttpSinkBuilder<E> {
 }
 
 /// The source of the proxy setting.
+#[derive(Clone)]
 enum ProxySource {
     Environment,
     No,
@@ -306,6 +318,13 @@ fn root_certificates(pem: &[u8]) -> Result<RootCerts, HttpConfigError> {
         return Err(Invalid::Certificate.into());
     }
     Ok(RootCerts::from(certificates))
+}
+
+impl<E> Clone for HttpSinkBuilder<E> {
+    fn clone(&self) -> Self {
+        let (url, headers, roots) = (self.url.clone(), self.headers.clone(), self.roots.clone());
+        Self { url, headers, roots, proxy: self.proxy.clone(), ..*self }
+    }
 }
 
 impl<E> fmt::Debug for HttpSinkBuilder<E> {

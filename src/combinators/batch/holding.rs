@@ -390,8 +390,8 @@ impl<E> Holding<E> {
         state.kind = SinkKind::Batch;
         state.status = match (&self.closing, &self.report) {
             (None, _) => SinkStatus::Open,
-            (Some(_), None) => SinkStatus::Closing,
-            (Some(_), Some(_)) => SinkStatus::Closed,
+            (Some(_), None) => SinkStatus::Closed,
+            (Some(_), Some(_)) => SinkStatus::Drained,
         };
         state.depth = self.pending();
         state.ledger += self.whole(downstream);

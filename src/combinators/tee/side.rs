@@ -114,7 +114,7 @@ impl Side {
         if !state.kind.keeps_ledger() {
             state.ledger = counted;
             if self.is_closed() {
-                state.status = SinkStatus::Closed;
+                state.status = SinkStatus::Drained;
             }
         } else {
             // The sink keeps its own ledger, but only the tee counts its panics.

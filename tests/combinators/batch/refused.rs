@@ -91,7 +91,7 @@ fn close_counts_a_refused_rest_as_aborted() {
     assert_eq!(script.signals().last().map(String::as_str), Some("close"));
     let state = batch.state();
     let ledger = assert_balanced(&state);
-    assert_eq!((state.status, ledger.dropped.aborted, ledger.pending), (SinkStatus::Closed, 3, 0));
+    assert_eq!((state.status, ledger.dropped.aborted, ledger.pending), (SinkStatus::Drained, 3, 0));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn closed_downstream_sink_closes_the_batch() {
     assert_eq!(script.signals(), ["close"]);
     let state = batch.state();
     let ledger = assert_balanced(&state);
-    assert_eq!((state.status, ledger.dropped.failed, ledger.pending), (SinkStatus::Closed, 4, 0));
+    assert_eq!((state.status, ledger.dropped.failed, ledger.pending), (SinkStatus::Drained, 4, 0));
     assert!(batch.close_by(Deadline::NOW).is_done());
 }
 

@@ -120,7 +120,7 @@ fn closed_sink_of_one_worker_closes_the_queue() {
     // The worker notices the closed sink when it writes the next event to it.
     wait_for(|| {
         let _ = queue.write(0);
-        queue.state().status == SinkStatus::Closed
+        queue.state().status == SinkStatus::Drained
     });
     assert!(matches!(queue.write(1), Err(WriteError::Closed(1))));
 }

@@ -4,7 +4,7 @@
 use super::{By, MILLI, SECOND, describe, flaky};
 use buslane::error::ConfigErrorKind;
 use buslane::retry::{Backoff, Next};
-use buslane::stats::{Finish, FlushReport, Ledger};
+use buslane::stats::{Finish, FlushReport, Ledger, SinkStatus};
 use buslane::testing::ManualClock;
 use buslane::time::Clock;
 use buslane::time::Deadline;
@@ -195,10 +195,12 @@ fn abort_ends_the_wait_of_a_close() {
     let closing = retry.clone();
     let closer = std::thread::spawn(move || closing.close_by(Deadline::NEVER));
     clock.await_sleepers(1);
+    assert_eq!(describe(&*retry).status, SinkStatus::Closed, "two events are left");
     retry.abort_now();
     let report = ends(move || closer.join().unwrap());
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 2));
     assert_eq!(books(&*retry).dropped.aborted, 2);
+    assert_eq!(describe(&*retry).status, SinkStatus::Drained);
 }
 
 #[test]

@@ -348,8 +348,8 @@ impl World {
         assert_eq!(state.ledger, self.books);
         let status = match (self.end, waiting) {
             (None, _) => SinkStatus::Open,
-            (Some(_), 0) => SinkStatus::Closed,
-            (Some(_), _) => SinkStatus::Closing,
+            (Some(_), 0) => SinkStatus::Drained,
+            (Some(_), _) => SinkStatus::Closed,
         };
         assert_eq!((state.status, state.depth), (status, waiting as u64));
         if let Some(receiver) = &self.receiver {

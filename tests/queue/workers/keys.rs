@@ -114,9 +114,9 @@ fn expired_close_counts_events_of_a_stuck_worker() {
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 4));
     assert!(matches!(&report.unfinished[..], [one] if one.starts_with("worker ")), "{report}");
     assert_eq!(assert_balanced(&queue.state()).pending, 4);
-    assert_eq!(queue.state().status, SinkStatus::Closing);
+    assert_eq!(queue.state().status, SinkStatus::Closed);
     gate.open();
-    wait_for(|| queue.state().status == SinkStatus::Closed);
+    wait_for(|| queue.state().status == SinkStatus::Drained);
     let ledger = assert_balanced(&queue.state());
     assert_eq!((ledger.delivered, ledger.dropped.aborted), (1, 3));
 }

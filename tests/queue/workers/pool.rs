@@ -186,10 +186,10 @@ fn expired_close_names_the_stuck_workers() {
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 1));
     assert!(matches!(&report.unfinished[..], [one] if one.starts_with("worker ")), "{report}");
     assert_eq!(queue.close(), report);
-    assert_eq!(queue.state().status, SinkStatus::Closing);
+    assert_eq!(queue.state().status, SinkStatus::Closed);
     assert_eq!(assert_balanced(&queue.state()).pending, 1);
     gate.open();
-    wait_for(|| queue.state().status == SinkStatus::Closed);
+    wait_for(|| queue.state().status == SinkStatus::Drained);
     assert_eq!((dropped.entries().len(), assert_balanced(&queue.state()).delivered), (0, 2));
 }
 
@@ -212,7 +212,7 @@ fn expired_close_aborts_the_backlog() {
     assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 6));
     assert_eq!(report.unfinished, ["worker 0", "worker 1"]);
     gate.open();
-    wait_for(|| queue.state().status == SinkStatus::Closed);
+    wait_for(|| queue.state().status == SinkStatus::Drained);
     let mut entries = dropped.entries();
     entries.sort_unstable_by_key(|(event, _)| *event);
     assert_eq!(entries, [2, 3, 4, 5].map(|event| (event, DropReason::Aborted)));

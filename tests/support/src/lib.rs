@@ -7,7 +7,7 @@ pub mod heap;
 pub mod limit;
 pub mod process;
 
-use buslane::error::{ConfigError, ConfigErrorKind};
+use buslane::error::{AddError, BuildError, ConfigError, ConfigErrorKind, SpawnError, SubscribeError};
 use buslane::sink::lane::{Lane, Lanes};
 use buslane::stats::{Ledger, SinkState};
 use buslane::time::Deadline;
@@ -30,22 +30,33 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns the invalid setting that an error reports, itself or through its source.
+/// Returns the invalid setting that an error reports, itself or in its variant `Config`.
 ///
 /// # Panics
 /// When it is not the error of a setting.
 #[track_caller]
 pub fn invalid<T, E: Error + 'static>(result: Result<T, E>) -> ConfigErrorKind {
     let Err(error) = result else { panic!("no setting is invalid") };
-    let mut next: Option<&(dyn Error + 'static)> = Some(&error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<ConfigError>() {
-            assert!(error.to_string().contains(" is invalid: "), "{error}");
-            return error.kind();
-        }
-        next = error.source();
+    let Some(setting) = setting(&error) else { panic!("{error} is not the error of a setting") };
+    assert!(setting.to_string().contains(" is invalid: "), "{setting}");
+    assert!(error.to_string().ends_with(&setting.to_string()), "{error}");
+    setting.kind()
+}
+
+fn setting<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ConfigError> {
+    if let Some(BuildError::Config(setting)) = error.downcast_ref() {
+        return Some(setting);
     }
-    panic!("{error} is not the error of a setting")
+    if let Some(SpawnError::Config(setting)) = error.downcast_ref() {
+        return Some(setting);
+    }
+    if let Some(AddError::Config(setting)) = error.downcast_ref() {
+        return Some(setting);
+    }
+    if let Some(SubscribeError::Config(setting)) = error.downcast_ref() {
+        return Some(setting);
+    }
+    error.downcast_ref()
 }
 
 /// A record of the [`Tracked`] values that were dropped.

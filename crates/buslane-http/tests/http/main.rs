@@ -18,6 +18,7 @@ use buslane::{BoxError, Bus, Queue, Sink, SinkExt, WriteError};
 use buslane_http::{HttpConfigErrorKind, HttpError, HttpSink, HttpSinkBuilder};
 use serde::{Serialize, Serializer};
 use server::{Reply, Server};
+use std::error::Error;
 use std::time::Duration;
 use support::{GUARD, Log, Outcome, assert_balanced, flush, outcome};
 
@@ -286,6 +287,29 @@ fn later_setting_replaces_an_invalid_one() {
     let header = http().header("x-token", "a").header("X-Token", "a\nb");
     assert_eq!(kind(header), HttpConfigErrorKind::Header, "the last value counts");
     assert_eq!(kind(http().timeout(Duration::MAX).timeout(Duration::ZERO)), HttpConfigErrorKind::Timeout);
+}
+
+#[test]
+fn cloned_builder_makes_the_same_sink() {
+    let server = Server::start([]);
+    let builder = builder::<Push>(&server).header("X-Token", "one").enveloped();
+    for sink in [builder.clone().build().unwrap(), builder.header("X-Token", "two").build().unwrap()] {
+        assert_eq!(outcome(sink.write(Push("hello"))), Outcome::Accepted);
+    }
+    let tokens: Vec<_> = server.requests().iter().map(|it| it.headers["x-token"].clone()).collect();
+    assert_eq!(tokens, ["one", "two"]);
+    assert_eq!(server.bodies(), [r#"{"events":["hello"]}"#; 2]);
+}
+
+#[test]
+fn error_chain_has_each_cause_once() {
+    let server = Server::start([Reply::Status(500)]);
+    let error = sink(&server).write(Push("hello")).unwrap_err();
+    assert_eq!(error.to_string(), "the sink failed: the endpoint answered with 500");
+    let WriteError::Failed { source, .. } = &error else { panic!("{error}") };
+    assert!(error.source().is_none() && source.source().is_none());
+    let invalid = HttpSink::<Push>::new("/events").unwrap_err();
+    assert!(invalid.source().is_none(), "{invalid}");
 }
 
 #[test]
