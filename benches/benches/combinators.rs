@@ -1,6 +1,6 @@
 //! What each combinator adds to a publish, in nanoseconds an event, measured as in `publish`.
 //!
-//! In `lane` the combinator stands in front of a channel, whose lane it gates or stages;
+//! In `lane` the combinator stands in front of a channel, whose lane it filters or stages;
 //! `lane/none` is the channel alone. In `direct` it stands around a sink that adds the event up on
 //! the publishing thread; `direct/none` is that sink alone.
 

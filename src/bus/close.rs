@@ -22,27 +22,27 @@ use crate::sync::{MODEL, Mutex, Ordering, lock};
 use crate::time::Deadline;
 use crate::wait::WaitList;
 use crate::wait::context::{
-    HandleDrop, Holding, Purpose, UserCode, Visit, WaitLimit, caught, dispose, dispose_each, is_on_the_way,
-    is_worker, must_not_wait, quietly, waits_are_deferred,
+    HandleDrop, Holding, Purpose, UserCode, Visit, Wait, WaitLimit, caught, dispose, dispose_each,
+    is_on_the_way, is_worker, must_not_wait, quietly, waits_are_deferred,
 };
 use crate::wait::errand::{Call, LONG_GRACE, apart, call_limit, here, in_turn};
 use std::sync::Arc;
 use std::time::Duration;
 
 impl<E: Send + 'static> Core<E> {
-    /// Closes the bus. With `waits`, waits for all of its sinks. Otherwise the caller that closes
-    /// several sinks waits for them.
-    pub(super) fn close(self: &Arc<Self>, deadline: Deadline, waits: bool) -> CloseReport {
+    /// Closes the bus, and waits for all of its sinks, or leaves the wait to the caller that closes
+    /// several sinks.
+    pub(super) fn close(self: &Arc<Self>, deadline: Deadline, wait: Wait) -> CloseReport {
         if must_not_wait() {
             return self.close_inside(deadline, None);
         }
         self.end(deadline);
-        if !waits {
+        if wait == Wait::Deferred {
             return CloseReport::told(self.clone());
         }
         // A sink that closes its own bus while that bus closes it would wait for itself.
-        let patience = if waits_are_deferred() { Deadline::NOW } else { deadline };
-        let Some(mut own) = self.await_own(patience, deadline) else {
+        let wait_end = if waits_are_deferred() { Deadline::NOW } else { deadline };
+        let Some(mut own) = self.await_own(wait_end, deadline) else {
             return if waits_are_deferred() { CloseReport::pending() } else { CloseReport::timed_out(0) };
         };
         if waits_are_deferred() && is_worker() {
@@ -103,10 +103,10 @@ impl<E: Send + 'static> Core<E> {
     fn end(self: &Arc<Self>, deadline: Deadline) {
         let Some(entries) = self.begin_close() else { return };
         // A sink that closes slowly delays the next sink for at most this long.
-        let patience = call_limit(deadline, 2 * entries.len());
+        let limit = call_limit(deadline, 2 * entries.len());
         let calls = entries.iter().map(|entry| {
             let (core, entry) = (self.clone(), entry.clone());
-            Box::new(move || core.close_sink(&entry, deadline, patience)) as Call<CloseReport>
+            Box::new(move || core.close_sink(&entry, deadline, limit)) as Call<CloseReport>
         });
         let calls: Vec<_> = calls.collect();
         let is_quick = |entry: &Entry<E>| entry.info.has_lanes && !self.is_called(entry);
@@ -138,8 +138,8 @@ impl<E: Send + 'static> Core<E> {
         self.end_close(Closing::Reported(own));
     }
 
-    /// Closes one sink, and waits for its end for at most `patience`.
-    fn close_sink(&self, entry: &Entry<E>, deadline: Deadline, patience: Duration) -> CloseReport {
+    /// Closes one sink, and waits for its end for at most `limit`.
+    fn close_sink(&self, entry: &Entry<E>, deadline: Deadline, limit: Duration) -> CloseReport {
         // A direct sink is closed after the calls in progress. A sink with lanes is closed at once,
         // which ends the calls that wait for room in it.
         let calls_are_over = entry.info.has_lanes || self.wait_for_calls(entry, deadline);
@@ -150,11 +150,11 @@ impl<E: Send + 'static> Core<E> {
                 quietly(|| sink.abort_now());
             }
             // A wait for room inside the sink ends at the deadline of this close.
-            let limit = WaitLimit::until(deadline);
+            let in_call = WaitLimit::until(deadline);
             let part = close_caught(sink, deadline);
-            drop(limit);
+            drop(in_call);
             if !MODEL {
-                part.await_told(&self.identity, Deadline::after(patience));
+                part.await_told(&self.identity, Deadline::after(limit));
             }
             part
         })
@@ -195,15 +195,16 @@ impl<E: Send + 'static> Core<E> {
         report
     }
 
-    /// Waits until `patience` for the bus's own report, which another thread may be making.
-    fn await_own(self: &Arc<Self>, patience: Deadline, deadline: Deadline) -> Option<CloseReport> {
+    /// Waits until `wait_end` for the bus's own report, which another thread may be making. If this
+    /// thread makes it, its sinks are closed by `deadline`.
+    fn await_own(self: &Arc<Self>, wait_end: Deadline, deadline: Deadline) -> Option<CloseReport> {
         loop {
             let reported = || match &lock(&self.control).closing {
                 Closing::Reported(report) => Some(Some(report.clone())),
                 Closing::Idle => Some(None),
                 Closing::Running => None,
             };
-            match self.closers.wait_until(patience, reported)? {
+            match self.closers.wait_until(wait_end, reported)? {
                 Some(report) => return Some(report),
                 // The other close was from inside, so this thread closes the bus.
                 None => self.end(deadline),
@@ -248,9 +249,9 @@ impl<E: Send + 'static> Core<E> {
         self.sweep();
     }
 
-    /// Flushes the bus. With `waits`, waits for all of its sinks. Otherwise the caller that flushes
-    /// several sinks waits for them.
-    pub(super) fn flush(self: &Arc<Self>, deadline: Deadline, waits: bool) -> FlushReport {
+    /// Flushes the bus, and waits for all of its sinks, or leaves the wait to the caller that
+    /// flushes several sinks.
+    pub(super) fn flush(self: &Arc<Self>, deadline: Deadline, wait: Wait) -> FlushReport {
         let mut report = FlushReport::default();
         if must_not_wait() {
             report.note(Finish::Pending);
@@ -273,7 +274,7 @@ impl<E: Send + 'static> Core<E> {
         let calls: Vec<_> = calls.collect();
         if MODEL || infos.iter().all(|info| info.has_lanes) {
             named(&mut report, &infos, here(calls));
-        } else if waits {
+        } else if wait == Wait::Here {
             named(&mut report, &infos, in_turn(calls, deadline));
         } else {
             // The caller flushes other sinks as well, and waits for these calls together with
@@ -287,10 +288,10 @@ impl<E: Send + 'static> Core<E> {
                 begun.made.notify();
             });
         }
-        if waits && waits_are_deferred() && is_worker() {
-            report.leave();
-        } else if waits {
-            report.settle(deadline);
+        match wait {
+            Wait::Here if waits_are_deferred() && is_worker() => report.leave(),
+            Wait::Here => report.settle(deadline),
+            Wait::Deferred => {}
         }
         report
     }

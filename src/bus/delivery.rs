@@ -9,10 +9,10 @@
 //! 5. Push into the lanes where the publisher may have to wait for room. This step is last, so that
 //!    no consumer that was promised an event is parked while the publisher waits.
 //!
-//! The fast path, a plain push into fast lanes, is [`Lanes::push`]. All other paths are here, and
-//! borrow the publisher's lanes and table. They pass the event in `place`, an `Option<E>` in memory
-//! that the fast path does not use. So the fast path keeps the event in registers and does not copy
-//! its result. A sink that refuses the event leaves it in `place`.
+//! The fast path, a plain push into fast lanes, is [`Lanes::push`]. All other paths are here,
+//! and borrow the publisher's lanes and table. They pass the event in `place`, an `Option<E>` in
+//! memory that the fast path does not use. So the fast path keeps the event in registers and does
+//! not copy its result. A sink that refuses the event leaves it in `place`.
 
 use super::hooks::BusHooks;
 use super::info::{Info, SinkRef};
@@ -71,39 +71,44 @@ impl<E: Clone + Send + 'static> Table<E> {
     ) -> Tally {
         match self.kind {
             TableKind::Empty => Tally::accepted(0),
-            TableKind::Gated => self.publish_gated(lanes, place, scene),
+            TableKind::Filtered => self.publish_filtered(lanes, place, scene),
             TableKind::Plain | TableKind::General => self.publish_generally(lanes, place, done, scene),
         }
     }
 
-    /// Pushes the event into every fast lane whose gate lets it pass. The event stays in `place`
-    /// while gates check it, so an event that no gate lets pass is never copied.
-    fn publish_gated(&mut self, lanes: &mut Lanes<E>, place: &mut Option<E>, scene: &Scene<'_, E>) -> Tally {
+    /// Pushes the event into every fast lane whose filter lets it pass. The event stays in `place`
+    /// while filters check it, so an event that no filter lets pass is never copied.
+    fn publish_filtered(
+        &mut self,
+        lanes: &mut Lanes<E>,
+        place: &mut Option<E>,
+        scene: &Scene<'_, E>,
+    ) -> Tally {
         let count = lanes.len();
-        let mut gated = Gated { attention: 0, lost: 0, scene };
+        let mut filtered = FilteredPush { attention: 0, lost: 0, scene };
         let settling = SettleOnDrop(lanes);
         let (others, last) = settling.0.split();
         let mut done = 0;
         let mut has_room = true;
         for fast in others {
-            has_room = gated.put(fast, place, false);
+            has_room = filtered.put(fast, place, false);
             if !has_room {
                 break;
             }
             done += 1;
         }
         if has_room && let Some(fast) = last {
-            has_room = gated.put(fast, place, true);
+            has_room = filtered.put(fast, place, true);
         }
-        let Gated { attention, lost, .. } = gated;
+        let FilteredPush { attention, lost, .. } = filtered;
         if !has_room {
             cold_path();
             std::mem::forget(settling);
             let mut tally = self.publish_generally(lanes, place, done, scene);
-            tally.gates_lost(lost);
+            tally.filters_panicked(lost);
             return tally;
         }
-        // An event that no gate let pass is dropped before the guard is disarmed, because its
+        // An event that no filter let pass is dropped before the guard is disarmed, because its
         // destructor is user code.
         if needs_drop::<E>() && place.is_some() {
             discard(place.take());
@@ -111,7 +116,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         *place = None;
         std::mem::forget(settling);
         let mut tally = Tally::accepted(count);
-        tally.gates_lost(lost);
+        tally.filters_panicked(lost);
         if attention != 0 || lanes.needs_fence() {
             cold_path();
             tally.take_back(lanes.check_and_settle(|event| *place = Some(event)));
@@ -134,11 +139,11 @@ impl<E: Clone + Send + 'static> Table<E> {
         let (mut any_owed, mut any_closed) = (false, false);
         let settling = SettleOnDrop(lanes);
         for index in done..count {
-            let Some(Fast { lane, gate, info, owed, closed, .. }) = settling.0.at(index) else { break };
-            if let Some(gate) = gate
-                && let Some(held_back) = supply.event().and_then(|event| held_back(gate, event, scene))
+            let Some(Fast { lane, filter, info, owed, closed, .. }) = settling.0.at(index) else { break };
+            if let Some(filter) = filter
+                && let Some(held_back) = supply.event().and_then(|event| held_back(filter, event, scene))
             {
-                // The sink accepts an event that its gate holds back, and needs no clone.
+                // The sink accepts an event that its filter holds back, and needs no clone.
                 supply.skip();
                 tally.count(Offer::taken(held_back.into()));
             } else if let Some(room) = lane.room() {
@@ -199,19 +204,19 @@ impl<E: Clone + Send + 'static> Table<E> {
     ) -> Tally {
         let settling = SettleOnDrop(lanes);
         let mut lost = 0;
-        for Fast { lane, gate, batched, .. } in settling.0.iter_mut() {
-            *batched = match gate {
+        for Fast { lane, filter, batched, .. } in settling.0.iter_mut() {
+            *batched = match filter {
                 None => {
                     let _user_code = UserCode::enter();
                     lane.put_slice(events)
                 }
-                Some(gate) => {
-                    // The gate checks each event exactly once.
+                Some(filter) => {
+                    // The filter checks each event exactly once.
                     let mut taken = 0;
                     while taken < events.len()
                         && let Some(room) = lane.room()
                     {
-                        match held_back(gate, &events[taken], scene) {
+                        match held_back(filter, &events[taken], scene) {
                             None => room.push(cloned(&events[taken])),
                             Some(held_back) => lost += usize::from(held_back == HeldBack::Panicked),
                         }
@@ -223,7 +228,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
         std::mem::forget(settling);
         let mut tally = self.publish_rest_of_batch(lanes, events, scene);
-        tally.gates_lost(lost);
+        tally.filters_panicked(lost);
         tally
     }
 
@@ -251,9 +256,9 @@ impl<E: Clone + Send + 'static> Table<E> {
                 slow.note(offer);
             }
         }
-        for Fast { lane, gate, info, closed, batched, .. } in lanes.iter_mut() {
+        for Fast { lane, filter, info, closed, batched, .. } in lanes.iter_mut() {
             for event in &events[*batched..] {
-                let offer = match gate.as_mut().and_then(|gate| held_back(gate, event, scene)) {
+                let offer = match filter.as_mut().and_then(|filter| held_back(filter, event, scene)) {
                     None => offer_copy(event, |place| push_waiting(lane, info, place, scene)),
                     Some(held_back) => Offer::taken(held_back.into()),
                 };
@@ -271,24 +276,24 @@ impl<E: Clone + Send + 'static> Table<E> {
     }
 }
 
-/// A publish into fast lanes, some of which have gates.
-struct Gated<'a, E> {
+/// A publish into fast lanes, some of which have filters.
+struct FilteredPush<'a, E> {
     /// The bits that the lanes returned right after each push.
     attention: u64,
-    /// The number of gates that panicked.
+    /// The number of filters that panicked.
     lost: usize,
     scene: &'a Scene<'a, E>,
 }
 
-impl<E: Clone + Send + 'static> Gated<'_, E> {
-    /// Pushes the event into one lane if its gate lets it pass: a clone, or for the last lane the
+impl<E: Clone + Send + 'static> FilteredPush<'_, E> {
+    /// Pushes the event into one lane if its filter lets it pass: a clone, or for the last lane the
     /// event itself. Returns `false` if the lane has no room.
     #[inline(always)]
     fn put(&mut self, fast: &mut Fast<E>, place: &mut Option<E>, is_last: bool) -> bool {
-        let Fast { lane, gate, .. } = fast;
+        let Fast { lane, filter, .. } = fast;
         let Some(room) = lane.room() else { return false };
         let Some(event) = place.as_ref() else { return true };
-        let held_back = gate.as_mut().and_then(|gate| held_back(gate, event, self.scene));
+        let held_back = filter.as_mut().and_then(|filter| held_back(filter, event, self.scene));
         if held_back.is_none() {
             if let Some(event) = if is_last { place.take() } else { cloned(&*place) } {
                 self.attention |= room.push_and_look(event);
@@ -400,16 +405,16 @@ fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<Disposition,
     }
 }
 
-/// Calls a gate, and returns what became of an event that does not pass. A gate is user code, so it
-/// runs under the hazard word. After its sink was removed, the gate is not called, and the sealed
-/// lane refuses the event.
+/// Calls a filter, and returns what became of an event that does not pass. A filter is user code,
+/// so it runs under the hazard word. After its sink was removed, the filter is not called, and the
+/// sealed lane refuses the event.
 #[inline]
 fn held_back<E>(
-    (gate, guard): &mut (LaneFilter<E>, Guard<E>),
+    (filter, guard): &mut (LaneFilter<E>, Guard<E>),
     event: &E,
     scene: &Scene<'_, E>,
 ) -> Option<HeldBack> {
-    scene.enter(guard).and_then(|_entered| gate(event))
+    scene.enter(guard).and_then(|_entered| filter(event))
 }
 
 /// Pushes an event into a fast lane that may have no room. The push may call a hook of the mailbox,

@@ -26,7 +26,7 @@ pub(super) const NEVER: u64 = u64::MAX;
 pub(super) struct Fast<E: Send + 'static> {
     pub(super) lane: FastLane<E>,
     /// The filter of the lane, and the guard under which the filter is called.
-    pub(super) gate: Option<(LaneFilter<E>, Guard<E>)>,
+    pub(super) filter: Option<(LaneFilter<E>, Guard<E>)>,
     pub(super) info: Ticket<E>,
     /// The number of events of the batch in progress that the lane accepted.
     pub(super) batched: usize,
@@ -38,8 +38,8 @@ pub(super) struct Fast<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> Fast<E> {
-    pub(super) fn new(lane: FastLane<E>, gate: Option<(LaneFilter<E>, Guard<E>)>, info: Ticket<E>) -> Self {
-        Self { lane, gate, info, batched: 0, owed: false, closed: false }
+    pub(super) fn new(lane: FastLane<E>, filter: Option<(LaneFilter<E>, Guard<E>)>, info: Ticket<E>) -> Self {
+        Self { lane, filter, info, batched: 0, owed: false, closed: false }
     }
 
     fn is_symmetric(&self) -> bool {
@@ -68,8 +68,8 @@ impl<E: Send + 'static> Fast<E> {
 ///
 /// # Invariant
 /// - `last` is `Some` if there is any lane.
-/// - `seen` is [`NEVER`] unless there are lanes, none of them has a gate, and the publisher has no
-///   other link to a sink.
+/// - `seen` is [`NEVER`] unless there are lanes, none of them has a filter, and the publisher has
+///   no other link to a sink.
 pub(super) struct Lanes<E: Send + 'static> {
     /// The version of the list for which a plain push into these lanes is the whole publish.
     pub(super) seen: u64,
@@ -78,8 +78,8 @@ pub(super) struct Lanes<E: Send + 'static> {
     needs_fence: u64,
     last: Option<Fast<E>>,
     others: Vec<Fast<E>>,
-    /// The numbers of lanes with a gate, and of lanes that need a full fence.
-    gated: usize,
+    /// The numbers of lanes with a filter, and of lanes that need a full fence.
+    filtered: usize,
     symmetric: usize,
 }
 
@@ -95,7 +95,7 @@ pub(super) enum Pushed<E> {
 }
 
 /// Settles the lanes that have the event, and wakes their consumers, when user code unwinds: the
-/// event's `Clone` or `Drop`, or a gate.
+/// event's `Clone` or `Drop`, or a filter.
 pub(super) struct SettleOnDrop<'a, E: Send + 'static>(pub(super) &'a mut Lanes<E>);
 
 impl<E: Send + 'static> Drop for SettleOnDrop<'_, E> {
@@ -107,7 +107,7 @@ impl<E: Send + 'static> Drop for SettleOnDrop<'_, E> {
 
 impl<E: Send + 'static> Lanes<E> {
     pub(super) fn none() -> Self {
-        Self { seen: NEVER, needs_fence: 0, last: None, others: Vec::new(), gated: 0, symmetric: 0 }
+        Self { seen: NEVER, needs_fence: 0, last: None, others: Vec::new(), filtered: 0, symmetric: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -118,8 +118,8 @@ impl<E: Send + 'static> Lanes<E> {
         self.others.len() + usize::from(self.last.is_some())
     }
 
-    pub(super) fn any_gated(&self) -> bool {
-        self.gated > 0
+    pub(super) fn any_filtered(&self) -> bool {
+        self.filtered > 0
     }
 
     #[inline(always)]
@@ -160,7 +160,7 @@ impl<E: Send + 'static> Lanes<E> {
 
     /// Adds the lane into the newest sink.
     pub(super) fn enter(&mut self, fast: Fast<E>) {
-        self.gated += usize::from(fast.gate.is_some());
+        self.filtered += usize::from(fast.filter.is_some());
         self.symmetric += usize::from(fast.is_symmetric());
         debug_assert!(self.len() < self.others.capacity(), "T1");
         self.others.extend(self.last.replace(fast));
@@ -177,15 +177,15 @@ impl<E: Send + 'static> Lanes<E> {
     /// Removes the lanes that accept no further events. Each lane returns to the control plane in
     /// the change that brought it.
     pub(super) fn retire_closed(&mut self, done: &mut handoff::Chain<Change<E>>) {
-        let Self { seen, last, others, gated, symmetric, .. } = self;
+        let Self { seen, last, others, filtered, symmetric, .. } = self;
         others.extend(last.take());
         for fast in others.extract_if(.., |fast| fast.closed) {
-            *gated -= usize::from(fast.gate.is_some());
+            *filtered -= usize::from(fast.filter.is_some());
             *symmetric -= usize::from(fast.is_symmetric());
-            let Fast { lane, gate, info: Ticket(change), .. } = fast;
+            let Fast { lane, filter, info: Ticket(change), .. } = fast;
             // This guard is a clone; the link has its own.
-            let gate = gate.map(|(gate, _)| gate);
-            change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate });
+            let filter = filter.map(|(filter, _)| filter);
+            change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter });
             done.push(change);
         }
         *last = others.pop();

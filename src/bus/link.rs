@@ -90,8 +90,8 @@ impl<E: Send + 'static> Prepared<E> {
         let sealer = lane.as_ref().and_then(Lane::sealer);
         let (kind, is_guarded) = match &lane {
             None => (Kind::Direct, true),
-            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate }) => {
-                (Kind::Fast, gate.is_some() || lane.has_hook())
+            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter }) => {
+                (Kind::Fast, filter.is_some() || lane.has_hook())
             }
             // With a guard, a removal waits for the push in progress, as for the call of a direct
             // sink.

@@ -18,7 +18,7 @@ use crate::stats::{
 use crate::sync::{cold_path, lock};
 use crate::time::Deadline;
 use crate::wait::context::{
-    InnerBus, Purpose, UserCode, Visit, WaitLimit, WaitedFor, caught, cloned, discard, waits_are_deferred,
+    InnerBus, Purpose, UserCode, Visit, Wait, WaitLimit, WaitedFor, caught, cloned, discard,
 };
 use std::sync::Arc;
 
@@ -299,7 +299,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     }
 
     fn close_by(&self, deadline: Deadline) -> CloseReport {
-        self.core().close(deadline, !waits_are_deferred())
+        self.core().close(deadline, Wait::of_this_thread())
     }
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
@@ -317,7 +317,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     }
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
-        report.absorb(self.core().flush(deadline, !waits_are_deferred()));
+        report.absorb(self.core().flush(deadline, Wait::of_this_thread()));
     }
 
     // The settings of each sink are checked when the sink is added to the bus.

@@ -27,10 +27,10 @@ use std::sync::Arc;
 pub(super) enum TableKind {
     /// No links.
     Empty,
-    /// Only fast lanes without gates.
+    /// Only fast lanes without filters.
     Plain,
-    /// Only fast lanes, some of them with gates.
-    Gated,
+    /// Only fast lanes, some of them with filters.
+    Filtered,
     /// Links of any kind.
     General,
 }
@@ -116,8 +116,8 @@ impl<E: Send + 'static> Table<E> {
         }
         self.kind = if !(self.slow.is_empty() && self.direct.is_empty()) {
             TableKind::General
-        } else if lanes.any_gated() {
-            TableKind::Gated
+        } else if lanes.any_filtered() {
+            TableKind::Filtered
         } else if lanes.is_empty() {
             TableKind::Empty
         } else {
@@ -129,8 +129,8 @@ impl<E: Send + 'static> Table<E> {
     fn enter(&mut self, lanes: &mut Lanes<E>, change: Box<Parcel<Change<E>>>, lane: Option<Lane<E>>) {
         let guard = change.value.link.guard.clone();
         match lane {
-            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate }) => {
-                lanes.enter(Fast::new(lane, gate.zip(guard), Ticket(change)));
+            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter }) => {
+                lanes.enter(Fast::new(lane, filter.zip(guard), Ticket(change)));
             }
             Some(lane) => {
                 let may_wait = change.value.link.may_wait;
@@ -188,7 +188,7 @@ impl<E: Send + 'static> Table<E> {
 
     /// Removes and returns the changes that the publisher no longer needs, for the control plane to
     /// drop.
-    pub(super) fn done(&mut self) -> Chain<Change<E>> {
+    pub(super) fn take_done(&mut self) -> Chain<Change<E>> {
         std::mem::replace(&mut self.done, Chain::new())
     }
 

@@ -357,8 +357,8 @@ where
     /// Waits until the batch being forwarded has returned, or until `goal` events have left; does
     /// not wait where that is not allowed. Returns whether either happened.
     fn await_return(&self, goal: u64, deadline: Deadline) -> bool {
-        let patience = if self.is_inside() { Deadline::NOW } else { deadline };
-        self.core.changed.wait(patience, || {
+        let wait_end = if self.is_inside() { Deadline::NOW } else { deadline };
+        self.core.changed.wait(wait_end, || {
             let holding = self.holding();
             !holding.is_busy() || holding.gone() >= goal
         })

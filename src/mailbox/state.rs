@@ -75,6 +75,9 @@ impl<E: Send + 'static> Mailbox<E> {
     /// Returns the number of events that were accepted and lost because a lane was full: dropped on
     /// entry, or evicted. Costs a few loads for each lane, under the registry's lock, which the
     /// data plane does not take.
+    ///
+    /// Unlike `Intake::len`, this also needs lanes that the consumer no longer reads. Without the
+    /// lock, a lane that is folded meanwhile might count twice, or not at all.
     pub(crate) fn lost(&self) -> u64 {
         let registry = lock(&self.registry);
         let private = registry.views.iter().map(|view| view.entry.lost()).sum::<u64>();

@@ -205,8 +205,8 @@ impl WaitList {
             let most = if heavy_fence(self.pair) { longest_now } else { DEGRADED_LIMIT };
             let outcome = recheck(&mut attempt);
             let left = deadline.remaining();
-            // ORD(list.woken): Acquire; pairs with the Release in `Entry::wake`: the progress is
-            // visible.
+            // ORD(list.woken): Acquire; pairs with the Release in `Entry::wake`: the progress
+            // is visible.
             if outcome.is_none()
                 && !is_let_go()
                 && left.is_none_or(|left| !left.is_zero())
