@@ -35,7 +35,7 @@ use crate::sink::control::Control;
 use crate::sink::lane::{Internal, Lane};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{
-    Bookkeeper, CloseReport, Disposition, Downstream, Finish, FlushReport, Identity, Ledger, Ledgers,
+    CloseReport, CountingStage, Disposition, Downstream, Finish, FlushReport, Identity, Ledger, Ledgers,
     SinkKind, SinkState, SinkStatus, Weight,
 };
 use crate::sync::{self, Mutex, lock};
@@ -372,7 +372,7 @@ fn worker_name(number: usize) -> String {
 }
 
 /// The disposition of a queue's events, for stages upstream of it.
-impl<E: Send + 'static> Bookkeeper for QueueCore<E> {
+impl<E: Send + 'static> CountingStage for QueueCore<E> {
     fn deferred(&self) -> Ledger {
         let mut state = SinkState::default();
         let at_once = self.describe(&mut state);

@@ -4,7 +4,7 @@ use super::core::Mailbox;
 use super::counters::BacklogMark;
 use super::end::End;
 use super::shared_lane::Source;
-use crate::stats::{Bookkeeper, Downstream, Ledger, SinkState, SinkStatus};
+use crate::stats::{CountingStage, Downstream, Ledger, SinkState, SinkStatus};
 use crate::sync::{self, Mutex, lock};
 use std::any::TypeId;
 use std::time::Instant;
@@ -113,7 +113,7 @@ impl<E: Send + 'static> Mailbox<E> {
 }
 
 /// The disposition of the events of a mailbox is decided later, except for those dropped at once.
-impl<E: Send + 'static> Bookkeeper for sync::Arc<Mailbox<E>> {
+impl<E: Send + 'static> CountingStage for sync::Arc<Mailbox<E>> {
     fn deferred(&self) -> Ledger {
         let mut state = SinkState::default();
         let mut at_once = Ledger::default();
