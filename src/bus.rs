@@ -80,7 +80,7 @@ pub use hooks::SinkFailure;
 pub use publisher::Publisher;
 pub use remove::Removed;
 
-use self::core::{Core, Handle};
+use self::core::{BusHandle, Core};
 use crate::stats::{CloseReport, FlushReport};
 use crate::sync::lock;
 use crate::time::Deadline;
@@ -121,7 +121,7 @@ use std::time::Duration;
 /// assert!(bus.close().is_done());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Bus<E: Send + 'static>(Arc<Handle<E>>);
+pub struct Bus<E: Send + 'static>(Arc<BusHandle<E>>);
 
 impl<E: Send + 'static> Bus<E> {
     fn core(&self) -> &Arc<Core<E>> {

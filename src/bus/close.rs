@@ -10,7 +10,7 @@
 
 use super::control::Closing;
 use super::core::{CLOSED, Core};
-use super::entry::Entry;
+use super::entry::SinkEntry;
 use super::info::Info;
 use super::list::List;
 use crate::sink::Sink;
@@ -25,7 +25,7 @@ use crate::wait::context::{
     HandleDrop, Holding, Purpose, UserCode, Visit, Wait, WaitLimit, caught, dispose, dispose_each,
     is_on_the_way, is_worker, must_not_wait, quietly, waits_are_deferred,
 };
-use crate::wait::errand::{Call, LONG_GRACE, apart, call_limit, here, in_turn};
+use crate::wait::errand::{LONG_GRACE, SinkCall, apart, call_limit, here, in_turn};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl<E: Send + 'static> Core<E> {
 
     /// Closes the bus to new events, and returns the sinks to close. Returns `None` if another
     /// thread closes or has closed them.
-    fn begin_close(&self) -> Option<Vec<Entry<E>>> {
+    fn begin_close(&self) -> Option<Vec<SinkEntry<E>>> {
         let entries = {
             let mut control = lock(&self.control);
             if !matches!(control.closing, Closing::Idle) {
@@ -82,7 +82,7 @@ impl<E: Send + 'static> Core<E> {
             control.retire(old);
             control.entries.clone()
         };
-        let entries: Vec<Entry<E>> = entries.iter().cloned().collect();
+        let entries: Vec<SinkEntry<E>> = entries.iter().cloned().collect();
         let links = entries.iter().flat_map(|entry| entry.reached.end());
         let sealers = links.filter_map(|(_, link)| link.sealer()).collect();
         // Publishers of a closed bus apply no further changes, so the seal needs the heavy fence.
@@ -106,10 +106,10 @@ impl<E: Send + 'static> Core<E> {
         let limit = call_limit(deadline, 2 * entries.len());
         let calls = entries.iter().map(|entry| {
             let (core, entry) = (self.clone(), entry.clone());
-            Box::new(move || core.close_sink(&entry, deadline, limit)) as Call<CloseReport>
+            Box::new(move || core.close_sink(&entry, deadline, limit)) as SinkCall<CloseReport>
         });
         let calls: Vec<_> = calls.collect();
-        let is_quick = |entry: &Entry<E>| entry.info.has_lanes && !self.is_called(entry);
+        let is_quick = |entry: &SinkEntry<E>| entry.info.has_lanes && !self.is_called(entry);
         if MODEL || !waits_are_deferred() || entries.iter().all(is_quick) {
             let parts = made(&entries, calls, deadline);
             self.make_report(&entries, parts, deadline);
@@ -126,7 +126,7 @@ impl<E: Send + 'static> Core<E> {
 
     /// Makes the bus's own report from the reports of its sinks. A part is `None` if its sink did
     /// not return.
-    fn make_report(&self, entries: &[Entry<E>], parts: Vec<Option<CloseReport>>, deadline: Deadline) {
+    fn make_report(&self, entries: &[SinkEntry<E>], parts: Vec<Option<CloseReport>>, deadline: Deadline) {
         let mut own = CloseReport::done();
         for (entry, part) in entries.iter().zip(parts) {
             let mut part = part.unwrap_or_else(|| CloseReport::timed_out(0));
@@ -139,7 +139,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     /// Closes one sink, and waits for its end for at most `limit`.
-    fn close_sink(&self, entry: &Entry<E>, deadline: Deadline, limit: Duration) -> CloseReport {
+    fn close_sink(&self, entry: &SinkEntry<E>, deadline: Deadline, limit: Duration) -> CloseReport {
         // A direct sink is closed after the calls in progress. A sink with lanes is closed at once,
         // which ends the calls that wait for room in it.
         let calls_are_over = entry.info.has_lanes || self.wait_for_calls(entry, deadline);
@@ -169,7 +169,7 @@ impl<E: Send + 'static> Core<E> {
             let own = self.final_report();
             return own.map_or_else(CloseReport::pending, |own| own.whole(&self.identity));
         };
-        let calls: Vec<Call<CloseReport>> = entries
+        let calls: Vec<SinkCall<CloseReport>> = entries
             .iter()
             .map(|entry| {
                 let entry = entry.clone();
@@ -177,7 +177,7 @@ impl<E: Send + 'static> Core<E> {
                     let _user_code = UserCode::enter();
                     entry.listed.with(|sink| close_caught(sink, deadline))
                 };
-                Box::new(call) as Call<CloseReport>
+                Box::new(call) as SinkCall<CloseReport>
             })
             .collect();
         let parts = match limit {
@@ -213,13 +213,13 @@ impl<E: Send + 'static> Core<E> {
     }
 
     /// Returns whether a publish is inside a sink.
-    fn is_called(&self, entry: &Entry<E>) -> bool {
+    fn is_called(&self, entry: &SinkEntry<E>) -> bool {
         entry.listed.guarded().is_named(&self.domain) || entry.info.is_called()
     }
 
     /// Waits until no publish is inside a sink, or the deadline has passed. Returns whether none is
     /// inside.
-    fn wait_for_calls(&self, entry: &Entry<E>, deadline: Deadline) -> bool {
+    fn wait_for_calls(&self, entry: &SinkEntry<E>, deadline: Deadline) -> bool {
         let mut pause = Pace::new();
         while self.is_called(entry) {
             if deadline.has_passed() {
@@ -269,7 +269,7 @@ impl<E: Send + 'static> Core<E> {
         let infos = self.infos();
         let calls = infos.iter().map(|info| {
             let (core, id) = (self.clone(), info.id);
-            Box::new(move || core.flush_sink(id, deadline)) as Call<FlushReport>
+            Box::new(move || core.flush_sink(id, deadline)) as SinkCall<FlushReport>
         });
         let calls: Vec<_> = calls.collect();
         if MODEL || infos.iter().all(|info| info.has_lanes) {
@@ -349,8 +349,8 @@ impl Flushing for InnerFlush {
 /// Makes one call into each of these sinks. If all sinks have lanes, no call takes long, so the
 /// calls run on this thread.
 fn made<E: Send + 'static, R: Send + 'static>(
-    entries: &[Entry<E>],
-    calls: Vec<Call<R>>,
+    entries: &[SinkEntry<E>],
+    calls: Vec<SinkCall<R>>,
     deadline: Deadline,
 ) -> Vec<Option<R>> {
     if entries.iter().all(|entry| entry.info.has_lanes) { here(calls) } else { in_turn(calls, deadline) }

@@ -9,18 +9,18 @@
 //! 5. Push into the lanes where the publisher may have to wait for room. This step is last, so that
 //!    no consumer that was promised an event is parked while the publisher waits.
 //!
-//! The fast path, a plain push into fast lanes, is [`Lanes::push`]. All other paths are here,
+//! The fast path, a plain push into fast lanes, is [`FastLanes::push`]. All other paths are here,
 //! and borrow the publisher's lanes and table. They pass the event in `place`, an `Option<E>` in
 //! memory that the fast path does not use. So the fast path keeps the event in registers and does
 //! not copy its result. A sink that refuses the event leaves it in `place`.
 
 use super::hooks::BusHooks;
 use super::info::{Info, SinkRef};
-use super::lanes::{Fast, Lanes, SettleOnDrop};
-use super::link::{Guard, Ticket};
+use super::lanes::{Fast, FastLanes, SettleOnDrop};
+use super::link::{ChangeTicket, Guard};
 use super::supply::{Supply, offer_copy};
 use super::table::{Direct, Slow, Table, TableKind};
-use super::tally::{Offer, Tally};
+use super::tally::{Offer, PublishTally};
 use crate::error::WriteError;
 use crate::mailbox::lane::FastLane;
 use crate::sink::Sink;
@@ -64,13 +64,13 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// there if no sink accepts it.
     pub(super) fn publish(
         &mut self,
-        lanes: &mut Lanes<E>,
+        lanes: &mut FastLanes<E>,
         place: &mut Option<E>,
         done: usize,
         scene: &Scene<'_, E>,
-    ) -> Tally {
+    ) -> PublishTally {
         match self.kind {
-            TableKind::Empty => Tally::accepted(0),
+            TableKind::Empty => PublishTally::accepted(0),
             TableKind::Filtered => self.publish_filtered(lanes, place, scene),
             TableKind::Plain | TableKind::General => self.publish_generally(lanes, place, done, scene),
         }
@@ -80,10 +80,10 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// while filters check it, so an event that no filter lets pass is never copied.
     fn publish_filtered(
         &mut self,
-        lanes: &mut Lanes<E>,
+        lanes: &mut FastLanes<E>,
         place: &mut Option<E>,
         scene: &Scene<'_, E>,
-    ) -> Tally {
+    ) -> PublishTally {
         let count = lanes.len();
         let mut filtered = FilteredPush { attention: 0, lost: 0, scene };
         let settling = SettleOnDrop(lanes);
@@ -115,7 +115,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
         *place = None;
         std::mem::forget(settling);
-        let mut tally = Tally::accepted(count);
+        let mut tally = PublishTally::accepted(count);
         tally.filters_panicked(lost);
         if attention != 0 || lanes.needs_fence() {
             cold_path();
@@ -128,14 +128,14 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// Publishes one event, which the first `done` fast lanes already have.
     fn publish_generally(
         &mut self,
-        lanes: &mut Lanes<E>,
+        lanes: &mut FastLanes<E>,
         place: &mut Option<E>,
         done: usize,
         scene: &Scene<'_, E>,
-    ) -> Tally {
+    ) -> PublishTally {
         let count = lanes.len();
         let mut supply = Supply::new(place, count + self.slow.len() + self.direct.len() - done);
-        let mut tally = Tally::accepted(done);
+        let mut tally = PublishTally::accepted(done);
         let (mut any_owed, mut any_closed) = (false, false);
         let settling = SettleOnDrop(lanes);
         for index in done..count {
@@ -198,10 +198,10 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// Publishes a slice. Each lane shows its consumer all events that fit at once.
     pub(super) fn publish_batch(
         &mut self,
-        lanes: &mut Lanes<E>,
+        lanes: &mut FastLanes<E>,
         events: &[E],
         scene: &Scene<'_, E>,
-    ) -> Tally {
+    ) -> PublishTally {
         let settling = SettleOnDrop(lanes);
         let mut lost = 0;
         for Fast { lane, filter, batched, .. } in settling.0.iter_mut() {
@@ -236,11 +236,11 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// recorded in `batched` how many events it accepted.
     pub(super) fn publish_rest_of_batch(
         &mut self,
-        lanes: &mut Lanes<E>,
+        lanes: &mut FastLanes<E>,
         events: &[E],
         scene: &Scene<'_, E>,
-    ) -> Tally {
-        let mut tally = Tally::accepted(lanes.iter().map(|fast| fast.batched).sum());
+    ) -> PublishTally {
+        let mut tally = PublishTally::accepted(lanes.iter().map(|fast| fast.batched).sum());
         tally.take_back(lanes.check_and_settle(discard));
         for direct in &self.direct {
             for event in events {
@@ -314,9 +314,9 @@ impl<E: Clone + Send + 'static> FilteredPush<'_, E> {
 /// Pushes into the lanes that had no room, and waits for room. Returns whether a sink is closed.
 #[cold]
 fn pay_owed<E: Clone + Send + 'static>(
-    lanes: &mut Lanes<E>,
+    lanes: &mut FastLanes<E>,
     supply: &mut Supply<'_, E>,
-    tally: &mut Tally,
+    tally: &mut PublishTally,
     scene: &Scene<'_, E>,
 ) -> bool {
     let mut any_closed = false;
@@ -337,7 +337,7 @@ fn pay_owed<E: Clone + Send + 'static>(
 /// Pushes the event in `place` into a fast lane, and waits for room there.
 fn push_waiting<E: Send + 'static>(
     lane: &mut FastLane<E>,
-    info: &Ticket<E>,
+    info: &ChangeTicket<E>,
     place: &mut Option<E>,
     scene: &Scene<'_, E>,
 ) -> Offer {
@@ -347,7 +347,7 @@ fn push_waiting<E: Send + 'static>(
 impl<E: Clone + Send + 'static> Slow<E> {
     /// Pushes the event, or a clone. Returns whether the sink is closed.
     #[inline(always)]
-    fn push(&mut self, supply: &mut Supply<'_, E>, tally: &mut Tally, scene: &Scene<'_, E>) -> bool {
+    fn push(&mut self, supply: &mut Supply<'_, E>, tally: &mut PublishTally, scene: &Scene<'_, E>) -> bool {
         let offer = supply.offer(|place| self.deliver(place, scene));
         tally.count(offer);
         self.note(offer);
@@ -422,7 +422,7 @@ fn held_back<E>(
 #[cold]
 fn hooked<E: Send + 'static>(
     lane: &mut FastLane<E>,
-    info: &Ticket<E>,
+    info: &ChangeTicket<E>,
     scene: &Scene<'_, E>,
     event: E,
     put: impl FnOnce(&mut FastLane<E>, E) -> Result<Disposition, WriteError<E>>,

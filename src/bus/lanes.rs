@@ -5,8 +5,8 @@
 //! publisher itself, and the others are one pointer away. The lanes stay there: every path that is
 //! not a plain push borrows them, together with the [`Table`](super::table::Table).
 
-use super::link::{Change, Guard, Ticket};
-use super::tally::Tally;
+use super::link::{Change, ChangeTicket, Guard};
+use super::tally::PublishTally;
 use crate::mailbox::lane::{FastLane, PrivateLane};
 use crate::sink::lane::{Lane, LaneFilter, LaneKind};
 use crate::stats::SinkId;
@@ -27,7 +27,7 @@ pub(super) struct Fast<E: Send + 'static> {
     pub(super) lane: FastLane<E>,
     /// The filter of the lane, and the guard under which the filter is called.
     pub(super) filter: Option<(LaneFilter<E>, Guard<E>)>,
-    pub(super) info: Ticket<E>,
+    pub(super) info: ChangeTicket<E>,
     /// The number of events of the batch in progress that the lane accepted.
     pub(super) batched: usize,
     /// Set when the publish in progress has deferred this lane: the lane is full, and its policy is
@@ -38,7 +38,11 @@ pub(super) struct Fast<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> Fast<E> {
-    pub(super) fn new(lane: FastLane<E>, filter: Option<(LaneFilter<E>, Guard<E>)>, info: Ticket<E>) -> Self {
+    pub(super) fn new(
+        lane: FastLane<E>,
+        filter: Option<(LaneFilter<E>, Guard<E>)>,
+        info: ChangeTicket<E>,
+    ) -> Self {
         Self { lane, filter, info, batched: 0, owed: false, closed: false }
     }
 
@@ -70,7 +74,7 @@ impl<E: Send + 'static> Fast<E> {
 /// - `last` is `Some` if there is any lane.
 /// - `seen` is [`NEVER`] unless there are lanes, none of them has a filter, and the publisher has
 ///   no other link to a sink.
-pub(super) struct Lanes<E: Send + 'static> {
+pub(super) struct FastLanes<E: Send + 'static> {
     /// The version of the list for which a plain push into these lanes is the whole publish.
     pub(super) seen: u64,
     /// Nonzero if a full fence has to come between a push and the check of its lane. The bits that
@@ -96,7 +100,7 @@ pub(super) enum Pushed<E> {
 
 /// Settles the lanes that have the event, and wakes their consumers, when user code unwinds: the
 /// event's `Clone` or `Drop`, or a filter.
-pub(super) struct SettleOnDrop<'a, E: Send + 'static>(pub(super) &'a mut Lanes<E>);
+pub(super) struct SettleOnDrop<'a, E: Send + 'static>(pub(super) &'a mut FastLanes<E>);
 
 impl<E: Send + 'static> Drop for SettleOnDrop<'_, E> {
     fn drop(&mut self) {
@@ -105,7 +109,7 @@ impl<E: Send + 'static> Drop for SettleOnDrop<'_, E> {
     }
 }
 
-impl<E: Send + 'static> Lanes<E> {
+impl<E: Send + 'static> FastLanes<E> {
     pub(super) fn none() -> Self {
         Self { seen: NEVER, needs_fence: 0, last: None, others: Vec::new(), filtered: 0, symmetric: 0 }
     }
@@ -182,7 +186,7 @@ impl<E: Send + 'static> Lanes<E> {
         for fast in others.extract_if(.., |fast| fast.closed) {
             *filtered -= usize::from(fast.filter.is_some());
             *symmetric -= usize::from(fast.is_symmetric());
-            let Fast { lane, filter, info: Ticket(change), .. } = fast;
+            let Fast { lane, filter, info: ChangeTicket(change), .. } = fast;
             // This guard is a clone; the link has its own.
             let filter = filter.map(|(filter, _)| filter);
             change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter });
@@ -238,13 +242,13 @@ impl<E: Send + 'static> Lanes<E> {
     }
 }
 
-impl<E: Clone + Send + 'static> Lanes<E> {
+impl<E: Clone + Send + 'static> FastLanes<E> {
     /// Pushes the event into every lane: a clone into each lane but the last, which gets the event
     /// itself.
     #[inline(always)]
     pub(super) fn push(&mut self, event: E) -> Pushed<E> {
         let settling = SettleOnDrop(self);
-        let Lanes { needs_fence, last: Some(last), others, .. } = &mut *settling.0 else {
+        let FastLanes { needs_fence, last: Some(last), others, .. } = &mut *settling.0 else {
             cold_path();
             std::mem::forget(settling);
             return Pushed::Full(0, event);
@@ -280,9 +284,9 @@ impl<E: Clone + Send + 'static> Lanes<E> {
     /// Pushes a slice into every lane, and shows it to each consumer at once. Returns `None` if a
     /// lane did not accept every event, or needs attention. Each lane has then recorded in
     /// `batched` how many events it accepted, for the rest of the publish.
-    pub(super) fn push_batch(&mut self, events: &[E]) -> Option<Tally> {
+    pub(super) fn push_batch(&mut self, events: &[E]) -> Option<PublishTally> {
         let settling = SettleOnDrop(self);
-        let Lanes { needs_fence, last, others, .. } = &mut *settling.0;
+        let FastLanes { needs_fence, last, others, .. } = &mut *settling.0;
         let (mut attention, mut whole) = (*needs_fence, true);
         let count = others.len() + 1;
         for fast in others.iter_mut().chain(last) {
@@ -296,6 +300,6 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             attention |= fast.lane.attention();
         }
         std::mem::forget(settling);
-        (whole && attention == 0).then_some(Tally::accepted(count * events.len()))
+        (whole && attention == 0).then_some(PublishTally::accepted(count * events.len()))
     }
 }

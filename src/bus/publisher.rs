@@ -2,12 +2,12 @@
 
 use super::admit::Admission;
 use super::control::PublisherSlot;
-use super::core::{CLOSED, Core, Handle};
+use super::core::{BusHandle, CLOSED, Core};
 use super::delivery::Scene;
-use super::lanes::{Lanes, NEVER, Pushed};
+use super::lanes::{FastLanes, NEVER, Pushed};
 use super::quota;
 use super::table::{Table, TableKind};
-use super::tally::Tally;
+use super::tally::PublishTally;
 use crate::error::{Closed, WriteError};
 use crate::stats::{FlushReport, Published};
 use crate::sync::handoff::Parcel;
@@ -58,7 +58,7 @@ use std::time::Duration;
 pub struct Publisher<E: Send + 'static> {
     core: Arc<Core<E>>,
     /// The fast lanes, which most publishes use.
-    lanes: Lanes<E>,
+    lanes: FastLanes<E>,
     /// The version of the list for which the table is made, if no sink is in it.
     seen_empty: u64,
     /// The version of the list for which the table is made.
@@ -66,7 +66,7 @@ pub struct Publisher<E: Send + 'static> {
     /// All other links to sinks. `None`, like the slot, in a publisher that uses the shared lanes.
     table: Option<Box<Parcel<Table<E>>>>,
     slot: Option<Arc<PublisherSlot<E>>>,
-    keeps_open: Option<Arc<Handle<E>>>,
+    keeps_open: Option<Arc<BusHandle<E>>>,
     /// [`Deadline::NOW`] if the thread is ending, so that no publish waits for room. Otherwise
     /// [`Deadline::NEVER`].
     now_or_never: Deadline,
@@ -85,7 +85,7 @@ enum Local {
 }
 
 impl<E: Send + 'static> Publisher<E> {
-    pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
+    pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<BusHandle<E>>>) -> Self {
         let mut publisher = Self::shared(core, Deadline::NEVER);
         publisher.keeps_open = keeps_open;
         publisher.get_lanes();
@@ -138,7 +138,7 @@ impl<E: Send + 'static> Publisher<E> {
         Self {
             core: core.clone(),
             now_or_never,
-            lanes: Lanes::none(),
+            lanes: FastLanes::none(),
             seen_empty: NEVER,
             seen: NEVER,
             table: None,
@@ -162,7 +162,7 @@ impl<E: Send + 'static> Publisher<E> {
     /// lanes of its own.
     fn deliver<R>(
         &mut self,
-        f: impl FnOnce(&mut Table<E>, &mut Lanes<E>, &Scene<'_, E>) -> R,
+        f: impl FnOnce(&mut Table<E>, &mut FastLanes<E>, &Scene<'_, E>) -> R,
         deadline: &Deadline,
     ) -> Option<R> {
         let Self { table, core, slot, lanes, .. } = self;
@@ -346,13 +346,13 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         &mut self,
         event: E,
         deadline: &Deadline,
-        result: impl FnOnce(&Core<E>, Tally, Option<E>) -> R,
+        result: impl FnOnce(&Core<E>, PublishTally, Option<E>) -> R,
     ) -> R {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
         if version == self.lanes.seen {
             match self.lanes.push(event) {
-                Pushed::Done(accepted) => result(&self.core, Tally::accepted(accepted), None),
+                Pushed::Done(accepted) => result(&self.core, PublishTally::accepted(accepted), None),
                 Pushed::Attention(count) => {
                     cold_path();
                     let mut back = None;
@@ -366,7 +366,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             }
         } else if version == self.seen_empty {
             discard(event);
-            result(&self.core, Tally::accepted(0), None)
+            result(&self.core, PublishTally::accepted(0), None)
         } else {
             cold_path();
             self.go_on(event, 0, version, deadline, result)
@@ -382,7 +382,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         done: usize,
         version: u64,
         deadline: &Deadline,
-        result: impl FnOnce(&Core<E>, Tally, Option<E>) -> R,
+        result: impl FnOnce(&Core<E>, PublishTally, Option<E>) -> R,
     ) -> R {
         let mut place = Some(event);
         let tally = self.publish_slowly(&mut place, done, version, deadline);
@@ -399,7 +399,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         done: usize,
         version: u64,
         deadline: &Deadline,
-    ) -> Tally {
+    ) -> PublishTally {
         if self.is_current(version)
             && let Some(tally) =
                 self.deliver(|table, lanes, scene| table.publish(lanes, place, done, scene), deadline)
@@ -413,7 +413,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// would lengthen the path through the table.
     #[cold]
     #[inline(never)]
-    fn publish_through_list(&mut self, place: &mut Option<E>, deadline: &Deadline) -> Tally {
+    fn publish_through_list(&mut self, place: &mut Option<E>, deadline: &Deadline) -> PublishTally {
         let tally = self.core.publish_shared(place, deadline.min(self.now_or_never));
         if !tally.is_untaken() {
             self.went_shared(1);
@@ -423,8 +423,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
 
     /// After a push into `count` lanes: issues the fence, settles with sealers and wakes consumers.
     #[inline(never)]
-    fn settle_and_wake(&mut self, count: usize, back: &mut Option<E>) -> Tally {
-        let mut tally = Tally::accepted(count);
+    fn settle_and_wake(&mut self, count: usize, back: &mut Option<E>) -> PublishTally {
+        let mut tally = PublishTally::accepted(count);
         if !self.lanes.fence_and_check() {
             return tally;
         }

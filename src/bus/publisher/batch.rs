@@ -2,7 +2,7 @@
 
 use super::Publisher;
 use crate::bus::delivery::Scene;
-use crate::bus::lanes::Lanes;
+use crate::bus::lanes::FastLanes;
 use crate::bus::table::Table;
 use crate::error::Closed;
 use crate::events::{Cloned, Events};
@@ -52,7 +52,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         if in_lanes && let Some(tally) = self.lanes.push_batch(events) {
             return Ok(tally.published());
         }
-        let rest = |table: &mut Table<E>, lanes: &mut Lanes<E>, scene: &Scene<'_, E>| {
+        let rest = |table: &mut Table<E>, lanes: &mut FastLanes<E>, scene: &Scene<'_, E>| {
             if std::mem::take(&mut in_lanes) {
                 table.publish_rest_of_batch(lanes, events, scene)
             } else {
