@@ -37,7 +37,7 @@
 // | `control`, `core` | the control plane's state, what all handles share, and how the control plane calls sinks |
 // | `admit`, `remove`, `close` | adding sinks and publishers, removing sinks, closing and flushing the bus |
 // | `snapshot` | the snapshot of a bus and its sinks |
-// | `quota`, `publisher`, `local` | the limit on cached publishers with lanes, the publishing handle of one thread, and the cached publisher of each thread |
+// | `quota`, `publisher`, `local` | the limit on cached publishers with lanes, the publishing handle of one thread (batches in `publisher/batch.rs`), and the cached publisher of each thread |
 // | `shared` | publishing without a publisher, and the bus as a sink |
 // | `attachment` | a guard that removes its sink when it is dropped |
 // | `builder`, `handle` | settings, and handles that do not keep the bus open |
@@ -80,10 +80,11 @@ pub use hooks::SinkFailure;
 pub use publisher::Publisher;
 pub use remove::Removed;
 
-use self::core::{Core, Handle};
+use self::core::{BusHandle, Core};
 use crate::stats::{CloseReport, FlushReport};
 use crate::sync::lock;
 use crate::time::Deadline;
+use crate::wait::context::Wait;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,7 +121,7 @@ use std::time::Duration;
 /// assert!(bus.close().is_done());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Bus<E: Send + 'static>(Arc<Handle<E>>);
+pub struct Bus<E: Send + 'static>(Arc<BusHandle<E>>);
 
 impl<E: Send + 'static> Bus<E> {
     fn core(&self) -> &Arc<Core<E>> {
@@ -182,7 +183,7 @@ impl<E: Send + 'static> Bus<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
-        self.core().flush(Deadline::after(limit), true)
+        self.core().flush(Deadline::after(limit), Wait::Here)
     }
 
     /// Closes the bus, waits until accepted events have been handled, and closes every sink.
@@ -247,7 +248,7 @@ impl<E: Send + 'static> Bus<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close_timeout(&self, limit: Duration) -> CloseReport {
-        self.core().close(Deadline::after(limit), true)
+        self.core().close(Deadline::after(limit), Wait::Here)
     }
 
     /// Returns `true` if the bus was closed.

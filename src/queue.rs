@@ -35,14 +35,12 @@ use crate::sink::control::Control;
 use crate::sink::lane::{Internal, Lane};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{
-    Bookkeeper, CloseReport, Disposition, Downstream, Finish, FlushReport, Identity, Ledger, Ledgers,
+    CloseReport, CountingStage, Disposition, Downstream, Finish, FlushReport, Identity, Ledger, Ledgers,
     SinkKind, SinkState, SinkStatus, Weight,
 };
 use crate::sync::{self, Mutex, lock};
 use crate::time::Deadline;
-use crate::wait::context::{
-    HandleDrop, Purpose, Visit, may_wait_to_drop, must_not_wait, quietly, waits_are_deferred,
-};
+use crate::wait::context::{HandleDrop, Purpose, Visit, Wait, may_wait_to_drop, must_not_wait, quietly};
 use crate::wait::list::{Waiter, Want};
 use flush::FlushRequests;
 use handler::Behind;
@@ -206,7 +204,7 @@ impl<E: Send + 'static> Queue<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close_timeout(&self, limit: Duration) -> CloseReport {
-        control::close(&self.0.0, Deadline::after(limit), true)
+        control::close(&self.0.0, Deadline::after(limit), Wait::Here)
     }
 
     /// Waits until every event accepted before this call was handled and the handler has flushed.
@@ -231,7 +229,7 @@ impl<E: Send + 'static> Queue<E> {
     /// ```
     pub fn flush_timeout(&self, limit: Duration) -> FlushReport {
         let mut report = FlushReport::default();
-        control::flush(&self.0.0, Deadline::after(limit), true, &mut report);
+        control::flush(&self.0.0, Deadline::after(limit), Wait::Here, &mut report);
         report
     }
 
@@ -374,7 +372,7 @@ fn worker_name(number: usize) -> String {
 }
 
 /// The disposition of a queue's events, for stages upstream of it.
-impl<E: Send + 'static> Bookkeeper for QueueCore<E> {
+impl<E: Send + 'static> CountingStage for QueueCore<E> {
     fn deferred(&self) -> Ledger {
         let mut state = SinkState::default();
         let at_once = self.describe(&mut state);
@@ -409,7 +407,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     }
 
     fn close_by(&self, deadline: Deadline) -> CloseReport {
-        control::close(&self.0.0, deadline, !waits_are_deferred())
+        control::close(&self.0.0, deadline, Wait::of_this_thread())
     }
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
@@ -428,7 +426,7 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
     // sinks.
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
-        control::flush(&self.0.0, deadline, !waits_are_deferred(), report);
+        control::flush(&self.0.0, deadline, Wait::of_this_thread(), report);
     }
 
     fn abort_now(&self) {

@@ -31,9 +31,9 @@
 
 mod attempts;
 mod backoff;
-mod books;
 mod breaker;
-mod dead;
+mod counters;
+mod dead_letter;
 mod keyed;
 mod parked;
 mod policy;
@@ -41,7 +41,7 @@ mod sink;
 
 pub use backoff::Backoff;
 pub use breaker::{Breaker, BreakerState};
-pub use dead::DeadLetter;
+pub use dead_letter::DeadLetter;
 pub use keyed::KeyedRetry;
 pub use policy::{Attempt, AttemptError, Next, RetryPolicy};
 pub use sink::Retry;

@@ -51,6 +51,6 @@ pub use state::{RetryState, SinkKind, SinkState, SinkStatus, SubscriberState};
 
 pub(crate) use close_report::{Ending, Identity};
 pub(crate) use counters::{Counters, EntryCounters, EntryOutcome, FoldPace};
-pub(crate) use disposition::{Bookkeeper, HeldBack, Ledgers, Levels, Passage};
+pub(crate) use disposition::{CountingStage, HeldBack, Ledgers, Levels, Passage};
 pub(crate) use flush_report::{Again, AgainWait, Flushing};
 pub(crate) use weight::{Downstream, Load, Scales, Weight};

@@ -1,7 +1,7 @@
 //! The cost that each combinator adds to a publish, in nanoseconds per event, measured as in
 //! `publish`.
 //!
-//! In `lane` the combinator is upstream of a channel, whose lane it gates or stages; `lane/none` is
+//! In `lane` the combinator is upstream of a channel, whose lane it filters or stages; `lane/none` is
 //! the channel alone. In `direct` it wraps a sink that sums the events on the publishing thread;
 //! `direct/none` is that sink alone.
 

@@ -1,10 +1,9 @@
 //! The cost of a publish into a full lane, by overflow policy.
 //!
-//! Everything happens on one thread; no consumer reads meanwhile. `block` is a publisher's
-//! `try_publish`, which does not wait; `stream` shows publishers that wait. `disconnect` is one
-//! publish that disconnects its channel: each iteration has a fresh channel, which is not timed.
-//! After each group the ledger must account for all published events. The peers are those that
-//! report a full ring, and those that overwrite.
+//! One thread; no consumer reads meanwhile. `block` is a publisher's `try_publish`, which does not
+//! wait; `stream` measures publishers that wait. `close` is one publish that closes its channel: a
+//! fresh channel for each, which is not timed. After each group the ledger must hold what was
+//! published. Peers: those that report that they are full, and those that overwrite.
 
 use benches::CAPACITY;
 use benches::cost::BLOCK;
@@ -36,7 +35,7 @@ fn full(overflow: Overflow) -> (Publisher<Event>, Receiver<Event>) {
     (publisher, receiver)
 }
 
-/// Times publishes into a full lane, and checks the ledger.
+/// Publishes into a full lane, and checks the ledger.
 fn policy(group: &mut Group<'_>, name: &str, overflow: Overflow) {
     let (mut publisher, receiver) = full(overflow);
     let mut published = CAPACITY as u64;
@@ -46,9 +45,9 @@ fn policy(group: &mut Group<'_>, name: &str, overflow: Overflow) {
             black_box(publisher.try_publish(Event::new(published)).is_ok())
         });
     });
-    let books = receiver.state().ledger;
-    let gone = books.dropped.full + books.dropped.evicted + books.refused.total();
-    assert_eq!((books.offered, gone), (published, published - CAPACITY as u64), "{books:?}");
+    let ledger = receiver.state().ledger;
+    let gone = ledger.dropped.full + ledger.dropped.evicted + ledger.refused.total();
+    assert_eq!((ledger.offered, gone), (published, published - CAPACITY as u64), "{ledger:?}");
 }
 
 /// Times a peer that reports a full ring.
@@ -63,7 +62,7 @@ fn refusing<P: Peer>(group: &mut Group<'_>, name: &str) {
     });
 }
 
-fn disconnect(group: &mut Group<'_>) {
+fn close(group: &mut Group<'_>) {
     group.bench_function("buslane/close", |bencher| {
         bencher.iter_custom(|iterations| {
             let mut total = Duration::ZERO;
@@ -94,7 +93,7 @@ fn main() {
     policy(&mut group, "refuse", Overflow::Refuse);
     policy(&mut group, "block", Overflow::Block);
     policy(&mut group, "block_for", Overflow::BlockFor(Duration::from_millis(1)));
-    disconnect(&mut group);
+    close(&mut group);
     refusing::<Rtrb>(&mut group, "rtrb");
     refusing::<ArrayQueue>(&mut group, "array_queue");
     refusing::<Crossbeam>(&mut group, "crossbeam_channel");

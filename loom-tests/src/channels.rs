@@ -16,7 +16,7 @@ pub fn channel<E: Send + 'static>(capacity: usize, overflow: Overflow) -> (Chann
 /// Takes the remaining events from a channel that no thread writes to.
 ///
 /// # Panics
-/// If the channel was disconnected.
+/// If a full lane has closed the channel ([`Overflow::Close`]).
 pub fn left<E: Send + 'static>(receiver: &mut Receiver<E>) -> Vec<E> {
     let mut got = Vec::new();
     loop {

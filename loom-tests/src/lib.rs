@@ -28,8 +28,6 @@
 //! real threads.
 
 pub mod channels;
-#[path = "../../tests/support/src/limit.rs"]
-pub mod limit;
 pub mod probe;
 #[cfg(shuttle)]
 pub mod schedules;
@@ -58,7 +56,7 @@ pub use std::{
 };
 
 /// The limit of a scenario's waits on real threads; in a model a wait has no limit.
-pub const LIMIT: std::time::Duration = limit::scaled(std::time::Duration::from_secs(60));
+pub const LIMIT: std::time::Duration = test_support::limit::scaled(std::time::Duration::from_secs(60));
 /// The number of runs of a scenario on real threads, unless `BUSLANE_RUNS` gives another number.
 #[cfg(not(any(loom, shuttle)))]
 const RUNS: usize = if cfg!(miri) { 4 } else { 200 };

@@ -268,9 +268,9 @@ fn evicting_writer_keeps_counters_exact() {
 
 #[test]
 fn last_receiver_drop_counts_an_accepted_write() {
-    // The last dropped receiver closes the channel: accepted events count as disconnected, refused
-    // events come back, and nothing leaks. Fails when both receivers treat the other one as the
-    // last, or when neither does.
+    // The drop of the last receiver closes the channel: each accepted event counts as dropped with
+    // the receiver, every other event comes back, and nothing leaks. Fails when both drops take the
+    // other receiver for the last one, or none does.
     model(|| {
         let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, one) = channel(1, Overflow::DropNewest);

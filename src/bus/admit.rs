@@ -1,9 +1,9 @@
 //! Adding sinks to a bus, and registering publishers.
 
 use super::Bus;
-use super::control::{Control, Garbage, PublisherSlot, Registered};
+use super::control::{ControlState, Garbage, PublisherSlot, Registered};
 use super::core::{Core, STEP};
-use super::entry::{Entry, Reached};
+use super::entry::{Reached, SinkEntry};
 use super::info::{Info, SinkRef};
 use super::link::{Change, Link, Prepared, Room};
 use super::list::List;
@@ -237,7 +237,7 @@ impl<E: Send + 'static> Core<E> {
     /// Hands the sink over to every publisher, and adds it to the list.
     fn attach(
         &self,
-        control: &mut MutexGuard<'_, Control<E>>,
+        control: &mut MutexGuard<'_, ControlState<E>>,
         info: Arc<Info>,
         sink: SinkRef<E>,
         mut lanes: Made<E>,
@@ -259,13 +259,17 @@ impl<E: Send + 'static> Core<E> {
         if let Some(key) = info.key {
             control.keys.insert(key, info.id);
         }
-        control.entries.push(Entry { info, listed, reached: Reached::new(links) });
+        control.entries.push(SinkEntry { info, listed, reached: Reached::new(links) });
         self.changed(control, &mut garbage);
         garbage
     }
 
     /// Publishes the list and raises the version. Returns the version that contains the change.
-    pub(super) fn changed(&self, control: &mut MutexGuard<'_, Control<E>>, garbage: &mut Garbage<E>) -> u64 {
+    pub(super) fn changed(
+        &self,
+        control: &mut MutexGuard<'_, ControlState<E>>,
+        garbage: &mut Garbage<E>,
+    ) -> u64 {
         let old = self.list.swap(control.entries.clone());
         control.retire(old);
         garbage.lists.extend(control.unread_lists());
@@ -318,7 +322,7 @@ impl<E: Send + 'static> Core<E> {
     /// to it.
     fn join(
         &self,
-        control: &mut MutexGuard<'_, Control<E>>,
+        control: &mut MutexGuard<'_, ControlState<E>>,
         mut joining: Joining<'_, E>,
     ) -> (Arc<PublisherSlot<E>>, Chain<Change<E>>, Room, u64) {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock, no

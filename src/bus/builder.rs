@@ -1,7 +1,7 @@
 //! The settings of a bus.
 
 use super::Bus;
-use super::core::{Core, Handle};
+use super::core::{BusHandle, Core};
 use super::hooks::{BusHooks, SinkFailure};
 use crate::wait::context::Quiet;
 use std::fmt;
@@ -109,7 +109,7 @@ impl<E: Send + 'static> BusBuilder<E> {
     /// # Ok::<(), buslane::error::Closed<&str>>(())
     /// ```
     pub fn build(self) -> Bus<E> {
-        Bus(Arc::new_cyclic(|handle| Handle { core: Core::new(self.0, handle.clone()) }))
+        Bus(Arc::new_cyclic(|handle| BusHandle { core: Core::new(self.0, handle.clone()) }))
     }
 }
 

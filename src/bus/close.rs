@@ -10,7 +10,7 @@
 
 use super::control::Closing;
 use super::core::{CLOSED, Core};
-use super::entry::Entry;
+use super::entry::SinkEntry;
 use super::info::Info;
 use super::list::List;
 use crate::sink::Sink;
@@ -22,27 +22,27 @@ use crate::sync::{MODEL, Mutex, Ordering, lock};
 use crate::time::Deadline;
 use crate::wait::WaitList;
 use crate::wait::context::{
-    HandleDrop, Holding, Purpose, UserCode, Visit, WaitLimit, caught, dispose, dispose_each, is_on_the_way,
-    is_worker, must_not_wait, quietly, waits_are_deferred,
+    HandleDrop, Holding, Purpose, UserCode, Visit, Wait, WaitLimit, caught, dispose, dispose_each,
+    is_on_the_way, is_worker, must_not_wait, quietly, waits_are_deferred,
 };
-use crate::wait::errand::{Call, LONG_GRACE, apart, call_limit, here, in_turn};
+use crate::wait::errand::{LONG_GRACE, SinkCall, apart, call_limit, here, in_turn};
 use std::sync::Arc;
 use std::time::Duration;
 
 impl<E: Send + 'static> Core<E> {
-    /// Closes the bus. With `waits`, waits for all of its sinks. Otherwise the caller that closes
-    /// several sinks waits for them.
-    pub(super) fn close(self: &Arc<Self>, deadline: Deadline, waits: bool) -> CloseReport {
+    /// Closes the bus, and waits for all of its sinks, or leaves the wait to the caller that closes
+    /// several sinks.
+    pub(super) fn close(self: &Arc<Self>, deadline: Deadline, wait: Wait) -> CloseReport {
         if must_not_wait() {
             return self.close_inside(deadline, None);
         }
         self.end(deadline);
-        if !waits {
+        if wait == Wait::Deferred {
             return CloseReport::told(self.clone());
         }
         // A sink that closes its own bus while that bus closes it would wait for itself.
-        let patience = if waits_are_deferred() { Deadline::NOW } else { deadline };
-        let Some(mut own) = self.await_own(patience, deadline) else {
+        let wait_end = if waits_are_deferred() { Deadline::NOW } else { deadline };
+        let Some(mut own) = self.await_own(wait_end, deadline) else {
             return if waits_are_deferred() { CloseReport::pending() } else { CloseReport::timed_out(0) };
         };
         if waits_are_deferred() && is_worker() {
@@ -68,7 +68,7 @@ impl<E: Send + 'static> Core<E> {
 
     /// Closes the bus to new events, and returns the sinks to close. Returns `None` if another
     /// thread closes or has closed them.
-    fn begin_close(&self) -> Option<Vec<Entry<E>>> {
+    fn begin_close(&self) -> Option<Vec<SinkEntry<E>>> {
         let entries = {
             let mut control = lock(&self.control);
             if !matches!(control.closing, Closing::Idle) {
@@ -82,7 +82,7 @@ impl<E: Send + 'static> Core<E> {
             control.retire(old);
             control.entries.clone()
         };
-        let entries: Vec<Entry<E>> = entries.iter().cloned().collect();
+        let entries: Vec<SinkEntry<E>> = entries.iter().cloned().collect();
         let links = entries.iter().flat_map(|entry| entry.reached.end());
         let sealers = links.filter_map(|(_, link)| link.sealer()).collect();
         // Publishers of a closed bus apply no further changes, so the seal needs the heavy fence.
@@ -103,13 +103,13 @@ impl<E: Send + 'static> Core<E> {
     fn end(self: &Arc<Self>, deadline: Deadline) {
         let Some(entries) = self.begin_close() else { return };
         // A sink that closes slowly delays the next sink for at most this long.
-        let patience = call_limit(deadline, 2 * entries.len());
+        let limit = call_limit(deadline, 2 * entries.len());
         let calls = entries.iter().map(|entry| {
             let (core, entry) = (self.clone(), entry.clone());
-            Box::new(move || core.close_sink(&entry, deadline, patience)) as Call<CloseReport>
+            Box::new(move || core.close_sink(&entry, deadline, limit)) as SinkCall<CloseReport>
         });
         let calls: Vec<_> = calls.collect();
-        let is_quick = |entry: &Entry<E>| entry.info.has_lanes && !self.is_called(entry);
+        let is_quick = |entry: &SinkEntry<E>| entry.info.has_lanes && !self.is_called(entry);
         if MODEL || !waits_are_deferred() || entries.iter().all(is_quick) {
             let parts = made(&entries, calls, deadline);
             self.make_report(&entries, parts, deadline);
@@ -126,7 +126,7 @@ impl<E: Send + 'static> Core<E> {
 
     /// Makes the bus's own report from the reports of its sinks. A part is `None` if its sink did
     /// not return.
-    fn make_report(&self, entries: &[Entry<E>], parts: Vec<Option<CloseReport>>, deadline: Deadline) {
+    fn make_report(&self, entries: &[SinkEntry<E>], parts: Vec<Option<CloseReport>>, deadline: Deadline) {
         let mut own = CloseReport::done();
         for (entry, part) in entries.iter().zip(parts) {
             let mut part = part.unwrap_or_else(|| CloseReport::timed_out(0));
@@ -138,8 +138,8 @@ impl<E: Send + 'static> Core<E> {
         self.end_close(Closing::Reported(own));
     }
 
-    /// Closes one sink, and waits for its end for at most `patience`.
-    fn close_sink(&self, entry: &Entry<E>, deadline: Deadline, patience: Duration) -> CloseReport {
+    /// Closes one sink, and waits for its end for at most `limit`.
+    fn close_sink(&self, entry: &SinkEntry<E>, deadline: Deadline, limit: Duration) -> CloseReport {
         // A direct sink is closed after the calls in progress. A sink with lanes is closed at once,
         // which ends the calls that wait for room in it.
         let calls_are_over = entry.info.has_lanes || self.wait_for_calls(entry, deadline);
@@ -150,11 +150,11 @@ impl<E: Send + 'static> Core<E> {
                 quietly(|| sink.abort_now());
             }
             // A wait for room inside the sink ends at the deadline of this close.
-            let limit = WaitLimit::until(deadline);
+            let in_call = WaitLimit::until(deadline);
             let part = close_caught(sink, deadline);
-            drop(limit);
+            drop(in_call);
             if !MODEL {
-                part.await_told(&self.identity, Deadline::after(patience));
+                part.await_told(&self.identity, Deadline::after(limit));
             }
             part
         })
@@ -169,7 +169,7 @@ impl<E: Send + 'static> Core<E> {
             let own = self.final_report();
             return own.map_or_else(CloseReport::pending, |own| own.whole(&self.identity));
         };
-        let calls: Vec<Call<CloseReport>> = entries
+        let calls: Vec<SinkCall<CloseReport>> = entries
             .iter()
             .map(|entry| {
                 let entry = entry.clone();
@@ -177,7 +177,7 @@ impl<E: Send + 'static> Core<E> {
                     let _user_code = UserCode::enter();
                     entry.listed.with(|sink| close_caught(sink, deadline))
                 };
-                Box::new(call) as Call<CloseReport>
+                Box::new(call) as SinkCall<CloseReport>
             })
             .collect();
         let parts = match limit {
@@ -195,15 +195,16 @@ impl<E: Send + 'static> Core<E> {
         report
     }
 
-    /// Waits until `patience` for the bus's own report, which another thread may be making.
-    fn await_own(self: &Arc<Self>, patience: Deadline, deadline: Deadline) -> Option<CloseReport> {
+    /// Waits until `wait_end` for the bus's own report, which another thread may be making. If this
+    /// thread makes it, its sinks are closed by `deadline`.
+    fn await_own(self: &Arc<Self>, wait_end: Deadline, deadline: Deadline) -> Option<CloseReport> {
         loop {
             let reported = || match &lock(&self.control).closing {
                 Closing::Reported(report) => Some(Some(report.clone())),
                 Closing::Idle => Some(None),
                 Closing::Running => None,
             };
-            match self.closers.wait_until(patience, reported)? {
+            match self.closers.wait_until(wait_end, reported)? {
                 Some(report) => return Some(report),
                 // The other close was from inside, so this thread closes the bus.
                 None => self.end(deadline),
@@ -212,13 +213,13 @@ impl<E: Send + 'static> Core<E> {
     }
 
     /// Returns whether a publish is inside a sink.
-    fn is_called(&self, entry: &Entry<E>) -> bool {
+    fn is_called(&self, entry: &SinkEntry<E>) -> bool {
         entry.listed.guarded().is_named(&self.domain) || entry.info.is_called()
     }
 
     /// Waits until no publish is inside a sink, or the deadline has passed. Returns whether none is
     /// inside.
-    fn wait_for_calls(&self, entry: &Entry<E>, deadline: Deadline) -> bool {
+    fn wait_for_calls(&self, entry: &SinkEntry<E>, deadline: Deadline) -> bool {
         let mut pause = Pace::new();
         while self.is_called(entry) {
             if deadline.has_passed() {
@@ -248,9 +249,9 @@ impl<E: Send + 'static> Core<E> {
         self.sweep();
     }
 
-    /// Flushes the bus. With `waits`, waits for all of its sinks. Otherwise the caller that flushes
-    /// several sinks waits for them.
-    pub(super) fn flush(self: &Arc<Self>, deadline: Deadline, waits: bool) -> FlushReport {
+    /// Flushes the bus, and waits for all of its sinks, or leaves the wait to the caller that
+    /// flushes several sinks.
+    pub(super) fn flush(self: &Arc<Self>, deadline: Deadline, wait: Wait) -> FlushReport {
         let mut report = FlushReport::default();
         if must_not_wait() {
             report.note(Finish::Pending);
@@ -268,12 +269,12 @@ impl<E: Send + 'static> Core<E> {
         let infos = self.infos();
         let calls = infos.iter().map(|info| {
             let (core, id) = (self.clone(), info.id);
-            Box::new(move || core.flush_sink(id, deadline)) as Call<FlushReport>
+            Box::new(move || core.flush_sink(id, deadline)) as SinkCall<FlushReport>
         });
         let calls: Vec<_> = calls.collect();
         if MODEL || infos.iter().all(|info| info.has_lanes) {
             named(&mut report, &infos, here(calls));
-        } else if waits {
+        } else if wait == Wait::Here {
             named(&mut report, &infos, in_turn(calls, deadline));
         } else {
             // The caller flushes other sinks as well, and waits for these calls together with
@@ -287,10 +288,10 @@ impl<E: Send + 'static> Core<E> {
                 begun.made.notify();
             });
         }
-        if waits && waits_are_deferred() && is_worker() {
-            report.leave();
-        } else if waits {
-            report.settle(deadline);
+        match wait {
+            Wait::Here if waits_are_deferred() && is_worker() => report.leave(),
+            Wait::Here => report.settle(deadline),
+            Wait::Deferred => {}
         }
         report
     }
@@ -348,8 +349,8 @@ impl Flushing for InnerFlush {
 /// Makes one call into each of these sinks. If all sinks have lanes, no call takes long, so the
 /// calls run on this thread.
 fn made<E: Send + 'static, R: Send + 'static>(
-    entries: &[Entry<E>],
-    calls: Vec<Call<R>>,
+    entries: &[SinkEntry<E>],
+    calls: Vec<SinkCall<R>>,
     deadline: Deadline,
 ) -> Vec<Option<R>> {
     if entries.iter().all(|entry| entry.info.has_lanes) { here(calls) } else { in_turn(calls, deadline) }

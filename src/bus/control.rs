@@ -8,7 +8,7 @@
 //! the number of sinks on the bus. The control plane hands over changes, not tables, and lists
 //! share the parts that did not change.
 
-use super::entry::Entry;
+use super::entry::SinkEntry;
 use super::link::{Change, Room};
 use super::list::List;
 use super::table::Table;
@@ -150,7 +150,7 @@ pub(super) enum Closing {
     Reported(CloseReport),
 }
 
-pub(super) struct Control<E: Send + 'static> {
+pub(super) struct ControlState<E: Send + 'static> {
     pub(super) entries: List<E>,
     pub(super) keys: HashMap<SinkKey, SinkId>,
     pub(super) publishers: BTreeMap<u64, Registered<E>>,
@@ -165,7 +165,7 @@ pub(super) struct Control<E: Send + 'static> {
     /// Replaced lists, kept until no publisher reads them: a publisher must never free a list.
     retired: Vec<Replaced<List<E>>>,
     /// Entries of sinks that were removed while a call was inside.
-    pub(super) leaving: Vec<Entry<E>>,
+    pub(super) leaving: Vec<SinkEntry<E>>,
 }
 
 /// Values to drop once the lock is free.
@@ -204,13 +204,13 @@ impl<E: Send + 'static> Garbage<E> {
 
 /// A sink that the control plane has removed from the list, and that publishers may still reach.
 pub(super) struct Detached<E: Send + 'static> {
-    pub(super) entry: Entry<E>,
+    pub(super) entry: SinkEntry<E>,
     pub(super) sealers: Vec<LaneSealer>,
     /// The publishers that have a link to the sink.
     pub(super) publishers: Vec<Arc<PublisherSlot<E>>>,
 }
 
-impl<E: Send + 'static> Control<E> {
+impl<E: Send + 'static> ControlState<E> {
     pub(super) fn new() -> Self {
         Self {
             entries: List::default(),

@@ -1,8 +1,8 @@
 //! The state that all handles and publishers of a bus share, the handle that keeps the bus open,
 //! and the control plane's calls into sinks.
 
-use super::control::Control;
-use super::entry::Entry;
+use super::control::ControlState;
+use super::entry::SinkEntry;
 use super::hooks::BusHooks;
 use super::info::{Info, SinkRef};
 use super::list::List;
@@ -24,13 +24,13 @@ pub(super) const STEP: u64 = 2;
 /// The state that all handles and publishers of a bus share.
 pub(super) struct Core<E: Send + 'static> {
     /// For clones of a publisher that does not keep the bus open: the clone does.
-    pub(super) handle: Weak<Handle<E>>,
+    pub(super) handle: Weak<BusHandle<E>>,
     /// Changes with every change of the list. Its lowest bit is set when the bus is closed.
     /// Publishers load it at each publish.
     pub(super) version: CachePadded<AtomicU64>,
     pub(super) list: Swap<List<E>>,
     pub(super) domain: Domain,
-    pub(super) control: Mutex<Control<E>>,
+    pub(super) control: Mutex<ControlState<E>>,
     /// Set when a sink is found closed. The control plane then checks which sink it is.
     pub(super) any_closed: sync::Arc<AtomicBool>,
     /// The number of cached publishers that have lanes of their own.
@@ -44,13 +44,13 @@ pub(super) struct Core<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> Core<E> {
-    pub(super) fn new(hooks: BusHooks<E>, handle: Weak<Handle<E>>) -> Arc<Self> {
+    pub(super) fn new(hooks: BusHooks<E>, handle: Weak<BusHandle<E>>) -> Arc<Self> {
         Arc::new(Self {
             handle,
             version: CachePadded::new(AtomicU64::new(0)),
             list: Swap::new(List::default()),
             domain: Domain::new(process_pair()),
-            control: Mutex::new(Control::new()),
+            control: Mutex::new(ControlState::new()),
             any_closed: sync::Arc::new(AtomicBool::new(false)),
             locals: AtomicUsize::new(0),
             closers: WaitList::new(process_pair()),
@@ -96,7 +96,7 @@ impl<E: Send + 'static> Core<E> {
 
     /// Returns the attachment of a sink, to be held during a call. Returns `None` if the sink was
     /// removed.
-    pub(super) fn attachment(&self, id: SinkId) -> Option<Entry<E>> {
+    pub(super) fn attachment(&self, id: SinkId) -> Option<SinkEntry<E>> {
         lock(&self.control).entries.get(id).cloned()
     }
 
@@ -110,11 +110,11 @@ impl<E: Send + 'static> Core<E> {
 }
 
 /// Keeps a bus open, and closes it when the last handle is dropped.
-pub(super) struct Handle<E: Send + 'static> {
+pub(super) struct BusHandle<E: Send + 'static> {
     pub(super) core: Arc<Core<E>>,
 }
 
-impl<E: Send + 'static> Drop for Handle<E> {
+impl<E: Send + 'static> Drop for BusHandle<E> {
     fn drop(&mut self) {
         // While unwinding, the close must not wait, as inside a delivery.
         let _user_code = std::thread::panicking().then(UserCode::enter);

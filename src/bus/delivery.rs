@@ -9,18 +9,18 @@
 //! 5. Push into the lanes where the publisher may have to wait for room. This step is last, so that
 //!    no consumer that was promised an event is parked while the publisher waits.
 //!
-//! The fast path, a plain push into fast lanes, is [`Lanes::push`]. All other paths are here, and
-//! borrow the publisher's lanes and table. They pass the event in `place`, an `Option<E>` in memory
-//! that the fast path does not use. So the fast path keeps the event in registers and does not copy
-//! its result. A sink that refuses the event leaves it in `place`.
+//! The fast path, a plain push into fast lanes, is [`FastLanes::push`]. All other paths are here,
+//! and borrow the publisher's lanes and table. They pass the event in `place`, an `Option<E>` in
+//! memory that the fast path does not use. So the fast path keeps the event in registers and does
+//! not copy its result. A sink that refuses the event leaves it in `place`.
 
 use super::hooks::BusHooks;
 use super::info::{Info, SinkRef};
-use super::lanes::{Fast, Lanes, SettleOnDrop};
-use super::link::{Guard, Ticket};
+use super::lanes::{Fast, FastLanes, SettleOnDrop};
+use super::link::{ChangeTicket, Guard};
 use super::supply::{Supply, offer_copy};
 use super::table::{Direct, Slow, Table, TableKind};
-use super::tally::{Offer, Tally};
+use super::tally::{Offer, PublishTally};
 use crate::error::WriteError;
 use crate::mailbox::lane::FastLane;
 use crate::sink::Sink;
@@ -64,54 +64,59 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// there if no sink accepts it.
     pub(super) fn publish(
         &mut self,
-        lanes: &mut Lanes<E>,
+        lanes: &mut FastLanes<E>,
         place: &mut Option<E>,
         done: usize,
         scene: &Scene<'_, E>,
-    ) -> Tally {
+    ) -> PublishTally {
         match self.kind {
-            TableKind::Empty => Tally::accepted(0),
-            TableKind::Gated => self.publish_gated(lanes, place, scene),
+            TableKind::Empty => PublishTally::accepted(0),
+            TableKind::Filtered => self.publish_filtered(lanes, place, scene),
             TableKind::Plain | TableKind::General => self.publish_generally(lanes, place, done, scene),
         }
     }
 
-    /// Pushes the event into every fast lane whose gate lets it pass. The event stays in `place`
-    /// while gates check it, so an event that no gate lets pass is never copied.
-    fn publish_gated(&mut self, lanes: &mut Lanes<E>, place: &mut Option<E>, scene: &Scene<'_, E>) -> Tally {
+    /// Pushes the event into every fast lane whose filter lets it pass. The event stays in `place`
+    /// while filters check it, so an event that no filter lets pass is never copied.
+    fn publish_filtered(
+        &mut self,
+        lanes: &mut FastLanes<E>,
+        place: &mut Option<E>,
+        scene: &Scene<'_, E>,
+    ) -> PublishTally {
         let count = lanes.len();
-        let mut gated = Gated { attention: 0, lost: 0, scene };
+        let mut filtered = FilteredPush { attention: 0, lost: 0, scene };
         let settling = SettleOnDrop(lanes);
         let (others, last) = settling.0.split();
         let mut done = 0;
         let mut has_room = true;
         for fast in others {
-            has_room = gated.put(fast, place, false);
+            has_room = filtered.put(fast, place, false);
             if !has_room {
                 break;
             }
             done += 1;
         }
         if has_room && let Some(fast) = last {
-            has_room = gated.put(fast, place, true);
+            has_room = filtered.put(fast, place, true);
         }
-        let Gated { attention, lost, .. } = gated;
+        let FilteredPush { attention, lost, .. } = filtered;
         if !has_room {
             cold_path();
             std::mem::forget(settling);
             let mut tally = self.publish_generally(lanes, place, done, scene);
-            tally.gates_lost(lost);
+            tally.filters_panicked(lost);
             return tally;
         }
-        // An event that no gate let pass is dropped before the guard is disarmed, because its
+        // An event that no filter let pass is dropped before the guard is disarmed, because its
         // destructor is user code.
         if needs_drop::<E>() && place.is_some() {
             discard(place.take());
         }
         *place = None;
         std::mem::forget(settling);
-        let mut tally = Tally::accepted(count);
-        tally.gates_lost(lost);
+        let mut tally = PublishTally::accepted(count);
+        tally.filters_panicked(lost);
         if attention != 0 || lanes.needs_fence() {
             cold_path();
             tally.take_back(lanes.check_and_settle(|event| *place = Some(event)));
@@ -123,22 +128,22 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// Publishes one event, which the first `done` fast lanes already have.
     fn publish_generally(
         &mut self,
-        lanes: &mut Lanes<E>,
+        lanes: &mut FastLanes<E>,
         place: &mut Option<E>,
         done: usize,
         scene: &Scene<'_, E>,
-    ) -> Tally {
+    ) -> PublishTally {
         let count = lanes.len();
         let mut supply = Supply::new(place, count + self.slow.len() + self.direct.len() - done);
-        let mut tally = Tally::accepted(done);
+        let mut tally = PublishTally::accepted(done);
         let (mut any_owed, mut any_closed) = (false, false);
         let settling = SettleOnDrop(lanes);
         for index in done..count {
-            let Some(Fast { lane, gate, info, owed, closed, .. }) = settling.0.at(index) else { break };
-            if let Some(gate) = gate
-                && let Some(held_back) = supply.event().and_then(|event| held_back(gate, event, scene))
+            let Some(Fast { lane, filter, info, owed, closed, .. }) = settling.0.at(index) else { break };
+            if let Some(filter) = filter
+                && let Some(held_back) = supply.event().and_then(|event| held_back(filter, event, scene))
             {
-                // The sink accepts an event that its gate holds back, and needs no clone.
+                // The sink accepts an event that its filter holds back, and needs no clone.
                 supply.skip();
                 tally.count(Offer::taken(held_back.into()));
             } else if let Some(room) = lane.room() {
@@ -193,25 +198,25 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// Publishes a slice. Each lane shows its consumer all events that fit at once.
     pub(super) fn publish_batch(
         &mut self,
-        lanes: &mut Lanes<E>,
+        lanes: &mut FastLanes<E>,
         events: &[E],
         scene: &Scene<'_, E>,
-    ) -> Tally {
+    ) -> PublishTally {
         let settling = SettleOnDrop(lanes);
         let mut lost = 0;
-        for Fast { lane, gate, batched, .. } in settling.0.iter_mut() {
-            *batched = match gate {
+        for Fast { lane, filter, batched, .. } in settling.0.iter_mut() {
+            *batched = match filter {
                 None => {
                     let _user_code = UserCode::enter();
                     lane.put_slice(events)
                 }
-                Some(gate) => {
-                    // The gate checks each event exactly once.
+                Some(filter) => {
+                    // The filter checks each event exactly once.
                     let mut taken = 0;
                     while taken < events.len()
                         && let Some(room) = lane.room()
                     {
-                        match held_back(gate, &events[taken], scene) {
+                        match held_back(filter, &events[taken], scene) {
                             None => room.push(cloned(&events[taken])),
                             Some(held_back) => lost += usize::from(held_back == HeldBack::Panicked),
                         }
@@ -223,7 +228,7 @@ impl<E: Clone + Send + 'static> Table<E> {
         }
         std::mem::forget(settling);
         let mut tally = self.publish_rest_of_batch(lanes, events, scene);
-        tally.gates_lost(lost);
+        tally.filters_panicked(lost);
         tally
     }
 
@@ -231,11 +236,11 @@ impl<E: Clone + Send + 'static> Table<E> {
     /// recorded in `batched` how many events it accepted.
     pub(super) fn publish_rest_of_batch(
         &mut self,
-        lanes: &mut Lanes<E>,
+        lanes: &mut FastLanes<E>,
         events: &[E],
         scene: &Scene<'_, E>,
-    ) -> Tally {
-        let mut tally = Tally::accepted(lanes.iter().map(|fast| fast.batched).sum());
+    ) -> PublishTally {
+        let mut tally = PublishTally::accepted(lanes.iter().map(|fast| fast.batched).sum());
         tally.take_back(lanes.check_and_settle(discard));
         for direct in &self.direct {
             for event in events {
@@ -251,9 +256,9 @@ impl<E: Clone + Send + 'static> Table<E> {
                 slow.note(offer);
             }
         }
-        for Fast { lane, gate, info, closed, batched, .. } in lanes.iter_mut() {
+        for Fast { lane, filter, info, closed, batched, .. } in lanes.iter_mut() {
             for event in &events[*batched..] {
-                let offer = match gate.as_mut().and_then(|gate| held_back(gate, event, scene)) {
+                let offer = match filter.as_mut().and_then(|filter| held_back(filter, event, scene)) {
                     None => offer_copy(event, |place| push_waiting(lane, info, place, scene)),
                     Some(held_back) => Offer::taken(held_back.into()),
                 };
@@ -271,24 +276,24 @@ impl<E: Clone + Send + 'static> Table<E> {
     }
 }
 
-/// A publish into fast lanes, some of which have gates.
-struct Gated<'a, E> {
+/// A publish into fast lanes, some of which have filters.
+struct FilteredPush<'a, E> {
     /// The bits that the lanes returned right after each push.
     attention: u64,
-    /// The number of gates that panicked.
+    /// The number of filters that panicked.
     lost: usize,
     scene: &'a Scene<'a, E>,
 }
 
-impl<E: Clone + Send + 'static> Gated<'_, E> {
-    /// Pushes the event into one lane if its gate lets it pass: a clone, or for the last lane the
+impl<E: Clone + Send + 'static> FilteredPush<'_, E> {
+    /// Pushes the event into one lane if its filter lets it pass: a clone, or for the last lane the
     /// event itself. Returns `false` if the lane has no room.
     #[inline(always)]
     fn put(&mut self, fast: &mut Fast<E>, place: &mut Option<E>, is_last: bool) -> bool {
-        let Fast { lane, gate, .. } = fast;
+        let Fast { lane, filter, .. } = fast;
         let Some(room) = lane.room() else { return false };
         let Some(event) = place.as_ref() else { return true };
-        let held_back = gate.as_mut().and_then(|gate| held_back(gate, event, self.scene));
+        let held_back = filter.as_mut().and_then(|filter| held_back(filter, event, self.scene));
         if held_back.is_none() {
             if let Some(event) = if is_last { place.take() } else { cloned(&*place) } {
                 self.attention |= room.push_and_look(event);
@@ -309,9 +314,9 @@ impl<E: Clone + Send + 'static> Gated<'_, E> {
 /// Pushes into the lanes that had no room, and waits for room. Returns whether a sink is closed.
 #[cold]
 fn pay_owed<E: Clone + Send + 'static>(
-    lanes: &mut Lanes<E>,
+    lanes: &mut FastLanes<E>,
     supply: &mut Supply<'_, E>,
-    tally: &mut Tally,
+    tally: &mut PublishTally,
     scene: &Scene<'_, E>,
 ) -> bool {
     let mut any_closed = false;
@@ -332,7 +337,7 @@ fn pay_owed<E: Clone + Send + 'static>(
 /// Pushes the event in `place` into a fast lane, and waits for room there.
 fn push_waiting<E: Send + 'static>(
     lane: &mut FastLane<E>,
-    info: &Ticket<E>,
+    info: &ChangeTicket<E>,
     place: &mut Option<E>,
     scene: &Scene<'_, E>,
 ) -> Offer {
@@ -342,7 +347,7 @@ fn push_waiting<E: Send + 'static>(
 impl<E: Clone + Send + 'static> Slow<E> {
     /// Pushes the event, or a clone. Returns whether the sink is closed.
     #[inline(always)]
-    fn push(&mut self, supply: &mut Supply<'_, E>, tally: &mut Tally, scene: &Scene<'_, E>) -> bool {
+    fn push(&mut self, supply: &mut Supply<'_, E>, tally: &mut PublishTally, scene: &Scene<'_, E>) -> bool {
         let offer = supply.offer(|place| self.deliver(place, scene));
         tally.count(offer);
         self.note(offer);
@@ -400,16 +405,16 @@ fn push<E>(place: &mut Option<E>, attempt: impl FnOnce(E) -> Result<Disposition,
     }
 }
 
-/// Calls a gate, and returns what became of an event that does not pass. A gate is user code, so it
-/// runs under the hazard word. After its sink was removed, the gate is not called, and the sealed
-/// lane refuses the event.
+/// Calls a filter, and returns what became of an event that does not pass. A filter is user code,
+/// so it runs under the hazard word. After its sink was removed, the filter is not called, and the
+/// sealed lane refuses the event.
 #[inline]
 fn held_back<E>(
-    (gate, guard): &mut (LaneFilter<E>, Guard<E>),
+    (filter, guard): &mut (LaneFilter<E>, Guard<E>),
     event: &E,
     scene: &Scene<'_, E>,
 ) -> Option<HeldBack> {
-    scene.enter(guard).and_then(|_entered| gate(event))
+    scene.enter(guard).and_then(|_entered| filter(event))
 }
 
 /// Pushes an event into a fast lane that may have no room. The push may call a hook of the mailbox,
@@ -417,7 +422,7 @@ fn held_back<E>(
 #[cold]
 fn hooked<E: Send + 'static>(
     lane: &mut FastLane<E>,
-    info: &Ticket<E>,
+    info: &ChangeTicket<E>,
     scene: &Scene<'_, E>,
     event: E,
     put: impl FnOnce(&mut FastLane<E>, E) -> Result<Disposition, WriteError<E>>,

@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An attachment of a sink, as the lists and the control plane hold it.
-pub(super) struct Entry<E: Send + 'static> {
+pub(super) struct SinkEntry<E: Send + 'static> {
     pub(super) info: Arc<Info>,
     pub(super) listed: sync::Arc<Listed<SinkRef<E>>>,
     pub(super) reached: Arc<Reached<E>>,
 }
 
-impl<E: Send + 'static> Clone for Entry<E> {
+impl<E: Send + 'static> Clone for SinkEntry<E> {
     fn clone(&self) -> Self {
         Self { info: self.info.clone(), listed: self.listed.clone(), reached: self.reached.clone() }
     }

@@ -1,7 +1,7 @@
 //! A weak handle to a bus, and a guard that closes a bus at the end of a scope.
 
 use super::Bus;
-use super::core::Handle;
+use super::core::BusHandle;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -60,10 +60,10 @@ impl<E: Send + 'static> Bus<E> {
 /// bus.publish(3)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct WeakBus<E: Send + 'static>(Weak<Handle<E>>);
+pub struct WeakBus<E: Send + 'static>(Weak<BusHandle<E>>);
 
 impl<E: Send + 'static> WeakBus<E> {
-    pub(super) fn new(handle: &Arc<Handle<E>>) -> Self {
+    pub(super) fn new(handle: &Arc<BusHandle<E>>) -> Self {
         Self(Arc::downgrade(handle))
     }
 

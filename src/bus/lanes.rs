@@ -5,8 +5,8 @@
 //! publisher itself, and the others are one pointer away. The lanes stay there: every path that is
 //! not a plain push borrows them, together with the [`Table`](super::table::Table).
 
-use super::link::{Change, Guard, Ticket};
-use super::tally::Tally;
+use super::link::{Change, ChangeTicket, Guard};
+use super::tally::PublishTally;
 use crate::mailbox::lane::{FastLane, PrivateLane};
 use crate::sink::lane::{Lane, LaneFilter, LaneKind};
 use crate::stats::SinkId;
@@ -26,8 +26,8 @@ pub(super) const NEVER: u64 = u64::MAX;
 pub(super) struct Fast<E: Send + 'static> {
     pub(super) lane: FastLane<E>,
     /// The filter of the lane, and the guard under which the filter is called.
-    pub(super) gate: Option<(LaneFilter<E>, Guard<E>)>,
-    pub(super) info: Ticket<E>,
+    pub(super) filter: Option<(LaneFilter<E>, Guard<E>)>,
+    pub(super) info: ChangeTicket<E>,
     /// The number of events of the batch in progress that the lane accepted.
     pub(super) batched: usize,
     /// Set when the publish in progress has deferred this lane: the lane is full, and its policy is
@@ -38,8 +38,12 @@ pub(super) struct Fast<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> Fast<E> {
-    pub(super) fn new(lane: FastLane<E>, gate: Option<(LaneFilter<E>, Guard<E>)>, info: Ticket<E>) -> Self {
-        Self { lane, gate, info, batched: 0, owed: false, closed: false }
+    pub(super) fn new(
+        lane: FastLane<E>,
+        filter: Option<(LaneFilter<E>, Guard<E>)>,
+        info: ChangeTicket<E>,
+    ) -> Self {
+        Self { lane, filter, info, batched: 0, owed: false, closed: false }
     }
 
     fn is_symmetric(&self) -> bool {
@@ -68,9 +72,9 @@ impl<E: Send + 'static> Fast<E> {
 ///
 /// # Invariant
 /// - `last` is `Some` if there is any lane.
-/// - `seen` is [`NEVER`] unless there are lanes, none of them has a gate, and the publisher has no
-///   other link to a sink.
-pub(super) struct Lanes<E: Send + 'static> {
+/// - `seen` is [`NEVER`] unless there are lanes, none of them has a filter, and the publisher has
+///   no other link to a sink.
+pub(super) struct FastLanes<E: Send + 'static> {
     /// The version of the list for which a plain push into these lanes is the whole publish.
     pub(super) seen: u64,
     /// Nonzero if a full fence has to come between a push and the check of its lane. The bits that
@@ -78,8 +82,8 @@ pub(super) struct Lanes<E: Send + 'static> {
     needs_fence: u64,
     last: Option<Fast<E>>,
     others: Vec<Fast<E>>,
-    /// The numbers of lanes with a gate, and of lanes that need a full fence.
-    gated: usize,
+    /// The numbers of lanes with a filter, and of lanes that need a full fence.
+    filtered: usize,
     symmetric: usize,
 }
 
@@ -95,8 +99,8 @@ pub(super) enum Pushed<E> {
 }
 
 /// Settles the lanes that have the event, and wakes their consumers, when user code unwinds: the
-/// event's `Clone` or `Drop`, or a gate.
-pub(super) struct SettleOnDrop<'a, E: Send + 'static>(pub(super) &'a mut Lanes<E>);
+/// event's `Clone` or `Drop`, or a filter.
+pub(super) struct SettleOnDrop<'a, E: Send + 'static>(pub(super) &'a mut FastLanes<E>);
 
 impl<E: Send + 'static> Drop for SettleOnDrop<'_, E> {
     fn drop(&mut self) {
@@ -105,9 +109,9 @@ impl<E: Send + 'static> Drop for SettleOnDrop<'_, E> {
     }
 }
 
-impl<E: Send + 'static> Lanes<E> {
+impl<E: Send + 'static> FastLanes<E> {
     pub(super) fn none() -> Self {
-        Self { seen: NEVER, needs_fence: 0, last: None, others: Vec::new(), gated: 0, symmetric: 0 }
+        Self { seen: NEVER, needs_fence: 0, last: None, others: Vec::new(), filtered: 0, symmetric: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -118,8 +122,8 @@ impl<E: Send + 'static> Lanes<E> {
         self.others.len() + usize::from(self.last.is_some())
     }
 
-    pub(super) fn any_gated(&self) -> bool {
-        self.gated > 0
+    pub(super) fn any_filtered(&self) -> bool {
+        self.filtered > 0
     }
 
     #[inline(always)]
@@ -160,7 +164,7 @@ impl<E: Send + 'static> Lanes<E> {
 
     /// Adds the lane into the newest sink.
     pub(super) fn enter(&mut self, fast: Fast<E>) {
-        self.gated += usize::from(fast.gate.is_some());
+        self.filtered += usize::from(fast.filter.is_some());
         self.symmetric += usize::from(fast.is_symmetric());
         debug_assert!(self.len() < self.others.capacity(), "T1");
         self.others.extend(self.last.replace(fast));
@@ -177,15 +181,15 @@ impl<E: Send + 'static> Lanes<E> {
     /// Removes the lanes that accept no further events. Each lane returns to the control plane in
     /// the change that brought it.
     pub(super) fn retire_closed(&mut self, done: &mut handoff::Chain<Change<E>>) {
-        let Self { seen, last, others, gated, symmetric, .. } = self;
+        let Self { seen, last, others, filtered, symmetric, .. } = self;
         others.extend(last.take());
         for fast in others.extract_if(.., |fast| fast.closed) {
-            *gated -= usize::from(fast.gate.is_some());
+            *filtered -= usize::from(fast.filter.is_some());
             *symmetric -= usize::from(fast.is_symmetric());
-            let Fast { lane, gate, info: Ticket(change), .. } = fast;
+            let Fast { lane, filter, info: ChangeTicket(change), .. } = fast;
             // This guard is a clone; the link has its own.
-            let gate = gate.map(|(gate, _)| gate);
-            change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate });
+            let filter = filter.map(|(filter, _)| filter);
+            change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter });
             done.push(change);
         }
         *last = others.pop();
@@ -238,13 +242,13 @@ impl<E: Send + 'static> Lanes<E> {
     }
 }
 
-impl<E: Clone + Send + 'static> Lanes<E> {
+impl<E: Clone + Send + 'static> FastLanes<E> {
     /// Pushes the event into every lane: a clone into each lane but the last, which gets the event
     /// itself.
     #[inline(always)]
     pub(super) fn push(&mut self, event: E) -> Pushed<E> {
         let settling = SettleOnDrop(self);
-        let Lanes { needs_fence, last: Some(last), others, .. } = &mut *settling.0 else {
+        let FastLanes { needs_fence, last: Some(last), others, .. } = &mut *settling.0 else {
             cold_path();
             std::mem::forget(settling);
             return Pushed::Full(0, event);
@@ -280,9 +284,9 @@ impl<E: Clone + Send + 'static> Lanes<E> {
     /// Pushes a slice into every lane, and shows it to each consumer at once. Returns `None` if a
     /// lane did not accept every event, or needs attention. Each lane has then recorded in
     /// `batched` how many events it accepted, for the rest of the publish.
-    pub(super) fn push_batch(&mut self, events: &[E]) -> Option<Tally> {
+    pub(super) fn push_batch(&mut self, events: &[E]) -> Option<PublishTally> {
         let settling = SettleOnDrop(self);
-        let Lanes { needs_fence, last, others, .. } = &mut *settling.0;
+        let FastLanes { needs_fence, last, others, .. } = &mut *settling.0;
         let (mut attention, mut whole) = (*needs_fence, true);
         let count = others.len() + 1;
         for fast in others.iter_mut().chain(last) {
@@ -296,6 +300,6 @@ impl<E: Clone + Send + 'static> Lanes<E> {
             attention |= fast.lane.attention();
         }
         std::mem::forget(settling);
-        (whole && attention == 0).then_some(Tally::accepted(count * events.len()))
+        (whole && attention == 0).then_some(PublishTally::accepted(count * events.len()))
     }
 }

@@ -16,7 +16,7 @@ pub(super) type Guard<E> = sync::Arc<Guarded<SinkRef<E>>>;
 
 /// The kind of an entry, and so where the publisher stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum LinkKind {
     Fast,
     Slow,
     Direct,
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 pub(super) struct Room([usize; 3]);
 
 impl Room {
-    pub(super) fn of(&mut self, kind: Kind) -> &mut usize {
+    pub(super) fn of(&mut self, kind: LinkKind) -> &mut usize {
         &mut self.0[kind as usize]
     }
 
@@ -59,7 +59,7 @@ pub(super) struct Link<E: Send + 'static> {
     /// The lane, if the sink has lanes, for the publisher to take.
     pub(super) lease: Lease<Option<Lane<E>>>,
     _exit: ExitOnDrop,
-    pub(super) kind: Kind,
+    pub(super) kind: LinkKind,
     /// Whether a push into the lane may wait for room. Determined once, because the check is user
     /// code.
     pub(super) may_wait: bool,
@@ -79,7 +79,7 @@ struct Outside<E> {
 /// user code, so they are determined without a lock.
 pub(super) struct Prepared<E: Send + 'static> {
     lane: Option<Lane<E>>,
-    kind: Kind,
+    kind: LinkKind,
     is_guarded: bool,
     may_wait: bool,
     outside: Outside<E>,
@@ -89,15 +89,15 @@ impl<E: Send + 'static> Prepared<E> {
     pub(super) fn new(lane: Option<Lane<E>>) -> Self {
         let sealer = lane.as_ref().and_then(Lane::sealer);
         let (kind, is_guarded) = match &lane {
-            None => (Kind::Direct, true),
-            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate }) => {
-                (Kind::Fast, gate.is_some() || lane.has_hook())
+            None => (LinkKind::Direct, true),
+            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter }) => {
+                (LinkKind::Fast, filter.is_some() || lane.has_hook())
             }
             // With a guard, a removal waits for the push in progress, as for the call of a direct
             // sink.
-            Some(lane) => (Kind::Slow, lane.has_user_code() || sealer.is_none()),
+            Some(lane) => (LinkKind::Slow, lane.has_user_code() || sealer.is_none()),
         };
-        let may_wait = kind == Kind::Slow && lane.as_ref().is_some_and(Lane::may_wait);
+        let may_wait = kind == LinkKind::Slow && lane.as_ref().is_some_and(Lane::may_wait);
         let claims = lane.as_ref().and_then(Lane::claims).map(Arc::new);
         Self { lane, kind, is_guarded, may_wait, outside: Outside { sealer, claims } }
     }
@@ -179,9 +179,9 @@ impl<E: Send + 'static> Change<E> {
 }
 
 /// The change that brought an entry, and in which the entry's lane returns.
-pub(super) struct Ticket<E: Send + 'static>(pub(super) Box<Parcel<Change<E>>>);
+pub(super) struct ChangeTicket<E: Send + 'static>(pub(super) Box<Parcel<Change<E>>>);
 
-impl<E: Send + 'static> Deref for Ticket<E> {
+impl<E: Send + 'static> Deref for ChangeTicket<E> {
     type Target = Info;
 
     fn deref(&self) -> &Info {
@@ -189,7 +189,7 @@ impl<E: Send + 'static> Deref for Ticket<E> {
     }
 }
 
-impl<E: Send + 'static> Ticket<E> {
+impl<E: Send + 'static> ChangeTicket<E> {
     /// Returns the guard of the sink, if publishers run user code of the sink.
     pub(super) fn guard(&self) -> Option<&Guard<E>> {
         self.0.value.link.guard.as_ref()

@@ -7,7 +7,7 @@
 //! - No chunk is empty.
 //! - Ids increase from entry to entry, also from one chunk to the next and to the newest entries.
 
-use super::entry::Entry;
+use super::entry::SinkEntry;
 // The reference count of a chunk shows when a reader has released the entries in it, also in
 // models.
 use crate::stats::SinkId;
@@ -17,11 +17,11 @@ use crate::sync::Arc;
 const CHUNK: usize = 64;
 
 pub(super) struct List<E: Send + 'static> {
-    chunks: Vec<Arc<Vec<Entry<E>>>>,
+    chunks: Vec<Arc<Vec<SinkEntry<E>>>>,
     /// The number of entries in the chunks.
     in_chunks: usize,
     /// The newest entries, fewer than a chunk. Most lists have no others.
-    newest: Vec<Entry<E>>,
+    newest: Vec<SinkEntry<E>>,
 }
 
 impl<E: Send + 'static> Default for List<E> {
@@ -45,42 +45,42 @@ impl<E: Send + 'static> List<E> {
 
     /// Returns all entries but the newest, in chunks. Most lists have none.
     #[inline]
-    pub(super) fn older(&self) -> &[Arc<Vec<Entry<E>>>] {
+    pub(super) fn older(&self) -> &[Arc<Vec<SinkEntry<E>>>] {
         &self.chunks
     }
 
     /// Returns the newest entries.
     #[inline]
-    pub(super) fn newest(&self) -> &[Entry<E>] {
+    pub(super) fn newest(&self) -> &[SinkEntry<E>] {
         &self.newest
     }
 
     /// Returns the entries in the order of their ids.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<E>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &SinkEntry<E>> {
         self.chunks.iter().flat_map(|chunk| chunk.iter()).chain(&self.newest)
     }
 
     /// Returns the newest entry.
-    pub(super) fn last(&self) -> Option<&Entry<E>> {
+    pub(super) fn last(&self) -> Option<&SinkEntry<E>> {
         self.newest.last().or_else(|| self.chunks.last()?.last())
     }
 
     /// Returns the entries that are newer than the entry with this id.
-    pub(super) fn after(&self, id: SinkId) -> impl Iterator<Item = &Entry<E>> {
+    pub(super) fn after(&self, id: SinkId) -> impl Iterator<Item = &SinkEntry<E>> {
         let from = self.chunks.partition_point(|chunk| chunk.last().is_none_or(|last| last.info.id <= id));
         let chunks = self.chunks[from..].iter().flat_map(|chunk| chunk.iter());
         chunks.chain(&self.newest).skip_while(move |entry| entry.info.id <= id)
     }
 
     /// Returns the entry with this id.
-    pub(super) fn get(&self, id: SinkId) -> Option<&Entry<E>> {
+    pub(super) fn get(&self, id: SinkId) -> Option<&SinkEntry<E>> {
         let at = self.chunks.partition_point(|chunk| chunk.last().is_none_or(|last| last.info.id < id));
         let chunk = self.chunks.get(at).map_or(&self.newest[..], |chunk| chunk);
         Some(&chunk[chunk.binary_search_by_key(&id, |entry| entry.info.id).ok()?])
     }
 
     /// Adds an entry, which becomes the newest.
-    pub(super) fn push(&mut self, entry: Entry<E>) {
+    pub(super) fn push(&mut self, entry: SinkEntry<E>) {
         debug_assert!(self.last().is_none_or(|last| last.info.id < entry.info.id));
         self.newest.push(entry);
         if self.newest.len() == CHUNK {
@@ -90,7 +90,7 @@ impl<E: Send + 'static> List<E> {
     }
 
     /// Removes an entry from the list.
-    pub(super) fn remove(&mut self, id: SinkId) -> Option<Entry<E>> {
+    pub(super) fn remove(&mut self, id: SinkId) -> Option<SinkEntry<E>> {
         if let Ok(place) = self.newest.binary_search_by_key(&id, |entry| entry.info.id) {
             return Some(self.newest.remove(place));
         }

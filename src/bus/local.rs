@@ -7,7 +7,7 @@
 use super::Bus;
 use super::core::Core;
 use super::publisher::Publisher;
-use crate::sync::kept::{Lent, Owner, lend};
+use crate::sync::kept::{Loan, Owner, lend};
 use crate::time::Deadline;
 use std::sync::Arc;
 
@@ -72,15 +72,15 @@ pub(super) fn with<E: Send + 'static, R>(core: &Arc<Core<E>>, f: impl FnOnce(&mu
     lend(
         core,
         || Publisher::local(core),
-        |lent| {
+        |loan| {
             let mut shared = None;
             // One call site, so that `f` is worth inlining, and an event that it holds stays in
             // registers.
-            f(match lent {
-                Lent::Kept(publisher) => publisher,
-                Lent::Busy => shared.insert(Publisher::shared(core, Deadline::NEVER)),
+            f(match loan {
+                Loan::Kept(publisher) => publisher,
+                Loan::Busy => shared.insert(Publisher::shared(core, Deadline::NEVER)),
                 // A thread that joins this one must not wait for room.
-                Lent::Ending => shared.insert(Publisher::shared(core, Deadline::NOW)),
+                Loan::Ending => shared.insert(Publisher::shared(core, Deadline::NOW)),
             })
         },
     )

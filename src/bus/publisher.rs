@@ -2,20 +2,19 @@
 
 use super::admit::Admission;
 use super::control::PublisherSlot;
-use super::core::{CLOSED, Core, Handle};
+use super::core::{BusHandle, CLOSED, Core};
 use super::delivery::Scene;
-use super::lanes::{Lanes, NEVER, Pushed};
+use super::lanes::{FastLanes, NEVER, Pushed};
 use super::quota;
 use super::table::{Table, TableKind};
-use super::tally::Tally;
+use super::tally::PublishTally;
 use crate::error::{Closed, WriteError};
-use crate::events::{Cloned, Events};
 use crate::stats::{FlushReport, Published};
 use crate::sync::handoff::Parcel;
 use crate::sync::membarrier::process_pair;
 use crate::sync::{Ordering, cold_path};
 use crate::time::Deadline;
-use crate::wait::context::{UserCode, cloned, discard, dispose, quietly};
+use crate::wait::context::{UserCode, Wait, discard, dispose, quietly};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +58,7 @@ use std::time::Duration;
 pub struct Publisher<E: Send + 'static> {
     core: Arc<Core<E>>,
     /// The fast lanes, which most publishes use.
-    lanes: Lanes<E>,
+    lanes: FastLanes<E>,
     /// The version of the list for which the table is made, if no sink is in it.
     seen_empty: u64,
     /// The version of the list for which the table is made.
@@ -67,10 +66,10 @@ pub struct Publisher<E: Send + 'static> {
     /// All other links to sinks. `None`, like the slot, in a publisher that uses the shared lanes.
     table: Option<Box<Parcel<Table<E>>>>,
     slot: Option<Arc<PublisherSlot<E>>>,
-    keeps_open: Option<Arc<Handle<E>>>,
-    /// The latest end of every wait for room, whatever deadline a publish has: [`Deadline::NOW`] if
-    /// the thread is ending.
-    latest: Deadline,
+    keeps_open: Option<Arc<BusHandle<E>>>,
+    /// [`Deadline::NOW`] if the thread is ending, so that no publish waits for room. Otherwise
+    /// [`Deadline::NEVER`].
+    now_or_never: Deadline,
     local: Local,
 }
 
@@ -86,7 +85,7 @@ enum Local {
 }
 
 impl<E: Send + 'static> Publisher<E> {
-    pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<Handle<E>>>) -> Self {
+    pub(super) fn register(core: &Arc<Core<E>>, keeps_open: Option<Arc<BusHandle<E>>>) -> Self {
         let mut publisher = Self::shared(core, Deadline::NEVER);
         publisher.keeps_open = keeps_open;
         publisher.get_lanes();
@@ -135,11 +134,11 @@ impl<E: Send + 'static> Publisher<E> {
     }
 
     /// Makes a publisher without lanes of its own.
-    pub(super) fn shared(core: &Arc<Core<E>>, latest: Deadline) -> Self {
+    pub(super) fn shared(core: &Arc<Core<E>>, now_or_never: Deadline) -> Self {
         Self {
             core: core.clone(),
-            latest,
-            lanes: Lanes::none(),
+            now_or_never,
+            lanes: FastLanes::none(),
             seen_empty: NEVER,
             seen: NEVER,
             table: None,
@@ -163,7 +162,7 @@ impl<E: Send + 'static> Publisher<E> {
     /// lanes of its own.
     fn deliver<R>(
         &mut self,
-        f: impl FnOnce(&mut Table<E>, &mut Lanes<E>, &Scene<'_, E>) -> R,
+        f: impl FnOnce(&mut Table<E>, &mut FastLanes<E>, &Scene<'_, E>) -> R,
         deadline: &Deadline,
     ) -> Option<R> {
         let Self { table, core, slot, lanes, .. } = self;
@@ -194,7 +193,7 @@ impl<E: Send + 'static> Publisher<E> {
                 slot.tables.give_back(std::mem::replace(table, next));
             }
             table.value.apply(&mut self.lanes, changes.reversed());
-            table.value.done().for_each(|change| slot.changes.give_back(change));
+            table.value.take_done().for_each(|change| slot.changes.give_back(change));
         }
         slot.saw(version);
         self.saw(version);
@@ -233,7 +232,7 @@ impl<E: Send + 'static> Publisher<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn flush_timeout(&mut self, limit: Duration) -> FlushReport {
-        self.core.flush(Deadline::after(limit), true)
+        self.core.flush(Deadline::after(limit), Wait::Here)
     }
 }
 
@@ -347,13 +346,13 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         &mut self,
         event: E,
         deadline: &Deadline,
-        result: impl FnOnce(&Core<E>, Tally, Option<E>) -> R,
+        result: impl FnOnce(&Core<E>, PublishTally, Option<E>) -> R,
     ) -> R {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
         let version = self.core.version.load(Ordering::Acquire);
         if version == self.lanes.seen {
             match self.lanes.push(event) {
-                Pushed::Done(accepted) => result(&self.core, Tally::accepted(accepted), None),
+                Pushed::Done(accepted) => result(&self.core, PublishTally::accepted(accepted), None),
                 Pushed::Attention(count) => {
                     cold_path();
                     let mut back = None;
@@ -367,7 +366,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             }
         } else if version == self.seen_empty {
             discard(event);
-            result(&self.core, Tally::accepted(0), None)
+            result(&self.core, PublishTally::accepted(0), None)
         } else {
             cold_path();
             self.go_on(event, 0, version, deadline, result)
@@ -383,7 +382,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         done: usize,
         version: u64,
         deadline: &Deadline,
-        result: impl FnOnce(&Core<E>, Tally, Option<E>) -> R,
+        result: impl FnOnce(&Core<E>, PublishTally, Option<E>) -> R,
     ) -> R {
         let mut place = Some(event);
         let tally = self.publish_slowly(&mut place, done, version, deadline);
@@ -400,7 +399,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         done: usize,
         version: u64,
         deadline: &Deadline,
-    ) -> Tally {
+    ) -> PublishTally {
         if self.is_current(version)
             && let Some(tally) =
                 self.deliver(|table, lanes, scene| table.publish(lanes, place, done, scene), deadline)
@@ -414,8 +413,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     /// would lengthen the path through the table.
     #[cold]
     #[inline(never)]
-    fn publish_through_list(&mut self, place: &mut Option<E>, deadline: &Deadline) -> Tally {
-        let tally = self.core.publish_shared(place, deadline.min(self.latest));
+    fn publish_through_list(&mut self, place: &mut Option<E>, deadline: &Deadline) -> PublishTally {
+        let tally = self.core.publish_shared(place, deadline.min(self.now_or_never));
         if !tally.is_untaken() {
             self.went_shared(1);
         }
@@ -424,8 +423,8 @@ impl<E: Clone + Send + 'static> Publisher<E> {
 
     /// After a push into `count` lanes: issues the fence, settles with sealers and wakes consumers.
     #[inline(never)]
-    fn settle_and_wake(&mut self, count: usize, back: &mut Option<E>) -> Tally {
-        let mut tally = Tally::accepted(count);
+    fn settle_and_wake(&mut self, count: usize, back: &mut Option<E>) -> PublishTally {
+        let mut tally = PublishTally::accepted(count);
         if !self.lanes.fence_and_check() {
             return tally;
         }
@@ -481,79 +480,6 @@ impl<E: Clone + Send + 'static> Publisher<E> {
             Closed(())
         })
     }
-
-    /// Publishes a batch of events in order.
-    ///
-    /// Each lane shows its consumer all events that fit at once. One fence, and one check of each
-    /// consumer, serve the whole batch.
-    ///
-    /// The argument is a slice, an array or a vector, borrowed or owned: see [`Events`]. Only
-    /// clones enter the sinks. [`Published`] counts every event at every sink.
-    ///
-    /// # Errors
-    /// [`Closed`] if the bus is closed and no sink accepted any event. The error carries no events:
-    /// only clones enter the sinks, and a sink may accept events that another sink refuses, so
-    /// there is no single remainder to return. A journal takes the events themselves, and its
-    /// [`publish_batch`](crate::Journal::publish_batch) returns the remainder in a [`WriteError`].
-    ///
-    /// # Panics
-    /// Panics if a clone of an event panics. The lanes that already have events keep them, and
-    /// parked consumers are woken: some sinks may have more of the events than others. The
-    /// publisher stays usable.
-    ///
-    /// # Examples
-    /// ```
-    /// let bus = buslane::Bus::new();
-    /// let mut receiver = bus.subscribe_lossy(16)?;
-    /// bus.publisher().publish_batch(&[1, 2, 3])?;
-    /// assert_eq!(receiver.drain().collect::<Vec<_>>(), [1, 2, 3]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[inline]
-    pub fn publish_batch(&mut self, events: impl Events<E>) -> Result<Published, Closed<()>> {
-        self.publish_slice(Cloned::new(events).events())
-    }
-
-    fn publish_slice(&mut self, events: &[E]) -> Result<Published, Closed<()>> {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
-        let version = self.core.version.load(Ordering::Acquire);
-        let mut in_lanes = version == self.lanes.seen;
-        if in_lanes && let Some(tally) = self.lanes.push_batch(events) {
-            return Ok(tally.published());
-        }
-        let rest = |table: &mut Table<E>, lanes: &mut Lanes<E>, scene: &Scene<'_, E>| {
-            if std::mem::take(&mut in_lanes) {
-                table.publish_rest_of_batch(lanes, events, scene)
-            } else {
-                table.publish_batch(lanes, events, scene)
-            }
-        };
-        let published = if self.is_current(version)
-            && let Some(tally) = self.deliver(rest, &Deadline::NEVER)
-        {
-            tally.published()
-        } else {
-            self.publish_batch_through_list(events)
-        };
-        let is_untaken = published.accepted == 0 && published.dropped == 0;
-        if is_untaken && self.core.is_closed() { Err(Closed(())) } else { Ok(published) }
-    }
-
-    /// Publishes a batch without lanes of its own.
-    #[cold]
-    fn publish_batch_through_list(&mut self, events: &[E]) -> Published {
-        let mut published = Published::default();
-        for event in events {
-            if self.core.is_closed() {
-                break;
-            }
-            let mut place = Some(cloned(event));
-            published += self.core.publish_shared(&mut place, self.latest).published();
-            discard(place);
-        }
-        self.went_shared(events.len());
-        published
-    }
 }
 
 impl<E: Send + 'static> Clone for Publisher<E> {
@@ -588,6 +514,9 @@ impl<E: Send + 'static> fmt::Debug for Publisher<E> {
         f.debug_struct("Publisher").field("closed", &self.core.is_closed()).finish_non_exhaustive()
     }
 }
+
+// Last, so that the documentation of `Publisher` begins with its single publishes.
+mod batch;
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use super::Bus;
 use super::control::{Detached, Garbage, PublisherSlot};
 use super::core::Core;
-use super::entry::Entry;
+use super::entry::SinkEntry;
 use super::info::SinkRef;
 use crate::error::RemoveError;
 use crate::sink::lane::LaneSealer;
@@ -188,10 +188,10 @@ impl<E: Send + 'static> Core<E> {
         mut detached: Vec<Detached<E>>,
         version: u64,
         deadline: Deadline,
-    ) -> Vec<Entry<E>> {
+    ) -> Vec<SinkEntry<E>> {
         let sealers =
             detached.iter_mut().flat_map(|detached| std::mem::take(&mut detached.sealers)).collect();
-        let entries: Vec<&Entry<E>> = detached.iter().map(|detached| &detached.entry).collect();
+        let entries: Vec<&SinkEntry<E>> = detached.iter().map(|detached| &detached.entry).collect();
         self.shut_out(&entries, sealers, || come_by(&detached, version, deadline));
         detached.into_iter().map(|detached| detached.entry).collect()
     }
@@ -202,7 +202,7 @@ impl<E: Send + 'static> Core<E> {
     /// interrupt other threads.
     pub(super) fn shut_out(
         &self,
-        entries: &[&Entry<E>],
+        entries: &[&SinkEntry<E>],
         sealers: Vec<LaneSealer>,
         are_through: impl FnOnce() -> bool,
     ) {
@@ -217,7 +217,7 @@ impl<E: Send + 'static> Core<E> {
     }
 
     /// Waits until no call is inside the sink, and drops the sink.
-    fn wait_outside(&self, entry: &mut Entry<E>, deadline: Deadline) -> Removed {
+    fn wait_outside(&self, entry: &mut SinkEntry<E>, deadline: Deadline) -> Removed {
         let mut pause = Pace::new();
         loop {
             // Replaced lists that no thread reads any longer hold the entry too.
@@ -317,7 +317,7 @@ impl<E: Send + 'static> Core<E> {
             return;
         }
         // Each check loads the hazard word of every publisher, so it runs outside the lock too.
-        let mut quiet: Vec<(SinkRef<E>, Entry<E>)> = Vec::new();
+        let mut quiet: Vec<(SinkRef<E>, SinkEntry<E>)> = Vec::new();
         let mut left = Vec::new();
         for mut entry in leaving {
             if Listed::is_quiet(&mut entry.listed, &self.domain) {

@@ -3,11 +3,11 @@
 use super::Bus;
 use super::core::Core;
 use super::delivery::deliver_to;
-use super::entry::Entry;
+use super::entry::SinkEntry;
 use super::info::{Info, SinkRef};
 use super::list::List;
 use super::publisher::Publisher;
-use super::tally::{Offer, Tally};
+use super::tally::{Offer, PublishTally};
 use crate::error::{Closed, ConfigError, OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
 use crate::sink::{Inner, Sink, SinkKey};
@@ -18,7 +18,7 @@ use crate::stats::{
 use crate::sync::{cold_path, lock};
 use crate::time::Deadline;
 use crate::wait::context::{
-    InnerBus, Purpose, UserCode, Visit, WaitLimit, WaitedFor, caught, cloned, discard, waits_are_deferred,
+    InnerBus, Purpose, UserCode, Visit, Wait, WaitLimit, WaitedFor, caught, cloned, discard,
 };
 use std::sync::Arc;
 
@@ -120,8 +120,8 @@ impl<E: Clone + Send + 'static> Core<E> {
     /// Publishes the event in `place`, and leaves it there if no sink accepts it. On a closed bus,
     /// no sink does.
     #[inline(always)]
-    fn publish_through_list(&self, place: &mut Option<E>) -> Tally {
-        let mut tally = Tally::accepted(0);
+    fn publish_through_list(&self, place: &mut Option<E>) -> PublishTally {
+        let mut tally = PublishTally::accepted(0);
         if self.is_closed() {
             tally.count(Offer::Closed);
             return tally;
@@ -142,8 +142,8 @@ impl<E: Clone + Send + 'static> Core<E> {
     /// function, so that the counters of the newest entries stay in registers.
     #[cold]
     #[inline(never)]
-    fn deliver_to_older(&self, list: &List<E>, place: &mut Option<E>) -> Tally {
-        let mut tally = Tally::accepted(0);
+    fn deliver_to_older(&self, list: &List<E>, place: &mut Option<E>) -> PublishTally {
+        let mut tally = PublishTally::accepted(0);
         let mut left = list.len();
         for chunk in list.older() {
             self.deliver_to_each(chunk, left, place, &mut tally);
@@ -156,10 +156,10 @@ impl<E: Clone + Send + 'static> Core<E> {
     #[inline(always)]
     fn deliver_to_each(
         &self,
-        entries: &[Entry<E>],
+        entries: &[SinkEntry<E>],
         mut left: usize,
         event: &mut Option<E>,
-        tally: &mut Tally,
+        tally: &mut PublishTally,
     ) {
         for entry in entries {
             left -= 1;
@@ -183,7 +183,7 @@ impl<E: Clone + Send + 'static> Core<E> {
 
     /// Publishes like [`publish_through_list`](Self::publish_through_list), and waits for room
     /// until this deadline.
-    pub(super) fn publish_shared(&self, place: &mut Option<E>, deadline: Deadline) -> Tally {
+    pub(super) fn publish_shared(&self, place: &mut Option<E>, deadline: Deadline) -> PublishTally {
         // A sink's `write` has no deadline in its signature, so the thread's call context carries
         // it.
         let _user_code = (deadline == Deadline::NOW).then(UserCode::enter);
@@ -199,8 +199,8 @@ impl<E: Send + 'static> Core<E> {
     /// On the common path, events and errors are not moved: a copy of a result of their size, which
     /// was just written word by word, costs as much as an atomic operation.
     #[inline]
-    fn deliver(&self, entry: &Entry<E>, place: &mut Option<E>) -> Offer {
-        let Entry { info, listed, .. } = entry;
+    fn deliver(&self, entry: &SinkEntry<E>, place: &mut Option<E>) -> Offer {
+        let SinkEntry { info, listed, .. } = entry;
         let _call = (!info.has_lanes).then(|| info.begin_call());
         if !listed.guarded().is_attached() {
             // The sink was removed, or the bus was closed, during this publish. A sink with lanes
@@ -299,7 +299,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     }
 
     fn close_by(&self, deadline: Deadline) -> CloseReport {
-        self.core().close(deadline, !waits_are_deferred())
+        self.core().close(deadline, Wait::of_this_thread())
     }
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
@@ -317,7 +317,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
     }
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {
-        report.absorb(self.core().flush(deadline, !waits_are_deferred()));
+        report.absorb(self.core().flush(deadline, Wait::of_this_thread()));
     }
 
     // The settings of each sink are checked when the sink is added to the bus.

@@ -3,8 +3,9 @@
 //! A publish through a publisher's table uses [`Supply`]. Three loops do not, because it would cost
 //! them instructions:
 //!
-//! - The plain push ([`Lanes::push`](super::lanes::Lanes::push)) keeps the event in registers.
-//! - A publish into lanes with gates clones the event only for the gates that let it pass.
+//! - The plain push ([`FastLanes::push`](super::lanes::FastLanes::push)) keeps the event in
+//!   registers.
+//! - A publish into lanes with filters clones the event only for the filters that let it pass.
 //! - A publish through the list keeps its counters in registers.
 
 use super::tally::Offer;

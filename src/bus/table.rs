@@ -13,8 +13,8 @@
 //! - T2: entries are in the order of their ids. Changes that bring an entry arrive in that order.
 
 use super::info::Info;
-use super::lanes::{Fast, Lanes};
-use super::link::{Change, EntryOnDrop, ExitOnDrop, Guard, Kind, Room, Ticket};
+use super::lanes::{Fast, FastLanes};
+use super::link::{Change, ChangeTicket, EntryOnDrop, ExitOnDrop, Guard, LinkKind, Room};
 use crate::mailbox::lane::PrivateLane;
 use crate::sink::lane::{Lane, LaneKind};
 use crate::stats::EntryCounters;
@@ -27,10 +27,10 @@ use std::sync::Arc;
 pub(super) enum TableKind {
     /// No links.
     Empty,
-    /// Only fast lanes without gates.
+    /// Only fast lanes without filters.
     Plain,
-    /// Only fast lanes, some of them with gates.
-    Gated,
+    /// Only fast lanes, some of them with filters.
+    Filtered,
     /// Links of any kind.
     General,
 }
@@ -39,7 +39,7 @@ pub(super) enum TableKind {
 pub(super) struct Slow<E: Send + 'static> {
     _entry: EntryOnDrop,
     pub(super) lane: Lane<E>,
-    pub(super) info: Ticket<E>,
+    pub(super) info: ChangeTicket<E>,
     pub(super) guard: Option<Guard<E>>,
     /// Whether a push may wait for room.
     pub(super) may_wait: bool,
@@ -53,7 +53,7 @@ pub(super) struct Direct<E: Send + 'static> {
     pub(super) info: Arc<Info>,
     pub(super) counters: Arc<EntryCounters>,
     removed: bool,
-    ticket: Ticket<E>,
+    ticket: ChangeTicket<E>,
 }
 
 /// The links of one publisher beside its fast lanes.
@@ -84,12 +84,12 @@ impl<E: Send + 'static> Table<E> {
     }
 
     /// Moves the room for fast lanes out of this table, which is the publisher's first.
-    pub(super) fn begin(&mut self, lanes: &mut Lanes<E>) {
+    pub(super) fn begin(&mut self, lanes: &mut FastLanes<E>) {
         lanes.swap_room(&mut self.lane_room);
     }
 
     /// Replaces the publisher's old table by this one, and moves everything in it over.
-    pub(super) fn take_over(&mut self, old: &mut Self, lanes: &mut Lanes<E>) {
+    pub(super) fn take_over(&mut self, old: &mut Self, lanes: &mut FastLanes<E>) {
         lanes.swap_room(&mut self.lane_room);
         std::mem::swap(&mut self.lane_room, &mut old.lane_room);
         self.slow.append(&mut old.slow);
@@ -100,7 +100,7 @@ impl<E: Send + 'static> Table<E> {
 
     /// Applies changes in the order in which they were handed over. A change that arrives again has
     /// no effect.
-    pub(super) fn apply(&mut self, lanes: &mut Lanes<E>, changes: Chain<Change<E>>) {
+    pub(super) fn apply(&mut self, lanes: &mut FastLanes<E>, changes: Chain<Change<E>>) {
         let mut any_removed = false;
         for change in changes {
             match change.value.link.lease.accept() {
@@ -116,8 +116,8 @@ impl<E: Send + 'static> Table<E> {
         }
         self.kind = if !(self.slow.is_empty() && self.direct.is_empty()) {
             TableKind::General
-        } else if lanes.any_gated() {
-            TableKind::Gated
+        } else if lanes.any_filtered() {
+            TableKind::Filtered
         } else if lanes.is_empty() {
             TableKind::Empty
         } else {
@@ -126,11 +126,11 @@ impl<E: Send + 'static> Table<E> {
         lanes.choose_fence();
     }
 
-    fn enter(&mut self, lanes: &mut Lanes<E>, change: Box<Parcel<Change<E>>>, lane: Option<Lane<E>>) {
+    fn enter(&mut self, lanes: &mut FastLanes<E>, change: Box<Parcel<Change<E>>>, lane: Option<Lane<E>>) {
         let guard = change.value.link.guard.clone();
         match lane {
-            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), gate }) => {
-                lanes.enter(Fast::new(lane, gate.zip(guard), Ticket(change)));
+            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter }) => {
+                lanes.enter(Fast::new(lane, filter.zip(guard), ChangeTicket(change)));
             }
             Some(lane) => {
                 let may_wait = change.value.link.may_wait;
@@ -139,7 +139,7 @@ impl<E: Send + 'static> Table<E> {
                 self.slow.push(Slow {
                     _entry: EntryOnDrop(info.clone()),
                     lane,
-                    info: Ticket(change),
+                    info: ChangeTicket(change),
                     guard,
                     may_wait,
                     closed: false,
@@ -155,7 +155,7 @@ impl<E: Send + 'static> Table<E> {
                         info,
                         counters,
                         removed: false,
-                        ticket: Ticket(change),
+                        ticket: ChangeTicket(change),
                     });
                 }
             }
@@ -163,15 +163,15 @@ impl<E: Send + 'static> Table<E> {
     }
 
     /// Marks the entry of a removed sink. Returns whether the entry is still here.
-    fn mark_removed(&mut self, lanes: &mut Lanes<E>, change: &Change<E>) -> bool {
+    fn mark_removed(&mut self, lanes: &mut FastLanes<E>, change: &Change<E>) -> bool {
         let id = change.info.id;
         let mark = match change.link.kind {
-            Kind::Fast => lanes.by_id(id).map(|fast| &mut fast.closed),
-            Kind::Slow => {
+            LinkKind::Fast => lanes.by_id(id).map(|fast| &mut fast.closed),
+            LinkKind::Slow => {
                 let at = self.slow.binary_search_by_key(&id, |slow| slow.info.id);
                 at.ok().map(|at| &mut self.slow[at].closed)
             }
-            Kind::Direct => {
+            LinkKind::Direct => {
                 let at = self.direct.binary_search_by_key(&id, |direct| direct.info.id);
                 at.ok().map(|at| &mut self.direct[at].removed)
             }
@@ -188,7 +188,7 @@ impl<E: Send + 'static> Table<E> {
 
     /// Removes and returns the changes that the publisher no longer needs, for the control plane to
     /// drop.
-    pub(super) fn done(&mut self) -> Chain<Change<E>> {
+    pub(super) fn take_done(&mut self) -> Chain<Change<E>> {
         std::mem::replace(&mut self.done, Chain::new())
     }
 
@@ -200,10 +200,10 @@ impl<E: Send + 'static> Table<E> {
     /// Removes lanes that accept no further events, and removed sinks. Each lane returns to the
     /// control plane in the change that brought it.
     #[cold]
-    pub(super) fn retire_closed(&mut self, lanes: &mut Lanes<E>) {
+    pub(super) fn retire_closed(&mut self, lanes: &mut FastLanes<E>) {
         let Self { slow, direct, done, .. } = self;
         lanes.retire_closed(done);
-        for Slow { lane, info: Ticket(change), .. } in slow.extract_if(.., |slow| slow.closed) {
+        for Slow { lane, info: ChangeTicket(change), .. } in slow.extract_if(.., |slow| slow.closed) {
             change.value.put_back(lane);
             done.push(change);
         }

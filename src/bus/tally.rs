@@ -1,5 +1,5 @@
-//! The counted outcome of one publish: an [`Offer`] for each sink, and a [`Tally`] of all offers,
-//! from which the result of the publish is made.
+//! The counted outcome of one publish: an [`Offer`] for each sink, and a [`PublishTally`] of all
+//! offers, from which the result of the publish is made.
 
 use crate::error::{Closed, WriteError};
 use crate::stats::{Disposition, DropReason, Published};
@@ -80,7 +80,7 @@ const UNTAKEN: &str = "no sink of the bus accepted the event";
 
 /// The counted outcome of one event at all sinks, in two words that stay in registers.
 #[derive(Clone, Copy)]
-pub(super) struct Tally {
+pub(super) struct PublishTally {
     accepted: usize,
     lost: Lost,
 }
@@ -137,7 +137,7 @@ impl Lost {
     }
 }
 
-impl Tally {
+impl PublishTally {
     #[inline(always)]
     pub(super) fn accepted(accepted: usize) -> Self {
         Self { accepted, lost: Lost(0) }
@@ -153,9 +153,9 @@ impl Tally {
         }
     }
 
-    /// Counts accepted events as dropped, because their gates panicked.
+    /// Counts accepted events as dropped, because their filters panicked.
     #[inline]
-    pub(super) fn gates_lost(&mut self, lost: usize) {
+    pub(super) fn filters_panicked(&mut self, lost: usize) {
         if lost > 0 {
             self.accepted -= lost;
             self.lost.add(Offer::Dropped(DropReason::Panicked), lost as u64);

@@ -8,7 +8,7 @@ use crate::sink::control::{self, close_caught, earlier, ledgers_of};
 use crate::sink::lane::Internal;
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    Again, Bookkeeper, CloseReport, Disposition, Downstream, DropReason, Finish, FlushReport, Ledger,
+    Again, CloseReport, CountingStage, Disposition, Downstream, DropReason, Finish, FlushReport, Ledger,
     Ledgers, Scales, SinkState, Weight,
 };
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -357,8 +357,8 @@ where
     /// Waits until the batch being forwarded has returned, or until `goal` events have left; does
     /// not wait where that is not allowed. Returns whether either happened.
     fn await_return(&self, goal: u64, deadline: Deadline) -> bool {
-        let patience = if self.is_inside() { Deadline::NOW } else { deadline };
-        self.core.changed.wait(patience, || {
+        let wait_end = if self.is_inside() { Deadline::NOW } else { deadline };
+        self.core.changed.wait(wait_end, || {
             let holding = self.holding();
             !holding.is_busy() || holding.gone() >= goal
         })
@@ -434,7 +434,7 @@ where
 }
 
 /// The disposition of the events of a batch, for stages upstream of it.
-impl<E: Send + 'static> Bookkeeper for BatchCore<E> {
+impl<E: Send + 'static> CountingStage for BatchCore<E> {
     fn deferred(&self) -> Ledger {
         let downstream = self.downstream(TypeId::of::<E>());
         lock(&self.holding).deferred(&downstream)

@@ -4,7 +4,7 @@ use crate::error::{OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, Lanes};
 use crate::sink::{Inner, Sink, SinkKey, control};
 use crate::stats::{
-    Bookkeeper, Counters, Disposition, DropReason, EntryCounters, EntryOutcome, Ledgers, SinkState,
+    Counters, CountingStage, Disposition, DropReason, EntryCounters, EntryOutcome, Ledgers, SinkState,
     SinkStatus,
 };
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock};
@@ -131,7 +131,7 @@ impl PanicGuard {
     }
 }
 
-impl Bookkeeper for PanicGuard {
+impl CountingStage for PanicGuard {
     fn show(&self, state: &mut SinkState) {
         state.add_shown(SinkState { last_error: lock(&self.last_text).clone(), ..SinkState::default() });
     }

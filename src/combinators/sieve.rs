@@ -78,8 +78,8 @@ impl<T> Sieve<T> {
         }
     }
 
-    /// Returns a gated lane of the inner sink, if that has lanes: `passes` tests each event of the
-    /// publisher.
+    /// Returns a filtered lane of the inner sink, if that has lanes: `passes` tests each event of
+    /// the publisher.
     pub(super) fn lane<E: Send + 'static>(
         self: &Arc<Self>,
         inner: &impl Sink<E>,
@@ -90,9 +90,9 @@ impl<T> Sieve<T> {
     {
         Ok(inner.lane()?.map(|lane| {
             let (sieve, entry) = (self.clone(), self.counters.for_publisher());
-            lane.gated_by(move |event| match sieve.sift(passes(&sieve.test, event), &entry) {
+            lane.filtered_by(move |event| match sieve.sift(passes(&sieve.test, event), &entry) {
                 Sifted::HeldBack(held_back) => Some(held_back),
-                // A late event passes the gate, and the closed lane after it refuses the event.
+                // A late event passes the filter, and the closed lane after it refuses the event.
                 Sifted::Passes | Sifted::Late => None,
             })
         }))
@@ -113,7 +113,7 @@ impl<T> Sieve<T> {
 
     pub(super) fn close<E>(&self, deadline: Deadline, inner: &impl Sink<E>) -> CloseReport {
         let report = close_caught(inner, deadline);
-        // Set only once the inner sink refuses every event: otherwise a gate would let through
+        // Set only once the inner sink refuses every event: otherwise a filter would let through
         // events that the test holds back.
         self.closed.store(true, Ordering::Relaxed);
         report

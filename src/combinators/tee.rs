@@ -7,7 +7,7 @@ use crate::sink::control::ledgers_of;
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Lanes};
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    Bookkeeper, CloseReport, Disposition, FlushReport, Ledgers, SinkKind, SinkState, SinkStatus,
+    CloseReport, CountingStage, Disposition, FlushReport, Ledgers, SinkKind, SinkState, SinkStatus,
 };
 use crate::time::Deadline;
 use crate::wait::context::{cloned, discard};
@@ -229,7 +229,7 @@ fn merge(state: &mut SinkState, first: SinkState, second: SinkState) {
     state.retries.extend(second.retries);
 }
 
-impl Bookkeeper for [Side; 2] {
+impl CountingStage for [Side; 2] {
     fn show(&self, state: &mut SinkState) {
         self.iter().for_each(|side| state.add_shown(side.shown()));
     }

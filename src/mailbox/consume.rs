@@ -36,13 +36,13 @@ impl<E, F: FnMut(&Mailbox<E>, E) -> Handled> Consume<E> for With<F> {
 ///
 /// It carries the counters that change with each event, so that they are stored and never loaded:
 /// loading a counter from memory right after its store delays the next event.
-pub(super) struct Tally<'a, E> {
+pub(super) struct ConsumerTally<'a, E> {
     mailbox: &'a Mailbox<E>,
     progress: &'a Progress,
     delivered: u64,
 }
 
-impl<'a, E> Tally<'a, E> {
+impl<'a, E> ConsumerTally<'a, E> {
     pub(super) fn open(mailbox: &'a Mailbox<E>, progress: &'a Progress) -> Self {
         Self { mailbox, progress, delivered: mailbox.consumer.delivered() }
     }

@@ -3,7 +3,7 @@
 use super::counters::{BacklogMark, ConsumerCounters};
 use super::members::Members;
 use super::overflow::Overflow;
-use super::registry::Registry;
+use super::registry::LaneRegistry;
 use super::shared_lane::SharedLane;
 use super::signals::Signals;
 use crate::error::BuildError;
@@ -59,7 +59,7 @@ pub(crate) struct Mailbox<E> {
     pub(crate) crew: Crew,
     /// If events are batches: the disposition of the events in them.
     pub(crate) scales: std::sync::Arc<Scales>,
-    pub(super) registry: Mutex<Registry<E>>,
+    pub(super) registry: Mutex<LaneRegistry<E>>,
     /// Grows with each change of the registry that the consumer has to see.
     pub(super) generation: AtomicUsize,
     pub(super) end: AtomicU64,
@@ -96,7 +96,7 @@ impl<E: Send + 'static> Mailbox<E> {
             on_drop: config.on_drop,
             crew: config.crew,
             scales: config.scales,
-            registry: Mutex::new(Registry::new()),
+            registry: Mutex::new(LaneRegistry::new()),
             generation: AtomicUsize::new(0),
             end: AtomicU64::new(0),
             aborted: AtomicBool::new(false),

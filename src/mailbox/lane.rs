@@ -19,7 +19,7 @@ use crate::time::Deadline;
 use crate::wait::list::{Waiter, Want};
 use evicting::EvictingLane;
 pub(crate) use fast::FastLane;
-use shared_writer::SharedWriter;
+use shared_writer::SharedLaneWriter;
 
 /// The private lane of one publisher into a mailbox.
 pub(crate) enum PrivateLane<E> {
@@ -28,7 +28,7 @@ pub(crate) enum PrivateLane<E> {
     /// A ring that evicts its oldest event when it is full.
     Evicting(EvictingLane<E>),
     /// The shared lane, with separate counters for this publisher.
-    Shared(SharedWriter<E>),
+    Shared(SharedLaneWriter<E>),
 }
 
 impl<E: Send + 'static> PrivateLane<E> {
@@ -41,7 +41,7 @@ impl<E: Send + 'static> PrivateLane<E> {
                 if by_position { EntryCounters::private_by_position() } else { EntryCounters::private() };
             let waiter = Waiter::wanting(Want::SHARED_ROOM);
             let view = view(ViewOf::Shared(waiter.clone()), entry);
-            (Self::Shared(SharedWriter::new(view, waiter, mailbox)), None)
+            (Self::Shared(SharedLaneWriter::new(view, waiter, mailbox)), None)
         } else if mailbox.overflow == Overflow::DropOldest {
             let ring = Ring::new(mailbox.capacity()).map_err(|error| error.of_checked(mailbox.capacity()))?;
             let ring = Arc::new(ring);

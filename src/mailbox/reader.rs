@@ -1,7 +1,7 @@
 //! The one consumer of a mailbox: it reads the lanes in turn, counts the events that it takes, and
 //! waits.
 
-use super::consume::{Consume, Tally};
+use super::consume::{Consume, ConsumerTally};
 use super::core::{Mailbox, MailboxConfig};
 use super::counters::Handled;
 use super::end::End;
@@ -170,7 +170,7 @@ impl<E: Send + 'static> Reader<E> {
         (visit, find): (usize, Find),
         consume: &mut impl Consume<E>,
     ) -> usize {
-        let mut tally = Tally::open(mailbox, view.progress());
+        let mut tally = ConsumerTally::open(mailbox, view.progress());
         let capacity = mailbox.capacity();
         let mut count = 0;
         // One load of the tail per visit, at its beginning: events that arrive later are for the
@@ -235,7 +235,7 @@ impl<E: Send + 'static> Reader<E> {
         (visit, find): (usize, Find),
         consume: &mut impl Consume<E>,
     ) -> usize {
-        let mut tally = Tally::open(mailbox, progress);
+        let mut tally = ConsumerTally::open(mailbox, progress);
         let mut count = 0;
         mailbox.consumer.saw_depth(source.len() as u64);
         while count < visit

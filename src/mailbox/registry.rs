@@ -11,7 +11,7 @@ use crate::sync::{Arc, Mutex, lock};
 ///
 /// A seal holds the lock while it seals all lanes. No thread holds the lock while it waits or runs
 /// user code. A publisher takes it only to close a mailbox that overflowed and to leave its lane.
-pub(super) struct Registry<E> {
+pub(super) struct LaneRegistry<E> {
     pub(super) views: Vec<std::sync::Arc<LaneView<E>>>,
     /// The lanes that the consumer has not picked up yet.
     pub(super) arrivals: Vec<Arrival<E>>,
@@ -23,7 +23,7 @@ pub(super) struct Registry<E> {
 /// A lane that both sides have left: its view, and its consumer's half if no consumer picked it up.
 type Left<E> = (std::sync::Arc<LaneView<E>>, Option<Arrival<E>>);
 
-impl<E> Registry<E> {
+impl<E> LaneRegistry<E> {
     pub(super) fn new() -> Self {
         Self {
             views: Vec::new(),
@@ -91,14 +91,14 @@ impl FoldedLanes {
 /// and the last side frees the ring. The publisher calls this when it drops the lane, and the
 /// consumer when it has read the lane to its end. The lock orders the two calls, so the second side
 /// sees what the first one did.
-fn leave<E>(view: &std::sync::Arc<LaneView<E>>, registry: &Mutex<Registry<E>>) {
+fn leave<E>(view: &std::sync::Arc<LaneView<E>>, registry: &Mutex<LaneRegistry<E>>) {
     let left = lock(registry).fold_one(view);
     // Outside the lock: this frees the ring.
     drop(left);
 }
 
 /// Releases a lane for its publisher, after the lane's end was fixed.
-pub(super) fn let_go<E>(view: &std::sync::Arc<LaneView<E>>, registry: &Mutex<Registry<E>>) {
+pub(super) fn let_go<E>(view: &std::sync::Arc<LaneView<E>>, registry: &Mutex<LaneRegistry<E>>) {
     view.release();
     leave(view, registry);
     view.wake_consumer();
@@ -131,7 +131,7 @@ impl<E> LaneReader<E> {
 
     /// Returns whether the consumer still reads the lane. Retires a lane that was read to its end:
     /// if its publisher has left too, the registry removes it.
-    pub(super) fn stays(&self, registry: &Mutex<Registry<E>>) -> bool {
+    pub(super) fn stays(&self, registry: &Mutex<LaneRegistry<E>>) -> bool {
         let is_drained = self.is_drained();
         if is_drained {
             leave(self.view(), registry);

@@ -4,7 +4,7 @@ use super::core::Mailbox;
 use super::counters::BacklogMark;
 use super::end::End;
 use super::shared_lane::Source;
-use crate::stats::{Bookkeeper, Downstream, Ledger, SinkState, SinkStatus};
+use crate::stats::{CountingStage, Downstream, Ledger, SinkState, SinkStatus};
 use crate::sync::{self, Mutex, lock};
 use std::any::TypeId;
 use std::time::Instant;
@@ -75,6 +75,9 @@ impl<E: Send + 'static> Mailbox<E> {
     /// Returns the number of events that were accepted and lost because a lane was full: dropped on
     /// entry, or evicted. Costs a few loads for each lane, under the registry's lock, which the
     /// data plane does not take.
+    ///
+    /// Unlike `Intake::len`, this also needs lanes that the consumer no longer reads. Without the
+    /// lock, a lane that is folded meanwhile might count twice, or not at all.
     pub(crate) fn lost(&self) -> u64 {
         let registry = lock(&self.registry);
         let private = registry.views.iter().map(|view| view.entry.lost()).sum::<u64>();
@@ -110,7 +113,7 @@ impl<E: Send + 'static> Mailbox<E> {
 }
 
 /// The disposition of the events of a mailbox is decided later, except for those dropped at once.
-impl<E: Send + 'static> Bookkeeper for sync::Arc<Mailbox<E>> {
+impl<E: Send + 'static> CountingStage for sync::Arc<Mailbox<E>> {
     fn deferred(&self) -> Ledger {
         let mut state = SinkState::default();
         let mut at_once = Ledger::default();

@@ -5,20 +5,20 @@ use super::{QueueCore, worker_name};
 use crate::stats::{Again, CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkState};
 use crate::sync::{Mutex, lock};
 use crate::time::Deadline;
-use crate::wait::context::{Purpose, Visits, dispose, is_on_the_way, must_not_wait};
+use crate::wait::context::{Purpose, Visits, Wait, dispose, is_on_the_way, must_not_wait};
 use crate::wait::list::{Waiter, Want};
 use std::sync::Arc;
 
-/// Closes a queue. With `waits` the caller waits for its end; otherwise the caller that closes
-/// several sinks waits later.
+/// Closes a queue, and waits for its end, or leaves the wait to the caller that closes several
+/// sinks.
 pub(super) fn close<E: Send + 'static>(
     shared: &Arc<QueueCore<E>>,
     deadline: Deadline,
-    waits: bool,
+    wait: Wait,
 ) -> CloseReport {
     // A worker must not wait for its own queue. It does not have to when the queue is only told to
     // close.
-    let inside = must_not_wait() || waits && shared.mailbox.crew.is_here();
+    let inside = must_not_wait() || wait == Wait::Here && shared.mailbox.crew.is_here();
     if !inside {
         lock(&shared.close_deadline).get_or_insert(deadline);
     }
@@ -27,7 +27,7 @@ pub(super) fn close<E: Send + 'static>(
         let report = lock(&shared.report).clone();
         return report.map_or_else(CloseReport::pending, |report| report.whole(&shared.identity));
     }
-    if !waits {
+    if wait == Wait::Deferred {
         return CloseReport::told(shared.clone());
     }
     let mut report = shared.clone().report(deadline);
@@ -74,12 +74,12 @@ impl<E: Send + 'static> Ending for QueueCore<E> {
     }
 }
 
-/// Flushes a queue. With `waits` the caller waits for the answers; otherwise the caller that
-/// flushes several sinks waits later.
+/// Flushes a queue, and waits for the answers, or leaves the wait to the caller that flushes
+/// several sinks.
 pub(super) fn flush<E: Send + 'static>(
     shared: &Arc<QueueCore<E>>,
     deadline: Deadline,
-    waits: bool,
+    wait: Wait,
     report: &mut FlushReport,
 ) {
     let place = Arc::as_ptr(shared).addr();
@@ -100,10 +100,9 @@ pub(super) fn flush<E: Send + 'static>(
         .collect();
     let begun = Arc::new(BegunFlush { shared: shared.clone(), goals, replies: Mutex::new(replies) });
     shared.wake_workers();
-    if waits {
-        begun.settle(deadline, report);
-    } else {
-        report.tell(begun);
+    match wait {
+        Wait::Here => begun.settle(deadline, report),
+        Wait::Deferred => report.tell(begun),
     }
 }
 

@@ -230,7 +230,7 @@ pub(crate) trait Work<E>: Send + 'static {
 }
 
 /// Wraps the function that makes handlers, so that it runs as user code and never waits.
-pub(super) fn impatiently<T>(mut make: impl FnMut(usize) -> T) -> impl FnMut(usize) -> T {
+pub(super) fn as_user_code<T>(mut make: impl FnMut(usize) -> T) -> impl FnMut(usize) -> T {
     move |number| {
         let _user_code = UserCode::enter();
         make(number)

@@ -2,7 +2,7 @@
 
 use super::builder::QueueBuilder;
 use super::flush::FlushRequests;
-use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work, impatiently};
+use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work, as_user_code};
 use super::partition::Route;
 use super::worker::{Hooks, Worker};
 use super::{Handle, Queue, QueueCore, Tell, WorkersEnd};
@@ -83,7 +83,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         F: FnMut(E) -> R + Send + 'static,
     {
         let workers = self.check()?;
-        self.start((0..workers).map(impatiently(make)).map(FnWork::new).collect(), workers, None)
+        self.start((0..workers).map(as_user_code(make)).map(FnWork::new).collect(), workers, None)
     }
 
     /// Starts the queue with a handler.
@@ -157,7 +157,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         make: impl FnMut(usize) -> H,
     ) -> Result<Queue<E>, SpawnError> {
         let workers = self.check()?;
-        self.start((0..workers).map(impatiently(make)).map(HandlerWork).collect(), workers, None)
+        self.start((0..workers).map(as_user_code(make)).map(HandlerWork).collect(), workers, None)
     }
 
     /// Starts the queue with a sink for each worker.
@@ -192,7 +192,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         make: impl FnMut(usize) -> S,
     ) -> Result<Queue<E>, SpawnError> {
         let workers = self.check()?;
-        let sinks: Vec<_> = (0..workers).map(impatiently(make)).map(Arc::new).collect();
+        let sinks: Vec<_> = (0..workers).map(as_user_code(make)).map(Arc::new).collect();
         let works = sinks.iter().flat_map(|sink| SinkWork::of(sink, 1)).collect();
         self.start_sinks(&sinks, works, workers)
     }

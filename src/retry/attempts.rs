@@ -1,7 +1,7 @@
 //! The steps of every retry with one event: ask the policy, attempt, wait, give up.
 
-use super::books::Books;
-use super::dead::DeadLetter;
+use super::counters::RetryCounters;
+use super::dead_letter::DeadLetter;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
 use crate::deadline::moment_after;
 use crate::error::{ConfigError, WriteError};
@@ -9,7 +9,7 @@ use crate::sink::control::{close_caught, ledgers_of};
 use crate::sink::lane::{Internal, Lanes};
 use crate::sink::{Inner, Sink};
 use crate::stats::{
-    Bookkeeper, CloseReport, Disposition, DropReason, FlushReport, Ledgers, Levels, SinkState,
+    CloseReport, CountingStage, Disposition, DropReason, FlushReport, Ledgers, Levels, SinkState,
 };
 use crate::sync::guarded::is_let_go;
 use crate::time::{Clock, Deadline, Pause, SystemClock};
@@ -28,7 +28,7 @@ pub(super) struct Attempts<E, P> {
     /// Interrupts the waits of backoffs.
     pub(super) pause: Arc<Pause>,
     pub(super) dead_letters: Option<Box<dyn Sink<DeadLetter<E>>>>,
-    pub(super) books: Arc<Books>,
+    pub(super) counters: Arc<RetryCounters>,
 }
 
 /// The attempts made with one event.
@@ -99,7 +99,7 @@ impl<E, P> Attempts<E, P> {
             clock: Arc::new(SystemClock),
             pause: Arc::new(Pause::new()),
             dead_letters: None,
-            books: Arc::new(Books::new()),
+            counters: Arc::new(RetryCounters::new()),
         }
     }
 
@@ -156,7 +156,7 @@ impl<E, P> Attempts<E, P> {
 
     /// Sends an event to the dead letters. Returns it if there are none, or if they refuse it.
     pub(super) fn give_up(&self, error: WriteError<E>, attempts: u32) -> Result<Disposition, WriteError<E>> {
-        self.books.gives_up();
+        self.counters.gives_up();
         let Some(dead_letters) = &self.dead_letters else { return Err(error) };
         let letter = DeadLetter::new(error, attempts);
         let written = caught(|| {
@@ -166,16 +166,16 @@ impl<E, P> Attempts<E, P> {
         });
         match written {
             Ok(Ok(disposition)) => {
-                self.books.letter(!disposition.is_dropped());
+                self.counters.letter(!disposition.is_dropped());
                 Ok(Disposition::Dropped(DropReason::Failed))
             }
             Ok(Err(refused)) => {
-                self.books.letter(false);
+                self.counters.letter(false);
                 Err(event_of(refused).into_error())
             }
             Err(text) => {
                 self.note(format!("the dead-letter sink panicked: {text}"));
-                self.books.letter(false);
+                self.counters.letter(false);
                 Ok(Disposition::Dropped(DropReason::Panicked))
             }
         }
@@ -183,7 +183,7 @@ impl<E, P> Attempts<E, P> {
 
     /// Keeps the text of the last failure, for snapshots.
     pub(super) fn note(&self, text: String) {
-        self.books.note(text);
+        self.counters.note(text);
     }
 
     /// Records the text of a panic of user code, and returns an error with it and the event.
@@ -220,16 +220,16 @@ impl<E, P> Attempts<E, P> {
         own: impl FnOnce(&mut SinkState),
     ) {
         self.ask(|| inner.describe(state));
-        state.ledger = self.books.ledger(&ledgers_of(inner));
+        state.ledger = self.counters.ledger(&ledgers_of(inner));
         if !state.kind.keeps_ledger() {
             own(state);
         }
-        self.books.show(state);
+        self.counters.show(state);
         state.retries.rotate_right(1);
     }
 
     pub(super) fn add_ledgers<S: Sink<E>>(&self, inner: &S, list: &mut Ledgers, internal: Internal) {
-        list.push(self.books.clone());
+        list.push(self.counters.clone());
         self.ask(|| inner.add_ledgers(list, internal));
     }
 
@@ -316,16 +316,16 @@ impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {
         // the policy.
         let permit = Permit(&self.policy, PhantomData);
         if trials.made > 0 {
-            self.books.retries();
+            self.counters.retries();
         }
         trials.made = trials.made.saturating_add(1);
-        let scales = &self.books.scales;
+        let scales = &self.counters.scales;
         let weights = (!scales.is_empty()).then(|| scales.levels(&event));
         let written = {
             // A flush and a close wait for this event: code that the inner sink calls must not wait
             // for them.
             let _held = WaitedFor::begin();
-            self.books.passage.offer(|| inner.offer(event))
+            self.counters.passage.offer(|| inner.offer(event))
         };
         match written {
             Ok(disposition) => {

@@ -1,7 +1,7 @@
 //! A sink that retries each key separately.
 
 use super::attempts::{Attempts, Step, Trials};
-use super::dead::DeadLetter;
+use super::dead_letter::DeadLetter;
 use super::parked::{LineId, Parked, Waiting};
 use super::policy::RetryPolicy;
 use crate::deadline::moment_after;
@@ -268,7 +268,7 @@ where
             if let Some(line) = line {
                 match parked.join(line, waiting) {
                     Ok(()) => {
-                        self.attempts.books.set_aside();
+                        self.attempts.counters.set_aside();
                         return Ok(Disposition::Pending);
                     }
                     Err(back) => waiting = back,
@@ -278,7 +278,7 @@ where
             // key.
             if !parked.has_newer(hash, newest) {
                 parked.begin(hash, Arc::new(key.into_inner()), waiting, due);
-                self.attempts.books.set_aside();
+                self.attempts.counters.set_aside();
                 return Ok(Disposition::Pending);
             }
         }
@@ -289,7 +289,7 @@ where
     fn end(&self, error: WriteError<E>, attempts: u32) -> Result<Disposition, WriteError<E>> {
         let is_late = error.is_closed() && lock(&self.parked).closed;
         let answer = if is_late { Err(error) } else { self.attempts.give_up(error, attempts) };
-        self.attempts.books.answered(answer)
+        self.attempts.counters.answered(answer)
     }
 
     /// Ends an event as [`end`](Self::end) does, after some attempts.
@@ -310,7 +310,7 @@ where
             let Some((line, Waiting { event, trials })) = due else { break };
             let in_hand = InHand { attempts: &self.attempts, parked: &self.parked, line, now };
             let mut trials = trials.unwrap_or_else(|| self.attempts.begin());
-            let load = self.attempts.books.scales.load(&event, &trials.delivered);
+            let load = self.attempts.counters.scales.load(&event, &trials.delivered);
             match caught(|| self.attempts.attempt(&self.inner, event, &mut trials)) {
                 Ok(Step::Wait(event, wait)) => {
                     drop(load);
@@ -319,13 +319,13 @@ where
                         self.abort_waiting(waiting);
                     }
                 }
-                Ok(Step::Taken(disposition)) => self.attempts.books.ended(load, disposition),
+                Ok(Step::Taken(disposition)) => self.attempts.counters.ended(load, disposition),
                 Ok(Step::Ended(error) | Step::GivenUp(error)) => {
                     self.give_up_later(load, error, &trials, DropReason::Failed);
                 }
                 Err(text) => {
                     self.attempts.note(format!("the sink panicked: {text}"));
-                    self.attempts.books.ended(load, Disposition::Dropped(DropReason::Panicked));
+                    self.attempts.counters.ended(load, Disposition::Dropped(DropReason::Panicked));
                 }
             }
         }
@@ -334,7 +334,7 @@ where
 
     fn abort_waiting(&self, waiting: Waiting<E>) {
         let trials = waiting.trials.unwrap_or_else(|| self.attempts.begin());
-        let load = self.attempts.books.scales.load(&waiting.event, &trials.delivered);
+        let load = self.attempts.counters.scales.load(&waiting.event, &trials.delivered);
         self.give_up_later(load, WriteError::Closed(waiting.event), &trials, DropReason::Aborted);
     }
 
@@ -345,7 +345,7 @@ where
             discard(error);
             Disposition::Dropped(reason)
         });
-        self.attempts.books.ended(load, disposition.after(&trials.delivered));
+        self.attempts.counters.ended(load, disposition.after(&trials.delivered));
     }
 
     /// Gives up all events that no thread is attempting.
@@ -455,7 +455,7 @@ where
         }
         if let Err(error) = self.settings() {
             let error = WriteError::Failed { event, source: Box::new(error) };
-            return self.attempts.books.answered(Err(error));
+            return self.attempts.counters.answered(Err(error));
         }
         let behind = match self.find(key.0, &key.1) {
             Ok((line, _)) => line.is_some(),
@@ -468,13 +468,13 @@ where
         }
         let mut trials = self.attempts.begin();
         match self.attempts.attempt(&self.inner, event, &mut trials) {
-            Step::Taken(disposition) => self.attempts.books.answered(Ok(disposition)),
+            Step::Taken(disposition) => self.attempts.counters.answered(Ok(disposition)),
             Step::Wait(event, wait) => {
                 let due = moment_after(self.attempts.now(), wait);
                 self.park(key, Waiting { event, trials: Some(trials) }, due)
                     .or_else(|error| self.end_after(error, &trials))
             }
-            Step::Ended(error) => self.attempts.books.answered(Err(error)),
+            Step::Ended(error) => self.attempts.counters.answered(Err(error)),
             Step::GivenUp(error) => self.end_after(error, &trials),
         }
     }
@@ -548,7 +548,7 @@ where
     }
 
     fn weigh(&self, weight: &Weight, _: Internal) {
-        self.attempts.books.scales.add::<E>(weight);
+        self.attempts.counters.scales.add::<E>(weight);
         control::weigh(self, weight);
     }
 

@@ -1,7 +1,7 @@
 //! A sink that retries events in order on the calling thread.
 
 use super::attempts::{Attempts, Interruption, Step};
-use super::dead::DeadLetter;
+use super::dead_letter::DeadLetter;
 use super::policy::RetryPolicy;
 use crate::error::{ConfigError, WriteError};
 use crate::sink::control;
@@ -195,7 +195,7 @@ where
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
-        self.attempts.books.answered(self.answer(event))
+        self.attempts.counters.answered(self.answer(event))
     }
 
     fn inner(&self, visit: &mut Inner<'_>) {
@@ -239,7 +239,7 @@ where
     }
 
     fn weigh(&self, weight: &Weight, _: Internal) {
-        self.attempts.books.scales.add::<E>(weight);
+        self.attempts.counters.scales.add::<E>(weight);
         control::weigh(self, weight);
     }
 

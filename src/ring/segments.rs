@@ -79,6 +79,15 @@ impl<T> Block<T> {
     }
 }
 
+/// What a pop does if the oldest position was claimed and is not filled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unfilled {
+    /// Waits for the push that claimed it.
+    Await,
+    /// Takes no value.
+    Leave,
+}
+
 /// The position of the next pop, and its block.
 struct First<T> {
     position: u64,
@@ -175,15 +184,15 @@ impl<T> Segments<T> {
 
     /// Takes the oldest value; waits until the push that claimed its position has filled it.
     pub(crate) fn pop(&self) -> Option<T> {
-        self.take(true)
+        self.take(Unfilled::Await)
     }
 
     /// Takes the oldest value, unless its position is not filled yet.
     pub(crate) fn pop_filled(&self) -> Option<T> {
-        self.take(false)
+        self.take(Unfilled::Leave)
     }
 
-    fn take(&self, waits: bool) -> Option<T> {
+    fn take(&self, unfilled: Unfilled) -> Option<T> {
         let mut first = lock(&self.first);
         let position = first.position;
         // SAFETY: U4: the block of the next position is not freed.
@@ -192,7 +201,7 @@ impl<T> Segments<T> {
         let mut pace = Pace::new();
         // ORD(segments.filled): Acquire; pairs with the Release in `push`.
         while !cell.filled.load(Ordering::Acquire) {
-            if !waits || self.pushed() <= position {
+            if unfilled == Unfilled::Leave || self.pushed() <= position {
                 return None;
             }
             pace.wait();

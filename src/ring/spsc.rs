@@ -25,7 +25,6 @@
 mod consumer;
 mod producer;
 mod sealer;
-mod slice;
 
 use crate::error::{BuildError, OutOfMemory};
 use crate::sync::membarrier::{FencePair, process_pair};

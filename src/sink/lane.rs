@@ -66,12 +66,12 @@ pub(crate) trait PlainLane<E> {
 /// The private lane of one publisher into one sink.
 ///
 /// A lane into a queue or channel is a ring. A combinator that makes one event from each event
-/// wraps the lane of its inner sink: in a *gated* lane if it only keeps some events out (`Filter`),
-/// and in a *staged* lane if it does anything else (`Map`).
+/// wraps the lane of its inner sink: in a *filtered* lane if it only keeps some events out
+/// (`Filter`), and in a *staged* lane if it does anything else (`Map`).
 pub struct Lane<E> {
     pub(crate) kind: LaneKind<E>,
     /// The predicate that keeps events out of the lane.
-    pub(crate) gate: Option<LaneFilter<E>>,
+    pub(crate) filter: Option<LaneFilter<E>>,
 }
 
 /// A predicate that returns what became of an event that does not pass, and `None` for one that
@@ -88,29 +88,32 @@ pub(crate) enum LaneKind<E> {
 impl<E: Send + 'static> Lane<E> {
     /// Returns a lane that is a stage upstream of another one.
     pub fn staged(stage: impl LaneWrite<E> + 'static) -> Self {
-        Self { kind: LaneKind::Staged(Lent::new(Box::new(Quiet::new(stage)))), gate: None }
+        Self { kind: LaneKind::Staged(Lent::new(Box::new(Quiet::new(stage)))), filter: None }
     }
 
-    /// Puts a gate upstream of the lane. If the gate panics, the event does not pass.
+    /// Puts a filter upstream of the lane. If the filter panics, the event does not pass.
     #[cfg(feature = "unstable")]
     #[must_use]
-    pub fn gated(self, gate: impl FnMut(&E) -> bool + Send + 'static) -> Self {
-        let mut gate = Quiet::new(gate);
-        self.gated_by(move |event| match crate::wait::context::user_code(|| (*gate)(event)) {
+    pub fn filtered(self, filter: impl FnMut(&E) -> bool + Send + 'static) -> Self {
+        let mut filter = Quiet::new(filter);
+        self.filtered_by(move |event| match crate::wait::context::user_code(|| (*filter)(event)) {
             Ok(true) => None,
             Ok(false) => Some(HeldBack::Filtered),
             Err(_) => Some(HeldBack::Panicked),
         })
     }
 
-    /// Puts a gate upstream of the lane. The gate must not panic, and nothing waits in it. An event
-    /// that does not pass counts as accepted, and the gate counts what became of it.
+    /// Puts a filter upstream of the lane. The filter must not panic, and nothing waits in it. An
+    /// event that does not pass counts as accepted, and the filter counts what became of it.
     ///
-    /// A gate is cheaper than a stage: all gated lanes of a publisher share its one fence.
-    pub(crate) fn gated_by(mut self, mut gate: impl FnMut(&E) -> Option<HeldBack> + Send + 'static) -> Self {
-        self.gate = Some(match self.gate {
-            None => Lent::new(Box::new(gate)),
-            Some(mut inner) => Lent::new(Box::new(move |event| gate(event).or_else(|| inner(event)))),
+    /// A filter is cheaper than a stage: all filtered lanes of a publisher share its one fence.
+    pub(crate) fn filtered_by(
+        mut self,
+        mut filter: impl FnMut(&E) -> Option<HeldBack> + Send + 'static,
+    ) -> Self {
+        self.filter = Some(match self.filter {
+            None => Lent::new(Box::new(filter)),
+            Some(mut inner) => Lent::new(Box::new(move |event| filter(event).or_else(|| inner(event)))),
         });
         self
     }
@@ -121,12 +124,12 @@ impl<E: Send + 'static> Lane<E> {
             LaneKind::Private(_) => None,
             LaneKind::Staged(stage) => Some(stage.claim()),
         };
-        let gate = self.gate.as_ref().map(Lent::claim);
-        (gate.is_some() || stage.is_some()).then_some(LaneClaims { gate, stage })
+        let filter = self.filter.as_ref().map(Lent::claim);
+        (filter.is_some() || stage.is_some()).then_some(LaneClaims { filter, stage })
     }
 
     pub(crate) fn private(lane: PrivateLane<E>) -> Self {
-        Self { kind: LaneKind::Private(lane), gate: None }
+        Self { kind: LaneKind::Private(lane), filter: None }
     }
 
     /// Pushes an event, settles with a seal in progress, and wakes the consumer if it is parked.
@@ -145,8 +148,8 @@ impl<E: Send + 'static> Lane<E> {
     /// [`WriteError`] with the event and the reason.
     #[inline]
     pub fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        if let Some(gate) = &mut self.gate
-            && let Some(held_back) = gate(&event)
+        if let Some(filter) = &mut self.filter
+            && let Some(held_back) = filter(&event)
         {
             discard(event);
             return Ok(held_back.into());
@@ -169,7 +172,7 @@ impl<E: Send + 'static> Lane<E> {
     /// Returns `true` if a push may run user code of the sink, or goes into a ring in which the end
     /// of this lane cannot be fixed.
     pub(crate) fn has_user_code(&self) -> bool {
-        self.gate.is_some()
+        self.filter.is_some()
             || match &self.kind {
                 LaneKind::Private(lane) => PlainLane::has_user_code(lane),
                 LaneKind::Staged(_) => true,
@@ -189,7 +192,7 @@ impl<E: Send + 'static> Lane<E> {
 
 /// The right to take back the user code in a lane that a publisher holds.
 pub(crate) struct LaneClaims<E> {
-    gate: Option<Claim<Judge<E>>>,
+    filter: Option<Claim<Judge<E>>>,
     stage: Option<Claim<dyn LaneWrite<E>>>,
 }
 
@@ -197,13 +200,14 @@ impl<E> LaneClaims<E> {
     /// Drops the user code in the lane, unless it was dropped before. Returns `false` while another
     /// thread is dropping it. Called only after the publisher's last use of the lane.
     pub(crate) fn drop_now(&self) -> bool {
-        if let Some(gate) = &self.gate {
-            dispose(gate.take_back());
+        if let Some(filter) = &self.filter {
+            dispose(filter.take_back());
         }
         if let Some(stage) = &self.stage {
             dispose(stage.take_back());
         }
-        self.gate.as_ref().is_none_or(Claim::is_dropped) && self.stage.as_ref().is_none_or(Claim::is_dropped)
+        self.filter.as_ref().is_none_or(Claim::is_dropped)
+            && self.stage.as_ref().is_none_or(Claim::is_dropped)
     }
 }
 

@@ -246,7 +246,7 @@ impl Disposition {
 
 /// A stage of a chain that counts, as its upstream stages see it. It outlives the sink, and runs no
 /// user code.
-pub(crate) trait Bookkeeper: Send + Sync {
+pub(crate) trait CountingStage: Send + Sync {
     /// Returns what became of the events whose writes returned [`Disposition::Pending`] here. Only
     /// the terms of the second equation count, and `accepted`, which is the number of these events.
     fn deferred(&self) -> Ledger {
@@ -268,11 +268,11 @@ pub(crate) trait Bookkeeper: Send + Sync {
 
 /// The ledgers of a chain of sinks, which its upstream stages request once.
 #[derive(Clone, Default)]
-pub struct Ledgers(Vec<Arc<dyn Bookkeeper>>);
+pub struct Ledgers(Vec<Arc<dyn CountingStage>>);
 
 impl Ledgers {
-    pub(crate) fn push(&mut self, keeper: Arc<dyn Bookkeeper>) {
-        self.0.push(keeper);
+    pub(crate) fn push(&mut self, stage: Arc<dyn CountingStage>) {
+        self.0.push(stage);
     }
 
     /// Adds the ledgers of the sinks downstream, to which every event is forwarded once.
@@ -283,15 +283,15 @@ impl Ledgers {
     /// Adds the ledgers of sinks that the chain branches into, or to which it forwards something
     /// other than single events. They are shown, and do not change how the upstream stages count.
     pub(crate) fn extend_shown(&mut self, inner: Self) {
-        self.0.extend(inner.0.into_iter().map(|keeper| Arc::new(Shown(keeper)) as Arc<dyn Bookkeeper>));
+        self.0.extend(inner.0.into_iter().map(|stage| Arc::new(Shown(stage)) as Arc<dyn CountingStage>));
     }
 
     /// Adds the ledgers of another sink, except those that are here already: two sinks may share
     /// one downstream sink.
     pub(crate) fn join(&mut self, other: Self) {
-        for keeper in other.0 {
-            if !self.0.iter().any(|known| Arc::ptr_eq(known, &keeper)) {
-                self.0.push(keeper);
+        for stage in other.0 {
+            if !self.0.iter().any(|known| Arc::ptr_eq(known, &stage)) {
+                self.0.push(stage);
             }
         }
     }
@@ -300,7 +300,7 @@ impl Ledgers {
     /// forwarded.
     pub(crate) fn deferred(&self) -> Ledger {
         let mut sum = Ledger::default();
-        self.0.iter().for_each(|keeper| sum += keeper.deferred());
+        self.0.iter().for_each(|stage| sum += stage.deferred());
         sum
     }
 
@@ -308,8 +308,8 @@ impl Ledgers {
     /// without the pending ones. `None` unless all stages count these.
     pub(crate) fn weighed(&self, unit: TypeId) -> Option<Ledger> {
         let mut sum = Ledger::default();
-        for keeper in &self.0 {
-            sum += keeper.weighed(unit)?;
+        for stage in &self.0 {
+            sum += stage.weighed(unit)?;
         }
         Some(sum)
     }
@@ -317,13 +317,13 @@ impl Ledgers {
     /// Adds the ledgers of the sinks downstream of a stage that makes new events. `same` is `true`
     /// while the new events hold as many events as the original ones.
     pub(crate) fn extend_mapped(&mut self, inner: Self, same: &Arc<AtomicBool>) {
-        let mapped = |keeper| Arc::new(Mapped { keeper, same: same.clone() }) as Arc<dyn Bookkeeper>;
+        let mapped = |stage| Arc::new(Mapped { stage, same: same.clone() }) as Arc<dyn CountingStage>;
         self.0.extend(inner.0.into_iter().map(mapped));
     }
 
     /// Adds what the sinks downstream show.
     pub(crate) fn show(&self, state: &mut SinkState) {
-        self.0.iter().for_each(|keeper| keeper.show(state));
+        self.0.iter().for_each(|stage| stage.show(state));
     }
 }
 
@@ -333,9 +333,9 @@ impl fmt::Debug for Ledgers {
     }
 }
 
-struct Shown(Arc<dyn Bookkeeper>);
+struct Shown(Arc<dyn CountingStage>);
 
-impl Bookkeeper for Shown {
+impl CountingStage for Shown {
     fn show(&self, state: &mut SinkState) {
         self.0.show(state);
     }
@@ -343,22 +343,22 @@ impl Bookkeeper for Shown {
 
 /// A stage downstream of one that makes new events.
 struct Mapped {
-    keeper: Arc<dyn Bookkeeper>,
+    stage: Arc<dyn CountingStage>,
     same: Arc<AtomicBool>,
 }
 
-impl Bookkeeper for Mapped {
+impl CountingStage for Mapped {
     fn deferred(&self) -> Ledger {
-        self.keeper.deferred()
+        self.stage.deferred()
     }
 
     fn weighed(&self, unit: TypeId) -> Option<Ledger> {
         // Relaxed: a hint for snapshots.
-        if self.same.load(Ordering::Relaxed) { self.keeper.weighed(unit) } else { None }
+        if self.same.load(Ordering::Relaxed) { self.stage.weighed(unit) } else { None }
     }
 
     fn show(&self, state: &mut SinkState) {
-        self.keeper.show(state);
+        self.stage.show(state);
     }
 }
 

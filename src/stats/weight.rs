@@ -73,7 +73,7 @@ pub(crate) struct Scales(OnceLock<Box<Scale>>);
 
 struct Scale {
     weight: Weight,
-    books: EntryCounters,
+    counters: EntryCounters,
     /// The events that this stage is handling.
     in_hand: AtomicU64,
     next: Scales,
@@ -97,7 +97,7 @@ impl Scales {
             let scale = place.0.get_or_init(|| {
                 Box::new(Scale {
                     weight: weight.clone(),
-                    books: EntryCounters::shared(),
+                    counters: EntryCounters::shared(),
                     in_hand: AtomicU64::new(0),
                     next: Self::default(),
                 })
@@ -144,7 +144,7 @@ impl Scales {
     /// Counts the outcome of an event.
     pub(crate) fn count<E: 'static>(&self, event: &E, disposition: Disposition) {
         for scale in self.iter() {
-            scale.books.disposed_of(disposition, scale.weight.of(event));
+            scale.counters.disposed_of(disposition, scale.weight.of(event));
         }
     }
 
@@ -153,8 +153,8 @@ impl Scales {
     pub(crate) fn ended_here(&self, unit: TypeId) -> Option<Ledger> {
         let scale = self.iter().find(|scale| scale.weight.unit == unit)?;
         let mut ledger = Ledger::default();
-        scale.books.add_to(&mut ledger);
-        let passed = scale.books.passed();
+        scale.counters.add_to(&mut ledger);
+        let passed = scale.counters.passed();
         ledger.delivered = ledger.delivered.saturating_sub(passed);
         ledger.accepted = ledger.accepted.saturating_sub(passed);
         Some(ledger)
@@ -168,8 +168,8 @@ impl Scales {
         // Relaxed here and above: a count publishes nothing.
         let in_hand = scale.in_hand.load(Ordering::Relaxed);
         let mut ledger = Ledger::default();
-        scale.books.add_to(&mut ledger);
-        let passed = scale.books.passed();
+        scale.counters.add_to(&mut ledger);
+        let passed = scale.counters.passed();
         match downstream.resolve(passed, in_hand) {
             Resolved::Delivered => {}
             Resolved::Ended { ended, .. } => {
@@ -212,23 +212,23 @@ impl Load<'_> {
     /// Counts the events that did not come back as delivered. The rest is still in the stage.
     pub(crate) fn kept(self) {
         for Weighed { scale, weight, left } in &self.weighed {
-            scale.books.disposed_of(Disposition::Delivered, weight - left);
+            scale.counters.disposed_of(Disposition::Delivered, weight - left);
         }
     }
 
     /// Counts the events that did not come back as delivered, and the rest with this disposition.
     pub(crate) fn end(self, disposition: Disposition) {
         for Weighed { scale, weight, left } in &self.weighed {
-            let books = &scale.books;
+            let counters = &scale.counters;
             match disposition {
                 Disposition::Partly(parts) => {
                     let delivered = parts.levels().get(scale.weight.level + self.further).min(*weight);
-                    books.disposed_of(Disposition::Delivered, delivered);
-                    books.disposed_of(parts.rest(), weight - delivered);
+                    counters.disposed_of(Disposition::Delivered, delivered);
+                    counters.disposed_of(parts.rest(), weight - delivered);
                 }
                 disposition => {
-                    books.disposed_of(Disposition::Delivered, weight - left);
-                    books.disposed_of(disposition, *left);
+                    counters.disposed_of(Disposition::Delivered, weight - left);
+                    counters.disposed_of(disposition, *left);
                 }
             }
         }

@@ -33,11 +33,12 @@ struct Entry<O: Owner> {
 
 /// An entry with an erased type.
 trait AnyEntry {
-    fn is_idle_and_over(&self) -> bool;
+    /// Returns whether the value is not lent, and its owner needs it no more.
+    fn is_removable(&self) -> bool;
 }
 
 impl<O: Owner> AnyEntry for Entry<O> {
-    fn is_idle_and_over(&self) -> bool {
+    fn is_removable(&self) -> bool {
         !self.lent.get() && self.owner.is_closed()
     }
 }
@@ -82,14 +83,14 @@ impl Shelf {
         // K3: the last entry may be among the removed ones.
         self.last.set((0, ptr::null()));
         let mut entries = self.entries.borrow_mut();
-        let over = entries.extract_if(.., |(_, entry)| entry.is_idle_and_over()).collect();
+        let removed = entries.extract_if(.., |(_, entry)| entry.is_removable()).collect();
         entries.push((Arc::as_ptr(owner).addr(), Box::new(entry)));
-        over
+        removed
     }
 }
 
 /// The result of a loan.
-pub(crate) enum Lent<'a, T> {
+pub(crate) enum Loan<'a, T> {
     /// The value of this thread.
     Kept(&'a mut T),
     /// No value: a caller further up on this thread has it.
@@ -103,11 +104,11 @@ pub(crate) enum Lent<'a, T> {
 pub(crate) fn lend<O: Owner, R>(
     owner: &Arc<O>,
     make: impl FnOnce() -> O::Kept,
-    f: impl FnOnce(Lent<'_, O::Kept>) -> R,
+    f: impl FnOnce(Loan<'_, O::Kept>) -> R,
 ) -> R {
     /// Ends the loan, also when `f` unwinds.
-    struct Loan<'a>(&'a Cell<bool>);
-    impl Drop for Loan<'_> {
+    struct LoanEnd<'a>(&'a Cell<bool>);
+    impl Drop for LoanEnd<'_> {
         #[inline(always)]
         fn drop(&mut self) {
             self.0.set(false);
@@ -121,12 +122,12 @@ pub(crate) fn lend<O: Owner, R>(
     // SAFETY: K2, K3: the entry exists and stays while its flag is set. Nothing runs between the
     // lookup and that.
     let entry = found.map(|entry| unsafe { entry.as_ref() });
-    let loan = entry.filter(|entry| !entry.lent.replace(true)).map(|entry| (entry, Loan(&entry.lent)));
+    let loan = entry.filter(|entry| !entry.lent.replace(true)).map(|entry| (entry, LoanEnd(&entry.lent)));
     f(match &loan {
         // SAFETY: the flag was not set, so this is the only reference, and the loan outlives it.
-        Some((entry, _loan)) => Lent::Kept(unsafe { &mut *entry.value.get() }),
-        None if entry.is_some() => Lent::Busy,
-        None => Lent::Ending,
+        Some((entry, _loan)) => Loan::Kept(unsafe { &mut *entry.value.get() }),
+        None if entry.is_some() => Loan::Busy,
+        None => Loan::Ending,
     })
 }
 

@@ -204,6 +204,22 @@ pub(crate) fn waits_are_deferred() -> bool {
     of_this_thread(0, |context| context.deferred.get()) > 0
 }
 
+/// Which caller waits for the end of a close or a flush after the request for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The caller that requests it.
+    Here,
+    /// The caller that closes or flushes several sinks, once it has requested all of them.
+    Deferred,
+}
+
+impl Wait {
+    /// Returns who waits for a request that is made on this thread.
+    pub(crate) fn of_this_thread() -> Self {
+        if waits_are_deferred() { Self::Deferred } else { Self::Here }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::user_code::Disposal;

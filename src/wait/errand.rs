@@ -41,7 +41,7 @@ pub(crate) fn call_limit(deadline: Deadline, count: usize) -> Duration {
 }
 
 /// A call into a sink.
-pub(crate) type Call<R> = Box<dyn FnOnce() -> R + Send>;
+pub(crate) type SinkCall<R> = Box<dyn FnOnce() -> R + Send>;
 
 struct Errands<R> {
     state: Mutex<State<R>>,
@@ -50,7 +50,7 @@ struct Errands<R> {
 }
 
 struct State<R> {
-    todo: VecDeque<(usize, Call<R>)>,
+    todo: VecDeque<(usize, SinkCall<R>)>,
     results: Vec<Option<R>>,
     /// The number of calls that have not returned.
     open: usize,
@@ -110,7 +110,7 @@ impl<R> Errands<R> {
 ///
 /// The calls run on a separate thread, marked by [`DeferredWaits`]. They must not panic. Where no
 /// thread can be started, and in models, they run on the calling thread.
-pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline) -> Vec<Option<R>> {
+pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<SinkCall<R>>, deadline: Deadline) -> Vec<Option<R>> {
     if MODEL || calls.is_empty() {
         return here(calls);
     }
@@ -162,7 +162,7 @@ pub(crate) fn in_turn<R: Send + 'static>(calls: Vec<Call<R>>, deadline: Deadline
 }
 
 /// Makes all calls on this thread.
-pub(crate) fn here<R>(calls: Vec<Call<R>>) -> Vec<Option<R>> {
+pub(crate) fn here<R>(calls: Vec<SinkCall<R>>) -> Vec<Option<R>> {
     let _deferred = DeferredWaits::begin();
     calls.into_iter().map(|call| Some(call())).collect()
 }

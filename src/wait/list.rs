@@ -71,7 +71,7 @@ use line::{Call, FOR_PROGRESS, Line, Listed, Place};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use waiter::Entry;
+use waiter::WaiterEntry;
 pub(crate) use waiter::{Waiter, Want};
 
 /// The longest first park of a wait. Each later one may take twice as long, up to the
@@ -205,8 +205,8 @@ impl WaitList {
             let most = if heavy_fence(self.pair) { longest_now } else { DEGRADED_LIMIT };
             let outcome = recheck(&mut attempt);
             let left = deadline.remaining();
-            // ORD(list.woken): Acquire; pairs with the Release in `Entry::wake`: the progress is
-            // visible.
+            // ORD(list.woken): Acquire; pairs with the Release in `WaiterEntry::wake`: the progress
+            // is visible.
             if outcome.is_none()
                 && !is_let_go()
                 && left.is_none_or(|left| !left.is_zero())
@@ -301,7 +301,7 @@ impl WaitList {
         }
     }
 
-    fn wake_entry(&self, entry: &Arc<Entry>) {
+    fn wake_entry(&self, entry: &Arc<WaiterEntry>) {
         let listed = {
             let mut line = lock(&self.line);
             let at = line.listed.iter().position(|listed| Arc::ptr_eq(&listed.entry, entry));

@@ -193,7 +193,7 @@ fn full_lane_that_blocks_waits_until_the_deadline() {
 }
 
 #[test]
-fn closing_overflow_disconnects_after_the_backlog() {
+fn closing_overflow_ends_after_the_backlog() {
     for way in WAYS {
         let mut full = full(Overflow::Close, way);
         let mut others = WAYS.map(|way| Entry::into(&full.channel, way));

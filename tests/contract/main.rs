@@ -159,7 +159,7 @@ chain!(a_queue_that_drops_the_oldest_keeps_the_contract, tight(Overflow::DropOld
 chain!(a_queue_that_refuses_keeps_the_contract, tight(Overflow::Refuse));
 chain!(a_queue_that_blocks_keeps_the_contract, tight(Overflow::Block));
 chain!(a_queue_that_blocks_for_a_time_keeps_the_contract, tight(Overflow::BlockFor(Duration::from_secs(5))));
-chain!(a_queue_that_disconnects_keeps_the_contract, |behind| {
+chain!(a_queue_that_closes_on_overflow_keeps_the_contract, |behind| {
     roomy().overflow(Overflow::Close).spawn_sink(behind).unwrap()
 });
 chain!(an_unbounded_queue_keeps_the_contract, |behind| roomy().unbounded().spawn_sink(behind).unwrap());

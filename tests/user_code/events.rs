@@ -29,7 +29,7 @@ pub(crate) const PLACES: &[Place] = &[
     place("clone, batch to lanes", |world, trap| {
         ignore(world.lanes.publisher().publish_batch(&[Event::at(At::Clone, trap), Event::plain()]));
     }),
-    place("clone, a gated lane and another", |world, trap| {
+    place("clone, a filtered lane and another", |world, trap| {
         world.add(&world.solo, read_channel().filter(|_: &Event| true));
         world.add(&world.solo, read_channel());
         drop(world.solo.publisher().publish(Event::at(At::Clone, trap)));

@@ -85,8 +85,8 @@ fn close_releases_a_blocked_writer() {
 
 #[test]
 fn dropped_receiver_releases_a_blocked_lane() {
-    // As above, when the receiver is dropped: the publisher is released, and its accepted event
-    // counts as disconnected.
+    // As above, when the receiver is dropped: the publisher is released, and the events that it has
+    // pushed count as dropped with the receiver.
     model(|| {
         let lives = Lives::new(2);
         let (channel, receiver) = channel(1, Overflow::Block);

@@ -1,4 +1,4 @@
-//! Pushes, reads, and the end of the stream: close, disconnect, a dropped receiver.
+//! Pushes, reads, and the end of the stream: close, overflow that closes, a dropped receiver.
 
 use super::{books, channel, lane, push, rest, write};
 use buslane::channel::SharedReceiver;
@@ -153,8 +153,8 @@ fn close_seals_a_lane_added_meanwhile() {
 
 #[test]
 fn dropped_receiver_counts_each_accepted_push() {
-    // No event leaks: `Ok` means counted as disconnected, `Closed` returns the event. Fails when
-    // the fence of `Lane::push` or the heavy one of the seal is missing.
+    // Nothing leaks: `Ok` means counted as dropped with the receiver, `Closed` gives the event
+    // back. Fails when the fence of `Lane::push` or the heavy one of the seal is missing.
     model(|| {
         let lives = Lives::new(2);
         let (channel, receiver) = channel(2, Overflow::DropNewest);
@@ -212,10 +212,10 @@ fn dropped_lane_wakes_a_parked_recv() {
 }
 
 #[test]
-fn overflow_disconnect_keeps_accepted_events() {
-    // The overflowing publisher disconnects the channel: accepted events are read, and the
-    // overflowing event is returned. Fails when `Full` is returned although the reader's pop
-    // happened before, or when the seal loses an accepted event.
+fn closing_overflow_keeps_accepted_events() {
+    // The publisher that overflows closes the channel: the accepted events are read, and the event
+    // that overflowed comes back. Fails when `Full` is seen although the reader's pop happened before,
+    // or when the seal loses an accepted event.
     model(|| {
         let lives = Lives::new(2);
         let (channel, mut receiver) = channel(1, Overflow::Close);
@@ -238,9 +238,8 @@ fn overflow_disconnect_keeps_accepted_events() {
 }
 
 #[test]
-fn overflow_disconnect_seals_the_lanes_of_others() {
-    // One publisher's overflow seals the other publisher's lane: an event with `Ok` is read. Fails
-    // as a close does.
+fn closing_overflow_seals_the_lanes_of_others() {
+    // One publisher's overflow seals the other's lane: its `Ok` means read. Fails as a close does.
     model(|| {
         let lives = Lives::new(3);
         let (channel, mut receiver) = channel(1, Overflow::Close);
@@ -309,9 +308,9 @@ fn dropped_receiver_waits_for_a_claimed_write() {
 
 #[test]
 fn dropped_receiver_counts_an_unbounded_write() {
-    // The unbounded lane has no exact close, but its counters are exact: an event that is accepted
-    // and never read is dropped, and counts as disconnected or aborted. Fails when the fence of
-    // `push_unbounded` or that of `set_drained` is missing.
+    // The unbounded lane has no exact close, and still an exact ledger: each event that was
+    // accepted and never read counts as dropped with the receiver or as aborted. Fails when the
+    // fence of `push_unbounded` or that of `set_drained` is missing.
     model(|| {
         let lives = Lives::new(1);
         let (channel, receiver) = Channel::builder().unbounded().build().expect("no setting");

@@ -13,7 +13,7 @@ const RINGS: usize = 500;
 
 /// The counts of the three sides in a round.
 #[derive(Default)]
-struct Books {
+struct Counters {
     accepted: AtomicU64,
     back: AtomicU64,
     taken: AtomicU64,
@@ -21,7 +21,7 @@ struct Books {
 }
 
 /// Runs the publisher's part: pushes until the ring is closed.
-fn push(producer: &mut Producer<u64>, fence: &WaitCell, books: &Books) {
+fn push(producer: &mut Producer<u64>, fence: &WaitCell, counters: &Counters) {
     let (mut accepted, mut back) = (0, 0);
     for event in 0..EVENTS {
         if producer.push(event).is_err() {
@@ -38,12 +38,12 @@ fn push(producer: &mut Producer<u64>, fence: &WaitCell, books: &Books) {
             break;
         }
     }
-    books.accepted.store(accepted, Ordering::Relaxed);
-    books.back.store(back, Ordering::Relaxed);
+    counters.accepted.store(accepted, Ordering::Relaxed);
+    counters.back.store(back, Ordering::Relaxed);
 }
 
 /// Runs the consumer's part: takes events until the ring has ended.
-fn take(consumer: &mut Consumer<u64>, books: &Books) {
+fn take(consumer: &mut Consumer<u64>, counters: &Counters) {
     let mut taken = 0;
     while !consumer.is_drained() {
         match consumer.pop() {
@@ -55,13 +55,13 @@ fn take(consumer: &mut Consumer<u64>, books: &Books) {
         }
     }
     assert_eq!(consumer.pop(), None, "an event after the end");
-    books.taken.store(taken, Ordering::Relaxed);
+    counters.taken.store(taken, Ordering::Relaxed);
 }
 
 /// Runs the test with this number of threads: with two, the sealing thread takes the events
 /// afterward.
 fn seal(what: &str, threads: usize, count: usize) {
-    let (books, fence) = (Books::default(), WaitCell::new(FencePair::process()));
+    let (counters, fence) = (Counters::default(), WaitCell::new(FencePair::process()));
     let (mut made, mut played, mut cut, mut came_back) = (0, 0, 0, 0);
     while made < count {
         let rings = RINGS.min(count - made);
@@ -74,9 +74,9 @@ fn seal(what: &str, threads: usize, count: usize) {
         }
         // One thread runs two parts that need the consumers, in sequence.
         let consumers = Mutex::new(consumers);
-        let take_one = |round: usize| take(&mut consumers.lock().unwrap()[round], &books);
-        let end = |sealer: &Sealer<u64>| books.end.store(sealer.seal(), Ordering::Relaxed);
-        let mut parts: Vec<Part<'_>> = vec![Box::new(|round| push(&mut producers[round], &fence, &books))];
+        let take_one = |round: usize| take(&mut consumers.lock().unwrap()[round], &counters);
+        let end = |sealer: &Sealer<u64>| counters.end.store(sealer.seal(), Ordering::Relaxed);
+        let mut parts: Vec<Part<'_>> = vec![Box::new(|round| push(&mut producers[round], &fence, &counters))];
         if threads == 2 {
             parts.push(Box::new(|round| {
                 end(&sealers[round]);
@@ -87,8 +87,9 @@ fn seal(what: &str, threads: usize, count: usize) {
             parts.push(Box::new(|round| end(&sealers[round])));
         }
         played += play(rings, parts, |_| {
-            let [accepted, back, taken, end] = [&books.accepted, &books.back, &books.taken, &books.end]
-                .map(|word| word.load(Ordering::Relaxed));
+            let [accepted, back, taken, end] =
+                [&counters.accepted, &counters.back, &counters.taken, &counters.end]
+                    .map(|word| word.load(Ordering::Relaxed));
             assert_eq!((accepted, taken), (end, end), "accepted, and taken");
             assert!(back <= 1 && accepted + back <= EVENTS);
             cut += u64::from(0 < end && end < EVENTS);

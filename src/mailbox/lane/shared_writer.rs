@@ -13,14 +13,14 @@ use crate::time::Deadline;
 use crate::wait::list::Waiter;
 
 /// A publisher's access to the shared lane.
-pub(crate) struct SharedWriter<E> {
+pub(crate) struct SharedLaneWriter<E> {
     view: std::sync::Arc<LaneView<E>>,
     mailbox: Arc<Mailbox<E>>,
     /// Allocated with the lane, so that waiting for room allocates nothing.
     waiter: Waiter,
 }
 
-impl<E: Send + 'static> SharedWriter<E> {
+impl<E: Send + 'static> SharedLaneWriter<E> {
     pub(super) fn new(view: std::sync::Arc<LaneView<E>>, waiter: Waiter, mailbox: &Arc<Mailbox<E>>) -> Self {
         Self { view, mailbox: mailbox.clone(), waiter }
     }
@@ -54,7 +54,7 @@ impl<E: Send + 'static> SharedWriter<E> {
     }
 }
 
-impl<E> Drop for SharedWriter<E> {
+impl<E> Drop for SharedLaneWriter<E> {
     fn drop(&mut self) {
         let_go(&self.view, &self.mailbox.registry);
     }

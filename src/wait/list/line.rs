@@ -2,7 +2,7 @@
 //! notification wakes.
 
 use super::WaitList;
-use super::waiter::{Entry, Waiter, Want};
+use super::waiter::{Waiter, WaiterEntry, Want};
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicBool, Ordering, lock};
 use std::ops::Range;
@@ -24,7 +24,7 @@ pub(super) struct Line {
 pub(super) struct Listed {
     pub(super) ticket: u64,
     pub(super) want: Want,
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<WaiterEntry>,
 }
 
 /// The threads that a notification wakes.

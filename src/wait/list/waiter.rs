@@ -40,9 +40,9 @@ impl Want {
 /// A publisher that must not allocate when it has to wait brings one along. A clone represents the
 /// same thread.
 #[derive(Clone)]
-pub(crate) struct Waiter(pub(super) Arc<Entry>);
+pub(crate) struct Waiter(pub(super) Arc<WaiterEntry>);
 
-pub(super) struct Entry {
+pub(super) struct WaiterEntry {
     want: Want,
     pub(super) woken: AtomicBool,
     sleeper: Mutex<Option<Sleeper>>,
@@ -50,7 +50,7 @@ pub(super) struct Entry {
     goal: Option<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
-impl Entry {
+impl WaiterEntry {
     pub(super) fn is_reached(&self) -> bool {
         self.goal.as_ref().is_some_and(|goal| goal())
     }
@@ -84,7 +84,7 @@ impl Waiter {
     }
 
     fn with(want: Want, goal: Option<Box<dyn Fn() -> bool + Send + Sync>>) -> Self {
-        Self(Arc::new(Entry { want, woken: AtomicBool::new(false), sleeper: Mutex::new(None), goal }))
+        Self(Arc::new(WaiterEntry { want, woken: AtomicBool::new(false), sleeper: Mutex::new(None), goal }))
     }
 
     pub(crate) fn wants(&self) -> Want {
@@ -93,7 +93,7 @@ impl Waiter {
 
     /// Prepares the entry for a wait. A notifier of an earlier wait may still have the entry and
     /// wake this wait too early, which is harmless.
-    pub(super) fn begin(&self, thread: &Unparker) -> &Arc<Entry> {
+    pub(super) fn begin(&self, thread: &Unparker) -> &Arc<WaiterEntry> {
         *lock(&self.0.sleeper) = Some(Sleeper::Thread(thread.clone()));
         self.0.woken.store(false, Ordering::Relaxed);
         &self.0

@@ -84,10 +84,10 @@ impl Sink<u32> for Staging {
     }
 }
 
-/// A sink that puts user-defined gates into the lanes of another sink.
-struct Gating(Channel<u32>, Arc<Token>);
+/// A sink that puts user-defined filters into the lanes of another sink.
+struct Filtering(Channel<u32>, Arc<Token>);
 
-impl Sink<u32> for Gating {
+impl Sink<u32> for Filtering {
     fn write(&self, event: u32) -> Result<(), WriteError<u32>> {
         self.0.write(event)
     }
@@ -95,7 +95,7 @@ impl Sink<u32> for Gating {
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<u32>>, OutOfMemory> {
         let token = self.1.clone();
         Ok(self.0.lane()?.map(|lane| {
-            lane.gated(move |_| token.piece.0.calls.fetch_add(1, Ordering::Relaxed) < usize::MAX)
+            lane.filtered(move |_| token.piece.0.calls.fetch_add(1, Ordering::Relaxed) < usize::MAX)
         }))
     }
 
@@ -165,7 +165,7 @@ const SINKS: [(&str, Make); 15] = [
         Box::new(bus)
     }),
     ("a user-defined stage", |token| Box::new(Staging(Arc::new(token)))),
-    ("a user-defined gate", |token| Box::new(Gating(channel(), Arc::new(token)))),
+    ("a user-defined filter", |token| Box::new(Filtering(channel(), Arc::new(token)))),
     ("a tee", |token| {
         let token = Arc::new(token);
         Box::new(channel().filter(move |_| uses(&token)).tee(channel()))
@@ -333,7 +333,7 @@ impl Drop for StopsAsItGoes {
     }
 }
 
-/// A sink whose lanes have gates, each with its own destructor.
+/// A sink whose lanes have filters, each with its own destructor.
 struct Slow(Channel<u32>, Gate);
 
 impl Sink<u32> for Slow {
@@ -343,7 +343,7 @@ impl Sink<u32> for Slow {
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<u32>>, OutOfMemory> {
         let stops = StopsAsItGoes(self.1.clone());
-        Ok(self.0.lane()?.map(|lane| lane.gated(move |_| stops.0.reached() < usize::MAX)))
+        Ok(self.0.lane()?.map(|lane| lane.filtered(move |_| stops.0.reached() < usize::MAX)))
     }
 
     fn makes_lanes(&self, _: Internal) -> bool {
@@ -368,7 +368,7 @@ fn assert_waited_for(bus: &Bus<u32>, id: buslane::SinkId, gate: &Gate, what: &st
 
 #[test]
 fn removal_waits_for_a_publishers_lane_destructor() {
-    // The drop of the publisher drops the gate of its lane.
+    // The drop of the publisher drops the filter of its lane.
     let (bus, gate) = (Bus::new(), Gate::closed());
     let id = bus.add(Slow(channel(), gate.clone())).unwrap();
     let mut publisher = bus.publisher();

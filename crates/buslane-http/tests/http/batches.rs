@@ -1,13 +1,13 @@
 //! Batches of events, posted in one envelope.
 
 use crate::server::{Reply, Server};
-use crate::support::{Outcome, assert_balanced, outcome};
 use crate::{Push, failure, sink};
 use buslane::stats::Finish;
 use buslane::time::Deadline;
 use buslane::{Bus, Sink, SinkExt};
 use buslane_http::HttpError;
 use std::sync::Arc;
+use test_support::{Outcome, assert_balanced, outcome};
 
 fn pushes<const N: usize>(names: [&'static str; N]) -> Vec<Push> {
     names.map(Push).to_vec()

@@ -1,6 +1,5 @@
 //! Tests of very long durations, including those that overflow a clock.
 
-use crate::support::ends;
 use buslane::retry::Backoff;
 use buslane::testing::ManualClock;
 use buslane::{Sink, SinkExt, sink_fn};
@@ -9,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::Duration;
+use test_support::ends;
 
 /// Durations near or beyond the range of a clock.
 const LONG: [Duration; 5] = [

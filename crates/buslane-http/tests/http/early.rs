@@ -1,7 +1,6 @@
 //! Tests of answers that arrive before the body is sent: the answer counts, not the failed send.
 
 use crate::raw::{Raw, read_head, read_request};
-use crate::support::{GUARD, Outcome, ends, outcome};
 use crate::{failure, tls};
 use buslane::retry::Backoff;
 use buslane::{Sink, SinkExt, WriteError};
@@ -11,6 +10,7 @@ use std::io::{Read, Write};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+use test_support::{GUARD, Outcome, ends, outcome};
 
 /// More bytes than the buffers of a loopback connection hold.
 const LARGE: usize = 8 << 20;

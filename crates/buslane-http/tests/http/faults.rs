@@ -1,7 +1,6 @@
 //! Tests of endpoints that hang up, send garbage or do not answer, and of closing the sink.
 
 use crate::server::{Reply, Server};
-use crate::support::{GUARD, Outcome, ends, outcome, wait_for};
 use crate::{Push, builder, failure, sink};
 use buslane::Sink;
 use buslane::time::Deadline;
@@ -11,6 +10,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use test_support::{GUARD, Outcome, ends, outcome, wait_for};
 
 /// A real timeout. The results do not depend on its length.
 const SHORT: Duration = Duration::from_millis(100);

@@ -9,7 +9,6 @@ mod proxies;
 mod raw;
 mod retry;
 mod server;
-mod support;
 mod tls;
 
 use buslane::stats::DropReason;
@@ -20,7 +19,7 @@ use serde::{Serialize, Serializer};
 use server::{Reply, Server};
 use std::error::Error;
 use std::time::Duration;
-use support::{GUARD, Log, Outcome, assert_balanced, flush, outcome};
+use test_support::{GUARD, Log, Outcome, assert_balanced, flush, outcome};
 
 /// An event that fails to serialize if its text is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]

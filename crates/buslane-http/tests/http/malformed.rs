@@ -2,12 +2,12 @@
 
 use crate::failure;
 use crate::raw::{Raw, answers, read_request};
-use crate::support::{GUARD, Outcome, ends, outcome};
 use buslane::retry::Backoff;
 use buslane::{Sink, SinkExt};
 use buslane_http::{HttpError, HttpRetry, HttpSink};
 use std::io::Write;
 use std::time::Duration;
+use test_support::{GUARD, Outcome, ends, outcome};
 
 fn sink(raw: &Raw) -> HttpSink<&'static str> {
     HttpSink::builder(&raw.url()).direct().timeout(GUARD).build().unwrap()

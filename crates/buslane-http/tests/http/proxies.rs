@@ -1,7 +1,6 @@
 //! Tests of proxies: which one is chosen, and the requests that it gets.
 
 use crate::raw::{Raw, read_head, read_request};
-use crate::support::{GUARD, Outcome, outcome};
 use crate::{Push, failure, tls};
 use buslane::Sink;
 use buslane_http::{HttpConfigErrorKind, HttpError, HttpSink, HttpSinkBuilder};
@@ -10,6 +9,7 @@ use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use test_support::{GUARD, Outcome, outcome};
 
 type Heads = Arc<Mutex<Vec<String>>>;
 

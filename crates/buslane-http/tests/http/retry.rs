@@ -1,7 +1,6 @@
 //! Tests of retries by the endpoint's answers, on a manual clock.
 
 use crate::server::{Reply, Server};
-use crate::support::{Outcome, assert_balanced, outcome};
 use crate::{Push, failure, sink};
 use buslane::retry::{Attempt, AttemptError, Backoff, Breaker, BreakerState, DeadLetter, Next, RetryPolicy};
 use buslane::testing::ManualClock;
@@ -9,6 +8,7 @@ use buslane::{BoxError, Bus, Channel, Sink, SinkExt};
 use buslane_http::{HttpError, HttpRetry};
 use std::sync::Arc;
 use std::time::Duration;
+use test_support::{Outcome, assert_balanced, outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 

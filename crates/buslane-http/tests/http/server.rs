@@ -1,11 +1,11 @@
 //! A scripted HTTP server on loopback, which can also misbehave.
 
-use crate::support::{GUARD, lock, wait_for};
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use test_support::{GUARD, lock, wait_for};
 
 /// The scripted reply to a request.
 #[derive(Clone, Debug)]

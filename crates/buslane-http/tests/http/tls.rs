@@ -3,7 +3,6 @@
 //! The certificates are for 127.0.0.1 and valid for a hundred years. The authority's key was not
 //! kept.
 
-use crate::support::{GUARD, Outcome, outcome};
 use crate::{Push, failure};
 use buslane::Sink;
 use buslane_http::{HttpError, HttpSink, HttpSinkBuilder};
@@ -14,6 +13,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
+use test_support::{GUARD, Outcome, outcome};
 
 pub(crate) const AUTHORITY: &[u8] = include_bytes!("tls/authority.pem");
 

@@ -2,14 +2,14 @@
 
 use crate::error::WriteError;
 use crate::stats::{
-    Bookkeeper, Disposition, EntryCounters, EntryOutcome, Ledger, Ledgers, Load, Passage, RetryState, Scales,
-    SinkState,
+    CountingStage, Disposition, EntryCounters, EntryOutcome, Ledger, Ledgers, Load, Passage, RetryState,
+    Scales, SinkState,
 };
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use std::any::TypeId;
 
 /// The counters of a retry: each event counts once, and attempts and letters count separately.
-pub(super) struct Books {
+pub(super) struct RetryCounters {
     /// Events whose outcome was known when their write returned, or that the inner sink keeps.
     at_once: EntryCounters,
     /// Events that had been set aside, by their outcome.
@@ -26,7 +26,7 @@ pub(super) struct Books {
     last_error: Mutex<Option<String>>,
 }
 
-impl Books {
+impl RetryCounters {
     pub(super) fn new() -> Self {
         Self {
             at_once: EntryCounters::shared(),
@@ -119,7 +119,7 @@ impl Books {
     }
 }
 
-impl Bookkeeper for Books {
+impl CountingStage for RetryCounters {
     /// Events that the inner sink keeps are in the ledger of that sink.
     fn deferred(&self) -> Ledger {
         let mut ledger = Ledger::default();
