@@ -38,7 +38,7 @@ where
     // A queue that has drained may have closed the inner sink already, and does so on a separate
     // thread.
     let told = || behind.aborts() > 0 || behind.is_closed();
-    let (deadline, mut pace) = (Deadline::after(GUARD), Pace::new());
+    let (deadline, mut pace) = (Deadline::after(GUARD / 6), Pace::new());
     while !told() && !deadline.has_passed() {
         pace.wait();
     }
