@@ -91,7 +91,7 @@ fn error_without_a_cause_has_no_source() {
         ConfigError::other("a").into(),
         OutOfMemory::new(1).into(),
         SubscribeError::Future { asked: 2, next: 1 }.into(),
-        SubscribeError::Inverted.into(),
+        SubscribeError::Inverted { first: 2, last: 1 }.into(),
         SubscribeError::NoTime.into(),
         SubscribeError::TooManyReaders { most: 1 }.into(),
         AddError::Closed.into(),

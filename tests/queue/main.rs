@@ -112,7 +112,7 @@ fn invalid_thread_name_is_in_the_error() {
     ] {
         let error = Queue::<u8>::builder().name(name).spawn(|_| ()).unwrap_err();
         let text = format!("thread name {shown} is invalid: remove the NUL byte at index {index}");
-        assert_eq!(error.source().map(ToString::to_string), Some(text));
+        assert!(error.to_string().ends_with(&text), "{error}");
     }
 }
 
