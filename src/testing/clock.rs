@@ -173,8 +173,8 @@ impl ManualClock {
     /// ```
     #[track_caller]
     pub fn await_sleepers(&self, count: usize) {
-        let asleep = || lock(&self.0.state).sleepers.len() >= count;
-        assert!(self.0.changed.wait(Deadline::after(GUARD), asleep), "fewer than {count} threads wait");
+        let enough_wait = || lock(&self.0.state).sleepers.len() >= count;
+        assert!(self.0.changed.wait(Deadline::after(GUARD), enough_wait), "fewer than {count} threads wait");
     }
 }
 

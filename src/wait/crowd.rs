@@ -28,10 +28,10 @@ pub(crate) struct Crowd {
     pair: FencePair,
     /// The number of parked consumers, which an event wakes.
     parked: AtomicUsize,
-    asleep: Mutex<Asleep>,
+    waiting: Mutex<Waiting>,
 }
 
-struct Asleep {
+struct Waiting {
     next: u64,
     /// The number of consumers that were woken and have not left yet.
     roused: usize,
@@ -46,16 +46,16 @@ pub(crate) struct Ticket(u64);
 
 impl Crowd {
     pub(crate) fn new(pair: FencePair) -> Self {
-        let asleep = Asleep { next: 0, roused: 0, parked: Vec::new(), napping: Vec::new() };
-        Self { pair, parked: AtomicUsize::new(0), asleep: Mutex::new(asleep) }
+        let waiting = Waiting { next: 0, roused: 0, parked: Vec::new(), napping: Vec::new() };
+        Self { pair, parked: AtomicUsize::new(0), waiting: Mutex::new(waiting) }
     }
 
     /// Reserves room for `consumers` sleepers, so that parking does not allocate.
     pub(crate) fn make_room(&self, consumers: usize) {
-        let mut asleep = lock(&self.asleep);
-        let (parked, napping) = (asleep.parked.len(), asleep.napping.len());
-        asleep.parked.reserve(consumers.saturating_sub(parked));
-        asleep.napping.reserve(consumers.saturating_sub(napping));
+        let mut waiting = lock(&self.waiting);
+        let (parked, napping) = (waiting.parked.len(), waiting.napping.len());
+        waiting.parked.reserve(consumers.saturating_sub(parked));
+        waiting.napping.reserve(consumers.saturating_sub(napping));
     }
 
     /// Returns the pair of fences. Its light fence belongs between putting an event in, or taking
@@ -95,13 +95,13 @@ impl Crowd {
     #[cold]
     fn wake_last(&self, most_roused: usize) {
         let last = {
-            let mut asleep = lock(&self.asleep);
-            if asleep.roused > most_roused {
+            let mut waiting = lock(&self.waiting);
+            if waiting.roused > most_roused {
                 return;
             }
-            let last = asleep.parked.pop();
-            asleep.roused += usize::from(last.is_some());
-            self.parked.store(asleep.parked.len(), Ordering::Relaxed);
+            let last = waiting.parked.pop();
+            waiting.roused += usize::from(last.is_some());
+            self.parked.store(waiting.parked.len(), Ordering::Relaxed);
             last
         };
         // Outside the lock: a task's waker is user code.
@@ -117,11 +117,11 @@ impl Crowd {
     #[cold]
     pub(crate) fn wake_one_now(&self) {
         let one = {
-            let mut asleep = lock(&self.asleep);
-            let Asleep { parked, napping, .. } = &mut *asleep;
+            let mut waiting = lock(&self.waiting);
+            let Waiting { parked, napping, .. } = &mut *waiting;
             let one = if napping.is_empty() { parked.pop() } else { Some(napping.remove(0)) };
-            asleep.roused += usize::from(one.is_some());
-            self.parked.store(asleep.parked.len(), Ordering::Relaxed);
+            waiting.roused += usize::from(one.is_some());
+            self.parked.store(waiting.parked.len(), Ordering::Relaxed);
             one
         };
         if let Some((_, sleeper)) = one {
@@ -138,16 +138,16 @@ impl Crowd {
         // as are there now: a consumer that returns meanwhile has checked again, and is the last of
         // its list.
         let (napping, parked) = {
-            let asleep = lock(&self.asleep);
-            (asleep.napping.len(), asleep.parked.len())
+            let waiting = lock(&self.waiting);
+            (waiting.napping.len(), waiting.parked.len())
         };
         for at in 0..napping + parked {
             let first = {
-                let mut asleep = lock(&self.asleep);
-                let list = if at < napping { &mut asleep.napping } else { &mut asleep.parked };
+                let mut waiting = lock(&self.waiting);
+                let list = if at < napping { &mut waiting.napping } else { &mut waiting.parked };
                 let first = (!list.is_empty()).then(|| list.remove(0));
-                asleep.roused += usize::from(first.is_some());
-                self.parked.store(asleep.parked.len(), Ordering::Relaxed);
+                waiting.roused += usize::from(first.is_some());
+                self.parked.store(waiting.parked.len(), Ordering::Relaxed);
                 first
             };
             if let Some((_, sleeper)) = first {
@@ -157,15 +157,15 @@ impl Crowd {
     }
 
     fn enter(&self, sleeper: Sleeper, naps: bool) -> Ticket {
-        let mut asleep = lock(&self.asleep);
-        let ticket = asleep.next;
-        asleep.next += 1;
+        let mut waiting = lock(&self.waiting);
+        let ticket = waiting.next;
+        waiting.next += 1;
         if naps {
-            asleep.napping.push((ticket, sleeper));
+            waiting.napping.push((ticket, sleeper));
         } else {
-            asleep.parked.push((ticket, sleeper));
+            waiting.parked.push((ticket, sleeper));
             // ORD(crowd.parked): Relaxed; the fences order it against the load in `has_parked`.
-            self.parked.store(asleep.parked.len(), Ordering::Relaxed);
+            self.parked.store(waiting.parked.len(), Ordering::Relaxed);
         }
         Ticket(ticket)
     }
@@ -178,8 +178,8 @@ impl Crowd {
 
     fn left(&self, ticket: &Ticket) -> bool {
         let found = {
-            let mut asleep = lock(&self.asleep);
-            let Asleep { parked, napping, roused, .. } = &mut *asleep;
+            let mut waiting = lock(&self.waiting);
+            let Waiting { parked, napping, roused, .. } = &mut *waiting;
             let mine = |(other, _): &(u64, Sleeper)| *other == ticket.0;
             let found = if let Some(at) = parked.iter().position(mine) {
                 Some(parked.remove(at))
@@ -187,7 +187,7 @@ impl Crowd {
                 napping.iter().position(mine).map(|at| napping.remove(at))
             };
             *roused -= usize::from(found.is_none());
-            self.parked.store(asleep.parked.len(), Ordering::Relaxed);
+            self.parked.store(waiting.parked.len(), Ordering::Relaxed);
             found
         };
         // Dropped here, outside the lock.

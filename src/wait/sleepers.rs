@@ -14,9 +14,9 @@
 //! # Invariants
 //! - L1: the sleeper in a berth belongs to its reader in OUT and AWAY, where there is none, and to
 //!   the thread that moved the state to TAKING.
-//! - L2: a berth is on the stack, or in one chain taken from it, exactly in AWAY, ASLEEP and
+//! - L2: a berth is on the stack, or in one chain taken from it, exactly in AWAY, PARKED and
 //!   TAKING. So its link is written by its reader in OUT, and otherwise by the owner of the chain.
-//! - L3: a reader that was called while ASLEEP, and has a chain handed to it, wakes that chain
+//! - L3: a reader that was called while PARKED, and has a chain handed to it, wakes that chain
 //!   before it does anything else.
 //! - L4: nodes are freed when the `Sleepers` and all their berths are gone, so a link is valid
 //!   while one of them lives.
@@ -45,7 +45,7 @@ const OUT: u64 = 0;
 /// On the stack, without a sleeper.
 const AWAY: u64 = 1;
 /// On the stack, with a sleeper.
-const ASLEEP: u64 = 2;
+const PARKED: u64 = 2;
 /// A thread is taking the sleeper out.
 const TAKING: u64 = 3;
 /// The sleeper was called and has a chain to wake; not on the stack.
@@ -335,10 +335,10 @@ impl Sleepers {
         unsafe { node.sleeper.put(sleeper) };
         // ORD(berth.state): Release; pairs with the Acquire in `rouse_one`: the sleeper is there.
         // Acquire, where it fails, pairs with its Release: the link was read.
-        if node.state.compare_exchange(AWAY, ASLEEP, Ordering::Release, Ordering::Acquire).is_ok() {
+        if node.state.compare_exchange(AWAY, PARKED, Ordering::Release, Ordering::Acquire).is_ok() {
             return;
         }
-        node.state.store(ASLEEP, Ordering::Relaxed);
+        node.state.store(PARKED, Ordering::Relaxed);
         let this = Arc::as_ptr(&berth.node).cast_mut();
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
@@ -364,10 +364,10 @@ impl Berth {
             // ORD(berth.state): Acquire; pairs with the Release in `rouse_one`: the sleeper is out,
             // and the chain handed over.
             match node.state.load(Ordering::Acquire) {
-                ASLEEP => {
-                    if node.state.compare_exchange(ASLEEP, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+                PARKED => {
+                    if node.state.compare_exchange(PARKED, AWAY, Ordering::Relaxed, Ordering::Relaxed).is_ok()
                     {
-                        // SAFETY: L1, L5: in ASLEEP there was a sleeper, our own; from AWAY on no
+                        // SAFETY: L1, L5: in PARKED there was a sleeper, our own; from AWAY on no
                         // other thread takes it.
                         return Some(unsafe { node.sleeper.take() });
                     }
@@ -417,11 +417,11 @@ fn rouse_one(node: &Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) -
             return rest;
         }
         // ORD(berth.state): Acquire; pairs with the Release in `lie_down`: the sleeper is there.
-        if node.state.compare_exchange(ASLEEP, TAKING, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        if node.state.compare_exchange(PARKED, TAKING, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             break;
         }
     }
-    // SAFETY: L1: the exchange made the sleeper ours, and in ASLEEP there is one.
+    // SAFETY: L1: the exchange made the sleeper ours, and in PARKED there is one.
     let sleeper = unsafe { node.sleeper.take() };
     let (kept, after) = match sleeper {
         Sleeper::Thread(_) => {
@@ -463,8 +463,8 @@ fn halve(chain: *mut Node) -> (*mut Node, *mut Node) {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if self.state.load(Ordering::Relaxed) == ASLEEP {
-            // SAFETY: L1: in ASLEEP there is a sleeper, and no other thread can reach it now.
+        if self.state.load(Ordering::Relaxed) == PARKED {
+            // SAFETY: L1: in PARKED there is a sleeper, and no other thread can reach it now.
             drop(unsafe { self.sleeper.take() });
         }
     }
