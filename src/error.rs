@@ -74,6 +74,10 @@ pub use setup::{AddError, BuildError, OutOfMemory, RemoveError, SpawnError, Subs
 use std::error::Error;
 use std::fmt;
 
+/// The number of levels that buses and sinks may call each other on one thread. It is here, and not
+/// beside its check, because the text of [`WriteError::Reentrant`] contains it.
+pub(crate) const DEPTH_LIMIT: u32 = 16;
+
 /// The error type of user-defined sinks and handlers.
 ///
 /// # Examples
@@ -197,7 +201,12 @@ impl<E> fmt::Display for WriteError<E> {
             Self::Full(_) => f.write_str("the sink is full"),
             Self::Closed(_) => f.write_str("the sink is closed"),
             Self::Timeout(_) => f.write_str("the sink did not accept the event in time"),
-            Self::Reentrant(_) => f.write_str("deliveries are nested too deeply"),
+            Self::Reentrant(_) => {
+                write!(
+                    f,
+                    "deliveries are nested more than {DEPTH_LIMIT} levels deep: remove the cycle of buses"
+                )
+            }
             Self::Failed { source, .. } => write!(f, "the sink failed: {source}"),
         }
     }
