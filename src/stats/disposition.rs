@@ -155,8 +155,8 @@ impl Levels {
     }
 }
 
-/// What became of an event that a gate held back from its sink. One byte, because it is on the
-/// publish path.
+/// What became of an event that a filter, a sample or a rate limit held back from its sink. One
+/// byte, because it is on the publish path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeldBack {
     Filtered,
