@@ -12,7 +12,7 @@
 //! | [`SpawnError`] | the start of a queue |
 //! | [`AddError`], [`RemoveError`] | adding a sink to a bus, removing a sink from it |
 //! | [`SubscribeError`] | subscribing to a journal |
-//! | [`RecvError`], [`TryRecvError`], [`RecvTimeoutError`] | reading from a receiver |
+//! | [`RecvError`], [`TryRecvError`], [`RecvTimeoutError`] | reading from a receiver or a subscriber |
 //! | [`ParseSettingError`] | parsing an overflow policy or a wait strategy |
 //! | [`BoxError`] | a user's own sink or handler |
 //!
@@ -73,6 +73,10 @@ pub use setup::{AddError, BuildError, OutOfMemory, RemoveError, SpawnError, Subs
 
 use std::error::Error;
 use std::fmt;
+
+/// The number of levels that buses and sinks may call each other on one thread. It is here, and not
+/// beside its check, because the text of [`WriteError::Reentrant`] contains it.
+pub(crate) const DEPTH_LIMIT: u32 = 16;
 
 /// The error type of user-defined sinks and handlers.
 ///
@@ -197,7 +201,12 @@ impl<E> fmt::Display for WriteError<E> {
             Self::Full(_) => f.write_str("the sink is full"),
             Self::Closed(_) => f.write_str("the sink is closed"),
             Self::Timeout(_) => f.write_str("the sink did not accept the event in time"),
-            Self::Reentrant(_) => f.write_str("deliveries are nested too deeply"),
+            Self::Reentrant(_) => {
+                write!(
+                    f,
+                    "deliveries are nested more than {DEPTH_LIMIT} levels deep: remove the cycle of buses"
+                )
+            }
             Self::Failed { source, .. } => write!(f, "the sink failed: {source}"),
         }
     }
@@ -214,8 +223,6 @@ impl<E> Error for WriteError<E> {
 }
 
 /// The error of a publish on a closed bus, with the event that no sink accepted.
-///
-/// A subscriber receives this error when the journal is closed and read to its end.
 ///
 /// # Examples
 /// ```
@@ -234,7 +241,7 @@ impl<E> fmt::Debug for Closed<E> {
 
 impl<E> fmt::Display for Closed<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the bus or the journal is closed")
+        f.write_str("the bus is closed")
     }
 }
 
@@ -255,7 +262,8 @@ impl<E> Error for Closed<E> {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// The channel was closed.
+    /// The channel or the journal was closed, or the subscription reached its
+    /// [end](crate::journal::Until).
     Closed,
     /// The channel overflowed under [`Overflow::Close`](crate::Overflow::Close): the reader was too
     /// slow, and the channel refused the events after the last one that the reader received.
@@ -273,7 +281,10 @@ impl fmt::Display for RecvError {
 
 impl Error for RecvError {}
 
-/// The reason why [`Receiver::try_recv`](crate::Receiver::try_recv) returned no event.
+/// The reason why a read without waiting returned no event.
+///
+/// [`Receiver::try_recv`](crate::Receiver::try_recv) and
+/// [`Subscriber::try_recv`](crate::Subscriber::try_recv) return it.
 ///
 /// # Examples
 /// ```
@@ -290,7 +301,8 @@ impl Error for RecvError {}
 pub enum TryRecvError {
     /// No event is available now.
     Empty,
-    /// The channel was closed, and the reader has read it to its end.
+    /// The channel or the journal was closed, or the subscription reached its end, and the reader
+    /// has read every event.
     Closed,
     /// The channel overflowed and closed, and the reader has read it to its end.
     Overflowed,
@@ -317,7 +329,10 @@ impl From<RecvError> for TryRecvError {
     }
 }
 
-/// The reason why [`Receiver::recv_timeout`](crate::Receiver::recv_timeout) returned no event.
+/// The reason why a read with a time limit returned no event.
+///
+/// [`Receiver::recv_timeout`](crate::Receiver::recv_timeout) and
+/// [`Subscriber::recv_timeout`](crate::Subscriber::recv_timeout) return it.
 ///
 /// # Examples
 /// ```
@@ -333,7 +348,8 @@ impl From<RecvError> for TryRecvError {
 pub enum RecvTimeoutError {
     /// No event arrived before the deadline.
     Timeout,
-    /// The channel was closed, and the reader has read it to its end.
+    /// The channel or the journal was closed, or the subscription reached its end, and the reader
+    /// has read every event.
     Closed,
     /// The channel overflowed and closed, and the reader has read it to its end.
     Overflowed,

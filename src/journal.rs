@@ -267,7 +267,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
     /// Creates a subscriber that begins at `start`, with the default settings.
     ///
     /// On a closed journal the subscriber reads the kept events, and then
-    /// [`Closed`](crate::error::Closed).
+    /// [`RecvError::Closed`](crate::error::RecvError::Closed).
     ///
     /// # Guarantees
     /// Subscribing copies no event. History and live events join without a gap or a repetition.

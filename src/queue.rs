@@ -43,7 +43,7 @@ use crate::time::Deadline;
 use crate::wait::context::{HandleDrop, Purpose, Visit, Wait, may_wait_to_drop, must_not_wait, quietly};
 use crate::wait::list::{Waiter, Want};
 use flush::FlushRequests;
-use handler::Behind;
+use handler::InnerLedgers;
 use partition::Route;
 use std::any::TypeId;
 use std::fmt;
@@ -131,7 +131,7 @@ struct QueueCore<E> {
     /// Calls the inner sink, unless it was dropped.
     tell: Option<Tell>,
     /// The ledgers of the inner sink, with the number of events that it may have kept.
-    behind: Option<Behind>,
+    inner: Option<InnerLedgers>,
 }
 
 /// Which workers have ended, and their reports.
@@ -282,17 +282,17 @@ impl<E: Send + 'static> QueueCore<E> {
     fn describe(&self, state: &mut SinkState) -> Ledger {
         // In this order: if the inner sink's counters were read second, they could hold more events
         // than the queue is known to have forwarded.
-        let deferred = self.behind.as_ref().map(|behind| behind.ledgers().deferred());
+        let deferred = self.inner.as_ref().map(|inner| inner.ledgers().deferred());
         let mut at_once = Ledger::default();
         at_once.dropped.full = self.mailbox.describe(state);
         if let Some(route) = &self.route {
             route.describe(state, &mut at_once);
         }
         at_once.accepted = at_once.dropped.total();
-        if let (Some(behind), Some(deferred)) = (&self.behind, deferred) {
+        if let (Some(inner), Some(deferred)) = (&self.inner, deferred) {
             let passed = self.mailboxes().iter().map(|mailbox| mailbox.passed()).sum();
-            state.ledger.follow(passed, behind.kept_at_most(), &deferred);
-            behind.ledgers().show(state);
+            state.ledger.follow(passed, inner.kept_at_most(), &deferred);
+            inner.ledgers().show(state);
         }
         at_once
     }
@@ -380,8 +380,8 @@ impl<E: Send + 'static> CountingStage for QueueCore<E> {
     }
 
     fn weighed(&self, unit: TypeId) -> Option<Ledger> {
-        let downstream = self.behind.as_ref().map_or_else(Downstream::default, |behind| {
-            Downstream::read(behind.ledgers(), unit, || behind.kept_at_most())
+        let downstream = self.inner.as_ref().map_or_else(Downstream::default, |inner| {
+            Downstream::read(inner.ledgers(), unit, || inner.kept_at_most())
         });
         self.mailbox.scales.ended(unit, &downstream)
     }

@@ -15,7 +15,7 @@ use crate::sink::control::validated;
 use crate::sink::lane::Lanes;
 use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
-use crate::sync::handoff::{Chain, Handoff, Parcel};
+use crate::sync::handoff::{Chain, Handoff, Node};
 use crate::sync::{self, AtomicU64, MutexGuard, Ordering, lock};
 use crate::wait::context::{Purpose, Quiet, UserCode, Visit, dispose, dispose_each, user_code};
 use std::collections::BTreeMap;
@@ -137,7 +137,7 @@ const LOOKS: usize = 16;
 pub(super) struct Admission<E: Send + 'static> {
     pub(super) slot: Arc<PublisherSlot<E>>,
     /// A table with room for the entries of `changes`.
-    pub(super) table: Box<Parcel<Table<E>>>,
+    pub(super) table: Box<Node<Table<E>>>,
     /// Changes that bring a link to every sink.
     pub(super) changes: Chain<Change<E>>,
     /// The version of the list that `changes` describe completely.
@@ -313,7 +313,7 @@ impl<E: Send + 'static> Core<E> {
             joining.reach(entries);
         }
         .map(|(slot, changes, room, seen)| {
-            let table = Parcel::new(Table::with_room(&room));
+            let table = Node::new(Table::with_room(&room));
             Admission { slot, table, changes: changes.reversed(), seen }
         })
     }
@@ -387,7 +387,7 @@ impl<E: Send + 'static> Joining<'_, E> {
             let link = Link::new(&entry.info, entry.listed.guarded(), lane);
             if entry.reached.add(self.id, &link) {
                 *self.room.of(link.kind) += 1;
-                self.changes.push(Parcel::new(Change { info: entry.info.clone(), link }));
+                self.changes.push(Node::new(Change { info: entry.info.clone(), link }));
             }
         }
     }

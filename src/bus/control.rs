@@ -16,7 +16,7 @@ use crate::sink::SinkKey;
 use crate::sink::lane::{Lane, LaneSealer};
 use crate::stats::{CloseReport, SinkId};
 use crate::sync::guarded::Hazard;
-use crate::sync::handoff::{Chain, Handoff, Parcel};
+use crate::sync::handoff::{Chain, Handoff, Node};
 use crate::sync::swap::Replaced;
 use crate::sync::{self, AtomicU64, Ordering};
 use crate::wait::context::dispose_each;
@@ -71,7 +71,7 @@ impl<E: Send + 'static> Registered<E> {
     pub(super) fn hand_over(&mut self, change: Change<E>, garbage: &mut Garbage<E>) {
         *self.out.of(change.link.kind) += 1;
         self.make_room(garbage);
-        if self.slot.changes.push(Parcel::new(change.clone())) {
+        if self.slot.changes.push(Node::new(change.clone())) {
             self.all_taken(garbage);
         }
         self.pending.push(change);
@@ -87,7 +87,7 @@ impl<E: Send + 'static> Registered<E> {
         if !self.room.holds(&self.out) || self.room.is_wide_for(&self.out) {
             self.room = self.out.doubled();
             let mut table = Chain::new();
-            table.push(Parcel::new(Table::with_room(&self.room)));
+            table.push(Node::new(Table::with_room(&self.room)));
             garbage.tables.push(self.slot.tables.replace(table));
         }
     }
@@ -107,7 +107,7 @@ impl<E: Send + 'static> Registered<E> {
         let mut changes = Chain::new();
         for change in &self.pending {
             *self.out.of(change.link.kind) += 1;
-            changes.push(Parcel::new(change.clone()));
+            changes.push(Node::new(change.clone()));
         }
         // If the publisher has taken the old changes meanwhile, it finds nothing to do in the new
         // ones, and they need no room.
@@ -171,8 +171,8 @@ pub(super) struct ControlState<E: Send + 'static> {
 /// Values to drop once the lock is free.
 pub(super) struct Garbage<E: Send + 'static> {
     tables: Vec<Chain<Table<E>>>,
-    #[expect(clippy::vec_box, reason = "parcels arrive boxed, and are only stored until they are dropped")]
-    returned: Vec<Box<Parcel<Change<E>>>>,
+    #[expect(clippy::vec_box, reason = "nodes arrive boxed, and are only stored until they are dropped")]
+    returned: Vec<Box<Node<Change<E>>>>,
     changes: Vec<Change<E>>,
     pub(super) lanes: Vec<Lane<E>>,
     pub(super) lists: Vec<Replaced<List<E>>>,

@@ -5,7 +5,7 @@ use crate::mailbox::lane::PrivateLane;
 use crate::sink::lane::{Lane, LaneClaims, LaneKind, LaneSealer};
 use crate::stats::EntryCounters;
 use crate::sync::guarded::Guarded;
-use crate::sync::handoff::{Lease, Parcel};
+use crate::sync::handoff::{Lease, Node};
 use crate::sync::{self, Mutex, lock};
 use crate::wait::context::{UserCode, dispose};
 use std::ops::Deref;
@@ -179,7 +179,7 @@ impl<E: Send + 'static> Change<E> {
 }
 
 /// The change that brought an entry, and in which the entry's lane returns.
-pub(super) struct ChangeTicket<E: Send + 'static>(pub(super) Box<Parcel<Change<E>>>);
+pub(super) struct ChangeTicket<E: Send + 'static>(pub(super) Box<Node<Change<E>>>);
 
 impl<E: Send + 'static> Deref for ChangeTicket<E> {
     type Target = Info;

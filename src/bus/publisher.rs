@@ -10,7 +10,7 @@ use super::table::{Table, TableKind};
 use super::tally::PublishTally;
 use crate::error::{Closed, WriteError};
 use crate::stats::{FlushReport, Published};
-use crate::sync::handoff::Parcel;
+use crate::sync::handoff::Node;
 use crate::sync::membarrier::process_pair;
 use crate::sync::{Ordering, cold_path};
 use crate::time::Deadline;
@@ -64,7 +64,7 @@ pub struct Publisher<E: Send + 'static> {
     /// The version of the list for which the table is made.
     seen: u64,
     /// All other links to sinks. `None`, like the slot, in a publisher that uses the shared lanes.
-    table: Option<Box<Parcel<Table<E>>>>,
+    table: Option<Box<Node<Table<E>>>>,
     slot: Option<Arc<PublisherSlot<E>>>,
     keeps_open: Option<Arc<BusHandle<E>>>,
     /// [`Deadline::NOW`] if the thread is ending, so that no publish waits for room. Otherwise

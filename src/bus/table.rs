@@ -18,7 +18,7 @@ use super::link::{Change, ChangeTicket, EntryOnDrop, ExitOnDrop, Guard, LinkKind
 use crate::mailbox::lane::PrivateLane;
 use crate::sink::lane::{Lane, LaneKind};
 use crate::stats::EntryCounters;
-use crate::sync::handoff::{Chain, Parcel};
+use crate::sync::handoff::{Chain, Node};
 use crate::wait::context::dispose_each;
 use std::sync::Arc;
 
@@ -126,7 +126,7 @@ impl<E: Send + 'static> Table<E> {
         lanes.choose_fence();
     }
 
-    fn enter(&mut self, lanes: &mut FastLanes<E>, change: Box<Parcel<Change<E>>>, lane: Option<Lane<E>>) {
+    fn enter(&mut self, lanes: &mut FastLanes<E>, change: Box<Node<Change<E>>>, lane: Option<Lane<E>>) {
         let guard = change.value.link.guard.clone();
         match lane {
             Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter }) => {

@@ -1,4 +1,4 @@
-//! Batched reads of the events that are there, for the exclusive receiver of a channel.
+//! Batched reads of the unread events, for the exclusive receiver of a channel.
 
 use super::iter::Drain;
 use super::receiver::Receiver;
@@ -9,7 +9,7 @@ use crate::mailbox::intake::Intake;
 
 /// Methods that only an exclusive receiver has.
 impl<E: Send + 'static> Receiver<E> {
-    /// Returns an iterator over the events that are there at the time of the call.
+    /// Returns an iterator over the events that are unread at the time of the call.
     ///
     /// The iterator does not wait, and ends after these events, even if more have arrived since.
     ///

@@ -8,7 +8,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 impl<E: Send + 'static, K: Kind> Receiver<E, K> {
-    /// Returns an iterator over the events that are there, which does not wait for more.
+    /// Returns an iterator over the unread events, which does not wait for more.
     ///
     /// # Examples
     /// ```
@@ -130,7 +130,7 @@ impl<E: Send + 'static, K: Kind> Iterator for IntoIter<E, K> {
 
 impl<E: Send + 'static, K: Kind> FusedIterator for IntoIter<E, K> {}
 
-/// The iterator of [`Receiver::try_iter`], which takes the events that are there and does not wait.
+/// The iterator of [`Receiver::try_iter`], which takes the unread events and does not wait.
 ///
 /// Not fused: the iterator returns `None` when no event is there, and `Some` again after the next
 /// event has arrived.

@@ -278,7 +278,7 @@ pub enum AddError {
 impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed => f.write_str("the bus is closed"),
+            Self::Closed => f.write_str("the sink cannot be added: the bus is closed"),
             Self::Itself => f.write_str("a bus cannot be added to itself"),
             Self::Config(error) => write!(f, "the sink cannot be added: {error}"),
             Self::OutOfMemory(error) => write!(f, "the sink cannot be added: {error}"),
@@ -318,7 +318,7 @@ pub enum RemoveError {
 
 impl fmt::Display for RemoveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no sink with this id is on the bus")
+        f.write_str("the bus has no sink with this id: it was removed, or the bus is closed")
     }
 }
 

@@ -89,7 +89,7 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// What a subscriber reads: an event, or the reason why there is none.
+/// An item of a journal's stream: an event, or why there is none.
 ///
 /// `E` is the event, the result of a closure called with it, or a slice of events.
 ///
@@ -148,7 +148,7 @@ impl<E> Entry<E> {
     }
 }
 
-/// Where a subscriber begins.
+/// The first position of a subscription.
 ///
 /// # Examples
 /// ```
@@ -191,10 +191,10 @@ pub enum Start {
     Since(SystemTime),
 }
 
-/// Where a subscriber ends.
+/// The end of a subscription.
 ///
-/// After its last event the subscriber gets [`Closed`](crate::error::Closed), as at the end of the
-/// journal.
+/// After its last event the subscriber gets
+/// [`RecvError::Closed`](crate::error::RecvError::Closed), as at the end of the journal.
 ///
 /// # Examples
 /// ```

@@ -24,7 +24,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Iter(self)
     }
 
-    /// Returns an iterator over the entries that are there, which does not wait for more.
+    /// Returns an iterator over the unread entries, which does not wait for more.
     ///
     /// # Examples
     /// ```
@@ -80,8 +80,7 @@ pub struct Iter<'a, E: Send + Sync + 'static>(&'a mut Subscriber<E>);
 #[must_use = "iterators do nothing unless consumed"]
 pub struct IntoIter<E: Send + Sync + 'static>(Subscriber<E>);
 
-/// The iterator of [`Subscriber::try_iter`], which takes the entries that are there and does not
-/// wait.
+/// The iterator of [`Subscriber::try_iter`], which takes the unread entries and does not wait.
 ///
 /// Not fused: the iterator returns `None` when no entry is there, and `Some` again after the next
 /// event has been published.

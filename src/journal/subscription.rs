@@ -166,7 +166,8 @@ impl<E: Send + Sync + 'static> Subscription<E> {
 
     /// Ends the subscription when events were overwritten before the subscriber read them.
     ///
-    /// The subscriber gets the number of missed events, and then [`Closed`](crate::error::Closed).
+    /// The subscriber gets the number of missed events, and then
+    /// [`RecvError::Closed`](crate::error::RecvError::Closed).
     ///
     /// # Examples
     /// ```

@@ -231,7 +231,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     }
 
     /// Closes the journal: subscribers read the kept events, and then
-    /// [`Closed`](crate::error::Closed).
+    /// [`RecvError::Closed`](crate::error::RecvError::Closed).
     ///
     /// This method waits for no subscriber and so has no report to return. Closing a bus or a queue
     /// waits for the consumers and returns a report.

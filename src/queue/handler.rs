@@ -299,12 +299,12 @@ pub(crate) struct SinkWork<S> {
 
 /// What the handles of a queue know about the inner sink, even after it was dropped. Reading it
 /// calls no user code.
-pub(crate) struct Behind {
+pub(crate) struct InnerLedgers {
     ledgers: Ledgers,
     passages: Vec<Arc<Passage>>,
 }
 
-impl Behind {
+impl InnerLedgers {
     pub(super) fn new<S>(ledgers: Ledgers, works: &[SinkWork<S>]) -> Self {
         Self { ledgers, passages: works.iter().map(|work| work.passage.clone()).collect() }
     }

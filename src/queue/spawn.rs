@@ -2,7 +2,7 @@
 
 use super::builder::QueueBuilder;
 use super::flush::FlushRequests;
-use super::handler::{Behind, FnWork, Handler, HandlerWork, SinkWork, Work, as_user_code};
+use super::handler::{FnWork, Handler, HandlerWork, InnerLedgers, SinkWork, Work, as_user_code};
 use super::partition::Route;
 use super::worker::{Hooks, Worker};
 use super::{Handle, Queue, QueueCore, Tell, WorkersEnd};
@@ -243,8 +243,8 @@ impl<E: Send + 'static> QueueBuilder<E> {
         };
         let mut all = Ledgers::default();
         sinks.iter().for_each(|sink| all.join(ledgers_of(&**sink)));
-        let behind = Behind::new(all, &works);
-        self.start(works, handlers, Some((Box::new(tell), behind)))
+        let inner = InnerLedgers::new(all, &works);
+        self.start(works, handlers, Some((Box::new(tell), inner)))
     }
 
     /// Checks the settings, and returns the number of workers.
@@ -275,7 +275,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
         mut self,
         works: Vec<W>,
         handlers: usize,
-        behind: Option<(Tell, Behind)>,
+        inner: Option<(Tell, InnerLedgers)>,
     ) -> Result<Queue<E>, SpawnError> {
         let workers = works.len();
         let key = self.key.take().filter(|_| workers > 1);
@@ -284,15 +284,15 @@ impl<E: Send + 'static> QueueBuilder<E> {
             let (mailboxes, readers): (Vec<_>, Vec<_>) =
                 parts.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
             let route = Some(Route::new(mailboxes.clone(), key));
-            self.launch(mailboxes[0].clone(), route, works.into_iter().zip(readers), handlers, behind)
+            self.launch(mailboxes[0].clone(), route, works.into_iter().zip(readers), handlers, inner)
         } else if workers > 1 {
             let (mailbox, first) = Member::open(self.mailbox.clone())?;
             let mut members: Vec<_> = (1..workers).map(|_| first.another()).collect();
             members.push(first);
-            self.launch(mailbox, None, works.into_iter().zip(members), handlers, behind)
+            self.launch(mailbox, None, works.into_iter().zip(members), handlers, inner)
         } else {
             let (mailbox, reader) = Reader::open(self.mailbox.clone())?;
-            self.launch(mailbox, None, works.into_iter().zip([reader]), handlers, behind)
+            self.launch(mailbox, None, works.into_iter().zip([reader]), handlers, inner)
         }
     }
 
@@ -302,10 +302,10 @@ impl<E: Send + 'static> QueueBuilder<E> {
         route: Option<Arc<Route<E>>>,
         workers: impl ExactSizeIterator<Item = (W, I)>,
         handlers: usize,
-        behind: Option<(Tell, Behind)>,
+        inner: Option<(Tell, InnerLedgers)>,
     ) -> Result<Queue<E>, SpawnError> {
         let count = workers.len();
-        let (tell, behind) = behind.unzip();
+        let (tell, inner) = inner.unzip();
         let shared = Arc::new(QueueCore {
             mailbox,
             route,
@@ -317,7 +317,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
             report: Mutex::new(None),
             identity: Identity::new(),
             tell,
-            behind,
+            inner,
         });
         let hooks = Hooks {
             max_batch: self.max_batch,

@@ -2,7 +2,7 @@
 
 use super::attempts::{Attempts, Step, Trials};
 use super::dead_letter::DeadLetter;
-use super::parked::{LineId, Parked, Waiting};
+use super::parked::{BacklogId, Parked, Waiting};
 use super::policy::RetryPolicy;
 use crate::deadline::moment_after;
 use crate::error::{ConfigError, Invalid, WriteError};
@@ -175,14 +175,14 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     }
 }
 
-/// An event that this thread is attempting, with its line.
+/// An event that this thread is attempting, with its backlog.
 ///
 /// A close waits until the event is put back, or has reached its outcome, also when user code
 /// unwinds.
 struct InHand<'a, E, K, P> {
     attempts: &'a Attempts<E, P>,
     parked: &'a Mutex<Parked<K, E>>,
-    line: LineId,
+    backlog: BacklogId,
     now: Instant,
 }
 
@@ -195,7 +195,7 @@ impl<E, K, P> InHand<'_, E, K, P> {
             drop(parked);
             return Some(waiting);
         }
-        parked.put_back(self.line, waiting, due);
+        parked.put_back(self.backlog, waiting, due);
         drop(parked);
         self.attempts.pause.poke();
         std::mem::forget(self);
@@ -205,8 +205,8 @@ impl<E, K, P> InHand<'_, E, K, P> {
 
 impl<E, K, P> Drop for InHand<'_, E, K, P> {
     fn drop(&mut self) {
-        let ended = lock(self.parked).done(self.line, self.now);
-        // The lock is released by now: dropping the line drops its key, which is user code.
+        let ended = lock(self.parked).done(self.backlog, self.now);
+        // The lock is released by now: dropping the backlog drops its key, which is user code.
         discard(ended);
         self.attempts.pause.poke();
     }
@@ -230,18 +230,20 @@ where
         })
     }
 
-    /// Returns the line of a key, if there is one, and the newest line of its hash.
+    /// Returns the backlog of a key, if there is one, and the newest backlog of its hash.
     ///
     /// No lock is held while keys are compared.
-    fn find(&self, hash: u64, key: &K) -> Result<(Option<LineId>, Option<LineId>), String> {
+    fn find(&self, hash: u64, key: &K) -> Result<(Option<BacklogId>, Option<BacklogId>), String> {
         let candidates = lock(&self.parked).candidates(hash);
         if candidates.keys.is_empty() {
             return Ok((None, None));
         }
         let newest = candidates.newest();
         // Keys dropped here may be the last owners, so the drop is in user code as well.
-        user_code(move || candidates.keys.iter().find(|(_, known)| **known == *key).map(|(line, _)| *line))
-            .map(|line| (line, newest))
+        user_code(move || {
+            candidates.keys.iter().find(|(_, known)| **known == *key).map(|(backlog, _)| *backlog)
+        })
+        .map(|backlog| (backlog, newest))
     }
 
     /// Sets an event aside. Returns the event in the error if it cannot be set aside.
@@ -252,7 +254,7 @@ where
         due: Instant,
     ) -> Result<Disposition, WriteError<E>> {
         loop {
-            let (line, newest) = match self.find(hash, &key) {
+            let (backlog, newest) = match self.find(hash, &key) {
                 Ok(found) => found,
                 Err(text) => return Err(self.attempts.panicked(waiting.event, "the key", &text)),
             };
@@ -265,8 +267,8 @@ where
                 drop(parked);
                 return Err(WriteError::Full(waiting.event));
             }
-            if let Some(line) = line {
-                match parked.join(line, waiting) {
+            if let Some(backlog) = backlog {
+                match parked.join(backlog, waiting) {
                     Ok(()) => {
                         self.attempts.counters.set_aside();
                         return Ok(Disposition::Pending);
@@ -274,7 +276,7 @@ where
                     Err(back) => waiting = back,
                 }
             }
-            // Otherwise another thread has begun a line of this hash meanwhile, perhaps for this
+            // Otherwise another thread has begun a backlog of this hash meanwhile, perhaps for this
             // key.
             if !parked.has_newer(hash, newest) {
                 parked.begin(hash, Arc::new(key.into_inner()), waiting, due);
@@ -307,8 +309,8 @@ where
             let now = self.attempts.now();
             // Bound first, so that the lock is free during the attempt.
             let due = lock(&self.parked).take_due(now);
-            let Some((line, Waiting { event, trials })) = due else { break };
-            let in_hand = InHand { attempts: &self.attempts, parked: &self.parked, line, now };
+            let Some((backlog, Waiting { event, trials })) = due else { break };
+            let in_hand = InHand { attempts: &self.attempts, parked: &self.parked, backlog, now };
             let mut trials = trials.unwrap_or_else(|| self.attempts.begin());
             let load = self.attempts.counters.scales.load(&event, &trials.delivered);
             match caught(|| self.attempts.attempt(&self.inner, event, &mut trials)) {
@@ -350,10 +352,10 @@ where
 
     /// Gives up all events that no thread is attempting.
     fn sweep(&self) {
-        let lines = lock(&self.parked).sweep();
-        for mut line in lines {
-            line.take_events().into_iter().for_each(|waiting| self.abort_waiting(waiting));
-            discard(line);
+        let backlogs = lock(&self.parked).sweep();
+        for mut backlog in backlogs {
+            backlog.take_events().into_iter().for_each(|waiting| self.abort_waiting(waiting));
+            discard(backlog);
         }
     }
 
@@ -457,11 +459,11 @@ where
             let error = WriteError::Failed { event, source: Box::new(error) };
             return self.attempts.counters.answered(Err(error));
         }
-        let behind = match self.find(key.0, &key.1) {
-            Ok((line, _)) => line.is_some(),
+        let has_backlog = match self.find(key.0, &key.1) {
+            Ok((backlog, _)) => backlog.is_some(),
             Err(text) => return self.end(self.attempts.panicked(event, "the key", &text), 0),
         };
-        if behind {
+        if has_backlog {
             // Due now in case the key's last event ended meanwhile.
             let due = self.attempts.now();
             return self.park(key, Waiting { event, trials: None }, due).or_else(|error| self.end(error, 0));

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Decides whether and when an event is tried again.
+/// A policy that decides whether and when an event is tried again.
 ///
 /// [`Backoff`](crate::retry::Backoff) and [`Breaker`](crate::retry::Breaker) are policies. A policy
 /// needs only [`failure`](Self::failure). Every writing thread calls it, and an `Arc` of it may

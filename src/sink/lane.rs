@@ -66,8 +66,8 @@ pub(crate) trait PlainLane<E> {
 /// The private lane of one publisher into one sink.
 ///
 /// A lane into a queue or channel is a ring. A combinator that makes one event from each event
-/// wraps the lane of its inner sink: in a *filtered* lane if it only keeps some events out
-/// (`Filter`), and in a *staged* lane if it does anything else (`Map`).
+/// wraps the lane of its inner sink. The result is a *filtered* lane if the combinator only keeps
+/// some events out (`Filter`), and a *staged* lane if it does anything else (`Map`).
 pub struct Lane<E> {
     pub(crate) kind: LaneKind<E>,
     /// The predicate that keeps events out of the lane.

@@ -12,7 +12,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-/// How far a close or a flush came before it returned.
+/// The progress of a close or flush when it returned.
 ///
 /// # Examples
 /// ```

@@ -7,7 +7,7 @@ use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 
-/// What became of an accepted event, as far as it is known when the write returns.
+/// The outcome of an accepted event, as far as it is known when the write returns.
 ///
 /// Each value is a term of the second equation of the [`Ledger`].
 /// [`Sink::offer`](crate::Sink::offer) returns it.
@@ -41,7 +41,7 @@ pub enum Disposition {
     Partly(Parts),
 }
 
-/// What became of the events of a batch of which an inner sink accepted only a part.
+/// The outcomes of a batch of which the inner sink accepted a part.
 ///
 /// A retry reports it to the [`Batch`](crate::sink::Batch) upstream. It does so if the inner sink
 /// accepted some events of the batch, and gave back others that the retry then gave up.
@@ -155,8 +155,8 @@ impl Levels {
     }
 }
 
-/// What became of an event that a gate held back from its sink. One byte, because it is on the
-/// publish path.
+/// What became of an event that a filter, a sample or a rate limit held back from its sink. One
+/// byte, because it is on the publish path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeldBack {
     Filtered,

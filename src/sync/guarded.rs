@@ -220,7 +220,7 @@ impl<T> Listed<T> {
     pub(crate) fn new(id: u64, value: T) -> Self {
         debug_assert_ne!(id, 0);
         let slot = Slot::empty();
-        // SAFETY: the slot is new, empty and ours.
+        // SAFETY: the slot is new and empty, and no other thread has it.
         unsafe { slot.put(value) };
         Self(Arc::new(Guarded { id, state: AtomicU64::new(ATTACHED), value: slot }))
     }

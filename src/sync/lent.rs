@@ -54,7 +54,7 @@ impl<T: ?Sized> Deref for Lent<T> {
 
     #[inline(always)]
     fn deref(&self) -> &T {
-        // SAFETY: V2: the value is still there, and ours.
+        // SAFETY: V2: the value is still there, and only the holder uses it.
         unsafe { self.value.as_ref() }
     }
 }
@@ -62,7 +62,7 @@ impl<T: ?Sized> Deref for Lent<T> {
 impl<T: ?Sized> DerefMut for Lent<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: V2: the value is still there, and ours.
+        // SAFETY: V2: the value is still there, and only the holder uses it.
         unsafe { self.value.as_mut() }
     }
 }
@@ -82,7 +82,8 @@ impl<T: ?Sized> Drop for Lent<T> {
         // thread drops the value.
         if self.state.compare_exchange(LENT, DROPPING, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             let _done = Done(&self.state);
-            // SAFETY: V1: the exchange made the box ours, which came from `Box::into_raw`.
+            // SAFETY: V1: the exchange made this thread the owner of the box, which came from
+            // `Box::into_raw`.
             drop(unsafe { Box::from_raw(self.value.as_ptr()) });
         }
     }
@@ -107,7 +108,8 @@ impl<T: ?Sized> Claim<T> {
         // ORD(lent.state): AcqRel; Acquire pairs with the Release in `Lent::drop`, Release with the
         // Acquire there.
         self.state.compare_exchange(LENT, GONE, Ordering::AcqRel, Ordering::Acquire).ok()?;
-        // SAFETY: V1: the exchange made the box ours; V2: the holder uses it no more.
+        // SAFETY: V1: the exchange made this thread the owner of the box; V2: the holder uses it no
+        // more.
         Some(unsafe { Box::from_raw(self.value.as_ptr()) })
     }
 

@@ -20,24 +20,24 @@ where
     S: Sink<E> + 'static,
 {
     const CLAUSE: &str = "forwards";
-    let behind = Collect::new();
-    let sink = Arc::new(make(behind.clone()));
+    let inner = Collect::new();
+    let sink = Arc::new(make(inner.clone()));
     flush(&sink, CLAUSE);
     require(
-        behind.flushes() > 0,
+        inner.flushes() > 0,
         CLAUSE,
         "a flush does not reach the inner sink (does the sink name it in `Sink::inner`?)",
     );
     close(&sink, CLAUSE, "the close");
-    require(behind.is_closed(), CLAUSE, "a close does not reach the inner sink");
+    require(inner.is_closed(), CLAUSE, "a close does not reach the inner sink");
 
-    let behind = Collect::new();
-    let sink = Arc::new(make(behind.clone()));
+    let inner = Collect::new();
+    let sink = Arc::new(make(inner.clone()));
     let aborted = sink.clone();
     ends(CLAUSE, "an abort", move || aborted.abort_now());
     // A queue that has drained may have closed the inner sink already, and does so on a separate
     // thread.
-    let told = || behind.aborts() > 0 || behind.is_closed();
+    let told = || inner.aborts() > 0 || inner.is_closed();
     let (deadline, mut pace) = (Deadline::after(GUARD / 6), Pace::new());
     while !told() && !deadline.has_passed() {
         pace.wait();
@@ -71,13 +71,13 @@ pub(super) fn arrives<E, C, S, N>(
     N: IntoIterator<Item = u64>,
 {
     const CLAUSE: &str = "delivery";
-    let behind = Collect::new();
-    let sink = Arc::new(make(behind.clone()));
+    let inner = Collect::new();
+    let sink = Arc::new(make(inner.clone()));
     let accepted: HashSet<u64> = write_from_threads(CLAUSE, &sink, event).into_iter().collect();
     flush(&sink, CLAUSE);
-    let arrived: Vec<u64> = behind.taken().into_iter().flat_map(numbers).collect();
+    let arrived: Vec<u64> = inner.taken().into_iter().flat_map(numbers).collect();
     close(&sink, CLAUSE, "the close");
-    let late = behind.len();
+    let late = inner.len();
     require(late == 0, CLAUSE, format_args!("{late} events arrived after the end of a flush"));
     let mut seen = HashSet::new();
     for number in &arrived {
@@ -131,8 +131,8 @@ pub(super) fn reports<E, C, S, N>(
 {
     const CLAUSE: &str = "offer";
     for reported in [Disposition::Dropped(DropReason::Full), Disposition::Filtered, Disposition::Pending] {
-        let behind = Collect::reporting(reported);
-        let sink = make(behind.clone());
+        let inner = Collect::reporting(reported);
+        let sink = make(inner.clone());
         if sink.has_lanes() || !is_plain_chain(&sink) {
             return;
         }
@@ -141,7 +141,7 @@ pub(super) fn reports<E, C, S, N>(
             let mut offered = Vec::new();
             for (number, event) in events {
                 let told = sink.offer(event).ok();
-                offered.extend(told.zip(behind.taken_if_written_here()).map(|told| (number, told)));
+                offered.extend(told.zip(inner.taken_if_written_here()).map(|told| (number, told)));
             }
             offered
         });

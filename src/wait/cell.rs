@@ -230,7 +230,8 @@ impl WaitCell {
         let busy = with_kind(state, BUSY);
         // ORD(cell.state): Acquire; pairs with the Release in `prepare`: the sleeper is written.
         self.slot.state.compare_exchange(state, busy, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        // SAFETY: W1, W2: the exchange made the sleeper ours, and in these states there is one.
+        // SAFETY: W1, W2: the exchange made this thread the owner of the sleeper, and in these
+        // states there is one.
         let sleeper = unsafe { self.slot.sleeper.take() };
         if is_kind(state, PARKED) {
             // Before the state: after it, this store could erase the mark of the next sleeper.
@@ -264,7 +265,8 @@ impl WaitCell {
                 }
             }
         };
-        // SAFETY: W1, W2: the exchange made the slot ours, and in IDLE it is empty.
+        // SAFETY: W1, W2: the exchange made this thread the owner of the slot, and in IDLE it is
+        // empty.
         unsafe { self.slot.sleeper.put(sleeper) };
         if kind == PARKED {
             // ORD(cell.parked): Relaxed; the heavy fence that follows orders it against the load in

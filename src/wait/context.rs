@@ -47,6 +47,7 @@ pub(crate) use user_code::{
 pub(crate) use visit::{Holding, Purpose, Visit, Visits, flush_goal, is_on_the_way};
 
 use crate::deadline::Deadline;
+use crate::error::DEPTH_LIMIT;
 use crate::sync::per_thread;
 use limit::ThreadLimits;
 use std::any::Any;
@@ -54,9 +55,6 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use visit::Here;
-
-/// The number of levels that buses and sinks may call each other on one thread.
-pub(crate) const DEPTH_LIMIT: u32 = 16;
 
 /// A value that keeps a removal waiting.
 type Hold = Arc<dyn Any + Send + Sync>;

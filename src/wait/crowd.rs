@@ -1,7 +1,7 @@
-//! The parking place of several consumers that share events: an event wakes one of them.
+//! The list on which several consumers that share events park: an event wakes one of them.
 //!
-//! A cold list with a count, and the handshake of the wait cell: the publisher puts an event in,
-//! fences and reads the count; a consumer enters the list, fences, and checks for events again
+//! A cold list with a count, and the handshake of the wait cell. The publisher puts an event in,
+//! fences and reads the count. A consumer enters the list, fences, and checks for events again
 //! before it parks. A waker takes the woken consumer off the list, so two events wake two. A thread
 //! that wakes all consumers takes the lock instead of reading the count, which orders the same.
 //!
@@ -23,7 +23,7 @@ use crate::sync::{AtomicUsize, Mutex, Ordering, lock, recheck};
 use std::task::Waker;
 use std::time::Duration;
 
-/// The parking place of several consumers that share events.
+/// The list on which several consumers that share events park.
 pub(crate) struct Crowd {
     pair: FencePair,
     /// The number of parked consumers, which an event wakes.

@@ -10,7 +10,7 @@
 //!
 //! - It grows while events arrive faster than one per step.
 //! - It drops to zero once a poll finds nothing.
-//! - It is never so long that a lane should get more than a few eighths full.
+//! - It ends before a lane is expected to be more than a few eighths full.
 //!
 //! A single event is not delayed.
 

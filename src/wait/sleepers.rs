@@ -402,7 +402,7 @@ impl Drop for Berth {
 fn rouse(chain: *mut Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) {
     let mut left = NonNull::new(chain);
     while let Some(node) = left {
-        // SAFETY: L2, L4: the chain is ours, and its berths live.
+        // SAFETY: L2, L4: this thread owns the chain, and its berths live.
         left = NonNull::new(rouse_one(unsafe { node.as_ref() }, &share));
     }
 }
@@ -421,7 +421,8 @@ fn rouse_one(node: &Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) -
             break;
         }
     }
-    // SAFETY: L1: the exchange made the sleeper ours, and in PARKED there is one.
+    // SAFETY: L1: the exchange made this thread the owner of the sleeper, and in PARKED there is
+    // one.
     let sleeper = unsafe { node.sleeper.take() };
     let (kept, after) = match sleeper {
         Sleeper::Thread(_) => {
@@ -442,7 +443,7 @@ fn rouse_one(node: &Node, share: impl Fn(*mut Node) -> (*mut Node, *mut Node)) -
 /// first one.
 fn halve(chain: *mut Node) -> (*mut Node, *mut Node) {
     let link = |node: *mut Node| {
-        // SAFETY: L2, L4: the chain is ours, and its berths live.
+        // SAFETY: L2, L4: this thread owns the chain, and its berths live.
         NonNull::new(node).map(|node| unsafe { &node.as_ref().next })
     };
     let next = |node: *mut Node| link(node).map_or(null_mut(), |next| next.load(Ordering::Relaxed));

@@ -101,7 +101,7 @@ fn add_refuses_the_bus_itself_in_any_wrapper() {
 }
 
 #[test]
-fn a_bus_behind_a_filter_on_itself_refuses_loops() {
+fn filtered_bus_on_itself_refuses_looping_events() {
     ends(|| {
         let bus: Bus<u32> = Bus::new();
         let (called, direct) = recorder();

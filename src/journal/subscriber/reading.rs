@@ -12,7 +12,7 @@ use std::mem::needs_drop;
 use std::time::{Duration, Instant};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Calls `look` with a reference to the next event, if there is one, and takes it without a
+    /// Calls `read` with a reference to the next event, if there is one, and takes it without a
     /// clone.
     ///
     /// # Errors
@@ -31,16 +31,16 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub fn try_recv_with<R>(&mut self, look: impl FnOnce(&E) -> R) -> Result<Entry<R>, TryRecvError> {
+    pub fn try_recv_with<R>(&mut self, read: impl FnOnce(&E) -> R) -> Result<Entry<R>, TryRecvError> {
         // The fast path: no bound, filter or gate applies.
         if self.reader.has_values() && self.is_plain {
-            return Ok(self.take(look));
+            return Ok(self.take(read));
         }
         Ok(match self.find()?.ok_or(TryRecvError::Empty)? {
             Found::Event => {
                 // A publish from user code on this thread must not wait for this same subscriber.
                 let _here = self.gating.then(|| self.shared.crew.read());
-                let entry = self.take(look);
+                let entry = self.take(read);
                 self.end_after_the_last();
                 entry
             }
@@ -51,10 +51,10 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Takes the next event, which is known to be there.
     #[inline(always)]
-    fn take<R>(&mut self, look: impl FnOnce(&E) -> R) -> Entry<R> {
+    fn take<R>(&mut self, read: impl FnOnce(&E) -> R) -> Entry<R> {
         let position = self.reader.position();
         let sequence = Sequence::new(position);
-        match self.reader.take(|_, event| caught(|| look(event))) {
+        match self.reader.take(|_, event| caught(|| read(event))) {
             Ok(seen) => {
                 self.delivered += 1;
                 self.seat.delivered(self.delivered, position + 1);

@@ -7,7 +7,7 @@ use crate::journal::bounds::{Judgement, ask};
 use crate::journal::entry::{Entry, Sequence};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Takes up to 64 adjacent events that are there, and lends them as a slice, in place.
+    /// Takes up to 64 adjacent unread events, and lends them as a slice, in place.
     ///
     /// The [`Sequence`] is the position of the first event. The events are not overwritten while
     /// the slice lives, and publishers continue nevertheless.

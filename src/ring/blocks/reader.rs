@@ -463,7 +463,7 @@ impl<T> Reader<T> {
         if let Some(block) = self.pinned.take() {
             // SAFETY: J6.
             if unsafe { block.as_ref() }.unpin() {
-                // SAFETY: J6, J7: the last pin of a block outside the stream was ours.
+                // SAFETY: J6, J7: this reader held the last pin of a block outside the stream.
                 unsafe { self.shared.handed.returned.push(block.as_ptr()) };
             }
         }

@@ -73,7 +73,7 @@ fn unwinding_scout_calls_another_scout() {
 }
 
 #[test]
-fn returning_waiter_keeps_its_place() {
+fn returning_waiter_keeps_its_position() {
     let list = WaitList::new(FencePair::Symmetric);
     in_line(&list, [Want::SHARED_ROOM; 3], |places| {
         list.notify_one(Want::SHARED_ROOM);
