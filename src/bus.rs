@@ -99,7 +99,7 @@ use std::time::Duration;
 ///   that are named there, such as sinks that block. `add` and `remove` never make a publisher
 ///   wait.
 /// - **Order**: first in, first out for each publisher and sink.
-/// - **Delivery**: each sink receives each event exactly once, also while other sinks are added and
+/// - **Delivery**: each sink is offered each event exactly once, also while other sinks are added and
 ///   removed. A publish that happens after [`add`](Self::add) returned reaches the sink. After
 ///   [`remove`](Self::remove) returned, no later call of this bus enters the sink.
 /// - **Allocation**: publishing through a [`Publisher`] allocates and frees nothing, except where

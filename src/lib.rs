@@ -104,7 +104,7 @@
 //! | allocation | none while publishing through a [`Publisher`], apart from the event's own `Clone` and `Drop`, unbounded queues, the error text of a failing sink without a queue, and a wait list of one sink with more than 16 concurrent waiters. [`Bus::publish`] also allocates a record at each thread's first use, and allocates when it has to wait |
 //! | system calls | none, except to wake a parked consumer; none at all with [`WaitStrategy::Poll`] |
 //! | order | first in, first out for each publisher and sink; none between publishers, except through a [`Journal`], which has one order for all |
-//! | delivery | each sink receives each event exactly once, also while other sinks are added and removed |
+//! | delivery | each sink is offered each event exactly once, also while other sinks are added and removed |
 //! | `Ok` | the event is accepted; an accepted event is handled, or counted in the [`Ledger`](stats::Ledger) with a reason |
 //! | `add` | a publish that happens after `add` returned reaches the sink |
 //! | `remove` | no later call of this bus enters the sink once `remove` has returned; events that the sink accepted before are handled |
