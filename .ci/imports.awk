@@ -1,11 +1,11 @@
-# Prints each import between two files, or folders, of one directory of a crate: the directory, the importing
-# file, the imported one.
-# The directory of the modules of the root is `.`. For .ci/layers, which runs it once for each crate.
+# Prints each import between two files, or folders, of one directory of a crate: the directory, the
+# importing file, the imported one. The directory of the modules of the root is `.`. For .ci/layers,
+# which runs it once for each crate.
 #
 # Reads `use` trees and paths in the code, starting at `crate` or `super`. An item that `x.rs`
-# re-exports from `x/y.rs` belongs to `x/y.rs`, and one that `lib.rs` passes on is one of its module. Code after `#[cfg(test)]` and modules in braces are
-# not read. At
-# the root, neither are models, nor the files in `above`, which name what is in modules above their own.
+# re-exports from `x/y.rs` belongs to `x/y.rs`, and one that `lib.rs` re-exports is one of its
+# module. Code after `#[cfg(test)]` and modules in braces are not read. At the root, neither are
+# models, nor the files in `above`, which name what is in modules above their own.
 
 BEGIN {
   ROOT = "crate"

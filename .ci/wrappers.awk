@@ -1,8 +1,10 @@
-# Prints each sink that wraps another one and forgets a method: a wrapper names its inner sinks in `inner`, and returns what becomes
-# of an event there from `offer`, because the default of `offer` cannot know it. For .ci/layers.
+# Prints each sink that wraps another one and forgets a method: a wrapper names its inner sinks in
+# `inner`, and returns what becomes of an event there from `offer`, because the default of `offer`
+# cannot know it. For .ci/layers.
 #
-# A wrapper is an `impl` of `Sink` that is generic over a sink, writes events to a field, or has an `inner`. Examples in doc comments
-# count. A macro with methods of a sink counts as an `impl`. An `impl` that calls `point_to_sink` has all of its methods.
+# A wrapper is an `impl` of `Sink` that is generic over a sink, writes events to a field, or has an
+# `inner`. Examples in doc comments count. A macro with methods of a sink counts as an `impl`. An
+# `impl` that calls `point_to_sink` has all of its methods.
 
 function finish() {
   if (in_sink && wraps && !inner) print FILENAME ":" from ": a wrapper that does not name its inner sinks"

@@ -44,7 +44,7 @@ impl fmt::Display for Kind {
 }
 
 impl Event {
-    /// A number that tells this event from others.
+    /// Returns a hash that identifies this event.
     pub(crate) fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
@@ -52,7 +52,7 @@ impl Event {
     }
 }
 
-/// A number that tells a row of events from others, also from the same in another order.
+/// A checksum of a sequence of events, which depends on their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checksum(u64);
 

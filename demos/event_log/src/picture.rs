@@ -60,8 +60,8 @@ impl Picture {
         Ok(picture)
     }
 
-    /// What one has to be told who knows `before` to know this one: first what is gone, then what
-    /// is new or different, each in the order of the paths.
+    /// Returns the differences from `before`: removals first, then new and changed paths, each in
+    /// path order.
     pub(crate) fn differences(&self, before: &Self) -> Vec<Difference> {
         let gone = before.things.iter().filter(|(path, _)| !self.things.contains_key(*path));
         let gone = gone.map(|(path, thing)| (Kind::Removed, path.clone(), thing.size));

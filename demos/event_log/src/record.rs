@@ -26,7 +26,8 @@ impl Record {
         self.0.len() as u64
     }
 
-    /// The checksum over the events at these places; `None` when there are no such events.
+    /// Returns the checksum over the events at these places, or `None` if one of them is not on
+    /// record.
     pub(crate) fn checksum(&self, places: &Range<u64>) -> Option<Checksum> {
         let mut checksum = Checksum::default();
         self.notes(places)?.iter().for_each(|note| checksum.add(note.digest));

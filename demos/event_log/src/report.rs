@@ -30,9 +30,9 @@ struct SubscriberReport {
     seen: u64,
     missed: u64,
     /// Events from before the time that the subscriber asked for.
-    too_early: u64,
-    /// Runs of events without a gap.
-    pieces: usize,
+    before_start: u64,
+    /// Ranges of positions without a gap.
+    ranges: usize,
     connections: Vec<SubscriberState>,
 }
 
@@ -78,14 +78,14 @@ impl Outcome {
         let (seen, missed, end) = (witness.seen_count(), witness.missed_count(), notes.record.len());
         self.lost += missed;
         let checks = &mut self.checks;
-        let too_early = witness.prove(&notes.record, begin, since).unwrap_or_else(|wrong| {
+        let before_start = witness.prove(&notes.record, begin, since).unwrap_or_else(|wrong| {
             checks.check(false, format!("{name}: {wrong}"));
             0
         });
         checks.check(
-            begin + seen + missed + too_early == end,
+            begin + seen + missed + before_start == end,
             format!(
-                "{name}: {begin} before its start + {seen} seen + {missed} missed + {too_early} too early = {end}"
+                "{name}: {begin} before its first event + {seen} seen + {missed} missed + {before_start} before its start = {end}"
             ),
         );
         let mut sum = Ledger::default();
@@ -95,9 +95,9 @@ impl Outcome {
         }
         checks.equal((&format!("{name}, delivered"), sum.delivered), ("seen", seen));
         checks.equal((&format!("{name}, evicted"), sum.dropped.evicted), ("missed", missed));
-        checks.equal((&format!("{name}, filtered"), sum.filtered), ("too early", too_early));
-        let pieces = witness.spans.iter().filter(|span| span.is_seen()).count();
-        let report = SubscriberReport { name, from: begin, seen, missed, too_early, pieces, connections };
+        checks.equal((&format!("{name}, filtered"), sum.filtered), ("before start", before_start));
+        let ranges = witness.spans.iter().filter(|span| span.is_seen()).count();
+        let report = SubscriberReport { name, from: begin, seen, missed, before_start, ranges, connections };
         self.subscribers.push(report);
     }
 
@@ -135,14 +135,14 @@ impl Outcome {
             );
         }
         report.ledger(&self.checks);
-        let header = ["subscribers", "from event", "seen", "missed", "too early", "pieces", "connections"];
+        let header = ["subscribers", "from event", "seen", "missed", "before start", "ranges", "connections"];
         let mut table = Table::new(header);
         for subscriber in &self.subscribers {
-            let SubscriberReport { name, from, seen, missed, too_early, pieces, connections } = subscriber;
-            let [pieces, connections] = [*pieces, connections.len()].map(|count| count as u64);
-            let [from, seen, missed, too_early, pieces, connections] =
-                [*from, *seen, *missed, *too_early, pieces, connections].map(grouped);
-            table.row([(*name).to_owned(), from, seen, missed, too_early, pieces, connections]);
+            let SubscriberReport { name, from, seen, missed, before_start, ranges, connections } = subscriber;
+            let [ranges, connections] = [*ranges, connections.len()].map(|count| count as u64);
+            let [from, seen, missed, before_start, ranges, connections] =
+                [*from, *seen, *missed, *before_start, ranges, connections].map(grouped);
+            table.row([(*name).to_owned(), from, seen, missed, before_start, ranges, connections]);
         }
         report.table(&table);
         story.report(self, &report);

@@ -224,7 +224,7 @@ mod while_it_runs {
     }
 
     #[test]
-    fn closed_output_ends_it_without_a_message() {
+    fn closed_output_ends_the_watch_without_a_message() {
         let folder = Folder::new();
         let mut watching = Watching::start(&folder);
         watching.read_until("scan 1:");
@@ -235,7 +235,7 @@ mod while_it_runs {
     }
 
     #[test]
-    fn removed_folder_ends_it_with_a_message() {
+    fn removed_folder_ends_the_watch_with_a_message() {
         let folder = Folder::new();
         let mut watching = Watching::start(&folder);
         watching.read_until("scan 1:");

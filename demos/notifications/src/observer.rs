@@ -1,7 +1,7 @@
 //! A retry policy around another one, which reports what it sees.
 
 use buslane::error::ConfigError;
-use buslane::retry::{Attempt, Breaker, BreakerState, Next, RetryPolicy};
+use buslane::retry::{Attempt, AttemptError, Breaker, BreakerState, Next, RetryPolicy};
 use demo_support::{Mark, Story};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -47,7 +47,12 @@ impl<E, P: RetryPolicy<E>> RetryPolicy<E> for Observer<P> {
             Next::After(wait) => format!("retry in {wait:?}"),
             _ => String::from("given up"),
         };
-        let (number, error) = (attempt.number(), attempt.error());
+        // The line says that the attempt failed, so only the cause follows.
+        let error = match attempt.error() {
+            AttemptError::Failed(source) => source.to_string(),
+            other => other.to_string(),
+        };
+        let number = attempt.number();
         self.story.tell_as(Mark::Notice, self.name, format_args!("attempt {number} failed: {error}; {then}"));
         self.check_breaker();
         next

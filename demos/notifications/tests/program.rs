@@ -107,7 +107,7 @@ fn colors_are_optional() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_it_with_a_report() {
+fn ctrl_c_ends_the_run_with_a_report() {
     use std::io::{BufRead, BufReader, Read};
     use std::process::Stdio;
 

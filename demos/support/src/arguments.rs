@@ -7,10 +7,16 @@ use std::time::Duration;
 
 /// Reads the arguments of the process. `--help` prints its text and ends the process.
 ///
+/// An option accepts a negative number as its value, so that its own error says what is valid.
+///
 /// # Errors
 /// [`Failure::Setup`] with one line that names the argument and what would be valid.
 pub fn parse<O: Parser>() -> Result<O, Failure> {
-    O::try_parse().map_err(|error| {
+    let command = O::command().mut_args(|argument| {
+        let is_option = argument.get_action().takes_values() && !argument.is_positional();
+        argument.allow_negative_numbers(is_option)
+    });
+    command.try_get_matches().and_then(|matches| O::from_arg_matches(&matches)).map_err(|error| {
         if !error.use_stderr() {
             error.exit();
         }
@@ -26,7 +32,7 @@ fn one_line(error: &str) -> String {
     format!("{} (--help lists the options)", text.trim_start_matches("error: "))
 }
 
-/// Returns a parser of numbers; `valid` completes "use ...".
+/// Returns a parser of numbers and settings; `valid` completes "use ...".
 pub fn number<T: FromStr>(valid: &'static str) -> impl Fn(&str) -> Result<T, String> + Clone {
     move |text| text.parse().map_err(|_| format!("use {valid}"))
 }

@@ -89,7 +89,7 @@ impl<'a> Outcome<'a> {
         }
         let mut report = Report::default();
         report.heading(format_args!(
-            "{}, {}, to {}",
+            "{}, {}, to {} and the counter",
             number_of(told.lines, "line"),
             number_of(told.bytes, "byte"),
             number_of(finished.outputs.len() as u64, "output")

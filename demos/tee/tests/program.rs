@@ -155,7 +155,7 @@ fn failed_output_is_reported_and_others_continue() {
 
 #[test]
 #[cfg(unix)]
-fn closed_standard_output_ends_it_with_whole_copies() {
+fn closed_standard_output_leaves_whole_copies() {
     let (folder, input) = (Folder::new(), lines(2_000_000 / 10));
     let [one, other] = ["one", "other"].map(|name| folder.file(name));
     let mut child = start(&[&one, &other]);
@@ -176,7 +176,7 @@ fn closed_standard_output_ends_it_with_whole_copies() {
 
 #[test]
 #[cfg(unix)]
-fn ctrl_c_ends_it_after_every_line_is_written() {
+fn ctrl_c_ends_the_copy_after_every_line() {
     let folder = Folder::new();
     let copy = folder.file("copy");
     let mut child = start(&[&copy, "--json"]);

@@ -7,6 +7,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The overflow policies, in the spelling of the crate.
+const POLICIES: &str = "drop_newest, drop_oldest, refuse, block, block_for:20ms or close";
+/// The wait strategies, in the spelling of the crate.
+const STRATEGIES: &str = "nap, nap:NAP,PARK_AFTER, spin_park, park, poll, poll:BUSY,IDLE or busy_spin";
+
 /// Measures what telemetry on a buslane bus costs a key-value service under load.
 #[derive(Debug, Parser)]
 #[command(
@@ -24,11 +29,11 @@ pub(crate) struct Options {
     pub(crate) slice: Duration,
 
     /// Threads that serve requests, each with a publisher
-    #[arg(long, value_name = "N", default_value = "2", value_parser = threads(), conflicts_with = "lines")]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = at_least_1(), conflicts_with = "lines")]
     pub(crate) workers: NonZeroUsize,
 
     /// Clients, each with a connection and a thread
-    #[arg(long, value_name = "N", default_value = "4", value_parser = threads(), conflicts_with = "lines")]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = at_least_1(), conflicts_with = "lines")]
     pub(crate) connections: NonZeroUsize,
 
     /// Port of the service; 0 lets the system choose
@@ -47,17 +52,16 @@ pub(crate) struct Options {
     #[arg(long, default_value = "error", value_name = "TEXT", requires = "lines")]
     pub(crate) grep: String,
 
-    /// drop-newest, drop-oldest, refuse, block, block-for:20ms or close
-    #[arg(long, value_name = "POLICY")]
+    #[arg(long, value_name = "POLICY", help = POLICIES, value_parser = number::<Overflow>(POLICIES))]
     overflow: Option<Overflow>,
 
-    /// How consumers wait: nap, spin-park, park, poll, busy-spin
-    #[arg(long, default_value = "nap", value_name = "STRATEGY")]
+    /// How consumers wait: nap, spin_park, park, poll or busy_spin
+    #[arg(long, default_value = "nap", value_name = "STRATEGY", value_parser = number::<WaitStrategy>(STRATEGIES))]
     pub(crate) wait: WaitStrategy,
 
     /// Events in the lane of each publisher into each sink
-    #[arg(long, value_name = "EVENTS", default_value = "1024", value_parser = capacity())]
-    pub(crate) capacity: usize,
+    #[arg(long, value_name = "EVENTS", default_value = "1024", value_parser = at_least_1())]
+    pub(crate) capacity: NonZeroUsize,
 
     /// Keep the samples in this JSON Lines file (default: a temporary file)
     #[arg(long, value_name = "FILE")]
@@ -76,16 +80,12 @@ impl Options {
     }
 }
 
-fn threads() -> impl Fn(&str) -> Result<NonZeroUsize, String> + Clone {
+fn at_least_1() -> impl Fn(&str) -> Result<NonZeroUsize, String> + Clone {
     number("a whole number of at least 1")
 }
 
 fn port() -> impl Fn(&str) -> Result<u16, String> + Clone {
     number("a port from 0 to 65535")
-}
-
-fn capacity() -> impl Fn(&str) -> Result<usize, String> + Clone {
-    number("a whole number of at least 1")
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -35,7 +35,7 @@ pub(crate) struct Pipeline<E: Send + 'static> {
     output: Output,
 }
 
-/// What the pipeline leaves behind, at rest.
+/// The pipeline's final state.
 pub(crate) struct Finished<E> {
     pub(crate) close: CloseReport,
     pub(crate) sinks: Vec<SinkReport>,
@@ -89,13 +89,13 @@ impl<E: Clone + Serialize + Send + 'static> Pipeline<E> {
         is_alert: impl Fn(&E) -> bool + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
         let queue = |name| {
-            let builder = Queue::builder().name(name).capacity(options.capacity);
+            let builder = Queue::builder().name(name).capacity(options.capacity.get());
             builder.overflow(options.overflow()).wait_strategy(options.wait)
         };
         let cannot_start = |error| Failure::setup("cannot start a sink", error);
         let aggregate = queue(AGGREGATE).spawn_handler(aggregator).map_err(cannot_start)?;
         let file = queue(FILE).spawn_handler(JsonLines::new(file)).map_err(cannot_start)?;
-        let channel = Channel::builder().capacity(options.capacity);
+        let channel = Channel::builder().capacity(options.capacity.get());
         let (channel, receiver) = channel
             .overflow(options.overflow())
             .wait_strategy(options.wait)

@@ -41,15 +41,17 @@ fn unusable_files_are_one_line_and_exit_code_2() {
 
 #[test]
 fn invalid_arguments_are_one_line_with_valid_ones() {
-    let cases: [(&[&str], &[&str]); 9] = [
-        (&["--capacity", "0"], &["capacity 0", "at least 1 event"]),
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&["--capacity", "0"], &["'--capacity <EVENTS>': use a whole number of at least 1"]),
+        (&["--capacity", "-1"], &["'--capacity <EVENTS>': use a whole number of at least 1"]),
         (&["--capacity", "many"], &["--capacity", "many", "at least 1"]),
         (&["--workers", "0"], &["--workers", "at least 1"]),
         (&["--connections", "two"], &["--connections", "at least 1"]),
         (&["--seconds", "0"], &["--seconds", "greater than 0"]),
+        (&["--seconds", "-1"], &["--seconds", "greater than 0"]),
         (&["--port", "70000"], &["--port", "65535"]),
-        (&["--overflow", "wait"], &["--overflow", "drop_oldest"]),
-        (&["--wait", "sleep"], &["--wait", "spin_park"]),
+        (&["--overflow", "wait"], &["'--overflow <POLICY>': use drop_newest, drop_oldest, refuse"]),
+        (&["--wait", "sleep"], &["'--wait <STRATEGY>': use nap", "spin_park"]),
         (&["--overfow", "block"], &["--overfow", "--overflow"]),
     ];
     for (arguments, texts) in cases {
@@ -78,7 +80,7 @@ fn line_that_is_not_utf8_is_counted_and_published() {
 #[test]
 fn ledger_of_lines_balances_under_every_policy() {
     let lines: Vec<u8> = (0..2000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
-    for policy in ["block", "block-for:20ms", "drop-newest", "drop-oldest", "refuse", "close"] {
+    for policy in ["block", "block_for:20ms", "drop_newest", "drop_oldest", "refuse", "close"] {
         let output = run(&["--lines", "-", "--json", "--overflow", policy, "--capacity", "8"], &lines);
         let report = balanced_report(&output.stdout);
         assert!(output.status.success(), "{policy}: {}", plain(&output.stderr));
@@ -91,7 +93,7 @@ fn ledger_of_lines_balances_under_every_policy() {
 #[test]
 fn losses_are_counted_with_their_reason() {
     let lines: Vec<u8> = (0..2000).flat_map(|n| format!("error {n}\n").into_bytes()).collect();
-    let arguments = ["--lines", "-", "--overflow", "drop-newest", "--capacity", "1"];
+    let arguments = ["--lines", "-", "--overflow", "drop_newest", "--capacity", "1"];
     let report = text_of(&run(&arguments, &lines));
     let loss = report.lines().find(|line| line.contains(" of 2,000 lines ("));
     assert!(loss.is_some_and(|loss| loss.starts_with("  lost") && loss.contains("no room")), "{report}");

@@ -9,7 +9,8 @@ use hdrhistogram::Histogram;
 use std::sync::mpsc;
 use std::time::Instant;
 
-/// Turns samples into histograms, and shows a live line. Lives behind a queue, so it needs no lock.
+/// Turns samples into histograms, and shows a live line. Runs downstream of a queue, so it needs no
+/// lock.
 #[derive(Debug)]
 pub(crate) struct Aggregator {
     summary: Summary,

@@ -61,7 +61,7 @@ impl Client {
         Ok(self.tally)
     }
 
-    /// Makes up a request: mostly reads, some of them in vain, and one in a hundred that the
+    /// Makes up a request: mostly reads, some for missing keys, and one in a hundred that the
     /// service cannot read.
     fn write_request(&mut self) {
         let key = self.random.below(KEYS);

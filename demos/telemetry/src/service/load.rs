@@ -74,7 +74,8 @@ fn connect(listener: &TcpListener) -> io::Result<(TcpStream, TcpStream)> {
     let address = client.local_addr()?;
     loop {
         let (served, peer) = listener.accept()?;
-        // A stranger's requests would be published, and missing among those that our clients count.
+        // Requests of other clients would be published, and missing among those that our clients
+        // count.
         if peer == address {
             client.set_nodelay(true)?;
             served.set_nodelay(true)?;
@@ -145,5 +146,5 @@ impl<'scope> Threads<'scope> {
 
 fn join<T>(who: &str, handle: ScopedJoinHandle<'_, io::Result<T>>) -> Result<T, Failure> {
     let ended = handle.join().map_err(|_| Failure::Broken(format!("{who} panicked")))?;
-    ended.map_err(|error| Failure::broken(format!("{who} broke off"), error))
+    ended.map_err(|error| Failure::broken(format!("{who} failed"), error))
 }
