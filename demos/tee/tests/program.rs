@@ -135,7 +135,7 @@ fn report_starts_with_losses_and_slow_outputs() {
     let output = run(&["--report"], b"one\ntwo\n");
     let report = plain(&output.stderr);
     let lines: Vec<_> = report.lines().collect();
-    assert_eq!(lines[0], "2 lines, 8 bytes, to 1 output");
+    assert_eq!(lines[0], "2 lines, 8 bytes, to 1 output and the counter");
     assert!(lines[1].starts_with("  lost    nothing: 2 lines"), "{report}");
     assert!(lines[2].starts_with("  slow    no sink"), "{report}");
     assert!(lines[3].starts_with("  ledger  balances: all "), "{report}");
