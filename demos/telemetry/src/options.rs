@@ -55,7 +55,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "POLICY", help = POLICIES, value_parser = number::<Overflow>(POLICIES))]
     overflow: Option<Overflow>,
 
-    /// How consumers wait: nap, spin_park, park, poll or busy_spin
+    /// Waits: nap, spin_park, park, poll or busy_spin
     #[arg(long, default_value = "nap", value_name = "STRATEGY", value_parser = number::<WaitStrategy>(STRATEGIES))]
     pub(crate) wait: WaitStrategy,
 
