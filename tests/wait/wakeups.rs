@@ -269,7 +269,7 @@ fn timed_out_writers_leave_their_room_to_others() {
 #[test]
 fn blocked_writers_enter_in_arrival_order() {
     ends(|| {
-        // Each writer starts when the one before it sleeps, as far as the kernel shows, so the
+        // Each writer starts when the one before it is parked, as far as the kernel shows, so the
         // order of their arrival is known.
         let (channel, mut receiver) =
             Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
@@ -284,10 +284,15 @@ fn blocked_writers_enter_in_arrival_order() {
                 *lock(&tid) = unsafe { libc::gettid() };
                 channel.write(n)
             }));
-            // The kernel reports that the thread sleeps.
+            // The kernel reports that the thread sleeps, again and again: it also sleeps, briefly,
+            // when it waits for the allocator.
+            let mut in_a_row = 0;
             wait_for(|| {
                 let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", *lock(&asleep)));
-                stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S")))
+                let sleeps =
+                    stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S")));
+                in_a_row = if sleeps { in_a_row + 1 } else { 0 };
+                in_a_row == 200
             });
         }
         let read: Vec<_> = (0..9).map(|_| receiver.recv().unwrap()).collect();
