@@ -254,7 +254,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 
     /// Appends up to `max` events to `into`, waiting for the first, and returns their number.
     ///
-    /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity
+    /// A `max` of zero returns at once, without an event. `into` grows only if its spare capacity
     /// is too small.
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task, and may consume an

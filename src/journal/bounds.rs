@@ -92,8 +92,8 @@ impl<E> Bounds<E> {
         self.last.is_some_and(|last| position > last)
     }
 
-    /// Returns the time until the end of the time bound, zero if it has passed, `None` if there is
-    /// no such bound.
+    /// Returns the time until the end of the time bound, zero if it has passed, `None` without
+    /// a time bound.
     pub(super) fn remaining(&self) -> Option<Duration> {
         // One nanosecond is added because the bound itself is within.
         self.until.map(|until| {

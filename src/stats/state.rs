@@ -149,7 +149,7 @@ pub struct SinkState {
     pub depth: u64,
     /// The most events that the sink's consumer ever found waiting in one lane.
     pub high_water: u64,
-    /// The most events that one lane holds; 0 if there is no such limit.
+    /// The most events that one lane holds; 0 if it is unbounded.
     pub capacity: u64,
     /// The private lanes (SPSC rings) into the sink, one for each publisher.
     pub lanes: usize,

@@ -62,7 +62,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Appends up to `max` entries to `into`, waiting for the first, and returns their number.
     ///
-    /// A `max` of zero takes nothing and returns at once. `into` grows only if its spare capacity
+    /// A `max` of zero returns at once, without an event. `into` grows only if its spare capacity
     /// is too small. [`recv_slice`](Self::recv_slice) lends the events in place instead, without a
     /// clone.
     ///
