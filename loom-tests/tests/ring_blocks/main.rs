@@ -158,10 +158,10 @@ fn publish_shared(writer: &SharedWriter<Tracked>, lives: &Lives, ids: &[usize]) 
 struct Seen(std::sync::Arc<Vec<std::sync::atomic::AtomicUsize>>);
 
 impl Seen {
-    const NOBODY: usize = usize::MAX;
+    const UNSEEN: usize = usize::MAX;
 
     fn new(count: usize) -> Self {
-        Self(std::sync::Arc::new((0..count).map(|_| Self::NOBODY.into()).collect()))
+        Self(std::sync::Arc::new((0..count).map(|_| Self::UNSEEN.into()).collect()))
     }
 
     /// Returns a check that a value lives, and is the one that other readers saw at its position.
@@ -170,13 +170,13 @@ impl Seen {
         move |position, value| {
             assert!(lives.is_alive(value.id()), "value {} is alive", value.id());
             let before = seen.0[position as usize].swap(value.id(), Ordering::Relaxed);
-            assert!(before == Self::NOBODY || before == value.id(), "one order for all");
+            assert!(before == Self::UNSEEN || before == value.id(), "one order for all");
         }
     }
 
     /// Returns the values in the order of their positions, without the positions that no reader
     /// saw.
     fn order(&self) -> Vec<usize> {
-        self.0.iter().map(|id| id.load(Ordering::Relaxed)).filter(|id| *id != Self::NOBODY).collect()
+        self.0.iter().map(|id| id.load(Ordering::Relaxed)).filter(|id| *id != Self::UNSEEN).collect()
     }
 }
