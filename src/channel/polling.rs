@@ -71,7 +71,17 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// assert_eq!(receiver.poll_recv(&mut context), Poll::Ready(Ok(7)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
+        if let Some(mut known) = self.intake.known() {
+            return Poll::Ready(Ok(known.take()));
+        }
+        self.find_or_register(context)
+    }
+
+    /// Takes the next event, which no read has found yet, or registers the task.
+    #[inline(never)]
+    fn find_or_register(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
         loop {
             // A pending task is parked: the writer that fills the oldest position wakes it.
             match self.attempt(Find::Filled) {

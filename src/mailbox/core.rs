@@ -7,6 +7,7 @@ use super::registry::LaneRegistry;
 use super::shared_lane::SharedLane;
 use super::signals::Signals;
 use crate::error::BuildError;
+use crate::ring::mpmc::SoleConsumer;
 use crate::stats::{DropReason, Scales};
 use crate::sync::membarrier::{FencePair, process_pair};
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, CachePadded, Mutex};
@@ -75,15 +76,28 @@ pub(crate) struct Mailbox<E> {
 
 impl<E: Send + 'static> Mailbox<E> {
     /// Makes a mailbox. Its caller makes the consumer, or the consumers if `several`.
-    pub(super) fn new(config: MailboxConfig<E>, several: bool) -> Result<Arc<Self>, BuildError> {
+    ///
+    /// Where no other thread takes events from the shared lane, its one consumer gets the right to
+    /// be the only one.
+    #[expect(clippy::type_complexity, reason = "the mailbox, and what belongs to its consumer")]
+    pub(super) fn new(
+        config: MailboxConfig<E>,
+        several: bool,
+    ) -> Result<(Arc<Self>, Option<SoleConsumer>), BuildError> {
         let wait = config.wait.check()?;
         // Computed once per process, and here rather than by the first publisher that finds a lane
         // full, since it reads files.
         let _ = spin_looks();
         let pair = if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric };
-        let shared =
-            if config.unbounded { SharedLane::unbounded() } else { SharedLane::bounded(config.capacity)? };
-        Ok(Arc::new(Self {
+        let (shared, sole) = if config.unbounded {
+            (SharedLane::unbounded(), None)
+        } else if several || config.overflow == Overflow::DropOldest {
+            (SharedLane::bounded(config.capacity)?, None)
+        } else {
+            let (shared, sole) = SharedLane::bounded_for_one(config.capacity)?;
+            (shared, Some(sole))
+        };
+        let mailbox = Arc::new(Self {
             signals: std::sync::Arc::new(Signals {
                 cell: CachePadded::new(WaitCell::new(pair)),
                 blocked: WaitList::new(process_pair()),
@@ -104,7 +118,8 @@ impl<E: Send + 'static> Mailbox<E> {
             consumer: ConsumerCounters::default(),
             members: Members::default(),
             backlog: Mutex::new(BacklogMark::default()),
-        }))
+        });
+        Ok((mailbox, sole))
     }
 
     pub(crate) fn capacity(&self) -> usize {

@@ -60,7 +60,12 @@ struct ConsumerWords {
 impl ConsumerCounters {
     #[inline(always)]
     pub(crate) fn note(&self, handled: Handled) {
-        add_single_writer(self.word(handled), 1);
+        self.note_many(handled, 1);
+    }
+
+    #[inline(always)]
+    pub(crate) fn note_many(&self, handled: Handled, events: u64) {
+        add_single_writer(self.word(handled), events);
     }
 
     #[inline(always)]

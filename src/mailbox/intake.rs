@@ -4,6 +4,7 @@ use super::consume::{Consume, With};
 use super::core::Mailbox;
 use super::counters::Handled;
 use super::end::End;
+use super::reader::Known;
 use super::shared_lane::Find;
 use crate::stats::DropReason;
 use crate::sync::Arc;
@@ -21,8 +22,25 @@ pub(crate) trait Intake<E: Send + 'static>: Send + 'static {
     /// Takes one event, which counts as delivered.
     fn take(&mut self, find: Find) -> Option<E>;
 
+    /// Returns an event that an earlier read has already found; `None` does not mean that no event
+    /// is there.
+    #[inline(always)]
+    fn known(&mut self) -> Option<Known<'_, E>> {
+        None
+    }
+
+    /// Moves up to `most` events that an earlier read has already found to the end of `into`.
+    /// Returns their number.
+    fn take_known_into(&mut self, into: &mut Vec<E>, most: usize) -> usize {
+        let _ = (into, most);
+        0
+    }
+
     /// Spins briefly before the next poll if the lanes have run dry and more events are expected.
     fn linger_when_dry(&mut self);
+
+    /// Records that a poll found nothing.
+    fn found_nothing(&mut self);
 
     /// Returns whether a poll would find something.
     fn has_work(&mut self) -> bool;

@@ -66,7 +66,7 @@ impl<E: Send + 'static> Member<E> {
     /// Makes a mailbox with several consumers, and its first member. All events go through the
     /// shared lane.
     pub(crate) fn open(config: MailboxConfig<E>) -> Result<(Arc<Mailbox<E>>, Self), BuildError> {
-        let mailbox = Mailbox::new(config, true)?;
+        let (mailbox, _) = Mailbox::new(config, true)?;
         let member = Self::new(mailbox.clone());
         Ok((mailbox, member))
     }
@@ -175,6 +175,10 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
     /// events.
     fn linger_when_dry(&mut self) {}
 
+    fn found_nothing(&mut self) {
+        self.state.counters.saw_empty();
+    }
+
     fn has_work(&mut self) -> bool {
         self.mailbox.shared.has_filled()
     }
@@ -188,7 +192,7 @@ impl<E: Send + 'static> Intake<E> for Member<E> {
     }
 
     fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Mailbox<E>) -> bool) {
-        self.state.counters.saw_empty();
+        self.found_nothing();
         let mailbox = &*self.mailbox;
         let Some(crowd) = &mailbox.signals.crowd else { return };
         let ready = || mailbox.shared.has_filled() || mailbox.shared_end().is_some() || other(mailbox);

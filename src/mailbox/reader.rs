@@ -1,21 +1,24 @@
 //! The one consumer of a mailbox: it reads the lanes in turn, counts the events that it takes, and
 //! waits.
 
+mod single;
+
 use super::consume::{Consume, ConsumerTally};
 use super::core::{Mailbox, MailboxConfig};
-use super::counters::Handled;
 use super::end::End;
 use super::intake::{Intake, give_up};
 use super::progress::Progress;
 use super::registry::{Arrival, LaneReader, settle_seal};
-use super::shared_lane::{Events, Find, Source};
+use super::shared_lane::{Events, Find, SoleRing, Source};
 use super::view::LaneView;
 use crate::error::BuildError;
+use crate::ring::mpmc::SoleConsumer;
 use crate::ring::spsc;
 use crate::sync::{Arc, MODEL, Ordering, lock, recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::list::Want;
 use crate::wait::strategy::{Idler, Step};
+pub(crate) use single::Known;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -25,13 +28,18 @@ const CHUNK: usize = 16;
 /// The one consumer of a mailbox.
 pub(crate) struct Reader<E> {
     mailbox: Arc<Mailbox<E>>,
+    /// The right to be the only consumer of the shared lane, unless it is unbounded or evicts.
+    sole: Option<SoleConsumer>,
     lanes: Vec<LaneReader<E>>,
     /// Lanes that are not read yet, since the shared lane still holds events that precede theirs.
     arriving: Vec<Arrival<E>>,
     /// The lane that a single read polls first; `lanes.len()` is the shared one.
     next: usize,
-    /// The number of events that single reads have taken from that lane in a row.
+    /// The number of events that single reads have taken from that lane in a row, with those of the
+    /// run.
     turns: usize,
+    /// The number of events that are left of the run: see [`single`].
+    run: usize,
     generation: usize,
     /// Whether the reader has seen the end of the shared lane.
     saw_shared_end: bool,
@@ -47,19 +55,21 @@ pub(crate) struct Reader<E> {
 impl<E: Send + 'static> Reader<E> {
     /// Makes a mailbox with one consumer, and its reader.
     pub(crate) fn open(config: MailboxConfig<E>) -> Result<(Arc<Mailbox<E>>, Self), BuildError> {
-        let mailbox = Mailbox::new(config, false)?;
-        let reader = Self::new(mailbox.clone());
+        let (mailbox, sole) = Mailbox::new(config, false)?;
+        let reader = Self::new(mailbox.clone(), sole);
         Ok((mailbox, reader))
     }
 
-    fn new(mailbox: Arc<Mailbox<E>>) -> Self {
+    fn new(mailbox: Arc<Mailbox<E>>, sole: Option<SoleConsumer>) -> Self {
         let idler = Idler::new(mailbox.wait);
         Self {
             mailbox,
+            sole,
             lanes: Vec::new(),
             arriving: Vec::new(),
             next: 0,
             turns: 0,
+            run: 0,
             generation: 0,
             saw_shared_end: false,
             ends: Vec::with_capacity(1),
@@ -131,10 +141,11 @@ impl<E: Send + 'static> Reader<E> {
     /// `consume`.
     #[inline(always)]
     fn scan_for(&mut self, find: Find, consume: &mut impl Consume<E>) -> usize {
+        self.end_run();
         self.pick_up();
         let visit = self.visit();
         let mailbox = &self.mailbox;
-        let mut total = Self::scan_shared(mailbox, (visit, find), consume);
+        let mut total = Self::scan_shared(mailbox, self.sole.as_ref(), (visit, find), consume);
         let mut any_ended = false;
         for lane in &mut self.lanes {
             let count = match lane {
@@ -213,15 +224,20 @@ impl<E: Send + 'static> Reader<E> {
     /// alone.
     fn scan_shared(
         mailbox: &Mailbox<E>,
+        sole: Option<&SoleConsumer>,
         (visit, find): (usize, Find),
         consume: &mut impl Consume<E>,
     ) -> usize {
         let shared = &mailbox.shared;
-        match &shared.events {
-            Events::Bounded(ring) => {
+        match (&shared.events, sole) {
+            (Events::Bounded(ring), Some(by)) => {
+                let source = SoleRing { ring, by };
+                Self::scan_source(mailbox, &source, &shared.progress, (visit, find), consume)
+            }
+            (Events::Bounded(ring), None) => {
                 Self::scan_source(mailbox, ring, &shared.progress, (visit, find), consume)
             }
-            Events::Unbounded(queue) => {
+            (Events::Unbounded(queue), _) => {
                 Self::scan_source(mailbox, queue, &shared.progress, (visit, find), consume)
             }
         }
@@ -280,113 +296,6 @@ impl<E: Send + 'static> Reader<E> {
         }
         None
     }
-
-    /// Takes an event from the first lane that has one and for which `wanted` is true, beginning
-    /// with the lane whose turn it is.
-    #[inline]
-    fn take_in_turn(&mut self, find: Find, wanted: impl Fn(&Self) -> bool) -> Option<E> {
-        let lanes = self.lanes.len();
-        for _ in 0..=lanes {
-            if self.next > lanes {
-                self.next = 0;
-            }
-            if wanted(self)
-                && let Some(event) = self.take_from_next(find)
-            {
-                self.took();
-                self.turns += 1;
-                if self.turns >= self.visit() {
-                    self.turns = 0;
-                    self.next += 1;
-                }
-                return Some(event);
-            }
-            self.turns = 0;
-            self.next += 1;
-        }
-        None
-    }
-
-    /// Counts an event taken from the lane whose turn it is.
-    #[inline]
-    fn took(&mut self) {
-        let room = match self.lanes.get(self.next) {
-            Some(LaneReader::Spsc(_, view)) => view.room(),
-            Some(LaneReader::Evicting(..)) | None => Want::SHARED_ROOM,
-        };
-        self.mailbox.signals.blocked.notify_made(room);
-        self.idler.found(1);
-        self.taken += 1;
-    }
-
-    /// Begins a drain of the events that are in the lanes now. Each lane is read up to its current
-    /// end: an event that arrives later in one lane takes the place of none in another.
-    pub(crate) fn begin_drain(&mut self) {
-        self.pick_up();
-        self.ends.clear();
-        self.ends.push(self.mailbox.shared.end_position());
-        self.ends.extend(self.lanes.iter().map(LaneReader::accepted));
-        // They are read after the others, in this order, once the shared lane was read.
-        self.ends.extend(self.arriving.iter().map(|arrival| arrival.lane.accepted()));
-    }
-
-    /// Takes the next event of the current drain.
-    #[inline]
-    pub(crate) fn drain_one(&mut self) -> Option<E> {
-        if !self.arriving.is_empty() {
-            self.admit();
-        }
-        loop {
-            let event = self.take_in_turn(Find::Written, |this| {
-                let (at, position) = match this.lanes.get(this.next) {
-                    Some(lane) => (this.next + 1, lane.position()),
-                    None => (0, this.mailbox.shared.read_position()),
-                };
-                this.ends.get(at).is_some_and(|end| position < *end)
-            });
-            if event.is_some() || !self.admits_more() {
-                return event;
-            }
-        }
-    }
-
-    #[inline]
-    fn take_from_next(&mut self, find: Find) -> Option<E> {
-        let mailbox = &*self.mailbox;
-        match self.lanes.get_mut(self.next) {
-            Some(LaneReader::Spsc(consumer, view)) => {
-                let event = match consumer.pop() {
-                    Some(event) => event,
-                    None if settle_seal(consumer, view) => consumer.pop()?,
-                    None => return None,
-                };
-                // Counted first: a thread that sees the progress, such as a flush, sees the count.
-                mailbox.consumer.note(Handled::Delivered);
-                view.progress().advance_to(consumer.position());
-                mailbox.consumer.saw_depth(1 + consumer.known() as u64);
-                Some(event)
-            }
-            Some(LaneReader::Evicting(ring, view)) => {
-                Self::take_from(mailbox, &**ring, view.progress(), find)
-            }
-            None => Self::take_from(mailbox, &mailbox.shared, &mailbox.shared.progress, find),
-        }
-    }
-
-    #[inline]
-    fn take_from(
-        mailbox: &Mailbox<E>,
-        source: &impl Source<E>,
-        progress: &Progress,
-        find: Find,
-    ) -> Option<E> {
-        mailbox.consumer.saw_depth(source.len() as u64);
-        let (position, event) = Self::claim(mailbox, source, progress, find)?;
-        mailbox.taken(&event);
-        mailbox.consumer.note(Handled::Delivered);
-        progress.done(position);
-        Some(event)
-    }
 }
 
 impl<E: Send + 'static> Intake<E> for Reader<E> {
@@ -405,7 +314,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
     #[inline]
     fn linger_when_dry(&mut self) {
         // In a model no consumer lingers, and this load would only add states to explore.
-        if MODEL || self.taken == 0 {
+        if MODEL || self.taken == 0 || self.run > 0 {
             return;
         }
         let knows_more = match self.lanes.get(self.next) {
@@ -418,19 +327,22 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         }
     }
 
+    #[inline(always)]
+    fn known(&mut self) -> Option<Known<'_, E>> {
+        self.known_in_run()
+    }
+
+    fn take_known_into(&mut self, into: &mut Vec<E>, most: usize) -> usize {
+        self.take_run_into(into, most)
+    }
+
     /// Takes one event, from each lane in turn: a quarter of a lane's capacity at a time.
     #[inline]
     fn take(&mut self, find: Find) -> Option<E> {
-        self.pick_up();
-        loop {
-            if let Some(event) = self.take_in_turn(find, |_| true) {
-                return Some(event);
-            }
-            self.lanes.retain(|lane| lane.stays(&self.mailbox.registry));
-            if !self.admits_more() {
-                return None;
-            }
+        if let Some(mut known) = self.known_in_run() {
+            return Some(known.take());
         }
+        self.take_from_lanes(find)
     }
 
     /// Costs a few loads for each lane. Takes a lock only when a lane was added since the last
@@ -453,6 +365,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         if end == End::Open {
             return None;
         }
+        self.end_run();
         let sealed = {
             let mut registry = lock(&self.mailbox.registry);
             self.arriving.append(&mut registry.arrivals);
@@ -481,9 +394,13 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             || self.arriving.first().is_some_and(|arrival| arrival.after <= self.mailbox.shared.read_position())
     }
 
-    fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Mailbox<E>) -> bool) {
+    fn found_nothing(&mut self) {
         self.mailbox.consumer.saw_empty();
         self.linger.found_nothing();
+    }
+
+    fn wait(&mut self, limit: Option<Duration>, other: impl Fn(&Mailbox<E>) -> bool) {
+        self.found_nothing();
         // A task that was registered here is replaced by this thread, whatever the strategy: the
         // cell holds one waiter, and a thread that finds it occupied could only poll again at once.
         self.unregister();

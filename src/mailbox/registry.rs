@@ -179,7 +179,7 @@ pub(crate) struct Arrival<E> {
 
 /// Returns whether the ring is sealed, for a reader that found it empty. While the seal is in
 /// progress, events pushed before its mark are not visible; after this call they are.
-#[cold]
+#[inline]
 pub(crate) fn settle_seal<E>(consumer: &spsc::Consumer<E>, view: &LaneView<E>) -> bool {
     let sealed = consumer.is_sealed();
     if sealed && !consumer.is_drained() {

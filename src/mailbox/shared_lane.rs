@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use crate::error::BuildError;
-use crate::ring::mpmc::{Pop, Ring};
+use crate::ring::mpmc::{Pop, Ring, SoleConsumer};
 use crate::ring::unbounded::Unbounded;
 use crate::stats::EntryCounters;
 
@@ -83,6 +83,51 @@ impl<E> Source<E> for Ring<E> {
     }
 }
 
+/// A ring and its only consumer.
+pub(super) struct SoleRing<'a, E> {
+    pub(super) ring: &'a Ring<E>,
+    pub(super) by: &'a SoleConsumer,
+}
+
+impl<E> Source<E> for SoleRing<'_, E> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    #[inline]
+    fn has_filled(&self) -> bool {
+        self.ring.filled_for_sole(self.by, 1) > 0
+    }
+
+    #[inline]
+    fn may_have(&self, find: Find) -> bool {
+        self.has_filled() || (find == Find::Written && self.ring.has_written())
+    }
+
+    #[inline]
+    fn pop(&self, find: Find) -> Option<(Option<u64>, E)> {
+        self.may_have(find).then(|| {
+            let event = self.ring.take_sole(self.by);
+            (Some(self.ring.free_sole(self.by)), event)
+        })
+    }
+
+    #[inline(always)]
+    fn pop_alone(&self, _find: Find, _progress: &Progress) -> Option<(u64, E)> {
+        if !self.has_filled() {
+            return None;
+        }
+        let event = self.ring.take_sole(self.by);
+        Some((self.ring.free_sole(self.by), event))
+    }
+
+    #[inline]
+    fn is_bounded(&self) -> bool {
+        true
+    }
+}
+
 impl<E> Source<E> for Unbounded<E> {
     #[inline]
     fn len(&self) -> usize {
@@ -139,9 +184,15 @@ pub(crate) struct SharedLane<E> {
 }
 
 impl<E: Send> SharedLane<E> {
-    /// Makes a ring with room for `capacity` events.
+    /// Makes a ring with room for `capacity` events, from which several threads take events.
     pub(super) fn bounded(capacity: usize) -> Result<Self, BuildError> {
         Ok(Self::new(Events::Bounded(Ring::new(capacity)?), EntryCounters::shared_by_position()))
+    }
+
+    /// Makes a ring with room for `capacity` events, from which one consumer takes them.
+    pub(super) fn bounded_for_one(capacity: usize) -> Result<(Self, SoleConsumer), BuildError> {
+        let (ring, consumer) = Ring::with_sole_consumer(capacity)?;
+        Ok((Self::new(Events::Bounded(ring), EntryCounters::shared_by_position()), consumer))
     }
 
     /// Makes a list of blocks that grows until memory is exhausted.

@@ -28,11 +28,14 @@
 //! - M4: a position below the closed tail was claimed exactly once and will be filled.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
+mod sole;
+
 use crate::error::{BuildError, OutOfMemory};
 use crate::sync::pace::Pace;
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 use crate::wait::context::discard;
+pub(crate) use sole::SoleConsumer;
 use std::fmt;
 
 const CLOSED: u64 = 1;
@@ -64,6 +67,8 @@ pub struct Ring<T> {
     head: CachePadded<AtomicU64>,
     cells: Aligned<Cell<T>>,
     capacity: u64,
+    /// The number of the ring's only consumer, or 0 if there is none.
+    sole: u64,
 }
 
 /// The reason why a push failed, with the value.
@@ -150,6 +155,7 @@ impl<T: Send> Ring<T> {
             head: CachePadded::new(AtomicU64::new(0)),
             cells,
             capacity: capacity as u64,
+            sole: 0,
         })
     }
 }
@@ -244,6 +250,8 @@ impl<T> Ring<T> {
         let mut value = value;
         loop {
             match self.push(value) {
+                // Its consumer relies on it that no value is evicted (M5).
+                Err(PushError::Full(back)) if self.sole != 0 => return Err(PushError::Full(back)),
                 Err(PushError::Full(back)) => match self.pop() {
                     Pop::Value(oldest) => {
                         value = back;
@@ -285,6 +293,7 @@ impl<T> Ring<T> {
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn pop_at(&self) -> Pop<(u64, T)> {
+        assert!(self.sole == 0, "only its consumer takes values from this ring");
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
             let cell = self.cell(head);

@@ -107,6 +107,38 @@ impl<T> Slot<T> {
     }
 }
 
+impl<T> Slot<T> {
+    /// Moves the values of these slots to the end of a vector, and leaves the slots empty. The
+    /// vector has room for them.
+    ///
+    /// # Safety
+    /// The caller owns the slots exclusively, they hold values, and no value is taken a second
+    /// time.
+    #[cfg(not(all(loom, feature = "loom")))]
+    #[inline]
+    pub(crate) unsafe fn move_all(slots: &[Self], into: &mut Vec<T>) {
+        debug_assert!(into.capacity() - into.len() >= slots.len());
+        let length = into.len();
+        // SAFETY: a slot has the layout of its value, and the caller guarantees the values and the
+        // room. The copies are the only owners of the values, since the slots now count as empty.
+        unsafe {
+            let end = into.as_mut_ptr().add(length);
+            std::ptr::copy_nonoverlapping(slots.as_ptr().cast::<T>(), end, slots.len());
+            into.set_len(length + slots.len());
+        }
+    }
+
+    /// Does the same in models, which watch each slot.
+    ///
+    /// # Safety
+    /// The same.
+    #[cfg(all(loom, feature = "loom"))]
+    pub(crate) unsafe fn move_all(slots: &[Self], into: &mut Vec<T>) {
+        // SAFETY: the caller's.
+        into.extend(slots.iter().map(|slot| unsafe { slot.take() }));
+    }
+}
+
 /// Adjacent items, the first of which begins a cache line.
 ///
 /// Otherwise every second item of half a cache line may straddle two lines, depending on where the

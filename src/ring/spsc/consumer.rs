@@ -52,11 +52,41 @@ impl<T> Consumer<T> {
         if self.head == self.end && !self.refresh() {
             return None;
         }
-        // SAFETY: S1: head < end, so the slot holds a value and belongs to the consumer.
-        let value = unsafe { self.slots.at(self.head).take() };
-        self.head += 1;
+        let value = self.take_known();
         self.release();
         Some(value)
+    }
+
+    /// Takes the oldest value, which is [known](Self::known) to be readable. Its slot stays occupied
+    /// until [`release`](Self::release).
+    ///
+    /// # Panics
+    /// When no value is known.
+    #[inline(always)]
+    pub(crate) fn take_known(&mut self) -> T {
+        assert!(self.head < self.end, "the value is known");
+        let position = self.head;
+        self.head += 1;
+        // SAFETY: S1: the head was below the end, so the slot holds a value and belongs to the
+        // consumer; the value is taken once, since the head has passed it.
+        unsafe { self.slots.at(position).take() }
+    }
+
+    /// Moves up to `max` values that are known to be readable to the end of a vector, oldest first,
+    /// and returns their number. Frees their slots together.
+    pub(crate) fn move_known(&mut self, max: usize, into: &mut Vec<T>) -> usize {
+        let count = max.min(self.known());
+        // May unwind, so it comes before any value leaves its slot.
+        into.reserve(count);
+        let stop = self.head + count as u64;
+        while self.head < stop {
+            let slots = self.slots.run(self.head, (stop - self.head) as usize);
+            // SAFETY: S1: the slots are in [head, end), and the head passes them right after.
+            unsafe { Slot::move_all(slots, into) };
+            self.head += slots.len() as u64;
+        }
+        self.release();
+        count
     }
 
     /// Passes up to `max` values to `f`, oldest first, and returns their number.
@@ -166,8 +196,9 @@ impl<T> Consumer<T> {
         count
     }
 
+    /// Frees the slots of all values that were taken.
     #[inline(always)]
-    fn release(&self) {
+    pub(crate) fn release(&self) {
         // ORD(spsc.head): Release; pairs with the Acquire in `Producer::refresh`: this consumer's
         // reads of the slots are over.
         self.shared.head.store(self.head, Ordering::Release);

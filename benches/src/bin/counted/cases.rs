@@ -3,9 +3,13 @@
 use benches::cost::{self, BLOCK, Cost, journal};
 use benches::event::{Event, Seed};
 use benches::read::{self, Readers};
-use buslane::{Bus, Channel, Overflow, Publisher, WaitStrategy};
+use buslane::{Bus, Channel, Overflow, Publisher, Receiver, WaitStrategy};
 use std::error::Error;
+use std::future::Future;
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 const NAP: WaitStrategy = WaitStrategy::nap();
 
@@ -13,7 +17,7 @@ const NAP: WaitStrategy = WaitStrategy::nap();
 type Case = (&'static str, fn(u64));
 
 /// All cases, each with a function that runs a number of blocks.
-pub(crate) const CASES: [Case; 21] = [
+pub(crate) const CASES: [Case; 29] = [
     ("harness", |blocks| publish(cost::base(), blocks)),
     ("publish, no sink", |blocks| publish(cost::lanes(0, NAP), blocks)),
     ("publish, 1 queue", |blocks| publish(cost::lanes(1, NAP), blocks)),
@@ -32,6 +36,14 @@ pub(crate) const CASES: [Case; 21] = [
     ("publish, Journal, 1 of 1000 stalled", |blocks| publish(journal::shared_beside(1, 999), blocks)),
     ("drain, 1 lane", |blocks| drain(cost::lanes(1, NAP), blocks)),
     ("drain, shared lane", |blocks| drain(cost::bus_shared(), blocks)),
+    ("recv, 1 lane", |blocks| receive(Lane::Private, blocks, by_recv)),
+    ("iter, 1 lane", |blocks| receive(Lane::Private, blocks, by_iter)),
+    ("try_recv, 1 lane", |blocks| receive(Lane::Private, blocks, by_try_recv)),
+    ("recv_timeout, 1 lane", |blocks| receive(Lane::Private, blocks, by_recv_timeout)),
+    ("recv_batch of 64, 1 lane", |blocks| receive(Lane::Private, blocks, by_recv_batch)),
+    ("recv_async, 1 lane", |blocks| receive(Lane::Private, blocks, by_recv_async)),
+    ("recv, shared lane", |blocks| receive(Lane::Shared, blocks, by_recv)),
+    ("recv_batch of 64, shared lane", |blocks| receive(Lane::Shared, blocks, by_recv_batch)),
     ("read, journal", |blocks| read(read::try_recv(1), blocks)),
     ("read, journal in batches", |blocks| read(read::try_recv_slice(1), blocks)),
     ("by hand, 1 queue", by_hand),
@@ -85,6 +97,73 @@ fn read(mut readers: impl Readers, blocks: u64) {
         readers.fill(first, BLOCK);
         black_box(measured(|| readers.read()));
     }
+}
+
+/// The lane through which events reach a receiver.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Private,
+    Shared,
+}
+
+/// Counts a read of a block of waiting events. `read` takes that many, and returns their sum.
+fn receive(lane: Lane, blocks: u64, read: fn(&mut Receiver<Event>, u64) -> u64) {
+    let (channel, mut receiver) = Channel::builder()
+        .capacity(benches::CAPACITY)
+        .wait_strategy(NAP)
+        .build()
+        .expect("the settings are valid");
+    let bus = Bus::new();
+    bus.add(channel).expect("the bus is open");
+    let mut publisher = bus.publisher();
+    for first in (0..blocks).map(|block| block * BLOCK) {
+        for seq in first..first + BLOCK {
+            let event = Seed::new(seq, false).event();
+            let published = match lane {
+                Lane::Private => publisher.publish(event),
+                Lane::Shared => bus.publish(event),
+            };
+            assert!(published.is_ok_and(|published| published.is_complete()), "the channel has room");
+        }
+        let sum = measured(|| read(&mut receiver, BLOCK));
+        assert_eq!(sum, Event::sum_without_end(first, BLOCK), "the receiver gets the published events");
+    }
+}
+
+fn by_recv(receiver: &mut Receiver<Event>, count: u64) -> u64 {
+    (0..count).fold(0, |sum, _| sum.wrapping_add(receiver.recv().expect("the channel is open").sum()))
+}
+
+fn by_iter(receiver: &mut Receiver<Event>, count: u64) -> u64 {
+    let events = receiver.iter().take(count as usize);
+    events.fold(0, |sum, event| sum.wrapping_add(event.sum()))
+}
+
+fn by_try_recv(receiver: &mut Receiver<Event>, count: u64) -> u64 {
+    (0..count).fold(0, |sum, _| sum.wrapping_add(receiver.try_recv().expect("an event is there").sum()))
+}
+
+fn by_recv_timeout(receiver: &mut Receiver<Event>, count: u64) -> u64 {
+    let mut next = || receiver.recv_timeout(Duration::from_secs(1)).expect("an event is there");
+    (0..count).fold(0, |sum, _| sum.wrapping_add(next().sum()))
+}
+
+fn by_recv_batch(receiver: &mut Receiver<Event>, count: u64) -> u64 {
+    let (mut batch, mut sum, mut left) = (Vec::with_capacity(64), 0_u64, count);
+    while left > 0 {
+        left -= receiver.recv_batch(&mut batch, 64).expect("the channel is open") as u64;
+        sum = batch.drain(..).fold(sum, |sum, event| sum.wrapping_add(event.sum()));
+    }
+    sum
+}
+
+fn by_recv_async(receiver: &mut Receiver<Event>, count: u64) -> u64 {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut next = || match pin!(receiver.recv_async()).poll(&mut context) {
+        Poll::Ready(event) => event.expect("the channel is open"),
+        Poll::Pending => unreachable!("an event is there"),
+    };
+    (0..count).fold(0, |sum, _| sum.wrapping_add(next().sum()))
 }
 
 /// The hot function: one publish into one queue, as in user code. It is disassembled under this
