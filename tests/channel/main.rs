@@ -4,6 +4,7 @@ mod asynchronous;
 
 mod iterators;
 mod overflow;
+mod runs;
 mod shared_receivers;
 mod task_and_thread;
 mod visibility;

@@ -5,6 +5,7 @@ mod ends;
 mod eviction;
 mod flush;
 mod found;
+mod runs;
 mod tasks;
 
 use buslane::error::RecvError;
