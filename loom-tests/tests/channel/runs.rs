@@ -108,10 +108,14 @@ fn only_consumer_reads_what_a_writer_has_filled() {
     // The reader takes a position as soon as its stamp shows it. Fails when ORD(mpmc.stamp) is
     // Relaxed in `is_filled`.
     model(|| {
-        let lives = Lives::new(1);
+        let (lives, steps) = (Lives::new(1), Steps::new());
         let (channel, mut receiver) = channel(CAPACITY, Overflow::DropNewest);
-        let (writer, value) = (channel.clone(), lives.value(0));
-        let writer = thread::spawn(move || assert!(write(&writer, value)));
+        let (writer, value, turn) = (channel.clone(), lives.value(0), steps.clone());
+        let writer = thread::spawn(move || {
+            assert!(write(&writer, value));
+            turn.step();
+        });
+        steps.step();
         // The only event: a read before it ends with a fence, which would hide a missing Acquire.
         assert_eq!(receiver.recv().expect("it is written").id(), 0);
         writer.join().unwrap();
