@@ -17,7 +17,7 @@
 //! | [`core`] | the [`Mailbox`] itself |
 //! | [`write`](mod@write), [`end`], [`goal`], [`state`] | its methods: accept events, end, answer flushes, describe its state |
 //! | [`lane`] | a publisher's half of a private lane, and how the sink layer calls it |
-//! | [`consume`], [`intake`] | the processing of one event, and the interface of all consumers |
+//! | [`consume`], [`known`], [`intake`] | the processing of one event, an event that was found before, and the interface of all consumers |
 //! | [`reader`], [`member`] | the one consumer, and one of several |
 
 pub(crate) mod consume;
@@ -26,6 +26,7 @@ pub(crate) mod counters;
 pub(crate) mod end;
 pub(crate) mod goal;
 pub(crate) mod intake;
+mod known;
 pub(crate) mod lane;
 pub(crate) mod member;
 pub(crate) mod members;

@@ -79,7 +79,6 @@ impl<E: Send + 'static> Mailbox<E> {
     ///
     /// Where no other thread takes events from the shared lane, its one consumer gets the right to
     /// be the only one.
-    #[expect(clippy::type_complexity, reason = "the mailbox, and what belongs to its consumer")]
     pub(super) fn new(
         config: MailboxConfig<E>,
         several: bool,

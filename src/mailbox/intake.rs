@@ -4,7 +4,7 @@ use super::consume::{Consume, With};
 use super::core::Mailbox;
 use super::counters::Handled;
 use super::end::End;
-use super::reader::Known;
+use super::known::Known;
 use super::shared_lane::Find;
 use crate::stats::DropReason;
 use crate::sync::Arc;

@@ -7,6 +7,7 @@ use super::consume::{Consume, ConsumerTally};
 use super::core::{Mailbox, MailboxConfig};
 use super::end::End;
 use super::intake::{Intake, give_up};
+use super::known::Known;
 use super::progress::Progress;
 use super::registry::{Arrival, LaneReader, settle_seal};
 use super::shared_lane::{Events, Find, SoleRing, Source};
@@ -18,7 +19,6 @@ use crate::sync::{Arc, MODEL, Ordering, lock, recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::list::Want;
 use crate::wait::strategy::{Idler, Step};
-pub(crate) use single::Known;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 

@@ -26,6 +26,7 @@
 //! - M3: the consumer of `position` sets the stamp to `position + slots`, which is M1 of the next
 //!   lap. With at least two slots the stamps of M1 to M3 differ.
 //! - M4: a position below the closed tail was claimed exactly once and will be filled.
+//! - M5, M6: of a ring with an only consumer, see [`SoleConsumer`].
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 mod sole;
@@ -67,8 +68,8 @@ pub struct Ring<T> {
     head: CachePadded<AtomicU64>,
     cells: Aligned<Cell<T>>,
     capacity: u64,
-    /// The number of the ring's only consumer, or 0 if there is none.
-    sole: u64,
+    /// The name that the ring and its only consumer have in common, if there is one.
+    sole: Option<std::sync::Arc<()>>,
 }
 
 /// The reason why a push failed, with the value.
@@ -155,7 +156,7 @@ impl<T: Send> Ring<T> {
             head: CachePadded::new(AtomicU64::new(0)),
             cells,
             capacity: capacity as u64,
-            sole: 0,
+            sole: None,
         })
     }
 }
@@ -250,8 +251,6 @@ impl<T> Ring<T> {
         let mut value = value;
         loop {
             match self.push(value) {
-                // Its consumer relies on it that no value is evicted (M5).
-                Err(PushError::Full(back)) if self.sole != 0 => return Err(PushError::Full(back)),
                 Err(PushError::Full(back)) => match self.pop() {
                     Pop::Value(oldest) => {
                         value = back;
@@ -293,7 +292,10 @@ impl<T> Ring<T> {
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn pop_at(&self) -> Pop<(u64, T)> {
-        assert!(self.sole == 0, "only its consumer takes values from this ring");
+        if self.sole.is_some() {
+            // The values are for that consumer alone (M5).
+            return Pop::Empty;
+        }
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
             let cell = self.cell(head);

@@ -4,22 +4,20 @@ use super::Ring;
 use crate::error::BuildError;
 use crate::sync::Ordering;
 use std::cell;
-use std::sync::atomic::AtomicU64;
-
-/// Distinguishes rings with an only consumer. Zero stands for a ring without one.
-static NEXT: AtomicU64 = AtomicU64::new(1);
+use std::sync::Arc;
 
 /// The right to take values from one ring, as its only consumer. It can be sent to another thread,
 /// and not be shared or cloned.
 ///
 /// # Invariants
 /// - M5: in a ring with an only consumer, no other thread stores `head`, empties a slot, or evicts.
-///   There is one `SoleConsumer` with the number of the ring, and each call checks that number. So a
-///   slot below the tail that is filled stays filled until this consumer takes its value.
+///   There is one `SoleConsumer` with the name of the ring, and each call checks that name. No other
+///   ring gets the name while one of the two lives. So a slot below the tail that is filled stays
+///   filled until this consumer takes its value.
 /// - M6: `taken` is the position after the last value that was taken. It is `head`, or one more
 ///   between [`Ring::take_sole`] and [`Ring::free_sole`].
 pub(crate) struct SoleConsumer {
-    ring: u64,
+    ring: Arc<()>,
     /// In a cell, so that a shared reference suffices, and the consumer is not `Sync`.
     taken: cell::Cell<u64>,
 }
@@ -27,11 +25,10 @@ pub(crate) struct SoleConsumer {
 impl<T: Send> Ring<T> {
     /// Creates a ring with an only consumer, which is returned with it. The ring never evicts.
     pub(crate) fn with_sole_consumer(capacity: usize) -> Result<(Self, SoleConsumer), BuildError> {
-        // Relaxed: only the number matters.
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = Arc::new(());
         let mut ring = Self::new(capacity)?;
-        ring.sole = number;
-        Ok((ring, SoleConsumer { ring: number, taken: cell::Cell::new(0) }))
+        ring.sole = Some(name.clone());
+        Ok((ring, SoleConsumer { ring: name, taken: cell::Cell::new(0) }))
     }
 }
 
@@ -44,6 +41,11 @@ impl<T> Ring<T> {
         let first = by.taken.get();
         let filled = |position: u64| self.is_filled(position);
         (first..first + most as u64).take_while(|position| filled(*position)).count()
+    }
+
+    #[inline(always)]
+    fn is_read_by(&self, consumer: &SoleConsumer) -> bool {
+        self.sole.as_ref().is_some_and(|name| Arc::ptr_eq(name, &consumer.ring))
     }
 
     #[inline(always)]
@@ -62,7 +64,7 @@ impl<T> Ring<T> {
     pub(crate) fn take_sole(&self, by: &SoleConsumer) -> T {
         let position = by.taken.get();
         let is_free = position == self.head.load(Ordering::Relaxed);
-        assert!(by.ring == self.sole && is_free && self.is_filled(position), "the value is there");
+        assert!(self.is_read_by(by) && is_free && self.is_filled(position), "the value is there");
         by.taken.set(position + 1);
         // SAFETY: M2, M5, M6: the slot holds a value, which only this consumer takes, once: `taken`
         // has passed it.
@@ -74,7 +76,7 @@ impl<T> Ring<T> {
     pub(crate) fn free_sole(&self, by: &SoleConsumer) -> u64 {
         let taken = by.taken.get();
         let position = self.head.load(Ordering::Relaxed);
-        if by.ring == self.sole && position < taken {
+        if self.is_read_by(by) && position < taken {
             // ORD(mpmc.head): Release; pairs with the Acquire loads of `head` (`is_full_at`,
             // `len`).
             self.head.store(taken, Ordering::Release);
