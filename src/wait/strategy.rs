@@ -2,7 +2,7 @@
 
 use crate::error::{ConfigError, Invalid, ParseSettingError};
 use crate::sync::MODEL;
-use crate::sync::processors::online_processors;
+use crate::sync::processors::usable_processors;
 use crate::wait::text::{Text, parse_two, split};
 use std::fmt;
 use std::str::FromStr;
@@ -24,8 +24,9 @@ use std::time::{Duration, Instant};
 /// publishers work in batches instead of contending for the same cache lines. A single event is not
 /// delayed.
 ///
-/// On a machine with one or two processors only `BusySpin` spins for more than a microsecond or
-/// two.
+/// With one or two processors only `BusySpin` spins for more than a microsecond or two; with one, no
+/// other strategy spins at all. The number of processors is read once: the online ones, on which the
+/// process may run, within the quota of its control group.
 ///
 /// # As text `Display` writes, and `FromStr` reads, `nap:NAP,PARK_AFTER`, `spin_park`, `park`,
 /// `poll:BUSY,IDLE` and `busy_spin`; `FromStr` also accepts `nap` and `poll` with their defaults,
@@ -289,10 +290,10 @@ pub(crate) fn spin_looks() -> u32 {
         return 0;
     }
     static LOOKS: OnceLock<u32> = OnceLock::new();
-    *LOOKS.get_or_init(|| looks_on(online_processors()))
+    *LOOKS.get_or_init(|| looks_on(usable_processors()))
 }
 
-/// Returns the number of polls on a machine with this many processors.
+/// Returns the number of polls of a process with this many processors.
 fn looks_on(processors: usize) -> u32 {
     match processors {
         1 => 0,
