@@ -80,14 +80,15 @@ impl<E: Send + 'static> Mailbox<E> {
         // Computed once per process, and here rather than by the first publisher that finds a lane
         // full, since it reads files.
         let _ = spin_looks();
-        let pair = if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric };
         let shared =
             if config.unbounded { SharedLane::unbounded() } else { SharedLane::bounded(config.capacity)? };
         Ok(Arc::new(Self {
             signals: std::sync::Arc::new(Signals {
-                cell: CachePadded::new(WaitCell::new(pair)),
+                cell: CachePadded::new(WaitCell::new(process_pair())),
                 blocked: WaitList::new(process_pair()),
-                crowd: several.then(|| Crowd::new(pair)),
+                crowd: several.then(|| {
+                    Crowd::new(if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric })
+                }),
             }),
             shared,
             capacity: config.capacity,
