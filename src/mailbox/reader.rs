@@ -1,6 +1,9 @@
 //! The one consumer of a mailbox: it reads the lanes in turn, counts the events that it takes, and
 //! waits.
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
+
 use super::consume::{Consume, ConsumerTally};
 use super::core::{Mailbox, MailboxConfig};
 use super::counters::Handled;

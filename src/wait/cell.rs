@@ -16,9 +16,8 @@
 //!   owner to know).
 //! - W3: only the owner of BUSY writes `parked`; its MARK is set in the state PARKED, and not in IDLE
 //!   and NAPPING.
-//! - W4: only the one consumer of a cell changes FULL in `parked`, and parks by
-//!   `park_unless_paid` or `register_paid`. Between two of its calls the bit means that it has
-//!   executed a heavy fence since it set the bit.
+//! - W4: only the one consumer of a cell sets or clears FULL in `parked`. While it is in none of
+//!   the calls of [`paid`], the bit means that it has executed a heavy fence since it set the bit.
 #![expect(unsafe_code, reason = "the sleeper moves between threads under the state word")]
 
 #[cfg(test)]

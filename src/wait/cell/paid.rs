@@ -31,8 +31,8 @@ impl WaitCell {
         if payer == Payer::Publishers && self.pair == FencePair::Asymmetric { MARK | FULL } else { MARK }
     }
 
-    /// Parks as [`park_unless`](Self::park_unless) does, and lets this side pay for the fence. Only
-    /// for the one consumer of the cell (W4).
+    /// Parks as [`park_unless`](Self::park_unless) does, where `payer` pays for the fence. Only for
+    /// the one consumer of the cell (W4).
     pub(crate) fn park_unless_paid(
         &self,
         payer: Payer,
@@ -49,15 +49,18 @@ impl WaitCell {
             // ORD(cell.state): heavy fence; pairs with the light one of a thread that puts an event
             // in, and with that in `wake_now`.
             Payer::Consumer => heavy_fence(self.pair),
-            Payer::Publishers => self.fence_as_asked(before),
+            Payer::Publishers => {
+                self.fence_as_asked(before);
+                true
+            }
         };
         if !recheck(ready) {
             park_fenced(&thread, limit, fenced);
         }
     }
 
-    /// Announces a task as [`register`](Self::register) does, and lets this side pay for the fence.
-    /// Only for the one consumer of the cell (W4).
+    /// Announces a task as [`register`](Self::register) does, where `payer` pays for the fence. Only
+    /// for the one consumer of the cell (W4).
     #[must_use]
     pub(crate) fn register_paid(&self, payer: Payer, task: &Waker) -> bool {
         // User code, which may call this again: before the cell is touched.
@@ -65,7 +68,7 @@ impl WaitCell {
         self.cancel();
         let prepared = self.prepare(task, PARKED, self.marks(payer));
         match (payer, prepared) {
-            (Payer::Publishers, Some((_, before))) => _ = self.fence_as_asked(before),
+            (Payer::Publishers, Some((_, before))) => self.fence_as_asked(before),
             // ORD(cell.state): heavy fence, as in `park_unless_paid`. It must not fail, since a task
             // cannot park with a limit.
             _ => heavy_fence_or_wait(self.pair),
@@ -73,9 +76,9 @@ impl WaitCell {
         prepared.is_some()
     }
 
-    /// Executes the fence of a consumer that asks publishers for theirs. `before` is the word before
-    /// it did so now. Returns `true`.
-    fn fence_as_asked(&self, before: u64) -> bool {
+    /// Executes the fence of a consumer that has just asked publishers for theirs. `before` is the
+    /// word from before.
+    fn fence_as_asked(&self, before: u64) {
         if before & FULL == 0 {
             // ORD(cell.state): heavy fence, as in `park_unless_paid`: the word was without the bit
             // until now. It must not fail, since the next park relies on it.
@@ -84,7 +87,6 @@ impl WaitCell {
             // ORD(cell.state): full fence; pairs with that in `fence_if_asked`.
             light_fence(FencePair::Symmetric);
         }
-        true
     }
 
     /// Lets publishers off their full fence, for a consumer that is awake and pays for its next
@@ -101,7 +103,8 @@ impl WaitCell {
         let moved = self.slot.state.compare_exchange(state, busy, Ordering::Acquire, Ordering::Relaxed);
         if moved.is_ok() {
             self.parked.store(0, Ordering::Relaxed);
-            // ORD(cell.state): Release; pairs with the Acquire in `prepare`: the word, as in `take`.
+            // ORD(cell.state): Release; pairs with the Acquire in `prepare`: the slot is empty, and
+            // the word as it is now.
             self.slot.state.store(state, Ordering::Release);
         }
         moved.is_ok()
