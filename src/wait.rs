@@ -13,6 +13,7 @@ pub(crate) mod crowd;
 pub(crate) mod errand;
 pub(crate) mod linger;
 pub(crate) mod list;
+pub(crate) mod payer;
 pub(crate) mod sleepers;
 pub(crate) mod strategy;
 pub(crate) mod text;

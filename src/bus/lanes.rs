@@ -46,15 +46,11 @@ impl<E: Send + 'static> Fast<E> {
         Self { lane, filter, info, batched: 0, owed: false, closed: false }
     }
 
-    fn is_symmetric(&self) -> bool {
-        self.lane.pair() == FencePair::Symmetric
-    }
-
-    /// After the fence: settles with the thread that seals the lane, and wakes the consumer, if
+    /// After the fences: settles with the thread that seals the lane, and wakes the consumer, if
     /// either is needed. Returns the number of events that were taken back.
     fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> usize {
         let mut count = 0;
-        if self.lane.attention() != 0 {
+        if self.lane.is_due() {
             let open = self.lane.settle_and_wake(|event| {
                 count += 1;
                 taken_back(event);
@@ -82,9 +78,8 @@ pub(super) struct FastLanes<E: Send + 'static> {
     needs_fence: u64,
     last: Option<Fast<E>>,
     others: Vec<Fast<E>>,
-    /// The numbers of lanes with a filter, and of lanes that need a full fence.
+    /// The number of lanes with a filter.
     filtered: usize,
-    symmetric: usize,
 }
 
 /// The outcome of a push into all lanes.
@@ -92,7 +87,7 @@ pub(super) enum Pushed<E> {
     /// All lanes accepted the event; this is their number.
     Done(usize),
     /// The same as [`Done`](Self::Done), but a lane may have a seal to settle or a consumer to
-    /// wake.
+    /// wake, or ask for a full fence.
     Attention(usize),
     /// This number of lanes accepted the event, and the next lane has no room.
     Full(usize, E),
@@ -111,7 +106,7 @@ impl<E: Send + 'static> Drop for SettleOnDrop<'_, E> {
 
 impl<E: Send + 'static> FastLanes<E> {
     pub(super) fn none() -> Self {
-        Self { seen: NEVER, needs_fence: 0, last: None, others: Vec::new(), filtered: 0, symmetric: 0 }
+        Self { seen: NEVER, needs_fence: 0, last: None, others: Vec::new(), filtered: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -165,14 +160,13 @@ impl<E: Send + 'static> FastLanes<E> {
     /// Adds the lane into the newest sink.
     pub(super) fn enter(&mut self, fast: Fast<E>) {
         self.filtered += usize::from(fast.filter.is_some());
-        self.symmetric += usize::from(fast.is_symmetric());
         debug_assert!(self.len() < self.others.capacity(), "T1");
         self.others.extend(self.last.replace(fast));
     }
 
-    /// Chooses the fence that serves all lanes.
+    /// Chooses the fence that every publish executes.
     pub(super) fn choose_fence(&mut self) {
-        let is_symmetric = self.symmetric > 0 || process_pair() == FencePair::Symmetric;
+        let is_symmetric = process_pair() == FencePair::Symmetric;
         // In a model, both pairs are the same fence. There the word stays 0, so that models cover
         // the fast path too.
         self.needs_fence = u64::from(is_symmetric && !MODEL);
@@ -181,11 +175,10 @@ impl<E: Send + 'static> FastLanes<E> {
     /// Removes the lanes that accept no further events. Each lane returns to the control plane in
     /// the change that brought it.
     pub(super) fn retire_closed(&mut self, done: &mut handoff::Chain<Change<E>>) {
-        let Self { seen, last, others, filtered, symmetric, .. } = self;
+        let Self { seen, last, others, filtered, .. } = self;
         others.extend(last.take());
         for fast in others.extract_if(.., |fast| fast.closed) {
             *filtered -= usize::from(fast.filter.is_some());
-            *symmetric -= usize::from(fast.is_symmetric());
             let Fast { lane, filter, info: ChangeTicket(change), .. } = fast;
             // This guard is a clone; the link has its own.
             let filter = filter.map(|(filter, _)| filter);
@@ -211,7 +204,7 @@ impl<E: Send + 'static> FastLanes<E> {
         self.needs_fence != 0
     }
 
-    /// After pushes: issues the fence that the lanes need. Returns whether a lane has a seal to
+    /// After pushes: issues the fences that the lanes need. Returns whether a lane has a seal to
     /// settle or a consumer to wake.
     #[inline(always)]
     pub(super) fn fence_and_check(&self) -> bool {
@@ -219,10 +212,21 @@ impl<E: Send + 'static> FastLanes<E> {
         // consumers that park.
         light_fence(if self.needs_fence == 0 { FencePair::Asymmetric } else { FencePair::Symmetric });
         let last = self.last.as_ref().map_or(0, |fast| fast.lane.attention());
-        self.others.iter().fold(last, |attention, fast| attention | fast.lane.attention()) != 0
+        let attention = self.others.iter().fold(last, |attention, fast| attention | fast.lane.attention());
+        attention != 0 && self.fence_if_asked_and_check()
     }
 
-    /// After the fence: settles with sealers and wakes consumers. Passes the events that were not
+    /// After the light fence: issues a full one if a consumer asks for it, and checks again. One
+    /// fence serves all lanes.
+    fn fence_if_asked_and_check(&self) -> bool {
+        if self.iter().any(|fast| fast.lane.asks_for_fence()) {
+            // ORD(cell.state): full fence; pairs with that of a consumer that has asked for it.
+            light_fence(FencePair::Symmetric);
+        }
+        self.iter().any(|fast| fast.lane.is_due())
+    }
+
+    /// After the fences: settles with sealers and wakes consumers. Passes the events that were not
     /// accepted to `taken_back`, and returns their number.
     #[cold]
     pub(super) fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> usize {

@@ -5,7 +5,7 @@
 //! after a thread with lanes has ended.
 
 use super::core::Core;
-use crate::sync::processors::online_processors;
+use crate::sync::processors::usable_processors;
 use crate::sync::{MODEL, Ordering};
 use std::sync::OnceLock;
 
@@ -17,7 +17,7 @@ pub(super) const EVENTS: u32 = 64;
 /// each processor, and at least 16.
 pub(super) fn most() -> usize {
     static MOST: OnceLock<usize> = OnceLock::new();
-    if MODEL { 2 } else { *MOST.get_or_init(|| (2 * online_processors()).max(16)) }
+    if MODEL { 2 } else { *MOST.get_or_init(|| (2 * usable_processors()).max(16)) }
 }
 
 impl<E: Send + 'static> Core<E> {

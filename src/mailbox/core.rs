@@ -87,7 +87,6 @@ impl<E: Send + 'static> Mailbox<E> {
         // Computed once per process, and here rather than by the first publisher that finds a lane
         // full, since it reads files.
         let _ = spin_looks();
-        let pair = if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric };
         let (shared, sole) = if config.unbounded {
             (SharedLane::unbounded(), None)
         } else if several || config.overflow == Overflow::DropOldest {
@@ -98,9 +97,11 @@ impl<E: Send + 'static> Mailbox<E> {
         };
         let mailbox = Arc::new(Self {
             signals: std::sync::Arc::new(Signals {
-                cell: CachePadded::new(WaitCell::new(pair)),
+                cell: CachePadded::new(WaitCell::new(process_pair())),
                 blocked: WaitList::new(process_pair()),
-                crowd: several.then(|| Crowd::new(pair)),
+                crowd: several.then(|| {
+                    Crowd::new(if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric })
+                }),
             }),
             shared,
             capacity: config.capacity,

@@ -2,6 +2,8 @@
 //! waits.
 
 mod single;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
 
 use super::consume::{Consume, ConsumerTally};
 use super::core::{Mailbox, MailboxConfig};
@@ -317,6 +319,9 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         if MODEL || self.taken == 0 || self.run > 0 {
             return;
         }
+        if self.idler.has_calmed() && self.mailbox.signals.cell.let_publishers_off() {
+            self.idler.consumer_pays();
+        }
         let knows_more = match self.lanes.get(self.next) {
             Some(LaneReader::Spsc(consumer, _)) => consumer.known() > 0,
             Some(LaneReader::Evicting(ring, _)) => ring.has_filled(),
@@ -414,16 +419,17 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
                 signals.cell.nap_unless(within(nap), || self.has_work() || other(&self.mailbox));
             }
             Step::Park => {
-                let signals = self.mailbox.signals.clone();
-                signals.cell.park_unless(limit, || self.has_work() || other(&self.mailbox));
+                let (signals, payer) = (self.mailbox.signals.clone(), self.idler.parks(Instant::now));
+                let ready = || self.has_work() || other(&self.mailbox);
+                signals.cell.park_unless_paid(payer, limit, ready);
             }
         }
     }
 
     fn register(&mut self, task: &Waker) -> bool {
         self.mailbox.consumer.saw_empty();
-        let signals = self.mailbox.signals.clone();
-        let waits = signals.cell.register(task) && !recheck(|| self.has_work());
+        let (signals, payer) = (self.mailbox.signals.clone(), self.idler.parks(Instant::now));
+        let waits = signals.cell.register_paid(payer, task) && !recheck(|| self.has_work());
         if !waits {
             self.unregister();
             spin_hint();

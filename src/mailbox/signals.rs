@@ -20,12 +20,17 @@ impl Signals {
     /// event.
     #[inline]
     pub(super) fn wake(&self) {
-        // ORD(cell.state), ORD(crowd.parked): light fence; pairs with the heavy one of a consumer
-        // that parks.
-        light_fence(self.cell.pair());
         match &self.crowd {
-            None => self.cell.wake(),
-            Some(crowd) => crowd.wake_one(),
+            None => {
+                // ORD(cell.state): light fence; pairs with the heavy one of a consumer that parks.
+                self.cell.fence();
+                self.cell.wake();
+            }
+            Some(crowd) => {
+                // ORD(crowd.parked): light fence; pairs with the heavy one of a consumer that parks.
+                light_fence(crowd.pair());
+                crowd.wake_one();
+            }
         }
     }
 

@@ -6,8 +6,8 @@
 //! variable `BUSLANE_FENCE=symmetric` disables it. In models, and where the system call is not
 //! granted, both sides are `fence(SeqCst)`.
 //!
-//! A pair is never mixed: a publisher that runs the compiler fence always meets the system call on
-//! the other side. If the call fails later (a seccomp filter was installed after the start),
+//! A pair is never mixed: a publisher that runs the compiler fence, and no other, always meets the
+//! system call on the other side. If the call fails later (a seccomp filter was installed after the start),
 //! [`heavy_fence`] reports it, and the handshake must not rely on the fence.
 
 use super::{MODEL, Ordering, fence};

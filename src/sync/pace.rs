@@ -6,6 +6,7 @@
 //! can keep the other one from running for as long as the system allows. So every such wait in the
 //! crate uses [`Pace`]: after a bounded number of spins and yields it sleeps between checks.
 
+use super::processors::is_known_to_be_one;
 use super::{MODEL, spin_hint, thread};
 use std::time::Duration;
 
@@ -30,10 +31,11 @@ impl Pace {
         Self { waits: 0 }
     }
 
-    /// Spins in the first calls, yields in the next, then sleeps. In a model it only yields.
+    /// Spins in the first calls, yields in the next, then sleeps. With one processor it does not
+    /// spin. In a model it only yields.
     #[cold]
     pub(crate) fn wait(&mut self) {
-        let waits = self.waits;
+        let waits = if is_known_to_be_one() { self.waits.max(SPINS) } else { self.waits };
         self.waits = waits.saturating_add(1);
         if MODEL {
             thread::yield_now();

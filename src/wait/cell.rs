@@ -4,7 +4,7 @@
 //! consumer writes the word, fences, and checks for events again before it parks. The side whose
 //! fence comes second sees the other's store, so either the consumer finds the event or its
 //! publisher wakes it. The pair of fences is fixed when the cell is created; mixing the two kinds
-//! loses wake-ups.
+//! loses wake-ups. [`paid`] has the one way to ask the publishers of an asymmetric pair for more.
 //!
 //! Publishers read a separate word. Its cache line changes only when a consumer parks that events
 //! must wake: a consumer that naps in between costs them nothing.
@@ -14,12 +14,19 @@
 //!   thread stores another state.
 //! - W2: the slot holds a sleeper exactly in the states PARKED and NAPPING (and in BUSY, for its
 //!   owner to know).
-//! - W3: only the owner of BUSY writes `parked`; it is 1 in the state PARKED, and 0 in IDLE and
-//!   NAPPING.
+//! - W3: only the owner of BUSY writes `parked`; its MARK is set in the state PARKED, and not in IDLE
+//!   and NAPPING.
+//! - W4: only the one consumer of a cell sets or clears FULL in `parked`. While it is in none of
+//!   the calls of [`paid`], the bit means that it has executed a heavy fence since it set the bit.
 #![expect(unsafe_code, reason = "the sleeper moves between threads under the state word")]
 
-use super::{FencePair, Sleeper, park_fenced};
-use crate::sync::membarrier::{heavy_fence, heavy_fence_or_wait, light_fence};
+#[cfg(test)]
+mod models;
+mod paid;
+
+use super::payer::Payer;
+use super::{FencePair, Sleeper};
+use crate::sync::membarrier::light_fence;
 use crate::sync::pace::Pace;
 use crate::sync::parking::Unparker;
 use crate::sync::slot::Slot;
@@ -43,6 +50,12 @@ const OCCUPIED: Duration = Duration::from_micros(50);
 /// itself.
 const KIND: u64 = 7;
 const NEXT: u64 = 8;
+
+/// The bit of the word `parked` that shows publishers a parked consumer.
+const MARK: u64 = 1;
+/// The bit of the word `parked` that asks publishers for a full fence, after which they load the
+/// word again.
+const FULL: u64 = 2;
 
 fn is_kind(state: u64, kind: u64) -> bool {
     state & KIND == kind
@@ -76,7 +89,7 @@ fn with_kind(state: u64, kind: u64) -> u64 {
 /// });
 /// ```
 pub struct WaitCell {
-    /// The word that publishers read: 1 while a consumer is parked.
+    /// The word that publishers read: MARK while a consumer is parked, and FULL.
     parked: AtomicU64,
     pair: FencePair,
     slot: CachePadded<SleeperSlot>,
@@ -155,10 +168,15 @@ impl WaitCell {
     #[inline(always)]
     #[must_use]
     pub fn is_parked(&self) -> bool {
-        self.attention() != 0
+        if self.attention() == 0 {
+            return false;
+        }
+        self.fence_if_asked();
+        self.is_marked()
     }
 
-    /// Returns the word that [`is_parked`](Self::is_parked) checks: zero while no consumer is parked.
+    /// Returns the word that publishers check: zero while no consumer is parked, and none asks
+    /// publishers for a full fence.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
         // ORD(cell.parked): Relaxed; the fences order it against the store in `prepare`.
@@ -184,7 +202,21 @@ impl WaitCell {
     /// ```
     #[inline]
     pub fn wake(&self) {
-        if self.is_parked() {
+        if self.attention() != 0 {
+            self.wake_attended();
+        }
+    }
+
+    #[cold]
+    fn wake_attended(&self) {
+        self.fence_if_asked();
+        self.wake_marked();
+    }
+
+    /// Wakes the consumer if it is parked. Call it after [`fence_if_asked`](Self::fence_if_asked).
+    #[inline]
+    pub(crate) fn wake_marked(&self) {
+        if self.is_marked() {
             self.wake_from(PARKED);
         }
     }
@@ -235,18 +267,18 @@ impl WaitCell {
         let sleeper = unsafe { self.slot.sleeper.take() };
         if is_kind(state, PARKED) {
             // Before the state: after it, this store could erase the mark of the next sleeper.
-            self.parked.store(0, Ordering::Relaxed);
+            self.parked.store(self.parked.load(Ordering::Relaxed) & !MARK, Ordering::Relaxed);
         }
         // ORD(cell.state): Release; pairs with the Acquire in `prepare`: the slot is empty.
         self.slot.state.store(with_kind(state, IDLE).wrapping_add(NEXT), Ordering::Release);
         Some(sleeper)
     }
 
-    /// Puts a sleeper in, and returns the state in which it sleeps.
+    /// Puts a sleeper in, and returns the state in which it sleeps, and the word before.
     ///
-    /// Returns `None` when another sleeper is in the cell, and the caller must not sleep. Waits for
-    /// a thread that is between two stores.
-    fn prepare(&self, sleeper: Sleeper, kind: u64) -> Option<u64> {
+    /// A sleeper that is PARKED announces itself with `marks`. Returns `None` when another sleeper
+    /// is in the cell, and the caller must not sleep. Waits for a thread that is between two stores.
+    fn prepare(&self, sleeper: Sleeper, kind: u64, marks: u64) -> Option<(u64, u64)> {
         let mut pace = Pace::new();
         let idle = loop {
             let state = self.slot.state.load(Ordering::Relaxed);
@@ -268,16 +300,17 @@ impl WaitCell {
         // SAFETY: W1, W2: the exchange made this thread the owner of the slot, and in IDLE it is
         // empty.
         unsafe { self.slot.sleeper.put(sleeper) };
+        let before = self.parked.load(Ordering::Relaxed);
         if kind == PARKED {
             // ORD(cell.parked): Relaxed; the heavy fence that follows orders it against the load in
             // `attention`. Before the state, so that the thread that takes the sleeper out finds it
             // set.
-            self.parked.store(1, Ordering::Relaxed);
+            self.parked.store(marks, Ordering::Relaxed);
         }
         let state = with_kind(idle, kind);
         // ORD(cell.state): Release; pairs with the Acquire in `take`: the sleeper is written.
         self.slot.state.store(state, Ordering::Release);
-        Some(state)
+        Some((state, before))
     }
 
     /// Takes the sleeper out, unless a waker is about to: for the one consumer that sleeps as a
@@ -305,17 +338,7 @@ impl WaitCell {
     /// assert!(asked && !cell.is_parked());
     /// ```
     pub fn park_unless(&self, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
-        let thread = Unparker::current();
-        let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), PARKED) else {
-            return occupied(limit);
-        };
-        let _stay = Stay { cell: self, state };
-        // ORD(cell.state): heavy fence; pairs with the light one of a thread that puts an event in,
-        // and with that in `wake_now`.
-        let fenced = heavy_fence(self.pair);
-        if !recheck(ready) {
-            park_fenced(&thread, limit, fenced);
-        }
+        self.park_unless_paid(Payer::Consumer, limit, ready);
     }
 
     /// Parks the calling thread for a bounded time. Publishers of events do not end the nap;
@@ -354,7 +377,7 @@ impl WaitCell {
     /// ```
     pub fn nap_unless(&self, limit: Duration, ready: impl FnOnce() -> bool) {
         let thread = Unparker::current();
-        let Some(state) = self.prepare(Sleeper::Thread(thread.clone()), NAPPING) else {
+        let Some((state, _)) = self.prepare(Sleeper::Thread(thread.clone()), NAPPING, 0) else {
             return occupied(Some(limit));
         };
         let _stay = Stay { cell: self, state };
@@ -384,14 +407,7 @@ impl WaitCell {
     /// ```
     #[must_use]
     pub fn register(&self, task: &Waker) -> bool {
-        // User code, which may call this again: before the cell is touched.
-        let task = Sleeper::task(task);
-        self.cancel();
-        let registered = self.prepare(task, PARKED).is_some();
-        // ORD(cell.state): heavy fence, as in `park_unless`. It must not fail, since a task cannot
-        // park with a limit.
-        heavy_fence_or_wait(self.pair);
-        registered
+        self.register_paid(Payer::Consumer, task)
     }
 }
 

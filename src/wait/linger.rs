@@ -12,7 +12,8 @@
 //! - It drops to zero once a poll finds nothing.
 //! - It ends before a lane is expected to be more than a few eighths full.
 //!
-//! A single event is not delayed.
+//! A single event is not delayed. With one processor no consumer lingers, since a publisher that
+//! could add to the batch does not run meanwhile, or the pause takes from the publisher's quota.
 
 use super::strategy::spin_looks;
 use crate::deadline::Deadline;
@@ -33,16 +34,18 @@ const TURNS: u32 = 8;
 const ENOUGH: usize = 128;
 
 /// The length of a consumer's linger.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Linger {
     steps: u32,
+    /// The longest, in steps.
+    most: u32,
 }
 
 impl Linger {
     pub(crate) fn new() -> Self {
         // Measured here rather than during the first events.
         let _ = spins_per_step();
-        Self::default()
+        Self { steps: 0, most: if spin_looks() == 0 { 0 } else { MOST_STEPS } }
     }
 
     /// Lingers after the consumer has drained its lanes, if more events are to be expected.
@@ -50,7 +53,7 @@ impl Linger {
     /// `events` is the number of events handled since the last call, and `capacity` that of a lane.
     #[inline]
     pub(crate) fn ran_dry(&mut self, events: usize, capacity: usize) {
-        self.steps = Self::next(self.steps, events, capacity);
+        self.steps = Self::next(self.steps, events, capacity).min(self.most);
         spin(self.steps);
     }
 
@@ -172,9 +175,18 @@ mod tests {
 
     #[test]
     fn empty_poll_ends_lingering() {
-        let mut linger = Linger { steps: MOST_STEPS };
+        let mut linger = Linger { steps: MOST_STEPS, most: MOST_STEPS };
         linger.found_nothing();
         assert_eq!(linger.steps, 0);
+    }
+
+    #[test]
+    fn one_processor_allows_no_lingering() {
+        let mut linger = Linger { steps: 0, most: 0 };
+        for events in [1, 3, 6, 12, 20, 40] {
+            linger.ran_dry(events, 1024);
+            assert_eq!(linger.steps, 0);
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::error::{ConfigError, Invalid, ParseSettingError};
 use crate::sync::MODEL;
-use crate::sync::processors::online_processors;
+use crate::sync::processors::usable_processors;
+use crate::wait::payer::{ParkRate, Payer};
 use crate::wait::text::{Text, parse_two, split};
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 /// | strategy | consumer | publisher pays | idle |
 /// |---|---|---|---|
 /// | [`Nap`](Self::Nap) (default of `Queue`) | naps, for less time at a higher event rate; parks after an idle period | at most one wake-up per idle period | nothing |
-/// | [`SpinPark`](Self::SpinPark) (default of `Receiver`) | spins briefly, parks | a wake-up whenever the consumer is parked, and one fence per publish | nothing |
+/// | [`SpinPark`](Self::SpinPark) (default of `Receiver`) | spins briefly, parks | a wake-up whenever the consumer is parked; while it parks often, also one fence per publish | nothing |
 /// | [`Park`](Self::Park) | parks at once | the same, more often | nothing |
 /// | [`Poll`](Self::Poll) | never parks; the interval doubles from `busy` to `idle` | no system call | up to 1 % of a processor |
 /// | [`BusySpin`](Self::BusySpin) | spins | nothing | a whole processor |
@@ -24,8 +25,9 @@ use std::time::{Duration, Instant};
 /// publishers work in batches instead of contending for the same cache lines. A single event is not
 /// delayed.
 ///
-/// On a machine with one or two processors only `BusySpin` spins for more than a microsecond or
-/// two.
+/// With one or two processors only `BusySpin` spins for more than a microsecond or two; with one, no
+/// other strategy spins at all. The number of processors is read once: the online ones, on which the
+/// process may run, within the quota of its control group.
 ///
 /// # As text `Display` writes, and `FromStr` reads, `nap:NAP,PARK_AFTER`, `spin_park`, `park`,
 /// `poll:BUSY,IDLE` and `busy_spin`; `FromStr` also accepts `nap` and `poll` with their defaults,
@@ -194,18 +196,29 @@ pub(crate) struct Idler {
     strategy: WaitStrategy,
     /// Empty polls since the last event.
     looks: u32,
-    /// Events since the last decision.
+    /// All events, and those of them before the last decision.
     events: u64,
+    decided_events: u64,
     /// The time of the last decision.
     decided: Option<Instant>,
     /// The time at which the idle period began.
     silent_since: Option<Instant>,
     interval: Duration,
+    parks: ParkRate,
 }
 
 impl Idler {
     pub(crate) fn new(strategy: WaitStrategy) -> Self {
-        Self { strategy, looks: 0, events: 0, decided: None, silent_since: None, interval: Duration::ZERO }
+        Self {
+            strategy,
+            looks: 0,
+            events: 0,
+            decided_events: 0,
+            decided: None,
+            silent_since: None,
+            interval: Duration::ZERO,
+            parks: ParkRate::new(),
+        }
     }
 
     /// Records that the consumer found `events` events, at least one: a poll that found none must
@@ -213,8 +226,25 @@ impl Idler {
     #[inline]
     pub(crate) fn found(&mut self, events: usize) {
         debug_assert!(events > 0, "a poll that found no event must not be reported");
-        self.events += events as u64;
+        self.events = self.events.wrapping_add(events as u64);
         self.looks = 0;
+    }
+
+    /// Returns the side that pays for the fence of a park now.
+    pub(crate) fn parks(&mut self, now: impl FnOnce() -> Instant) -> Payer {
+        // A model has no time. Its mailboxes have the symmetric pair, which leaves no choice.
+        if MODEL { Payer::Consumer } else { self.parks.parks(self.events, now()) }
+    }
+
+    /// Returns whether publishers pay for the fences of parks that have become rare.
+    #[inline]
+    pub(crate) fn has_calmed(&self) -> bool {
+        self.parks.has_calmed(self.events)
+    }
+
+    /// Records that publishers no longer pay for the fences of parks.
+    pub(crate) fn consumer_pays(&mut self) {
+        self.parks.consumer_pays();
     }
 
     /// Records that the consumer was woken from a park: it naps for a while before it parks again.
@@ -268,7 +298,7 @@ impl Idler {
     /// Returns how long no event arrived, and how long a nap may last before a lane is a quarter
     /// full at the last observed rate.
     fn flow(&mut self, now: Instant, capacity: usize) -> (Duration, Duration) {
-        let events = std::mem::take(&mut self.events);
+        let events = self.events.wrapping_sub(std::mem::replace(&mut self.decided_events, self.events));
         let since = self.decided.replace(now);
         if events == 0 {
             let silent_since = *self.silent_since.get_or_insert(now);
@@ -289,10 +319,10 @@ pub(crate) fn spin_looks() -> u32 {
         return 0;
     }
     static LOOKS: OnceLock<u32> = OnceLock::new();
-    *LOOKS.get_or_init(|| looks_on(online_processors()))
+    *LOOKS.get_or_init(|| looks_on(usable_processors()))
 }
 
-/// Returns the number of polls on a machine with this many processors.
+/// Returns the number of polls of a process with this many processors.
 fn looks_on(processors: usize) -> u32 {
     match processors {
         1 => 0,

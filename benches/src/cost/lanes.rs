@@ -45,9 +45,8 @@ fn published(bus: &Bus<Event>, mut receivers: Vec<Receiver<Event>>) -> impl Cost
     }
 }
 
-/// A publisher's lanes into `channels` channels. The wait strategy of the reader decides the fence
-/// of a publish: only the compiler's for `Nap`, `Poll` and `BusySpin`; a full one for `SpinPark`
-/// and `Park`.
+/// A publisher's lanes into `channels` channels. No reader parks here, so no publish executes a
+/// fence, whatever the wait strategy.
 #[must_use]
 pub fn lanes(channels: usize, wait: WaitStrategy) -> impl Cost {
     let (bus, receivers) = bus(channels, wait);

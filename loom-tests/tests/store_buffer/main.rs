@@ -21,6 +21,7 @@ mod mixed;
 mod nap;
 mod order;
 mod park;
+mod payer;
 mod program;
 mod seal;
 mod shapes;

@@ -71,11 +71,6 @@ impl<E: Send + 'static> FastLane<E> {
         &self.view
     }
 
-    /// Returns the pair of fences of the mailbox's wait cell.
-    pub(crate) fn pair(&self) -> FencePair {
-        self.signals.cell.pair()
-    }
-
     pub(super) fn mailbox(&self) -> &Mailbox<E> {
         &self.mailbox
     }
@@ -127,19 +122,33 @@ impl<E: Send + 'static> FastLane<E> {
         }
     }
 
-    /// After the fence: returns nonzero if [`settle_and_wake`](Self::settle_and_wake) has something
-    /// to do.
+    /// After the light fence: returns nonzero if the lane [asks for a full
+    /// fence](Self::asks_for_fence), or [`settle_and_wake`](Self::settle_and_wake) has something to
+    /// do.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
         self.signals.cell.attention() | self.producer.attention()
     }
 
-    /// After the fence: settles with the thread that seals the lane, and wakes the consumer. Passes
-    /// events that turn out not to be accepted to `taken_back`. Returns `true` while the lane
-    /// accepts events.
+    /// Returns whether the consumer asks publishers for a full fence.
+    #[inline]
+    pub(crate) fn asks_for_fence(&self) -> bool {
+        self.signals.cell.asks_for_fence()
+    }
+
+    /// After the full fence, if the lane asks for one: returns whether
+    /// [`settle_and_wake`](Self::settle_and_wake) has something to do.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        self.signals.cell.is_marked() || self.producer.attention() != 0
+    }
+
+    /// After the full fence, if the lane asks for one: settles with the thread that seals the lane,
+    /// and wakes the consumer. Passes events that turn out not to be accepted to `taken_back`.
+    /// Returns `true` while the lane accepts events.
     #[cold]
     pub(crate) fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> bool {
-        self.signals.cell.wake();
+        self.signals.cell.wake_marked();
         let entry = &self.view.entry;
         self.producer.settle(|event| {
             entry.count(EntryOutcome::RefusedClosed, 1);
@@ -156,8 +165,7 @@ impl<E: Send + 'static> FastLane<E> {
             None => disposition = self.overflow(event, deadline)?,
         }
         // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of
-        // the consumer that parks. A seal uses the process's pair, a wake the mailbox's, and the
-        // mailbox's pair is never the weaker one.
+        // the consumer that parks. Both use the process's pair.
         light_fence(self.signals.cell.pair());
         if self.attention() == 0 { Ok(disposition) } else { self.settle_push(disposition) }
     }
@@ -165,6 +173,7 @@ impl<E: Send + 'static> FastLane<E> {
     #[cold]
     fn settle_push(&mut self, disposition: Disposition) -> Result<Disposition, WriteError<E>> {
         let mut back = None;
+        self.signals.cell.fence_if_asked();
         self.settle_and_wake(|event| back = Some(event));
         back.map_or(Ok(disposition), |event| Err(WriteError::Closed(event)))
     }
