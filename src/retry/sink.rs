@@ -101,7 +101,7 @@ impl<E, S, P> Retry<E, S, P> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn dead_letters(mut self, sink: impl Sink<DeadLetter<E>> + 'static) -> Self {
-        self.attempts.dead_letters = Some(Box::new(sink));
+        self.attempts.set_dead_letters(sink);
         self
     }
 
@@ -141,13 +141,21 @@ where
             (event, wait) = match self.attempts.attempt(&self.inner, event, &mut trials) {
                 Step::Taken(disposition) => return Ok(disposition),
                 Step::Wait(event, wait) => (event, wait),
-                Step::Ended(error) => return Err(error),
-                Step::GivenUp(error) => {
+                // An abort has ended the attempt itself.
+                Step::Ended(error) if !(error.is_closed() && self.attempts.keeps_interrupted()) => {
+                    return Err(error);
+                }
+                Step::Ended(error) | Step::GivenUp(error) => {
                     let given_up = self.attempts.give_up(error, trials.made);
                     return given_up.map(|disposition| disposition.after(&trials.delivered));
                 }
             };
-            if let Err(cut) = self.attempts.rest(wait, &mut trials) {
+            let rested = if LastOffer::is_after_attempt() {
+                Err(self.at_last_offer())
+            } else {
+                self.attempts.rest(wait, &mut trials)
+            };
+            if let Err(cut) = rested {
                 let cut = self.cut(cut, event, trials.made);
                 return cut.map(|disposition| disposition.after(&trials.delivered));
             }
@@ -159,6 +167,11 @@ where
         let error = cut.with(event);
         // A limit belongs to the caller, who gets the event back. A close is final.
         if error.is_closed() { self.attempts.give_up(error, attempts) } else { Err(error) }
+    }
+
+    /// Returns how an event ends that is offered for the last time.
+    fn at_last_offer(&self) -> Interruption {
+        if self.attempts.has_dead_letters() { Interruption::Closed } else { Interruption::Timeout }
     }
 
     fn answer(&self, event: E) -> Result<Disposition, WriteError<E>> {
@@ -173,12 +186,7 @@ where
             return self.cut(Interruption::Closed, event, 0);
         }
         if LastOffer::is_now() {
-            let end = if self.attempts.dead_letters.is_some() {
-                Interruption::Closed
-            } else {
-                Interruption::Timeout
-            };
-            return self.cut(end, event, 0);
+            return self.cut(self.at_last_offer(), event, 0);
         }
         self.deliver(event)
     }
@@ -195,6 +203,7 @@ where
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        let _hand = self.attempts.hold();
         self.attempts.counters.answered(self.answer(event))
     }
 
@@ -213,8 +222,7 @@ where
     }
 
     fn abort_now(&self) {
-        self.attempts.pause.interrupt();
-        control::abort_now(self);
+        self.attempts.abort(&self.inner);
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
