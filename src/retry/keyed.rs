@@ -52,7 +52,8 @@ const ATTEMPTS_PER_TICK: usize = 64;
 ///   - On the worker of a queue a flush does not wait: the flush of the queue waits for the
 ///     backoff, and calls the worker again.
 ///   - The events that a close leaves go to the dead letters, or count as `dropped.aborted`; both
-///     are `undelivered` in the report.
+///     are `undelivered` in the report. The dead letters [stay open for
+///     them](crate::retry::Retry::dead_letters).
 ///   - A direct close returns when the inner sink and the dead letters [have
 ///     returned](crate::Sink::close_by), also after the deadline.
 /// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. A panic there costs only

@@ -27,8 +27,9 @@ use std::time::Duration;
 /// - **Progress**: `write` waits on the calling thread as long as the policy decides: put a
 ///   [`Queue`](crate::Queue) upstream. A retry has no lane.
 ///   - A wait ends at once when the sink is closed or a close is cut short ([`Sink::abort_now`]).
-///     The event then goes to the dead letters, or returns as [`WriteError::Closed`]. A close of an
-///     upstream queue first lets the worker retry until the deadline.
+///     The event then goes to the dead letters, or returns as [`WriteError::Closed`]. So does an
+///     event whose attempt the abort ends. A close of an upstream queue first lets the worker retry
+///     until the deadline.
 ///   - A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
 ///   - Dropping the last handle gives up no event. If an upstream queue is dropped rather than
 ///     closed, a policy without limits continues as long as the inner sink fails.
@@ -85,6 +86,19 @@ impl<E, S, P> Retry<E, S, P> {
     /// closed and flushed after the inner sink. Retries that share one dead-letter sink close it
     /// for each other: the first close ends it, and later letters are refused. Give each retry a
     /// separate channel.
+    ///
+    /// # At a deadline
+    /// When a close times out, the events that the retry has in hand become letters.
+    ///
+    /// - `sink` accepts them if it has room: it is closed after them, and aborted last. A close
+    ///   waits for at most 200 ms for them, and for a queue to handle its letters.
+    /// - Each of these letters waits for at most 200 ms. A sink of yours that waits by itself reads
+    ///   the limit from [`Deadline::current`]. If a writer is stuck in `sink` for as long as that,
+    ///   `sink` is aborted, or closed if it is a queue or a channel.
+    /// - A downstream retry makes one attempt with such a letter, and then sends it to its own dead
+    ///   letters.
+    /// - Such an event is [undelivered](crate::stats::CloseReport::undelivered) in the report of
+    ///   the close.
     ///
     /// # Examples
     /// ```
