@@ -2,7 +2,7 @@
 //! sink still gets the events in hand, unless it has no room or its writer is stuck.
 
 use super::{By, HOUR, MILLI, describe, flaky};
-use buslane::retry::{DeadLetter, Next, Retry};
+use buslane::retry::{Attempt, DeadLetter, Next, Retry, RetryPolicy};
 use buslane::stats::{Disposition, DropReason, Finish, RetryState, SinkStatus};
 use buslane::testing::{Collect, Gate, ManualClock};
 use buslane::time::Deadline;
@@ -111,6 +111,15 @@ fn abort_leaves_a_queue_of_letters_open() {
     assert!(letters.reports_closed());
 }
 
+/// Gives event 0 up at once, and waits with the others.
+struct GivesUpFirst;
+
+impl RetryPolicy<u64> for GivesUpFirst {
+    fn failure(&self, event: &u64, _attempt: &Attempt<'_>) -> Next {
+        if *event == 0 { Next::GiveUp } else { Next::After(HOUR) }
+    }
+}
+
 #[test]
 fn stuck_queue_of_letters_is_aborted_last() {
     let (held, given_up) = (Gate::closed(), Log::new());
@@ -120,10 +129,11 @@ fn stuck_queue_of_letters_is_aborted_last() {
         .spawn(move |_: DeadLetter<u64>| at.pass())
         .unwrap();
     let (sink, gate) = down();
-    let retry = sink.retry_by_key(|event| *event, PATIENT).clock(ManualClock::new());
+    let retry = sink.retry_by_key(|event| *event, GivesUpFirst).clock(ManualClock::new());
     let queue = retry.dead_letters(letters.clone()).queue(16).unwrap();
     (0..4).for_each(|event| queue.write(event).unwrap());
     gate.wait_reached(4);
+    held.wait_reached(1);
     let closing = queue.clone();
     assert_eq!(ends(move || closing.close_timeout(MILLI)).finish, Finish::TimedOut);
     // The worker of the queue ends although that of the letters is stuck.
@@ -263,6 +273,19 @@ fn letter_is_tried_once_by_a_retry_downstream() {
 
 fn drop_event(error: WriteError<u64>) -> String {
     error.to_string()
+}
+
+#[test]
+fn last_letter_reaches_the_last_dead_letters() {
+    let down = || sink_fn(|_: &Vec<u64>| Err("down"));
+    let no_store = sink_fn(|_: &DeadLetter<Vec<u64>>| Err("full disk"));
+    let (letters, mut dead) = Channel::lossy(8).unwrap();
+    let store = no_store.retry(By(|_| Next::After(HOUR))).dead_letters(letters);
+    let batch = down().retry(By(|_| Next::After(HOUR))).dead_letters(store).batch(3);
+    assert!(batch.write(7_u64).is_ok());
+    assert!(batch.close_by(Deadline::NOW).errors.is_empty());
+    let letter = ends(move || dead.recv()).unwrap();
+    assert_eq!((letter.event.event, letter.attempts), (vec![7], 1));
 }
 
 #[test]
