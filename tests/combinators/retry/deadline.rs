@@ -133,6 +133,7 @@ fn stuck_queue_of_letters_is_aborted_last() {
     let queue = retry.dead_letters(letters.clone()).queue(16).unwrap();
     (0..4).for_each(|event| queue.write(event).unwrap());
     gate.wait_reached(4);
+    wait_for(|| queue.state().depth == 0);
     held.wait_reached(1);
     let closing = queue.clone();
     assert_eq!(ends(move || closing.close_timeout(MILLI)).finish, Finish::TimedOut);
@@ -177,6 +178,7 @@ fn abort_frees_a_worker_in_a_sink_that_waits() {
     let queue = retry.dead_letters(held.before(seen.clone())).queue(16).unwrap();
     (0..10).for_each(|event| queue.write(event).unwrap());
     gate.wait_reached(10);
+    wait_for(|| queue.state().depth == 0);
     let closing = queue.clone();
     assert_eq!(ends(move || closing.close_timeout(MILLI)).finish, Finish::TimedOut);
     wait_for(|| queue.state().ledger.pending == 0);
