@@ -64,9 +64,10 @@ impl<E: Send + 'static> Ending for QueueCore<E> {
             self.describe(&mut state);
             let mut report = CloseReport::timed_out(state.depth);
             report.unfinished = lock(&self.ending).unfinished();
-            self.abort();
-            // The first report is kept, the worker's or this one.
+            // The first report is kept, the worker's or this one. It comes before the abort: the
+            // worker's report no longer counts the events that the abort turns into dead letters.
             let report = lock(&self.report).get_or_insert(report).clone();
+            self.abort();
             // Wakes every thread that waits for the end: this report is its answer.
             self.mailbox.signals.blocked.notify();
             report

@@ -2,6 +2,8 @@
 
 use super::counters::RetryCounters;
 use super::dead_letter::DeadLetter;
+use super::hands::Hand;
+use super::letters::Letters;
 use super::policy::{Attempt, AttemptError, Next, RetryPolicy};
 use crate::deadline::moment_after;
 use crate::error::{ConfigError, WriteError};
@@ -13,7 +15,7 @@ use crate::stats::{
 };
 use crate::sync::guarded::is_let_go;
 use crate::time::{Clock, Deadline, Pause, SystemClock};
-use crate::wait::context::{LastOffer, WaitLimit, WaitedFor, caught, event_of, quietly, user_code};
+use crate::wait::context::{WaitLimit, WaitedFor, caught, event_of, quietly, user_code};
 use crate::wait::errand::{beside, close_together, flush_together};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ pub(super) struct Attempts<E, P> {
     pub(super) clock: Arc<dyn Clock>,
     /// Interrupts the waits of backoffs.
     pub(super) pause: Arc<Pause>,
-    pub(super) dead_letters: Option<Box<dyn Sink<DeadLetter<E>>>>,
+    letters: Option<Letters<E>>,
     pub(super) counters: Arc<RetryCounters>,
 }
 
@@ -98,9 +100,14 @@ impl<E, P> Attempts<E, P> {
             policy,
             clock: Arc::new(SystemClock),
             pause: Arc::new(Pause::new()),
-            dead_letters: None,
+            letters: None,
             counters: Arc::new(RetryCounters::new()),
         }
+    }
+
+    /// Sends events that are given up to this sink from now on.
+    pub(super) fn set_dead_letters(&mut self, sink: impl Sink<DeadLetter<E>> + 'static) {
+        self.letters = Some(Letters::new(sink));
     }
 
     pub(super) fn begin(&self) -> Trials {
@@ -154,33 +161,6 @@ impl<E, P> Attempts<E, P> {
         self.pause.is_interrupted()
     }
 
-    /// Sends an event to the dead letters. Returns it if there are none, or if they refuse it.
-    pub(super) fn give_up(&self, error: WriteError<E>, attempts: u32) -> Result<Disposition, WriteError<E>> {
-        self.counters.gives_up();
-        let Some(dead_letters) = &self.dead_letters else { return Err(error) };
-        let letter = DeadLetter::new(error, attempts);
-        let written = caught(|| {
-            // The letter is not a last offer: a downstream retry makes its first attempt.
-            let (_held, _first) = (WaitedFor::begin(), LastOffer::suspend());
-            dead_letters.offer(letter)
-        });
-        match written {
-            Ok(Ok(disposition)) => {
-                self.counters.letter(!disposition.is_dropped());
-                Ok(Disposition::Dropped(DropReason::Failed))
-            }
-            Ok(Err(refused)) => {
-                self.counters.letter(false);
-                Err(event_of(refused).into_error())
-            }
-            Err(text) => {
-                self.note(format!("the dead-letter sink panicked: {text}"));
-                self.counters.letter(false);
-                Ok(Disposition::Dropped(DropReason::Panicked))
-            }
-        }
-    }
-
     /// Keeps the text of the last failure, for snapshots.
     pub(super) fn note(&self, text: String) {
         self.counters.note(text);
@@ -197,9 +177,9 @@ impl<E, P> Attempts<E, P> {
     /// the inner sink panics.
     pub(super) fn visit<S: Sink<E>>(&self, inner: &S, visit: &mut Inner<'_>) {
         visit.caught(inner, &|text| self.note(format!("the sink panicked in a control call: {text}")));
-        if let Some(dead_letters) = &self.dead_letters {
+        if let Some(letters) = &self.letters {
             let note = |text| self.note(format!("the dead-letter sink panicked in a control call: {text}"));
-            visit.caught(&**dead_letters, &note);
+            visit.caught(&*letters.sink, &note);
         }
     }
 
@@ -233,24 +213,6 @@ impl<E, P> Attempts<E, P> {
         self.ask(|| inner.add_ledgers(list, internal));
     }
 
-    /// Closes the inner sink and the dead letters.
-    ///
-    /// The dead letters accept letters while the inner sink closes, but a slow inner sink does not
-    /// delay their close.
-    pub(super) fn close_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline) -> CloseReport {
-        let Some(letters) = &self.dead_letters else { return close_caught(inner, deadline) };
-        close_together(deadline, || {
-            let (mut report, letters) = in_order(
-                inner,
-                deadline,
-                || close_caught(inner, deadline),
-                || close_caught(&**letters, deadline),
-            );
-            report.merge("dead letters", letters);
-            report
-        })
-    }
-
     /// Flushes the inner sink and the dead letters.
     pub(super) fn flush_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline, report: &mut FlushReport) {
         let flush = |sink: &dyn Fn(&mut FlushReport)| {
@@ -260,10 +222,10 @@ impl<E, P> Attempts<E, P> {
         };
         flush_together(deadline, report, |report| {
             let first = || flush(&|part| inner.flush_by(deadline, part));
-            let ((part, panicked), letters) = match &self.dead_letters {
+            let ((part, panicked), letters) = match &self.letters {
                 None => (first(), None),
                 Some(letters) => {
-                    let second = || flush(&|part| letters.flush_by(deadline, part));
+                    let second = || flush(&|part| letters.sink.flush_by(deadline, part));
                     let (first, second) = in_order(inner, deadline, first, second);
                     (first, Some(second))
                 }
@@ -302,6 +264,77 @@ fn in_order<E, A: Send, B>(
     second: impl FnOnce() -> B,
 ) -> (A, B) {
     if inner.has_lanes() { (first(), second()) } else { beside(deadline, first, second) }
+}
+
+impl<E: 'static, P> Attempts<E, P> {
+    pub(super) fn has_dead_letters(&self) -> bool {
+        self.letters.is_some()
+    }
+
+    /// Returns whether the attempts were interrupted, and there is a sink for what they leave.
+    pub(super) fn keeps_interrupted(&self) -> bool {
+        self.has_dead_letters() && self.is_interrupted()
+    }
+
+    /// Records that the calling thread may have a letter to write, until the result is dropped: a
+    /// close of the dead letters waits for it.
+    pub(super) fn hold(&self) -> Option<Hand<'_>> {
+        self.letters.as_ref().map(Letters::hold)
+    }
+
+    /// Sends an event to the dead letters. Returns it if there are none, or if they refuse it.
+    pub(super) fn give_up(&self, error: WriteError<E>, attempts: u32) -> Result<Disposition, WriteError<E>> {
+        self.counters.gives_up();
+        let Some(letters) = &self.letters else { return Err(error) };
+        let letter = DeadLetter::new(error, attempts);
+        match caught(|| letters.write(letter)) {
+            Ok(Ok(disposition)) => {
+                self.counters.letter(!disposition.is_dropped());
+                Ok(Disposition::Dropped(DropReason::Failed))
+            }
+            Ok(Err(refused)) => {
+                self.counters.letter(false);
+                Err(event_of(refused).into_error())
+            }
+            Err(text) => {
+                self.note(format!("the dead-letter sink panicked: {text}"));
+                self.counters.letter(false);
+                Ok(Disposition::Dropped(DropReason::Panicked))
+            }
+        }
+    }
+
+    /// Limits the waits for letters from now on, since a deadline has passed.
+    pub(super) fn expire(&self) {
+        if let Some(letters) = &self.letters {
+            letters.expire();
+        }
+    }
+
+    /// Ends the attempts and their waits, because a close has timed out. The dead letters stay
+    /// open for the events in hand.
+    pub(super) fn abort<S: Sink<E>>(&self, inner: &S) {
+        self.expire();
+        self.pause.interrupt();
+        self.ask(|| inner.abort_now());
+        if let Some(letters) = &self.letters {
+            letters.free_writers();
+        }
+    }
+
+    /// Closes the inner sink and the dead letters.
+    ///
+    /// The dead letters accept letters while the inner sink closes, but a slow inner sink does not
+    /// delay their close for long.
+    pub(super) fn close_both<S: Sink<E>>(&self, inner: &S, deadline: Deadline) -> CloseReport {
+        let Some(letters) = &self.letters else { return close_caught(inner, deadline) };
+        close_together(deadline, || {
+            let (mut report, letters) =
+                in_order(inner, deadline, || close_caught(inner, deadline), || letters.close(deadline));
+            report.merge("dead letters", letters);
+            report
+        })
+    }
 }
 
 impl<E: 'static, P: RetryPolicy<E>> Attempts<E, P> {

@@ -2,6 +2,7 @@
 
 use super::attempts::{Attempts, Step, Trials};
 use super::dead_letter::DeadLetter;
+use super::letters::GRACE;
 use super::parked::{BacklogId, Parked, Waiting};
 use super::policy::RetryPolicy;
 use crate::deadline::moment_after;
@@ -15,7 +16,9 @@ use crate::stats::{
 };
 use crate::sync::{Mutex, lock};
 use crate::time::{Clock, Deadline};
-use crate::wait::context::{Quiet, UserCode, caught, discard, is_worker, must_not_wait, user_code};
+use crate::wait::context::{
+    Quiet, UserCode, WaitLimit, caught, discard, is_worker, must_not_wait, user_code,
+};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
@@ -49,7 +52,8 @@ const ATTEMPTS_PER_TICK: usize = 64;
 ///   - On the worker of a queue a flush does not wait: the flush of the queue waits for the
 ///     backoff, and calls the worker again.
 ///   - The events that a close leaves go to the dead letters, or count as `dropped.aborted`; both
-///     are `undelivered` in the report.
+///     are `undelivered` in the report. The dead letters [stay open for
+///     them](crate::retry::Retry::dead_letters).
 ///   - A direct close returns when the inner sink and the dead letters [have
 ///     returned](crate::Sink::close_by), also after the deadline.
 /// - **Keys**: `Hash`, `Eq` and `Drop` of a key run while no lock is held. A panic there costs only
@@ -144,7 +148,7 @@ impl<E, S, K: Eq + Hash, F, P> KeyedRetry<E, S, K, F, P> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn dead_letters(mut self, sink: impl Sink<DeadLetter<E>> + 'static) -> Self {
-        self.attempts.dead_letters = Some(Box::new(sink));
+        self.attempts.set_dead_letters(sink);
         self
     }
 
@@ -302,6 +306,7 @@ where
     /// Makes attempts for the keys that are due, one event of each at a time, at most `most` in
     /// total. Returns when the next one is due.
     fn try_due(&self, most: usize) -> Option<Instant> {
+        let _hand = self.attempts.hold();
         for _ in 0..most {
             if self.attempts.is_interrupted() {
                 return None;
@@ -352,6 +357,8 @@ where
 
     /// Gives up all events that no thread is attempting.
     fn sweep(&self) {
+        // One limit for all letters.
+        let _limit = WaitLimit::begin(GRACE);
         let backlogs = lock(&self.parked).sweep();
         for mut backlog in backlogs {
             backlog.take_events().into_iter().for_each(|waiting| self.abort_waiting(waiting));
@@ -446,6 +453,7 @@ where
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        let _hand = self.attempts.hold();
         let key = match self.key_of(&event) {
             Ok(key) => key,
             Err(text) => return self.end(self.attempts.panicked(event, "the key function", &text), 0),
@@ -476,6 +484,10 @@ where
                 self.park(key, Waiting { event, trials: Some(trials) }, due)
                     .or_else(|error| self.end_after(error, &trials))
             }
+            // An abort has ended the attempt itself.
+            Step::Ended(error) if error.is_closed() && self.attempts.keeps_interrupted() => {
+                self.end_after(error, &trials)
+            }
             Step::Ended(error) => self.attempts.counters.answered(Err(error)),
             Step::GivenUp(error) => self.end_after(error, &trials),
         }
@@ -487,9 +499,12 @@ where
 
     fn close_by(&self, deadline: Deadline) -> CloseReport {
         lock(&self.parked).closed = true;
-        if !self.drain(deadline) && must_not_wait() {
-            // Parked events still have time: a close from outside a delivery waits for them.
-            return CloseReport::pending();
+        if !self.drain(deadline) {
+            if must_not_wait() {
+                // Parked events still have time: a close from outside a delivery waits for them.
+                return CloseReport::pending();
+            }
+            self.attempts.expire();
         }
         self.attempts.pause.interrupt();
         self.sweep();
@@ -512,8 +527,7 @@ where
     }
 
     fn abort_now(&self) {
-        self.attempts.pause.interrupt();
-        control::abort_now(self);
+        self.attempts.abort(&self.inner);
     }
 
     fn tick(&self, now: Instant) -> Option<Instant> {

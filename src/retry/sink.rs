@@ -27,8 +27,9 @@ use std::time::Duration;
 /// - **Progress**: `write` waits on the calling thread as long as the policy decides: put a
 ///   [`Queue`](crate::Queue) upstream. A retry has no lane.
 ///   - A wait ends at once when the sink is closed or a close is cut short ([`Sink::abort_now`]).
-///     The event then goes to the dead letters, or returns as [`WriteError::Closed`]. A close of an
-///     upstream queue first lets the worker retry until the deadline.
+///     The event then goes to the dead letters, or returns as [`WriteError::Closed`]. So does an
+///     event whose attempt the abort ends. A close of an upstream queue first lets the worker retry
+///     until the deadline.
 ///   - A limit on the waits of the caller ends them as well ([`WriteError::Timeout`]).
 ///   - Dropping the last handle gives up no event. If an upstream queue is dropped rather than
 ///     closed, a policy without limits continues as long as the inner sink fails.
@@ -86,6 +87,19 @@ impl<E, S, P> Retry<E, S, P> {
     /// for each other: the first close ends it, and later letters are refused. Give each retry a
     /// separate channel.
     ///
+    /// # At a deadline
+    /// When a close times out, the events that the retry has in hand become letters.
+    ///
+    /// - `sink` accepts them if it has room: it is closed after them, and aborted last. A close
+    ///   waits for at most 200 ms for them, and for a queue to handle its letters.
+    /// - Each of these letters waits for at most 200 ms. A sink of yours that waits by itself reads
+    ///   the limit from [`Deadline::current`]. If a writer is stuck in `sink` for as long as that,
+    ///   `sink` is aborted, or closed if it is a queue or a channel.
+    /// - A downstream retry makes one attempt with such a letter, and then sends it to its own dead
+    ///   letters.
+    /// - Such an event is [undelivered](crate::stats::CloseReport::undelivered) in the report of
+    ///   the close.
+    ///
     /// # Examples
     /// ```
     /// use buslane::{Channel, Sink, sink_fn, SinkExt};
@@ -101,7 +115,7 @@ impl<E, S, P> Retry<E, S, P> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn dead_letters(mut self, sink: impl Sink<DeadLetter<E>> + 'static) -> Self {
-        self.attempts.dead_letters = Some(Box::new(sink));
+        self.attempts.set_dead_letters(sink);
         self
     }
 
@@ -141,13 +155,21 @@ where
             (event, wait) = match self.attempts.attempt(&self.inner, event, &mut trials) {
                 Step::Taken(disposition) => return Ok(disposition),
                 Step::Wait(event, wait) => (event, wait),
-                Step::Ended(error) => return Err(error),
-                Step::GivenUp(error) => {
+                // An abort has ended the attempt itself.
+                Step::Ended(error) if !(error.is_closed() && self.attempts.keeps_interrupted()) => {
+                    return Err(error);
+                }
+                Step::Ended(error) | Step::GivenUp(error) => {
                     let given_up = self.attempts.give_up(error, trials.made);
                     return given_up.map(|disposition| disposition.after(&trials.delivered));
                 }
             };
-            if let Err(cut) = self.attempts.rest(wait, &mut trials) {
+            let rested = if LastOffer::is_after_attempt() {
+                Err(self.at_last_offer())
+            } else {
+                self.attempts.rest(wait, &mut trials)
+            };
+            if let Err(cut) = rested {
                 let cut = self.cut(cut, event, trials.made);
                 return cut.map(|disposition| disposition.after(&trials.delivered));
             }
@@ -159,6 +181,11 @@ where
         let error = cut.with(event);
         // A limit belongs to the caller, who gets the event back. A close is final.
         if error.is_closed() { self.attempts.give_up(error, attempts) } else { Err(error) }
+    }
+
+    /// Returns how an event ends that is offered for the last time.
+    fn at_last_offer(&self) -> Interruption {
+        if self.attempts.has_dead_letters() { Interruption::Closed } else { Interruption::Timeout }
     }
 
     fn answer(&self, event: E) -> Result<Disposition, WriteError<E>> {
@@ -173,12 +200,7 @@ where
             return self.cut(Interruption::Closed, event, 0);
         }
         if LastOffer::is_now() {
-            let end = if self.attempts.dead_letters.is_some() {
-                Interruption::Closed
-            } else {
-                Interruption::Timeout
-            };
-            return self.cut(end, event, 0);
+            return self.cut(self.at_last_offer(), event, 0);
         }
         self.deliver(event)
     }
@@ -195,6 +217,7 @@ where
     }
 
     fn offer(&self, event: E) -> Result<Disposition, WriteError<E>> {
+        let _hand = self.attempts.hold();
         self.attempts.counters.answered(self.answer(event))
     }
 
@@ -213,8 +236,7 @@ where
     }
 
     fn abort_now(&self) {
-        self.attempts.pause.interrupt();
-        control::abort_now(self);
+        self.attempts.abort(&self.inner);
     }
 
     fn validate(&self) -> Result<(), ConfigError> {

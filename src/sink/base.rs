@@ -203,7 +203,8 @@ pub trait Sink<E>: Send + Sync {
 
     /// Ends every wait at once, because a close has passed its deadline.
     ///
-    /// By default, it aborts each inner sink.
+    /// By default, it aborts each inner sink. A retry aborts its [dead
+    /// letters](crate::retry::Retry::dead_letters) only after the letters that the abort causes.
     ///
     /// # Examples
     /// A sink that waits for an answer, and stops waiting when it is aborted:

@@ -13,7 +13,7 @@ use std::time::Instant;
 #[cfg(feature = "testing")]
 pub(crate) use super::inner::is_plain_chain;
 pub(crate) use super::inner::{
-    Control, abort_now, add_ledgers, describe, earlier, reports_closed, tick, validate, weigh,
+    Control, add_ledgers, describe, earlier, reports_closed, tick, validate, weigh,
 };
 
 impl Inner<'_> {

@@ -66,7 +66,7 @@ pub struct CloseReport {
     /// How far the close came.
     pub finish: Finish,
     /// Accepted events that were given up, or that a sink was still handling because its call did
-    /// not return.
+    /// not return. Those that a retry sends to its dead letters at the deadline are included.
     pub undelivered: u64,
     /// The sinks that were not done at the deadline.
     pub unfinished: Vec<String>,

@@ -17,7 +17,7 @@
 //! | [`DeferredWaits`] | closes and flushes of several sinks | waits for their ends: the caller that began waits for all of them |
 //! | [`WaitLimit`] | a sink with a timeout, a close, a flush | waits after its deadline |
 //! | [`HandleDrop`] | the drop of a last handle | waits after the one deadline of all drops on this thread |
-//! | [`LastOffer`] | the events that an expired close returns | retries: the event goes to the dead letters |
+//! | [`LastOffer`] | the events that an expired close returns, and late letters | attempts, and second attempts: the event goes to the dead letters |
 //!
 //! `UserCode` is for code that needs no wait to be correct. `WaitedFor` is for code that waits for
 //! room as part of its job (a publish into a sink that blocks), and during which other threads must
@@ -49,7 +49,7 @@ pub(crate) use visit::{Holding, Purpose, Visit, Visits, flush_goal, is_on_the_wa
 use crate::deadline::Deadline;
 use crate::error::DEPTH_LIMIT;
 use crate::sync::per_thread;
-use limit::ThreadLimits;
+use limit::{AttemptsLeft, ThreadLimits};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -78,7 +78,7 @@ struct CallContext {
     deferred: Cell<u32>,
     limits: Cell<ThreadLimits>,
     dropping: Cell<Option<Deadline>>,
-    last_offer: Cell<bool>,
+    attempts_left: Cell<AttemptsLeft>,
     visits: Here,
     /// The holds of the flushes in progress on this thread. Without a destructor, like the visits.
     holds: RefCell<ManuallyDrop<Vec<Hold>>>,
@@ -95,7 +95,7 @@ per_thread! {
         deferred: Cell::new(0),
         limits: Cell::new(ThreadLimits::NONE),
         dropping: Cell::new(None),
-        last_offer: Cell::new(false),
+        attempts_left: Cell::new(AttemptsLeft::AsThePolicySays),
         visits: Here::nowhere(),
         holds: RefCell::new(ManuallyDrop::new(Vec::new())),
     }

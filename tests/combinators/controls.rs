@@ -158,13 +158,14 @@ const WRAPPERS: [Wrapper; 20] = [
 const FAN_OUTS: [Wrapper; 5] = [
     wrapper("tee", |one, other| Box::new(SinkExt::<u32>::tee(one, other))),
     wrapper("a user-defined fan-out", |one, other| Box::new(FanOut(vec![one, other]))),
-    // Dead letters are not part of the state of the retry that they come from.
+    // Dead letters are not part of the state of the retry that they come from. They are aborted after
+    // they are closed: see `retry::close`.
     Wrapper {
         name: "retry with dead letters",
         build: |one, other| {
             Box::new(SinkExt::<u32>::retry(one, Backoff::default()).dead_letters(Letters(other)))
         },
-        keeps: &["is closed", "describe"],
+        keeps: &["is closed", "describe", "abort"],
     },
     Wrapper {
         name: "retry by key with dead letters",
@@ -172,7 +173,7 @@ const FAN_OUTS: [Wrapper; 5] = [
             let retry = one.retry_by_key(|n: &u32| *n, Backoff::default());
             Box::new(retry.dead_letters(Letters(other)))
         },
-        keeps: &["is closed", "describe"],
+        keeps: &["is closed", "describe", "abort"],
     },
     // A bus is open until it is closed, and its snapshot names each sink.
     Wrapper {

@@ -4,6 +4,7 @@
 mod breaker;
 mod close;
 mod dead_letters;
+mod deadline;
 mod keyed;
 mod order;
 mod policy;

@@ -59,31 +59,57 @@ impl WaitLimit {
     }
 }
 
+/// How often a retry on this thread may try the event that it is offered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttemptsLeft {
+    AsThePolicySays,
+    One,
+    None,
+}
+
 /// A mark: each offer on this thread is the last one, until it is dropped.
 ///
 /// The deadline of a close has passed, and it will drop the events that are returned. A retry moves
 /// them to its dead letters instead of making another attempt.
 #[must_use = "the mark holds until this is dropped"]
-pub(crate) struct LastOffer(bool);
+pub(crate) struct LastOffer(AttemptsLeft);
 
 impl LastOffer {
+    /// Rules out every attempt.
     pub(crate) fn begin() -> Self {
-        Self(of_this_thread(true, |context| context.last_offer.replace(true)))
+        Self::set(AttemptsLeft::None)
     }
 
-    /// Makes offers ordinary ones again, until the result is dropped.
-    pub(crate) fn suspend() -> Self {
-        Self(of_this_thread(false, |context| context.last_offer.replace(false)))
+    /// Marks the offer of a letter, which has had no attempt. A retry makes one, and then
+    /// continues as its policy decides, unless the letter is `late` or its event was offered for the last
+    /// time.
+    pub(crate) fn of_letter(late: bool) -> Self {
+        let is_last = late || Self::left() != AttemptsLeft::AsThePolicySays;
+        Self::set(if is_last { AttemptsLeft::One } else { AttemptsLeft::AsThePolicySays })
     }
 
+    /// Returns whether a retry must not make an attempt.
     pub(crate) fn is_now() -> bool {
-        of_this_thread(false, |context| context.last_offer.get())
+        Self::left() == AttemptsLeft::None
+    }
+
+    /// Returns whether a retry must not make a second attempt.
+    pub(crate) fn is_after_attempt() -> bool {
+        Self::left() != AttemptsLeft::AsThePolicySays
+    }
+
+    fn left() -> AttemptsLeft {
+        of_this_thread(AttemptsLeft::AsThePolicySays, |context| context.attempts_left.get())
+    }
+
+    fn set(left: AttemptsLeft) -> Self {
+        Self(of_this_thread(left, |context| context.attempts_left.replace(left)))
     }
 }
 
 impl Drop for LastOffer {
     fn drop(&mut self) {
-        of_this_thread((), |context| context.last_offer.set(self.0));
+        of_this_thread((), |context| context.attempts_left.set(self.0));
     }
 }
 
