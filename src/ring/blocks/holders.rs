@@ -70,11 +70,10 @@ impl Holders {
             heavy_fence_or_wait(process_pair());
             *fenced = Some(position);
         }
-        // ORD(blocks.claim): Acquire; pairs with the Release in `Bias::put` and in `Claim::drop`:
-        // this writer sees the core and the slots as the holder left them.
+        // Relaxed: the exchange finds the store that the caller's load of the tail has acquired (E1).
         holder.announced.load(Ordering::Relaxed) == position
             && tail
-                .compare_exchange(word, (position * VALUE) | BUSY, Ordering::Acquire, Ordering::Relaxed)
+                .compare_exchange(word, (position * VALUE) | BUSY, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
 }
