@@ -143,7 +143,7 @@ impl<T> Bias<T> {
         // being written.
         let put = unsafe { window.put_within(position, value) };
         // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the value is
-        // written. ORD(blocks.claim): Release; pairs with the Acquire in `claim_slowly`.
+        // written. ORD(blocks.claim): Release; pairs with the heavy fence in `Holders::revoke`.
         ring.tail.store((*position * VALUE) | BIASED, Ordering::Release);
         put
     }

@@ -70,7 +70,8 @@ impl Holders {
             heavy_fence_or_wait(process_pair());
             *fenced = Some(position);
         }
-        // Relaxed: the exchange finds the store that the caller's load of the tail has acquired (E1).
+        // Relaxed: the exchange finds the store that the caller has loaded (E1). The heavy fence
+        // after that load acquired what `Bias::put` or `Claim::drop` released with it.
         holder.announced.load(Ordering::Relaxed) == position
             && tail
                 .compare_exchange(word, (position * VALUE) | BUSY, Ordering::Relaxed, Ordering::Relaxed)

@@ -108,9 +108,8 @@ impl<T: Send + Sync> SharedWriter<T> {
         let mut pace = Pace::new();
         let mut fenced = None;
         loop {
-            // ORD(blocks.claim): Acquire; pairs with the Release in `Bias::put` and in `Claim::drop`:
-            // the holder of the bias is named, and a writer that revokes sees the core and the slots
-            // as the holder left them.
+            // ORD(blocks.claim): Acquire; pairs with the Release in `Claim::drop`: the holder of
+            // the bias is named.
             let word = self.0.shared.tail.load(Ordering::Acquire);
             if word & CLOSED != 0 {
                 return None;

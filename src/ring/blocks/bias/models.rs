@@ -65,8 +65,9 @@ fn are_in_order(got: &[usize], ids: &[usize]) -> bool {
 
 #[test]
 fn revocation_loses_no_value() {
-    // The holder and a writer that revokes both write two values. Fails when the load of
-    // ORD(blocks.claim) in `SharedWriter::claim_slowly` does not acquire.
+    // The holder and a writer that revokes both write two values. Fails when a fence of
+    // ORD(bias.announced) is missing, or when the store of the tail in `Claim::drop` does not
+    // release.
     model(|| {
         let lives = Lives::new(5);
         let (writer, source) = new(4);
@@ -84,6 +85,25 @@ fn revocation_loses_no_value() {
         assert_eq!((got.len(), missed, source.tail()), (5, 0, 5), "{got:?}");
         assert!(are_in_order(&got, &[0, 1, 2]) && are_in_order(&got, &[3, 4]), "{got:?}");
         drop((writer, source, reader));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
+fn first_bias_names_its_holder() {
+    // The other writer may find the bias that the holder has just taken. Fails when the load of
+    // ORD(blocks.claim) in `SharedWriter::claim_slowly` does not acquire: no holder is named.
+    model(|| {
+        let lives = Lives::new(3);
+        let (writer, source) = new(4);
+        let (mut bias, values) = (Bias::new(&writer), lives.clone());
+        let holding = thread::spawn(move || {
+            [0, 1].into_iter().for_each(|id| assert!(publish(&mut bias, values.value(id))));
+        });
+        assert!(claim_and_put(&writer, lives.value(2)));
+        holding.join().unwrap();
+        assert_eq!(source.tail(), 3);
+        drop((writer, source));
         lives.assert_all_dropped();
     });
 }
