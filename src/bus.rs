@@ -94,6 +94,10 @@ use std::time::Duration;
 /// Cloning makes another handle to the same bus. Each thread that publishes often takes its own
 /// [`Publisher`]; other threads use [`publish`](Self::publish) or [`with_local`](Self::with_local).
 ///
+/// Each queue and channel costs a publish one push. Where many listeners need every event, add one
+/// [`Journal`](crate::Journal) and subscribe to it: a publish then costs the same for any number of
+/// listeners, and less than three channels ([how many](crate::docs::rings#many-listeners)).
+///
 /// # Guarantees
 /// - **Progress**: publishing through a [`Publisher`] is wait-free, except for the kinds of sinks
 ///   that are named there, such as sinks that block. `add` and `remove` never make a publisher

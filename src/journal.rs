@@ -77,9 +77,11 @@ use std::sync::Arc;
 ///   kept event.
 /// - **Progress**: a slow, stalled or leaked subscriber delays no publisher and no other
 ///   subscriber, unless it is [gating](Subscription::gating). Publishers take turns of a few
-///   nanoseconds each, by one read-modify-write. A publisher that is preempted during its turn
-///   delays the others until it runs again. To avoid that wait, put a [`Queue`](crate::Queue)
-///   upstream of the journal, or use a single publisher: [`single`](Self::single).
+///   nanoseconds each, by one read-modify-write. A [`Publisher`](crate::Publisher) of a bus that is
+///   the only writer for a while pays that once in 64 events. A publisher that is preempted during
+///   its turn delays the others until it runs again. To avoid that wait, put a
+///   [`Queue`](crate::Queue) upstream of the journal, or use a single publisher:
+///   [`single`](Self::single).
 /// - **Allocation**: [`publish`](Self::publish) and [`try_publish`](Self::try_publish) do not
 ///   allocate, with two exceptions: each thread allocates one record the first time it meets a
 ///   gating subscriber, and a wait for a gating subscriber allocates.
@@ -90,6 +92,9 @@ use std::sync::Arc;
 ///   its panic is caught ([the rule](crate::docs::protocols#destructors-that-panic)).
 /// - **Wake-ups**: no system call if no subscriber is parked, else at most one per publish. Woken
 ///   subscribers wake the others.
+/// - **Other system calls**: the first publish beside a publisher of a bus that was the only writer
+///   interrupts the threads of the process once or twice
+///   ([why](crate::docs::protocols#the-journal)).
 ///
 /// # Examples
 /// ```

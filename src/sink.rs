@@ -23,6 +23,7 @@
 //! ```
 
 pub(crate) mod base;
+pub(crate) mod biased;
 pub(crate) mod control;
 pub(crate) mod ext;
 pub(crate) mod function;

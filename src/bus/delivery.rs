@@ -30,7 +30,7 @@ use crate::sync::cold_path;
 use crate::sync::guarded::{Entered, Hazard};
 use crate::sync::membarrier::FencePair;
 use crate::time::Deadline;
-use crate::wait::context::{Delivery, UserCode, WaitedFor, caught, cloned, discard};
+use crate::wait::context::{Delivery, UserCode, WaitedFor, caught, cloned, discard, discard_each};
 use std::mem::needs_drop;
 
 /// The context of a publish, beside its lanes and its table.
@@ -72,7 +72,9 @@ impl<E: Clone + Send + 'static> Table<E> {
         match self.kind {
             TableKind::Empty => PublishTally::accepted(0),
             TableKind::Filtered => self.publish_filtered(lanes, place, scene),
-            TableKind::Plain | TableKind::General => self.publish_generally(lanes, place, done, scene),
+            TableKind::Plain | TableKind::Biased | TableKind::General => {
+                self.publish_generally(lanes, place, done, scene)
+            }
         }
     }
 
@@ -366,6 +368,18 @@ impl<E: Clone + Send + 'static> Slow<E> {
     #[inline(always)]
     fn deliver(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Offer {
         if self.guard.is_some() {
+            if self.is_biased()
+                && let Some(hazard) = scene.hazard
+                && let Some(event) = place.take()
+            {
+                match self.put_biased(event, hazard, scene.pair) {
+                    Ok((old, stale)) => {
+                        discard_each(old.into_iter().chain(stale));
+                        return Offer::Accepted;
+                    }
+                    Err(event) => *place = Some(event),
+                }
+            }
             return self.deliver_guarded(place, scene);
         }
         push(place, |event| self.lane.offer(event, *scene.deadline))

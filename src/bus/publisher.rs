@@ -14,8 +14,9 @@ use crate::sync::handoff::Node;
 use crate::sync::membarrier::process_pair;
 use crate::sync::{Ordering, cold_path};
 use crate::time::Deadline;
-use crate::wait::context::{UserCode, Wait, discard, dispose, quietly};
+use crate::wait::context::{UserCode, Wait, discard, discard_each, dispose, quietly};
 use std::fmt;
+use std::mem::needs_drop;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,10 @@ use std::time::Duration;
 /// # Guarantees
 /// - **Progress**: a publish into private rings is wait-free, also right after a sink was added or
 ///   removed. It takes no lock, executes no read-modify-write instruction, and makes a system call
-///   only to wake a parked consumer. A publish is lock-free with
+///   only to wake a parked consumer. The same holds for a [`Journal`](crate::Journal), but for one
+///   read-modify-write in each block of 64 events, while this publisher is its only writer. The
+///   first publish of another writer then makes one or two system calls, which interrupt the
+///   threads of the process. A publish is lock-free with
 ///   [`Overflow::DropOldest`](crate::Overflow::DropOldest), and into queues and channels with
 ///   several workers or receivers. A publish waits:
 ///   - for room, where the sink's policy is to wait ([`Overflow::Block`](crate::Overflow::Block),
@@ -61,6 +65,8 @@ pub struct Publisher<E: Send + 'static> {
     lanes: FastLanes<E>,
     /// The version of the list for which the table is made, if no sink is in it.
     seen_empty: u64,
+    /// The version of the list for which the table is made, if its only sink is a journal.
+    seen_biased: u64,
     /// The version of the list for which the table is made.
     seen: u64,
     /// All other links to sinks. `None`, like the slot, in a publisher that uses the shared lanes.
@@ -140,6 +146,7 @@ impl<E: Send + 'static> Publisher<E> {
             now_or_never,
             lanes: FastLanes::none(),
             seen_empty: NEVER,
+            seen_biased: NEVER,
             seen: NEVER,
             table: None,
             slot: None,
@@ -156,6 +163,20 @@ impl<E: Send + 'static> Publisher<E> {
         self.seen = version;
         self.seen_empty = if self.is_empty() { version } else { NEVER };
         self.lanes.seen = if is_plain { version } else { NEVER };
+        let is_biased = self.table.as_ref().is_some_and(|table| table.value.kind == TableKind::Biased);
+        self.seen_biased = if is_biased { version } else { NEVER };
+    }
+
+    /// Publishes an event into the only sink, a journal, unless it begins a block. Otherwise returns
+    /// the event as an error.
+    #[inline(always)]
+    fn put_biased(&mut self, event: E) -> Result<(), E> {
+        let (Some(table), Some(slot)) = (&mut self.table, &self.slot) else { return Err(event) };
+        let (old, stale) = table.value.put_biased(event, &slot.hazard, process_pair())?;
+        if needs_drop::<E>() {
+            discard_each(old.into_iter().chain(stale));
+        }
+        Ok(())
     }
 
     /// Runs a publish that is not a plain push into lanes. Returns `None` if the publisher has no
@@ -362,6 +383,14 @@ impl<E: Clone + Send + 'static> Publisher<E> {
                 Pushed::Full(done, event) => {
                     cold_path();
                     self.go_on(event, done, version, deadline, result)
+                }
+            }
+        } else if version == self.seen_biased {
+            match self.put_biased(event) {
+                Ok(()) => result(&self.core, PublishTally::accepted(1), None),
+                Err(event) => {
+                    cold_path();
+                    self.go_on(event, 0, version, deadline, result)
                 }
             }
         } else if version == self.seen_empty {

@@ -16,9 +16,12 @@ use super::info::Info;
 use super::lanes::{Fast, FastLanes};
 use super::link::{Change, ChangeTicket, EntryOnDrop, ExitOnDrop, Guard, LinkKind, Room};
 use crate::mailbox::lane::PrivateLane;
+use crate::sink::biased::Overwritten;
 use crate::sink::lane::{Lane, LaneKind};
 use crate::stats::EntryCounters;
+use crate::sync::guarded::Hazard;
 use crate::sync::handoff::{Chain, Node};
+use crate::sync::membarrier::FencePair;
 use crate::wait::context::dispose_each;
 use std::sync::Arc;
 
@@ -31,6 +34,8 @@ pub(super) enum TableKind {
     Plain,
     /// Only fast lanes, some of them with filters.
     Filtered,
+    /// Only one journal, without a filter.
+    Biased,
     /// Links of any kind.
     General,
 }
@@ -45,6 +50,36 @@ pub(super) struct Slow<E: Send + 'static> {
     pub(super) may_wait: bool,
     pub(super) closed: bool,
     _exit: ExitOnDrop,
+}
+
+impl<E: Send + 'static> Slow<E> {
+    /// Returns whether this is the lane into a journal, without a filter.
+    #[inline(always)]
+    pub(super) fn is_biased(&self) -> bool {
+        matches!(self.lane, Lane { kind: LaneKind::Biased(..), filter: None })
+    }
+
+    /// Publishes an event into a journal, unless it begins a block, or the lane has a filter or is
+    /// not that of a journal. Returns what the caller has to discard, and otherwise the event as an
+    /// error.
+    ///
+    /// No user code runs, so no panic is caught, and no mark is set.
+    #[inline(always)]
+    pub(super) fn put_biased(
+        &mut self,
+        event: E,
+        hazard: &Hazard,
+        pair: FencePair,
+    ) -> Result<Overwritten<E>, E> {
+        let (LaneKind::Biased(lane, _), Some(guard)) = (&mut self.lane.kind, &self.guard) else {
+            return Err(event);
+        };
+        // The guard is left before the caller discards an event.
+        match guard.enter(hazard, pair) {
+            Some(_entered) => lane.put(event),
+            None => Err(event),
+        }
+    }
 }
 
 /// A sink that is called on the publishing thread.
@@ -115,7 +150,8 @@ impl<E: Send + 'static> Table<E> {
             self.retire_closed(lanes);
         }
         self.kind = if !(self.slow.is_empty() && self.direct.is_empty()) {
-            TableKind::General
+            let is_alone = lanes.is_empty() && self.direct.is_empty() && self.slow.len() == 1;
+            if is_alone && self.slow[0].is_biased() { TableKind::Biased } else { TableKind::General }
         } else if lanes.any_filtered() {
             TableKind::Filtered
         } else if lanes.is_empty() {
@@ -124,6 +160,20 @@ impl<E: Send + 'static> Table<E> {
             TableKind::Plain
         };
         lanes.choose_fence();
+    }
+
+    /// Publishes an event into the only sink, a journal, as [`Slow::put_biased`] does.
+    #[inline(always)]
+    pub(super) fn put_biased(
+        &mut self,
+        event: E,
+        hazard: &Hazard,
+        pair: FencePair,
+    ) -> Result<Overwritten<E>, E> {
+        match self.slow.first_mut() {
+            Some(slow) => slow.put_biased(event, hazard, pair),
+            None => Err(event),
+        }
     }
 
     fn enter(&mut self, lanes: &mut FastLanes<E>, change: Box<Node<Change<E>>>, lane: Option<Lane<E>>) {

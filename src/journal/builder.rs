@@ -188,7 +188,7 @@ impl<E: Send + Sync + 'static> JournalBuilder<E> {
         let pair = process_pair();
         let shared = JournalCore {
             source,
-            sleepers: Sleepers::new(pair),
+            sleepers: Arc::new(Sleepers::new(pair)),
             seats: Seats::default(),
             gates: Gates::new(self.gate_limit, pair),
             crew: Crew::new(),

@@ -10,12 +10,13 @@ use crate::time::Deadline;
 use crate::wait::Sleepers;
 use crate::wait::context::{Crew, discard_each, may_wait_for_room};
 use std::mem::needs_drop;
+use std::sync::Arc;
 
 /// The state that all handles to a journal share.
 pub(super) struct JournalCore<E> {
     pub(super) source: Source<E>,
     /// Where subscribers park.
-    pub(super) sleepers: Sleepers,
+    pub(super) sleepers: Arc<Sleepers>,
     pub(super) seats: Seats,
     pub(super) gates: Gates,
     /// The threads of gating subscribers that are running user code with an event. A publish from

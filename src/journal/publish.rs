@@ -5,27 +5,71 @@ use super::entry::Sequence;
 use super::gate::GateWaiter;
 use crate::error::WriteError;
 use crate::events::Events;
-use crate::ring::blocks::{Claim, SharedWriter};
+use crate::ring::blocks::{Claim, Claiming, SharedWriter};
 use crate::sync::cold_path;
 use crate::time::Deadline;
 use crate::wait::context::discard_each;
 use std::mem::needs_drop;
 
+/// How a publisher claims the journal for one event.
+pub(super) trait Turns<'w, E> {
+    /// Waits for the claim; returns `None` when the journal is closed.
+    fn claim(&mut self) -> Option<Claim<'w, E>>;
+    /// Ends the claim after an event was written.
+    fn release(&mut self, claim: Claim<'w, E>);
+    /// Returns the writer, for claims at a gate.
+    fn writer(&self) -> &'w SharedWriter<E>;
+}
+
+/// A handle to a journal: claims for each event.
+impl<'w, E: Send + Sync> Turns<'w, E> for &'w SharedWriter<E> {
+    #[inline(always)]
+    fn claim(&mut self) -> Option<Claim<'w, E>> {
+        SharedWriter::claim(self)
+    }
+
+    #[inline(always)]
+    fn release(&mut self, claim: Claim<'w, E>) {
+        drop(claim);
+    }
+
+    fn writer(&self) -> &'w SharedWriter<E> {
+        self
+    }
+}
+
+/// A lane: claims until it gets the bias.
+impl<'w, E: Send + Sync> Turns<'w, E> for Claiming<'w, E> {
+    #[inline(always)]
+    fn claim(&mut self) -> Option<Claim<'w, E>> {
+        Claiming::claim(self)
+    }
+
+    #[inline(always)]
+    fn release(&mut self, claim: Claim<'w, E>) {
+        Claiming::release(self, claim);
+    }
+
+    fn writer(&self) -> &'w SharedWriter<E> {
+        Claiming::writer(self)
+    }
+}
+
 /// Publishes one event. Any number of threads may call this at the same time.
 #[inline]
-pub(super) fn publish<E: Send + Sync + 'static>(
-    writer: &SharedWriter<E>,
+pub(super) fn publish<'w, E: Send + Sync + 'static, T: Turns<'w, E>>(
+    mut turns: T,
     shared: &JournalCore<E>,
     event: E,
     deadline: Deadline,
     waiter: Option<&GateWaiter>,
 ) -> Result<Sequence, WriteError<E>> {
-    let Some(mut claim) = writer.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
+    let Some(mut claim) = turns.claim() else { return Err(shared.refused(Refusal::Closed, event)) };
     let position = claim.position();
     match claim.put_within(event) {
         Ok(old) => {
             let stale = claim.take_stale();
-            drop(claim);
+            turns.release(claim);
             shared.published();
             drop_overwritten(old, stale);
             Ok(Sequence::new(position))
@@ -34,7 +78,7 @@ pub(super) fn publish<E: Send + Sync + 'static>(
             cold_path();
             // In a separate function, so that the event stays in registers on the fast path: the
             // claim waits for earlier stores.
-            publish_at_a_block(writer, claim, shared, &mut Some(event), deadline, waiter)
+            publish_at_a_block(turns, claim, shared, &mut Some(event), deadline, waiter)
         }
     }
 }
@@ -42,9 +86,9 @@ pub(super) fn publish<E: Send + Sync + 'static>(
 /// Publishes the event in `from`, which begins a block, where gating subscribers may block it.
 #[cold]
 #[inline(never)]
-fn publish_at_a_block<'a, E: Send + Sync + 'static>(
-    writer: &'a SharedWriter<E>,
-    mut claim: Claim<'a, E>,
+fn publish_at_a_block<'w, E: Send + Sync + 'static>(
+    mut turns: impl Turns<'w, E>,
+    mut claim: Claim<'w, E>,
     shared: &JournalCore<E>,
     from: &mut Option<E>,
     deadline: Deadline,
@@ -54,13 +98,13 @@ fn publish_at_a_block<'a, E: Send + Sync + 'static>(
     if shared.gates.bar(position, shared.capacity()) {
         // The wait holds no claim, so it delays no other publisher.
         drop(claim);
-        return wait_at_a_gate(writer, shared, from, deadline, waiter);
+        return wait_at_a_gate(turns.writer(), shared, from, deadline, waiter);
     }
     let Some(event) = from.take() else { return Ok(Sequence::new(position)) };
     claim.begin_block(shared.time.stamp());
     let old = claim.put(event);
     let stale = claim.take_stale();
-    drop(claim);
+    turns.release(claim);
     shared.published();
     drop_overwritten(old, stale);
     Ok(Sequence::new(position))

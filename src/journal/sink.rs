@@ -5,8 +5,9 @@ use super::gate::GateWaiter;
 use super::publish::publish;
 use super::{Journal, JournalHandle};
 use crate::error::{OutOfMemory, WriteError};
-use crate::ring::blocks::SharedWriter;
-use crate::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Seal};
+use crate::ring::blocks::Bias;
+use crate::sink::biased::{BiasedLane, BiasedStage, Overwritten};
+use crate::sink::lane::{Internal, Lane, LaneSealer, Seal};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, SinkState};
 use crate::time::Deadline;
@@ -26,8 +27,11 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
 
     fn make_lane(&self, _: Internal) -> Result<Option<Lane<E>>, OutOfMemory> {
         let JournalHandle { writer, shared } = &*self.0;
-        let (writer, shared) = (writer.clone(), shared.clone());
-        Ok(Some(Lane::staged(JournalLane { writer, shared, waiter: Arc::new(GateWaiter::new()) })))
+        let (shared, waiter) = (shared.clone(), Arc::new(GateWaiter::new()));
+        let end = LaneEnd { waiter: waiter.clone(), shared: shared.clone() };
+        let (bias, sleepers) = (Bias::new(writer), shared.sleepers.clone());
+        let lane = BiasedLane::new(bias, sleepers, JournalStage { shared, waiter });
+        Ok(Some(Lane::biased(lane, LaneSealer::new(Arc::new(end)))))
     }
 
     fn makes_lanes(&self, _: Internal) -> bool {
@@ -52,25 +56,32 @@ impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
     }
 }
 
-/// The lane of one bus publisher into a journal. It does not keep the journal open.
-struct JournalLane<E: Send + Sync + 'static> {
-    writer: SharedWriter<E>,
+/// What the lane of one bus publisher does when it does not hold the bias. It does not keep the
+/// journal open.
+struct JournalStage<E: Send + Sync + 'static> {
     shared: Arc<JournalCore<E>>,
     waiter: Arc<GateWaiter>,
 }
 
-impl<E: Send + Sync + 'static> LaneWrite<E> for JournalLane<E> {
-    fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        publish(&self.writer, &self.shared, event, deadline, Some(&self.waiter))
+impl<E: Send + Sync + 'static> BiasedStage<E> for JournalStage<E> {
+    fn put(&mut self, bias: &mut Bias<E>, event: E) -> Result<Overwritten<E>, E> {
+        let mut claiming = bias.claiming();
+        let Some(mut claim) = claiming.claim() else { return Err(event) };
+        let old = claim.put_within(event)?;
+        let stale = claim.take_stale();
+        claiming.release(claim);
+        self.shared.published();
+        Ok((old, stale))
+    }
+
+    fn offer(
+        &mut self,
+        bias: &mut Bias<E>,
+        event: E,
+        deadline: Deadline,
+    ) -> Result<Disposition, WriteError<E>> {
+        publish(bias.claiming(), &self.shared, event, deadline, Some(&self.waiter))
             .map(|_| Disposition::Delivered)
-    }
-
-    fn inner(&self) -> Option<&dyn InnerLane> {
-        None
-    }
-
-    fn sealer(&self) -> Option<LaneSealer> {
-        Some(LaneSealer::new(Arc::new(LaneEnd { waiter: self.waiter.clone(), shared: self.shared.clone() })))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::WriteError;
 use crate::events::Events;
 use crate::ring::blocks::Writer;
 use crate::time::Deadline;
+use crate::wait::Sleepers;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub struct JournalWriter<E: Send + Sync + 'static> {
     writer: Writer<E>,
     shared: Bell<E>,
     waiter: GateWaiter,
+    /// As in `shared`, one load nearer.
+    sleepers: Arc<Sleepers>,
 }
 
 /// Wakes each waiting thread when the ring is closed.
@@ -54,7 +57,8 @@ impl<E> Drop for Bell<E> {
 
 impl<E: Send + Sync + 'static> JournalWriter<E> {
     pub(super) fn new(writer: Writer<E>, shared: &Arc<JournalCore<E>>) -> Self {
-        Self { writer, shared: Bell(shared.clone()), waiter: GateWaiter::new() }
+        let sleepers = shared.sleepers.clone();
+        Self { writer, shared: Bell(shared.clone()), waiter: GateWaiter::new(), sleepers }
     }
 
     /// Publishes an event and returns its position in the journal.
@@ -114,7 +118,7 @@ impl<E: Send + Sync + 'static> JournalWriter<E> {
     #[inline(always)]
     fn show(&mut self, old: Option<E>) {
         self.writer.commit();
-        self.shared.0.published();
+        self.sleepers.wake();
         drop_overwritten(old, self.take_stale());
     }
 

@@ -18,6 +18,7 @@
 //! |---|---|
 //! | [`Writer`] | the only writer: plain stores, and one read-modify-write for each block |
 //! | [`SharedWriter`] | any number of writers: one read-modify-write for each value or batch |
+//! | [`Bias`] | a shared writer that writes by plain stores while it is the only one |
 //! | [`Source`] | creates readers, and has the position of the stream |
 //! | [`Reader`] | one reader with its own cursor |
 //!
@@ -27,9 +28,9 @@
 //! - J1: a block's state is its number, whether it is retired, and how many readers pin it. The
 //!   number of a block in the table is that of the values in it. A retired block gains no pin, and
 //!   loses the pins that it has.
-//! - J2: only the current writer (the [`Writer`], or the holder of the claim) stores into a block.
-//!   It does so only at positions of the block being written that no tail has shown yet, or while
-//!   the block is retired and not pinned.
+//! - J2: only the current writer (the [`Writer`], or the holder of the claim or of the bias) stores
+//!   into a block. It does so only at positions of the block being written that no tail has shown
+//!   yet, or while the block is retired and not pinned.
 //! - J3: a reader reads a value only while it pins the value's block under the value's number, and
 //!   below a tail that it has loaded.
 //! - J4: a reader pins at most one block, or has one that it is about to give back, and brought a
@@ -44,7 +45,10 @@
 //!   it; the last of them hands it over before its next pin.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on others")]
 
+mod bias;
 mod block;
+mod holders;
+
 mod reader;
 mod shared_writer;
 mod spares;
@@ -54,6 +58,7 @@ use crate::error::{BuildError, OutOfMemory, SubscribeError};
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, AtomicPtr, AtomicU64, CachePadded, Mutex, Ordering, lock};
 use crate::wait::context::UserCode;
+pub(crate) use bias::{Bias, Claiming};
 use block::Block;
 pub use reader::{Look, OnLag, Reader};
 pub use shared_writer::{Claim, SharedWriter};
@@ -80,13 +85,15 @@ pub const MAX_READERS: usize = (1 << block::PIN_BITS) - 1;
 const BUSY: u64 = 1;
 /// In the tail word: no value follows.
 const CLOSED: u64 = 2;
+/// In the tail word: one shared writer writes without a claim.
+const BIASED: u64 = 4;
 /// One value in the tail word.
-const VALUE: u64 = 4;
+const VALUE: u64 = 8;
 
 /// The state that all handles share.
 struct BlockRing<T> {
     /// The number of values written, whether more may follow, and whether a shared writer has the
-    /// claim.
+    /// claim or the bias.
     tail: CachePadded<AtomicU64>,
     /// The block of each number, modulo the table's length, which is one more than the capacity
     /// needs.

@@ -8,6 +8,7 @@
 //! [`PlainLanes`], for which the mailbox layer supplies the type. The compiler resolves the type: a
 //! plain lane stays a variant of an enum, and a publish calls it directly.
 
+use super::biased::BiasedLane;
 use crate::error::{OutOfMemory, WriteError};
 use crate::stats::{Disposition, HeldBack};
 use crate::sync::lent::{Claim, Lent};
@@ -82,6 +83,7 @@ type Judge<E> = dyn FnMut(&E) -> Option<HeldBack> + Send;
 
 pub(crate) enum LaneKind<E> {
     Private(PrivateLane<E>),
+    Biased(Lent<BiasedLane<E>>, LaneSealer),
     Staged(Lent<dyn LaneWrite<E>>),
 }
 
@@ -122,10 +124,16 @@ impl<E: Send + 'static> Lane<E> {
     pub(crate) fn claims(&self) -> Option<LaneClaims<E>> {
         let stage = match &self.kind {
             LaneKind::Private(_) => None,
-            LaneKind::Staged(stage) => Some(stage.claim()),
+            LaneKind::Biased(lane, _) => Some(StageClaim::Biased(lane.claim())),
+            LaneKind::Staged(stage) => Some(StageClaim::Staged(stage.claim())),
         };
         let filter = self.filter.as_ref().map(Lent::claim);
         (filter.is_some() || stage.is_some()).then_some(LaneClaims { filter, stage })
+    }
+
+    /// Returns the lane into a journal, with what ends the waits of its publisher.
+    pub(crate) fn biased(lane: BiasedLane<E>, sealer: LaneSealer) -> Self {
+        Self { kind: LaneKind::Biased(Lent::new(Box::new(lane)), sealer), filter: None }
     }
 
     pub(crate) fn private(lane: PrivateLane<E>) -> Self {
@@ -156,6 +164,7 @@ impl<E: Send + 'static> Lane<E> {
         }
         match &mut self.kind {
             LaneKind::Private(lane) => PlainLane::push(lane, event, deadline),
+            LaneKind::Biased(lane, _) => lane.offer(event, deadline),
             LaneKind::Staged(stage) => stage.offer(event, deadline),
         }
     }
@@ -165,6 +174,8 @@ impl<E: Send + 'static> Lane<E> {
     pub fn may_wait(&self) -> bool {
         match &self.kind {
             LaneKind::Private(lane) => PlainLane::may_wait(lane),
+            // At the gate of a subscriber.
+            LaneKind::Biased(..) => true,
             LaneKind::Staged(stage) => stage.may_wait(),
         }
     }
@@ -175,7 +186,7 @@ impl<E: Send + 'static> Lane<E> {
         self.filter.is_some()
             || match &self.kind {
                 LaneKind::Private(lane) => PlainLane::has_user_code(lane),
-                LaneKind::Staged(_) => true,
+                LaneKind::Biased(..) | LaneKind::Staged(_) => true,
             }
     }
 
@@ -185,6 +196,7 @@ impl<E: Send + 'static> Lane<E> {
     pub fn sealer(&self) -> Option<LaneSealer> {
         match &self.kind {
             LaneKind::Private(lane) => PlainLane::seal(lane).map(LaneSealer),
+            LaneKind::Biased(_, sealer) => Some(sealer.clone()),
             LaneKind::Staged(stage) => stage.sealer(),
         }
     }
@@ -193,7 +205,12 @@ impl<E: Send + 'static> Lane<E> {
 /// The right to take back the user code in a lane that a publisher holds.
 pub(crate) struct LaneClaims<E> {
     filter: Option<Claim<Judge<E>>>,
-    stage: Option<Claim<dyn LaneWrite<E>>>,
+    stage: Option<StageClaim<E>>,
+}
+
+enum StageClaim<E> {
+    Biased(Claim<BiasedLane<E>>),
+    Staged(Claim<dyn LaneWrite<E>>),
 }
 
 impl<E> LaneClaims<E> {
@@ -203,11 +220,17 @@ impl<E> LaneClaims<E> {
         if let Some(filter) = &self.filter {
             dispose(filter.take_back());
         }
-        if let Some(stage) = &self.stage {
-            dispose(stage.take_back());
+        match &self.stage {
+            None => {}
+            Some(StageClaim::Biased(lane)) => dispose(lane.take_back()),
+            Some(StageClaim::Staged(stage)) => dispose(stage.take_back()),
         }
         self.filter.as_ref().is_none_or(Claim::is_dropped)
-            && self.stage.as_ref().is_none_or(Claim::is_dropped)
+            && match &self.stage {
+                None => true,
+                Some(StageClaim::Biased(lane)) => lane.is_dropped(),
+                Some(StageClaim::Staged(stage)) => stage.is_dropped(),
+            }
     }
 }
 
@@ -215,6 +238,7 @@ impl<E> fmt::Debug for Lane<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             LaneKind::Private(_) => "Lane::Private",
+            LaneKind::Biased(..) => "Lane::Biased",
             LaneKind::Staged(_) => "Lane::Staged",
         })
     }

@@ -3,6 +3,7 @@
 
 mod asynchronous;
 mod batches;
+mod bias;
 mod closing;
 mod defects;
 mod destructors;

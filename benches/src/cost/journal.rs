@@ -127,6 +127,24 @@ pub fn on_bus(subscribers: usize) -> impl Cost {
     }
 }
 
+/// Two publishers of a bus on which the journal is the only sink. They publish in turn.
+#[must_use]
+pub fn on_bus_by_two(subscribers: usize) -> impl Cost {
+    let (journal, mut subscribers) = any_writers(subscribers);
+    let bus = Bus::new();
+    bus.add(journal).expect(OPEN);
+    let mut publishers = [bus.publisher(), bus.publisher()];
+    let mut turn = 0;
+    Singly {
+        receivers: subscribers.len(),
+        publish: move |seed: Seed| {
+            let _ = publishers[turn].publish(seed.event()).expect(OPEN);
+            turn ^= 1;
+        },
+        drain: move |see: &mut dyn FnMut(usize, Event)| drain(&mut subscribers, see),
+    }
+}
+
 /// [`JournalWriter::publish_batch`], one subscriber.
 #[must_use]
 pub fn single_in_slices<const N: usize>() -> impl Cost {

@@ -8,6 +8,7 @@
 //! how often this processor reorders unordered accesses.
 #![cfg(not(any(loom, shuttle)))]
 
+mod bias;
 mod gate;
 mod processors;
 mod remove;

@@ -12,6 +12,7 @@
 //! `cargo test -p loom-tests --test store_buffer -- --nocapture` prints the number of states.
 #![cfg(not(loom))]
 
+mod bias;
 mod crowd;
 mod direct;
 mod explore;

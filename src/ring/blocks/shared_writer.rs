@@ -8,8 +8,9 @@
 //! against 5.8 ns a value by two writers on near processors, 80 against 17 on far ones (two
 //! processors of an AMD EPYC, 32-byte values).
 
-use super::writer::{Writer, WriterCore};
-use super::{BUSY, BlockRing, CLOSED, VALUE};
+use super::holders::Holders;
+use super::writer::{Window, Writer, WriterCore};
+use super::{BIASED, BUSY, BlockRing, CLOSED, VALUE};
 use crate::sync::pace::Pace;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, CachePadded, Ordering, cold_path};
@@ -20,7 +21,8 @@ use std::fmt;
 /// # Guarantees
 /// After its creation, no method allocates. A value, or a batch, costs one read-modify-write, and
 /// each block one more. Writers wait for each other, for a few nanoseconds unless the holder of the
-/// claim is preempted.
+/// claim is preempted. The first claim beside a publisher of a bus that was the only writer makes
+/// one or two system calls, which interrupt the threads of the process.
 ///
 /// Dropping the last clone closes the ring.
 ///
@@ -40,10 +42,25 @@ use std::fmt;
 /// ```
 pub struct SharedWriter<T>(Arc<Pen<T>>);
 
-struct Pen<T> {
+/// What all shared writers of a ring have in common.
+pub(super) struct Pen<T> {
     /// Belongs to the holder of the claim.
     core: CachePadded<Slot<WriterCore<T>>>,
-    shared: Arc<BlockRing<T>>,
+    pub(super) holders: Holders,
+    pub(super) shared: Arc<BlockRing<T>>,
+}
+
+impl<T> Pen<T> {
+    /// Returns the claim that the calling thread has at this position.
+    pub(super) fn claimed(&self, position: u64) -> Claim<'_, T> {
+        Claim { pen: self, position, after: 0 }
+    }
+}
+
+impl<T> SharedWriter<T> {
+    pub(super) fn pen(&self) -> &Pen<T> {
+        &self.0
+    }
 }
 
 impl<T: Send + Sync> SharedWriter<T> {
@@ -65,13 +82,13 @@ impl<T: Send + Sync> SharedWriter<T> {
     #[inline(always)]
     pub fn claim(&self) -> Option<Claim<'_, T>> {
         let word = self.0.shared.tail.load(Ordering::Relaxed);
-        let position = if word & (CLOSED | BUSY) == 0 && self.try_claim(word).is_ok() {
+        let position = if word & (CLOSED | BUSY | BIASED) == 0 && self.try_claim(word).is_ok() {
             word / VALUE
         } else {
             cold_path();
             self.claim_slowly()?
         };
-        Some(Claim { pen: &self.0, position, closes: false })
+        Some(self.0.claimed(position))
     }
 
     #[inline(always)]
@@ -89,12 +106,20 @@ impl<T: Send + Sync> SharedWriter<T> {
         // A preempted holder needs a processor to finish, so a thread of higher priority must not
         // spin. And each load takes the cache line away from the holder, so loads become rarer.
         let mut pace = Pace::new();
+        let mut fenced = None;
         loop {
-            let word = self.0.shared.tail.load(Ordering::Relaxed);
+            // ORD(blocks.claim): Acquire; pairs with the Release in `Claim::drop`: the holder of
+            // the bias is named.
+            let word = self.0.shared.tail.load(Ordering::Acquire);
             if word & CLOSED != 0 {
                 return None;
             }
-            if word & BUSY == 0 && self.try_claim(word).is_ok() {
+            let has_claimed = if word & BIASED != 0 {
+                self.0.holders.revoke(&self.0.shared.tail, word, &mut fenced)
+            } else {
+                word & BUSY == 0 && self.try_claim(word).is_ok()
+            };
+            if has_claimed {
                 return Some(word / VALUE);
             }
             pace.wait();
@@ -115,7 +140,7 @@ impl<T: Send + Sync> SharedWriter<T> {
     pub fn close(&self) -> bool {
         match self.claim() {
             Some(mut claim) => {
-                claim.closes = true;
+                claim.after = CLOSED;
                 true
             }
             None => false,
@@ -130,7 +155,7 @@ impl<T: Send + Sync> From<Writer<T>> for SharedWriter<T> {
         let slot = Slot::empty();
         // SAFETY: the slot is new and empty, and no other thread has it.
         unsafe { slot.put(core) };
-        Self(Arc::new(Pen { core: CachePadded::new(slot), shared }))
+        Self(Arc::new(Pen { core: CachePadded::new(slot), holders: Holders::new(), shared }))
     }
 }
 
@@ -176,7 +201,8 @@ pub struct Claim<'a, T> {
     pen: &'a Pen<T>,
     /// The position of the next value.
     position: u64,
-    closes: bool,
+    /// The bits of the tail word after the claim.
+    after: u64,
 }
 
 impl<T> Claim<'_, T> {
@@ -245,6 +271,22 @@ impl<T> Claim<'_, T> {
         unsafe { self.pen.core.with_mut(WriterCore::take_stale) }
     }
 
+    /// Returns the rest of the current block, unless it is full or there is a stale value to take.
+    pub(super) fn window(&self) -> Option<Window<T>> {
+        // SAFETY: as in `put`.
+        let window = unsafe { self.pen.core.with(WriterCore::unburdened_window) }?;
+        (!window.is_full(self.position)).then_some(window)
+    }
+
+    /// Sets the bits of the tail word after the claim.
+    pub(super) fn ends_as(&mut self, after: u64) {
+        self.after = after;
+    }
+
+    pub(super) fn pen(&self) -> &Pen<T> {
+        self.pen
+    }
+
     /// Shows the written values to readers, and keeps the claim.
     pub(crate) fn show(&mut self) {
         // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values
@@ -275,10 +317,9 @@ impl<T> Claim<'_, T> {
 impl<T> Drop for Claim<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        let closed = if self.closes { CLOSED } else { 0 };
         // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the values
         // are written. ORD(blocks.claim): Release; pairs with the Acquire in `SharedWriter::claim`.
-        self.pen.shared.tail.store((self.position * VALUE) | closed, Ordering::Release);
+        self.pen.shared.tail.store((self.position * VALUE) | self.after, Ordering::Release);
     }
 }
 

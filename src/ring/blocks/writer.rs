@@ -11,18 +11,73 @@ use std::fmt;
 use std::mem::needs_drop;
 use std::ptr::null_mut;
 
+/// The slots of one block, as a writer uses them. It may outlive the writer's turn in that block.
+pub(super) struct Window<T> {
+    /// The address that the slot of position 0 would have if the block extended back to it, so a
+    /// position alone determines its slot.
+    origin: *const Slot<T>,
+    /// The first position after the block.
+    end: u64,
+    /// The first position of the block whose slot holds no value from the block's previous use.
+    held_end: u64,
+}
+
+impl<T> Clone for Window<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Window<T> {}
+
+impl<T> Window<T> {
+    /// Returns the window of no block, which is full at position 0.
+    pub(super) const fn empty() -> Self {
+        Self { origin: std::ptr::null(), end: 0, held_end: 0 }
+    }
+
+    /// Returns whether this position is the end of the block.
+    #[inline(always)]
+    pub(super) fn is_full(&self, position: u64) -> bool {
+        position == self.end
+    }
+
+    /// Writes a value that no tail shows yet, and returns the value that it replaces. If the block
+    /// is full, it returns the given value as an error.
+    ///
+    /// It cannot unwind, so the compiler moves the value directly into the slot.
+    ///
+    /// # Safety
+    /// The caller is the current writer, and its position is in this block or at its end.
+    #[inline(always)]
+    pub(super) unsafe fn put_within(&self, position: &mut u64, value: T) -> Result<Option<T>, T> {
+        if self.is_full(*position) {
+            return Err(value);
+        }
+        // SAFETY: the position is in the block, so this is one of its slots, which J6 keeps valid.
+        let slot = unsafe { &*self.origin.wrapping_add(*position as usize) };
+        let slot = prefetch_for_write(slot, Block::<T>::AHEAD);
+        let old = if needs_drop::<T>() && *position < self.held_end {
+            // SAFETY: J2, J5: the slot belongs to this writer, and holds a value from the block's
+            // previous use.
+            Some(unsafe { slot.take() })
+        } else {
+            None
+        };
+        // SAFETY: J2: the slot belongs to this writer, and its old value was taken out or needs no
+        // drop.
+        unsafe { slot.put(value) };
+        *position += 1;
+        Ok(old)
+    }
+}
+
 /// The writer's core: the current block, and blocks that may follow it. It changes once for each
 /// block. The position, which changes with each value, is kept by the writing handle, so
 /// alternating writers move as few cache lines as possible.
 pub(super) struct WriterCore<T> {
-    /// The address that the slot of position 0 would have if the current block extended back to it,
-    /// so a position alone determines its slot.
-    origin: *const Slot<T>,
-    /// The first position after the current block.
-    end: u64,
-    /// The first position of the current block whose slot holds no value from the block's previous
-    /// use.
-    held_end: u64,
+    /// The slots of the current block.
+    window: Window<T>,
     block_len: u64,
     /// The bits of the tail word beside the position while a value is being written.
     busy: u64,
@@ -47,9 +102,7 @@ unsafe impl<T: Send + Sync> Send for WriterCore<T> {}
 impl<T> WriterCore<T> {
     fn new(shared: &BlockRing<T>) -> Self {
         Self {
-            origin: std::ptr::null(),
-            end: 0,
-            held_end: 0,
+            window: Window::empty(),
             block_len: shared.block_len,
             busy: 0,
             block: null_mut(),
@@ -69,29 +122,15 @@ impl<T> WriterCore<T> {
     /// Writes a value that no tail shows yet into the current block, and returns the value that it
     /// replaces. If the block is full, it returns the given value as an error: call
     /// [`begin_block`](Self::begin_block) first.
-    ///
-    /// It cannot unwind, so the compiler moves the value directly into the slot.
     #[inline(always)]
     pub(super) fn put_within(&self, position: &mut u64, value: T) -> Result<Option<T>, T> {
-        if *position == self.end {
-            return Err(value);
-        }
-        // SAFETY: the position is in the current block, so this is one of its slots, which J6 keeps
-        // valid.
-        let slot = unsafe { &*self.origin.wrapping_add(*position as usize) };
-        let slot = prefetch_for_write(slot, Block::<T>::AHEAD);
-        let old = if needs_drop::<T>() && *position < self.held_end {
-            // SAFETY: J2, J5: the slot belongs to this writer, and holds a value from the block's
-            // previous use.
-            Some(unsafe { slot.take() })
-        } else {
-            None
-        };
-        // SAFETY: J2: the slot belongs to this writer, and its old value was taken out or needs no
-        // drop.
-        unsafe { slot.put(value) };
-        *position += 1;
-        Ok(old)
+        // SAFETY: the holder of the core is the current writer; the window is that of its block.
+        unsafe { self.window.put_within(position, value) }
+    }
+
+    /// Returns the window of the current block, unless each put has to take a stale value.
+    pub(super) fn unburdened_window(&self) -> Option<Window<T>> {
+        (!self.has_stale()).then_some(self.window)
     }
 
     /// Like [`put_within`](Self::put_within), but begins the next block if the current one is full.
@@ -139,9 +178,11 @@ impl<T> WriterCore<T> {
             entry.store(next, Ordering::Release);
         }
         self.block = next;
-        self.origin = block.slots().as_ptr().cast_const().wrapping_sub(position as usize);
-        self.end = position + self.block_len;
-        self.held_end = position + block.held();
+        self.window = Window {
+            origin: block.slots().as_ptr().cast_const().wrapping_sub(position as usize),
+            end: position + self.block_len,
+            held_end: position + block.held(),
+        };
         if needs_drop::<T>() && self.filled > 0 && self.stale.is_null() {
             self.stale = self.returned.pop_or_take(&shared.handed.returned);
         }

@@ -17,7 +17,7 @@ const NAP: WaitStrategy = WaitStrategy::nap();
 type Case = (&'static str, fn(u64));
 
 /// All cases, each with a function that runs a number of blocks.
-pub(crate) const CASES: [Case; 29] = [
+pub(crate) const CASES: [Case; 31] = [
     ("harness", |blocks| publish(cost::base(), blocks)),
     ("publish, no sink", |blocks| publish(cost::lanes(0, NAP), blocks)),
     ("publish, 1 queue", |blocks| publish(cost::lanes(1, NAP), blocks)),
@@ -34,6 +34,8 @@ pub(crate) const CASES: [Case; 29] = [
     ("publish, Journal, destructors", |blocks| publish(journal::shared_beside(0, 0), blocks)),
     ("publish, Journal, 1 stalled", |blocks| publish(journal::shared_beside(1, 0), blocks)),
     ("publish, Journal, 1 of 1000 stalled", |blocks| publish(journal::shared_beside(1, 999), blocks)),
+    ("publish, journal on a bus", |blocks| publish(journal::on_bus(1), blocks)),
+    ("publish, journal on a bus, 2 publishers", |blocks| publish(journal::on_bus_by_two(1), blocks)),
     ("drain, 1 lane", |blocks| drain(cost::lanes(1, NAP), blocks)),
     ("drain, shared lane", |blocks| drain(cost::bus_shared(), blocks)),
     ("recv, 1 lane", |blocks| receive(Lane::Private, blocks, by_recv)),
