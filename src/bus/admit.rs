@@ -270,12 +270,17 @@ impl<E: Send + 'static> Core<E> {
         control: &mut MutexGuard<'_, ControlState<E>>,
         garbage: &mut Garbage<E>,
     ) -> u64 {
-        let old = self.list.swap(control.entries.clone());
-        control.retire(old);
-        garbage.lists.extend(control.unread_lists());
+        let old = self.front.list.replace(control.entries.clone());
+        control.retired.add(old);
+        // Where a fence is needed, it is executed without the lock, and for several lists at once.
+        if self.front.list.needs_no_fence() {
+            let lists = control.retired.take_fresh();
+            control.retired.fenced(lists);
+            garbage.lists.extend(control.retired.unread());
+        }
         // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: a
         // publisher that sees the new version sees the changes that were handed over.
-        self.version.fetch_add(STEP, Ordering::AcqRel) + STEP
+        self.front.version.fetch_add(STEP, Ordering::AcqRel) + STEP
     }
 
     /// Drops stale changes, one publisher's at a time, so that no other call waits long for the
@@ -327,7 +332,7 @@ impl<E: Send + 'static> Core<E> {
     ) -> (Arc<PublisherSlot<E>>, Chain<Change<E>>, Room, u64) {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock, no
         // change can occur between the table and this version.
-        let seen = self.version.load(Ordering::Acquire);
+        let seen = self.front.version.load(Ordering::Acquire);
         let slot = Arc::new(PublisherSlot {
             id: joining.id,
             changes: Handoff::new(),

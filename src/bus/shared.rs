@@ -130,7 +130,7 @@ impl<E: Clone + Send + 'static> Core<E> {
         // code that is called from here, including the event's own code, must not wait for a
         // removal.
         let _held = WaitedFor::begin();
-        let list = self.list.load();
+        let list = self.front.list.read();
         if !list.older().is_empty() {
             tally = self.deliver_to_older(&list, place);
         }
