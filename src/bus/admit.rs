@@ -10,9 +10,10 @@ use super::list::List;
 use super::table::Table;
 use crate::channel::{Channel, Receiver};
 use crate::error::AddError;
+use crate::mailbox::shared_push::SharedPush;
 use crate::sink::Sink;
 use crate::sink::control::validated;
-use crate::sink::lane::Lanes;
+use crate::sink::lane::{Internal, Lanes};
 use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
 use crate::sync::handoff::{Chain, Handoff, Node};
@@ -189,6 +190,7 @@ impl<E: Send + 'static> Core<E> {
         if key == Some(self.key()) {
             return Err(AddError::Itself);
         }
+        let shared = ask(|| sink.shared_access(Internal::TOKEN)).map(|access| access.0);
         validated(&*sink)?;
         self.purge(LOOKS);
         // The lanes that were made, by publisher. At least one call of `lane` or `has_lanes` shows
@@ -214,7 +216,7 @@ impl<E: Send + 'static> Core<E> {
                     // A lane for a publisher that was dropped meanwhile is dropped below. That
                     // counts as a call into the sink, so a removal waits for it.
                     std::mem::forget(info.begin_call());
-                    break (id, info.clone(), self.attach(&mut control, info, sink, lanes));
+                    break (id, info.clone(), self.attach(&mut control, info, sink, shared, lanes));
                 }
                 missing
             };
@@ -240,6 +242,7 @@ impl<E: Send + 'static> Core<E> {
         control: &mut MutexGuard<'_, ControlState<E>>,
         info: Arc<Info>,
         sink: SinkRef<E>,
+        shared: Option<SharedPush<E>>,
         mut lanes: Made<E>,
     ) -> Garbage<E> {
         let mut garbage = Garbage::new();
@@ -259,7 +262,7 @@ impl<E: Send + 'static> Core<E> {
         if let Some(key) = info.key {
             control.keys.insert(key, info.id);
         }
-        control.entries.push(SinkEntry { info, listed, reached: Reached::new(links) });
+        control.entries.push(SinkEntry { info, listed, reached: Reached::new(links), shared });
         self.changed(control, &mut garbage);
         garbage
     }

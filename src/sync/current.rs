@@ -70,6 +70,14 @@ impl<T> Current<T> {
         Reading { value: NonNull::from(&*snapshot), _protection: Protection::Held(snapshot) }
     }
 
+    /// Returns whether no newer value has replaced the one that this thread reads.
+    #[inline(always)]
+    pub(crate) fn is_newest(&self, reading: &Reading<T>) -> bool {
+        // Relaxed: nothing is read through the pointer. A replacement on this thread, or one that
+        // this thread knows of, is seen.
+        std::ptr::eq(self.newest.load(Ordering::Relaxed), reading.value.as_ptr())
+    }
+
     /// Replaces the value, and returns the old one, which threads may still read.
     ///
     /// Two calls never overlap: their caller holds a lock.
