@@ -102,25 +102,28 @@ impl<E: Clone + Send + 'static> Bus<E> {
 impl<E: Clone + Send + 'static> Core<E> {
     #[inline]
     pub(super) fn publish(&self, event: E) -> Result<Published, Closed<E>> {
-        if !self.is_closed() {
-            let list = self.front.list.read();
-            // The event of a single queue or channel with room moves once, from the caller to its
-            // slot. A move into a place of its own would wait for the stores that have just written
-            // it.
-            if let Some(SinkEntry { shared: Some(shared), .. }) = list.only()
-                && let Some(room) = shared.claim()
-            {
-                room.fill(event);
-                return Ok(PublishTally::accepted(1).published());
-            }
+        if self.is_closed() {
+            cold_path();
+            return Err(Closed(event));
         }
-        self.publish_to_all(event)
+        let list = self.front.list.read();
+        // The event of a single queue or channel with room moves once, from the caller to its slot.
+        // A move into a place of its own would wait for the stores that have just written it.
+        if let Some(SinkEntry { shared: Some(shared), .. }) = list.only()
+            && let Some(room) = shared.claim()
+        {
+            room.fill(event);
+            return Ok(PublishTally::accepted(1).published());
+        }
+        self.publish_to_all(list, event)
     }
 
     #[inline(never)]
-    fn publish_to_all(&self, event: E) -> Result<Published, Closed<E>> {
+    fn publish_to_all(&self, list: Reading<List<E>>, event: E) -> Result<Published, Closed<E>> {
         let mut place = Some(event);
-        let tally = self.publish_through_list(&mut place);
+        let tally = self.publish_on(&list, &mut place);
+        // The event is dropped when no removal waits for this thread any more.
+        drop(list);
         if tally.is_untaken() {
             cold_path();
             return tally.or_closed(place, || self.is_closed());
@@ -138,23 +141,29 @@ impl<E: Clone + Send + 'static> Core<E> {
 
     /// Publishes the event in `place`, and leaves it there if no sink accepts it. On a closed bus,
     /// no sink does.
+    #[inline(always)]
+    fn publish_through_list(&self, place: &mut Option<E>) -> PublishTally {
+        // Also for a publisher that has found the bus closed: an event that a sink accepted now
+        // would overtake those in the publisher's lane.
+        if self.is_closed() {
+            let mut tally = PublishTally::accepted(0);
+            tally.count(Offer::Closed);
+            return tally;
+        }
+        self.publish_on(&self.front.list.read(), place)
+    }
+
+    /// Delivers the event to the sinks on a list.
     ///
     /// While the list is held, no sink on it is dropped: a removal waits for this publish. So code
     /// that is called from here, including the event's own code, must not wait for a removal.
     #[inline(always)]
-    fn publish_through_list(&self, place: &mut Option<E>) -> PublishTally {
+    fn publish_on(&self, list: &Reading<List<E>>, place: &mut Option<E>) -> PublishTally {
         let mut tally = PublishTally::accepted(0);
-        // Also for a publisher that has found the bus closed: an event that a sink accepted now
-        // would overtake those in the publisher's lane.
-        if self.is_closed() {
-            tally.count(Offer::Closed);
-            return tally;
-        }
-        let list = self.front.list.read();
         if !list.older().is_empty() {
-            tally = self.deliver_to_older(&list, place);
+            tally = self.deliver_to_older(list, place);
         }
-        self.deliver_to_each(&list, list.newest(), list.newest().len(), place, &mut tally);
+        self.deliver_to_each(list, list.newest(), list.newest().len(), place, &mut tally);
         tally
     }
 
