@@ -119,8 +119,10 @@ impl<E: Clone + Send + 'static> Core<E> {
     }
 
     #[inline(never)]
-    fn publish_to_all(&self, list: Reading<List<E>>, event: E) -> Result<Published, Closed<E>> {
+    fn publish_to_all(&self, reading: Reading<List<E>>, event: E) -> Result<Published, Closed<E>> {
         let mut place = Some(event);
+        // After the place: where a clone panics, the read ends before the event is dropped.
+        let list = reading;
         let tally = self.publish_on(&list, &mut place);
         // The event is dropped when no removal waits for this thread any more.
         drop(list);
