@@ -301,7 +301,7 @@ impl<E: Send + 'static> Bus<E> {
     /// ```
     #[must_use]
     pub fn sink_count(&self) -> usize {
-        self.core().list.load().iter().filter(|entry| !entry.info.is_closed()).count()
+        self.core().front.list.snapshot().iter().filter(|entry| !entry.info.is_closed()).count()
     }
 }
 

@@ -36,8 +36,9 @@ pub use receiver::{Receiver, SharedReceiver};
 
 use crate::error::{BuildError, OutOfMemory, WriteError};
 use crate::mailbox::overflow::Overflow;
+use crate::mailbox::shared_push::SharedPush;
 use crate::mailbox::{End, Goal, Mailbox};
-use crate::sink::lane::{Internal, Lane};
+use crate::sink::lane::{Internal, Lane, SharedAccess};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{
     CloseReport, Disposition, Finish, FlushReport, Flushing, Ledgers, SinkKind, SinkState, Weight,
@@ -302,6 +303,10 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
 
     fn makes_lanes(&self, _: Internal) -> bool {
         true
+    }
+
+    fn shared_access(&self, _: Internal) -> Option<SharedAccess<E>> {
+        Some(SharedAccess(SharedPush::new(&self.0.0)))
     }
 
     fn flush_by(&self, deadline: Deadline, report: &mut FlushReport) {

@@ -16,6 +16,7 @@
 //! | [`members`] | the consumers of a mailbox when there are several |
 //! | [`core`] | the [`Mailbox`] itself |
 //! | [`write`](mod@write), [`end`], [`goal`], [`state`] | its methods: accept events, end, answer flushes, describe its state |
+//! | [`shared_push`] | a push into the shared lane that bypasses the sink |
 //! | [`lane`] | a publisher's half of a private lane, and how the sink layer calls it |
 //! | [`consume`], [`known`], [`intake`] | the processing of one event, an event that was found before, and the interface of all consumers |
 //! | [`reader`], [`member`] | the one consumer, and one of several |
@@ -35,6 +36,7 @@ pub(crate) mod progress;
 pub(crate) mod reader;
 mod registry;
 pub(crate) mod shared_lane;
+pub(crate) mod shared_push;
 mod signals;
 mod state;
 pub(crate) mod view;

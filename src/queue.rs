@@ -30,9 +30,10 @@ pub use handler::Handler;
 
 use crate::deadline::CLOSE_LIMIT;
 use crate::error::{OutOfMemory, WriteError};
+use crate::mailbox::shared_push::SharedPush;
 use crate::mailbox::{End, Mailbox};
 use crate::sink::control::Control;
-use crate::sink::lane::{Internal, Lane};
+use crate::sink::lane::{Internal, Lane, SharedAccess};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{
     CloseReport, CountingStage, Disposition, Downstream, Finish, FlushReport, Identity, Ledger, Ledgers,
@@ -420,6 +421,11 @@ impl<E: Send + 'static> Sink<E> for Queue<E> {
 
     fn makes_lanes(&self, _: Internal) -> bool {
         true
+    }
+
+    fn shared_access(&self, _: Internal) -> Option<SharedAccess<E>> {
+        let shared = &*self.0.0;
+        shared.route.is_none().then(|| SharedAccess(SharedPush::new(&shared.mailbox)))
     }
 
     // Names no inner sink: the chain ends here, and the workers call the controls of the downstream

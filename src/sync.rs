@@ -14,8 +14,10 @@
 //! | [`slot`] | a cell of a ring | yes |
 //! | [`handoff`] | a mailbox with a return stack, and leases, for publishers' tables and changes | yes |
 //! | [`guarded`] | a value that one thread may take while others read it, by hazard words | yes |
+//! | [`current`] | the copy-on-write value that threads read under a hazard word | yes |
+//! | `hazards` | the hazard words of each thread | yes |
 //! | [`kept`] | one value per thread for a shared owner | yes |
-//! | [`swap`] | the copy-on-write list (`ArcSwap`) | in models only |
+//! | [`swap`] | the copy-on-write value (`ArcSwap`) | in models only |
 //! | [`membarrier`] | the asymmetric fence pair | yes (a system call) |
 //! | [`parking`] | parking one thread | no |
 //! | [`processors`] | the number of processors | yes (a system call) |
@@ -23,8 +25,10 @@
 //! | [`pace`] | the backoff of a wait for another thread | no |
 //! | `mutant` | under loom only: weakening one ordering at run time | no |
 
+pub(crate) mod current;
 pub(crate) mod guarded;
 pub(crate) mod handoff;
+mod hazards;
 pub(crate) mod kept;
 pub(crate) mod lent;
 pub(crate) mod membarrier;
@@ -185,4 +189,23 @@ macro_rules! per_thread {
     };
 }
 
-pub(crate) use per_thread;
+/// Declares a static that is created at first use. A model has one of its own in each execution.
+#[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
+macro_rules! per_process {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr) => {
+        $(#[$doc])*
+        static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $init);
+    };
+}
+
+#[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
+macro_rules! per_process {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr) => {
+        $crate::sync::checker::lazy_static! {
+            $(#[$doc])*
+            static ref $name: $type = $init;
+        }
+    };
+}
+
+pub(crate) use {per_process, per_thread};

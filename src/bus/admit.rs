@@ -10,9 +10,10 @@ use super::list::List;
 use super::table::Table;
 use crate::channel::{Channel, Receiver};
 use crate::error::AddError;
+use crate::mailbox::shared_push::SharedPush;
 use crate::sink::Sink;
 use crate::sink::control::validated;
-use crate::sink::lane::Lanes;
+use crate::sink::lane::{Internal, Lanes};
 use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
 use crate::sync::handoff::{Chain, Handoff, Node};
@@ -189,6 +190,7 @@ impl<E: Send + 'static> Core<E> {
         if key == Some(self.key()) {
             return Err(AddError::Itself);
         }
+        let shared = ask(|| sink.shared_access(Internal::TOKEN)).map(|access| access.0);
         validated(&*sink)?;
         self.purge(LOOKS);
         // The lanes that were made, by publisher. At least one call of `lane` or `has_lanes` shows
@@ -214,7 +216,7 @@ impl<E: Send + 'static> Core<E> {
                     // A lane for a publisher that was dropped meanwhile is dropped below. That
                     // counts as a call into the sink, so a removal waits for it.
                     std::mem::forget(info.begin_call());
-                    break (id, info.clone(), self.attach(&mut control, info, sink, lanes));
+                    break (id, info.clone(), self.attach(&mut control, info, sink, shared, lanes));
                 }
                 missing
             };
@@ -240,6 +242,7 @@ impl<E: Send + 'static> Core<E> {
         control: &mut MutexGuard<'_, ControlState<E>>,
         info: Arc<Info>,
         sink: SinkRef<E>,
+        shared: Option<SharedPush<E>>,
         mut lanes: Made<E>,
     ) -> Garbage<E> {
         let mut garbage = Garbage::new();
@@ -259,7 +262,7 @@ impl<E: Send + 'static> Core<E> {
         if let Some(key) = info.key {
             control.keys.insert(key, info.id);
         }
-        control.entries.push(SinkEntry { info, listed, reached: Reached::new(links) });
+        control.entries.push(SinkEntry { info, listed, reached: Reached::new(links), shared });
         self.changed(control, &mut garbage);
         garbage
     }
@@ -270,12 +273,17 @@ impl<E: Send + 'static> Core<E> {
         control: &mut MutexGuard<'_, ControlState<E>>,
         garbage: &mut Garbage<E>,
     ) -> u64 {
-        let old = self.list.swap(control.entries.clone());
-        control.retire(old);
-        garbage.lists.extend(control.unread_lists());
+        let old = self.front.list.replace(control.entries.clone());
+        control.retired.add(old);
+        // Where a fence is needed, it is executed without the lock, and for several lists at once.
+        if self.front.list.needs_no_fence() {
+            let lists = control.retired.take_fresh();
+            control.retired.fenced(lists);
+            garbage.lists.extend(control.retired.unread());
+        }
         // ORD(bus.version): AcqRel; Release pairs with the Acquire in `Publisher::publish`: a
         // publisher that sees the new version sees the changes that were handed over.
-        self.version.fetch_add(STEP, Ordering::AcqRel) + STEP
+        self.front.version.fetch_add(STEP, Ordering::AcqRel) + STEP
     }
 
     /// Drops stale changes, one publisher's at a time, so that no other call waits long for the
@@ -327,7 +335,7 @@ impl<E: Send + 'static> Core<E> {
     ) -> (Arc<PublisherSlot<E>>, Chain<Change<E>>, Room, u64) {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`. Under the lock, no
         // change can occur between the table and this version.
-        let seen = self.version.load(Ordering::Acquire);
+        let seen = self.front.version.load(Ordering::Acquire);
         let slot = Arc::new(PublisherSlot {
             id: joining.id,
             changes: Handoff::new(),

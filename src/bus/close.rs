@@ -77,9 +77,8 @@ impl<E: Send + 'static> Core<E> {
             control.closing = Closing::Running;
             // ORD(bus.version): AcqRel; pairs with the Acquire in `Publisher::publish`. Under the
             // lock, so that no sink is added to a closed bus.
-            self.version.fetch_or(CLOSED, Ordering::AcqRel);
-            let old = self.list.swap(List::default());
-            control.retire(old);
+            self.front.version.fetch_or(CLOSED, Ordering::AcqRel);
+            control.retired.add(self.front.list.replace(List::default()));
             control.entries.clone()
         };
         let entries: Vec<SinkEntry<E>> = entries.iter().cloned().collect();

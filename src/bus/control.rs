@@ -15,6 +15,7 @@ use super::table::Table;
 use crate::sink::SinkKey;
 use crate::sink::lane::{Lane, LaneSealer};
 use crate::stats::{CloseReport, SinkId};
+use crate::sync::current::Retired;
 use crate::sync::guarded::Hazard;
 use crate::sync::handoff::{Chain, Handoff, Node};
 use crate::sync::swap::Replaced;
@@ -163,7 +164,7 @@ pub(super) struct ControlState<E: Send + 'static> {
     pub(super) stale: BTreeSet<u64>,
     pub(super) closing: Closing,
     /// Replaced lists, kept until no publisher reads them: a publisher must never free a list.
-    retired: Vec<Replaced<List<E>>>,
+    pub(super) retired: Retired<List<E>>,
     /// Entries of sinks that were removed while a call was inside.
     pub(super) leaving: Vec<SinkEntry<E>>,
 }
@@ -221,7 +222,7 @@ impl<E: Send + 'static> ControlState<E> {
             collected: 0,
             stale: BTreeSet::new(),
             closing: Closing::Idle,
-            retired: Vec::new(),
+            retired: Retired::new(),
             leaving: Vec::new(),
         }
     }
@@ -249,16 +250,6 @@ impl<E: Send + 'static> ControlState<E> {
                 break;
             }
         }
-    }
-
-    /// Keeps a replaced list until no thread reads it.
-    pub(super) fn retire(&mut self, list: Replaced<List<E>>) {
-        self.retired.push(list);
-    }
-
-    /// Removes and returns the replaced lists that no thread reads any longer.
-    pub(super) fn unread_lists(&mut self) -> Vec<Replaced<List<E>>> {
-        self.retired.extract_if(.., Replaced::is_unread).collect()
     }
 
     /// Removes a sink from the list, and hands the change over to the publishers that have a link

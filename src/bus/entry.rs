@@ -2,6 +2,7 @@
 
 use super::info::{Info, SinkRef};
 use super::link::Link;
+use crate::mailbox::shared_push::SharedPush;
 use crate::sync::guarded::Listed;
 use crate::sync::{self, Mutex, lock};
 use crate::wait::context::dispose;
@@ -13,11 +14,27 @@ pub(super) struct SinkEntry<E: Send + 'static> {
     pub(super) info: Arc<Info>,
     pub(super) listed: sync::Arc<Listed<SinkRef<E>>>,
     pub(super) reached: Arc<Reached<E>>,
+    /// The access to the sink's shared lane, for a publish that finds room there.
+    pub(super) shared: Option<SharedPush<E>>,
+}
+
+impl<E: Send + 'static> SinkEntry<E> {
+    /// Returns whether the sink has reported that it is closed. If the shared lane is open, it has
+    /// not, and the record is not loaded.
+    #[inline(always)]
+    pub(super) fn is_closed(&self) -> bool {
+        self.shared.as_ref().is_none_or(SharedPush::may_be_closed) && self.info.is_closed()
+    }
 }
 
 impl<E: Send + 'static> Clone for SinkEntry<E> {
     fn clone(&self) -> Self {
-        Self { info: self.info.clone(), listed: self.listed.clone(), reached: self.reached.clone() }
+        Self {
+            info: self.info.clone(),
+            listed: self.listed.clone(),
+            reached: self.reached.clone(),
+            shared: self.shared.clone(),
+        }
     }
 }
 

@@ -55,6 +55,15 @@ impl<E: Send + 'static> List<E> {
         &self.newest
     }
 
+    /// Returns the only entry, if there is exactly one.
+    #[inline(always)]
+    pub(super) fn only(&self) -> Option<&SinkEntry<E>> {
+        match &self.newest[..] {
+            [only] if self.chunks.is_empty() => Some(only),
+            _ => None,
+        }
+    }
+
     /// Returns the entries in the order of their ids.
     pub(super) fn iter(&self) -> impl Iterator<Item = &SinkEntry<E>> {
         self.chunks.iter().flat_map(|chunk| chunk.iter()).chain(&self.newest)

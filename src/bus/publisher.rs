@@ -199,7 +199,7 @@ impl<E: Send + 'static> Publisher<E> {
     fn refresh(&mut self) -> bool {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`: the changes are
         // handed over.
-        let version = self.core.version.load(Ordering::Acquire);
+        let version = self.core.front.version.load(Ordering::Acquire);
         let Some(slot) = &self.slot else { return false };
         // A closed version is never recorded as seen, so every later publish ends here.
         if version & CLOSED != 0 {
@@ -370,7 +370,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         result: impl FnOnce(&Core<E>, PublishTally, Option<E>) -> R,
     ) -> R {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
-        let version = self.core.version.load(Ordering::Acquire);
+        let version = self.core.front.version.load(Ordering::Acquire);
         if version == self.lanes.seen {
             match self.lanes.push(event) {
                 Pushed::Done(accepted) => result(&self.core, PublishTally::accepted(accepted), None),
@@ -488,7 +488,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
     #[inline]
     pub fn publish_with(&mut self, make: impl FnOnce() -> E) -> Result<Published, Closed<()>> {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
-        let version = self.core.version.load(Ordering::Acquire);
+        let version = self.core.front.version.load(Ordering::Acquire);
         if version & CLOSED != 0 {
             return Err(Closed(()));
         }

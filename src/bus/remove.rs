@@ -5,11 +5,13 @@ use super::control::{Detached, Garbage, PublisherSlot};
 use super::core::Core;
 use super::entry::SinkEntry;
 use super::info::SinkRef;
+use super::list::List;
 use crate::error::RemoveError;
 use crate::sink::lane::LaneSealer;
 use crate::stats::SinkId;
 use crate::sync::guarded::Listed;
 use crate::sync::pace::Pace;
+use crate::sync::swap::Replaced;
 use crate::sync::{Ordering, lock};
 use crate::time::Deadline;
 use crate::wait::context::{caught, dispose, dispose_each, is_worker, must_not_wait, waits_are_deferred};
@@ -143,6 +145,10 @@ const SLICE: usize = 4096;
 /// The maximum number of publishers whose returned changes one call of the control plane collects.
 const RETURNS: usize = 64;
 
+/// The number of replaced lists that are kept before they are worth a fence, if no removed sink
+/// waits for them.
+const RETIRED: usize = 8;
+
 /// Waits a few microseconds until all publishers with a link to these sinks have applied the
 /// changes of this version. Returns whether they have.
 ///
@@ -221,8 +227,7 @@ impl<E: Send + 'static> Core<E> {
         let mut pause = Pace::new();
         loop {
             // Replaced lists that no thread reads any longer hold the entry too.
-            let unread = lock(&self.control).unread_lists();
-            dispose_each(unread);
+            dispose_each(self.unread_lists());
             // A lane that is being dropped may run user code of the sink, and so may the lane that
             // an idle publisher still has.
             if Listed::is_quiet(&mut entry.listed, &self.domain)
@@ -300,18 +305,33 @@ impl<E: Send + 'static> Core<E> {
         next
     }
 
+    /// Removes and returns the replaced lists that no thread reads any longer, also those that were
+    /// replaced just now.
+    fn unread_lists(&self) -> Vec<Replaced<List<E>>> {
+        let fresh = lock(&self.control).retired.take_fresh();
+        if !fresh.is_empty() {
+            // ORD(hazards.word): heavy fence, before `unread` loads the words.
+            self.front.list.fence();
+        }
+        let mut control = lock(&self.control);
+        control.retired.fenced(fresh);
+        control.retired.unread()
+    }
+
     /// Drops removed sinks that no call is inside any longer, and the tables and changes that
     /// publishers have returned.
     pub(super) fn sweep(&self) {
         // Destructors are user code, so they run outside the lock. Lists come first, because a list
         // may hold a sink.
         let mut garbage = Garbage::new();
-        let (lists, leaving) = {
+        let (retired, leaving) = {
             let mut control = lock(&self.control);
             control.collect(RETURNS, SLICE, &mut garbage);
-            (control.unread_lists(), std::mem::take(&mut control.leaving))
+            (control.retired.unfenced(), std::mem::take(&mut control.leaving))
         };
-        dispose_each(lists);
+        if !leaving.is_empty() || retired >= RETIRED {
+            dispose_each(self.unread_lists());
+        }
         drop(garbage);
         if leaving.is_empty() {
             return;

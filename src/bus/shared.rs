@@ -15,6 +15,7 @@ use crate::stats::{
     CloseReport, Disposition, DropReason, EntryCounters, EntryOutcome, FlushReport, Ledgers, Published,
     SinkKind, SinkState, SinkStatus, Weight,
 };
+use crate::sync::current::Reading;
 use crate::sync::{cold_path, lock};
 use crate::time::Deadline;
 use crate::wait::context::{
@@ -99,9 +100,32 @@ impl<E: Clone + Send + 'static> Bus<E> {
 }
 
 impl<E: Clone + Send + 'static> Core<E> {
+    #[inline]
     pub(super) fn publish(&self, event: E) -> Result<Published, Closed<E>> {
+        if self.is_closed() {
+            cold_path();
+            return Err(Closed(event));
+        }
+        let list = self.front.list.read();
+        // The event of a single queue or channel with room moves once, from the caller to its slot.
+        // A move into a place of its own would wait for the stores that have just written it.
+        if let Some(SinkEntry { shared: Some(shared), .. }) = list.only()
+            && let Some(room) = shared.claim()
+        {
+            room.fill(event);
+            return Ok(PublishTally::accepted(1).published());
+        }
+        self.publish_to_all(list, event)
+    }
+
+    #[inline(never)]
+    fn publish_to_all(&self, reading: Reading<List<E>>, event: E) -> Result<Published, Closed<E>> {
         let mut place = Some(event);
-        let tally = self.publish_through_list(&mut place);
+        // After the place: where a clone panics, the read ends before the event is dropped.
+        let list = reading;
+        let tally = self.publish_on(&list, &mut place);
+        // The event is dropped when no removal waits for this thread any more.
+        drop(list);
         if tally.is_untaken() {
             cold_path();
             return tally.or_closed(place, || self.is_closed());
@@ -121,20 +145,27 @@ impl<E: Clone + Send + 'static> Core<E> {
     /// no sink does.
     #[inline(always)]
     fn publish_through_list(&self, place: &mut Option<E>) -> PublishTally {
-        let mut tally = PublishTally::accepted(0);
+        // Also for a publisher that has found the bus closed: an event that a sink accepted now
+        // would overtake those in the publisher's lane.
         if self.is_closed() {
+            let mut tally = PublishTally::accepted(0);
             tally.count(Offer::Closed);
             return tally;
         }
-        // While the list is held, no sink on it is dropped: a removal waits for this publish. So
-        // code that is called from here, including the event's own code, must not wait for a
-        // removal.
-        let _held = WaitedFor::begin();
-        let list = self.list.load();
+        self.publish_on(&self.front.list.read(), place)
+    }
+
+    /// Delivers the event to the sinks on a list.
+    ///
+    /// While the list is held, no sink on it is dropped: a removal waits for this publish. So code
+    /// that is called from here, including the event's own code, must not wait for a removal.
+    #[inline(always)]
+    fn publish_on(&self, list: &Reading<List<E>>, place: &mut Option<E>) -> PublishTally {
+        let mut tally = PublishTally::accepted(0);
         if !list.older().is_empty() {
-            tally = self.deliver_to_older(&list, place);
+            tally = self.deliver_to_older(list, place);
         }
-        self.deliver_to_each(list.newest(), list.newest().len(), place, &mut tally);
+        self.deliver_to_each(list, list.newest(), list.newest().len(), place, &mut tally);
         tally
     }
 
@@ -142,11 +173,11 @@ impl<E: Clone + Send + 'static> Core<E> {
     /// function, so that the counters of the newest entries stay in registers.
     #[cold]
     #[inline(never)]
-    fn deliver_to_older(&self, list: &List<E>, place: &mut Option<E>) -> PublishTally {
+    fn deliver_to_older(&self, list: &Reading<List<E>>, place: &mut Option<E>) -> PublishTally {
         let mut tally = PublishTally::accepted(0);
         let mut left = list.len();
         for chunk in list.older() {
-            self.deliver_to_each(chunk, left, place, &mut tally);
+            self.deliver_to_each(list, chunk, left, place, &mut tally);
             left -= chunk.len();
         }
         tally
@@ -156,6 +187,7 @@ impl<E: Clone + Send + 'static> Core<E> {
     #[inline(always)]
     fn deliver_to_each(
         &self,
+        list: &Reading<List<E>>,
         entries: &[SinkEntry<E>],
         mut left: usize,
         event: &mut Option<E>,
@@ -163,20 +195,15 @@ impl<E: Clone + Send + 'static> Core<E> {
     ) {
         for entry in entries {
             left -= 1;
-            if entry.info.is_closed() {
-                continue;
-            }
             // All sinks but the last get a clone.
-            let mut copy = None;
-            let place = if left == 0 {
-                &mut *event
-            } else {
-                copy = cloned(&*event);
-                &mut copy
-            };
-            tally.count(self.deliver(entry, place));
-            if copy.is_some() {
-                discard(copy);
+            if left == 0 {
+                self.deliver(list, entry, event, tally);
+            } else if !entry.is_closed() {
+                let mut copy = cloned(&*event);
+                self.deliver(list, entry, &mut copy, tally);
+                if copy.is_some() {
+                    discard(copy);
+                }
             }
         }
     }
@@ -198,8 +225,32 @@ impl<E: Send + 'static> Core<E> {
     ///
     /// On the common path, events and errors are not moved: a copy of a result of their size, which
     /// was just written word by word, costs as much as an atomic operation.
-    #[inline]
-    fn deliver(&self, entry: &SinkEntry<E>, place: &mut Option<E>) -> Offer {
+    #[inline(always)]
+    fn deliver(
+        &self,
+        list: &Reading<List<E>>,
+        entry: &SinkEntry<E>,
+        place: &mut Option<E>,
+        tally: &mut PublishTally,
+    ) {
+        // A push into a lane with room runs no user code, so nothing is marked or caught. The sink
+        // may have been removed inside a sink before it, or in the clone: the list was then
+        // replaced.
+        if let Some(shared) = &entry.shared
+            && self.front.list.is_newest(list)
+            && shared.push(place)
+        {
+            tally.count(Offer::Accepted);
+        } else if !entry.info.is_closed() {
+            tally.count(self.deliver_to_sink(entry, place));
+        }
+    }
+
+    /// Delivers the event by a call of the sink.
+    #[inline(never)]
+    fn deliver_to_sink(&self, entry: &SinkEntry<E>, place: &mut Option<E>) -> Offer {
+        // A removal waits for this call, so nothing inside it waits for a removal.
+        let _held = WaitedFor::begin();
         let SinkEntry { info, listed, .. } = entry;
         let _call = (!info.has_lanes).then(|| info.begin_call());
         if !listed.guarded().is_attached() {

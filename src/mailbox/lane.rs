@@ -8,6 +8,7 @@ use super::core::Mailbox;
 use super::overflow::Overflow;
 use super::registry::{Arrival, LaneReader};
 use super::shared_lane::Source;
+use super::shared_push::SharedPush;
 use super::view::{LaneView, ViewOf};
 use crate::error::{OutOfMemory, WriteError};
 use crate::ring::mpmc::Ring;
@@ -142,6 +143,7 @@ impl<E: Send + 'static> Mailbox<E> {
 
 impl<E> PlainLanes<E> for Mailboxes {
     type Lane = PrivateLane<E>;
+    type Shared = SharedPush<E>;
 }
 
 impl<E: Send + 'static> PlainLane<E> for PrivateLane<E> {

@@ -101,6 +101,31 @@ impl<T> fmt::Debug for PushError<T> {
     }
 }
 
+/// The reason why a claim failed.
+pub(crate) enum Refusal {
+    Full,
+    Closed,
+}
+
+/// A position that this thread has claimed and not filled yet. No other thread uses its slot.
+#[must_use]
+pub(crate) struct Claimed<'a, T> {
+    cell: &'a Cell<T>,
+    position: u64,
+}
+
+impl<T> Claimed<'_, T> {
+    /// Moves the value into the slot, where a consumer finds it.
+    #[inline(always)]
+    pub(crate) fn fill(self, value: T) {
+        // SAFETY: M1: the slot is empty, and this thread has the claim of the position, which ends
+        // here.
+        unsafe { self.cell.value.put(value) };
+        // ORD(mpmc.stamp): Release; pairs with the Acquire in `pop`: the value is written.
+        self.cell.stamp.store(self.position + 1, Ordering::Release);
+    }
+}
+
 /// The result of a pop.
 ///
 /// # Examples
@@ -185,10 +210,26 @@ impl<T> Ring<T> {
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn push(&self, value: T) -> Result<(), PushError<T>> {
+        match self.claim() {
+            Ok(claimed) => {
+                claimed.fill(value);
+                Ok(())
+            }
+            Err(Refusal::Full) => Err(PushError::Full(value)),
+            Err(Refusal::Closed) => Err(PushError::Closed(value)),
+        }
+    }
+
+    /// Claims the next position, for a value that moves into its slot directly.
+    ///
+    /// The caller must [fill](Claimed::fill) it at once: consumers wait for it, and the values after
+    /// it are not read before.
+    #[inline(always)]
+    pub(crate) fn claim(&self) -> Result<Claimed<'_, T>, Refusal> {
         let mut tail = self.tail.load(Ordering::Relaxed);
         loop {
             if tail & CLOSED != 0 {
-                return Err(PushError::Closed(value));
+                return Err(Refusal::Closed);
             }
             let position = tail >> 1;
             let cell = self.cell(position);
@@ -199,21 +240,13 @@ impl<T> Ring<T> {
                 // Relaxed claim: the stamp's Release publishes the value, and a close changes this
                 // word, so the exchange fails.
                 match self.tail.compare_exchange_weak(tail, tail + 2, Ordering::Relaxed, Ordering::Relaxed) {
-                    Ok(_) => {
-                        // SAFETY: M1: the slot is empty, and the exchange gave this thread the
-                        // claim of the position.
-                        unsafe { cell.value.put(value) };
-                        // ORD(mpmc.stamp): Release; pairs with the Acquire in `pop`: the value is
-                        // written.
-                        cell.stamp.store(position + 1, Ordering::Release);
-                        return Ok(());
-                    }
+                    Ok(_) => return Ok(Claimed { cell, position }),
                     Err(newer) => tail = newer,
                 }
             } else {
                 let newer = self.tail.load(Ordering::Relaxed);
                 if newer == tail {
-                    return Err(PushError::Full(value));
+                    return Err(Refusal::Full);
                 }
                 tail = newer;
             }

@@ -1,7 +1,7 @@
 //! The trait that every sink implements, and the identity of a sink.
 
 use super::inner::{self, Inner, Wraps};
-use super::lane::{Internal, Lane, Lanes};
+use super::lane::{Internal, Lane, Lanes, SharedAccess};
 use crate::error::{ConfigError, OutOfMemory, WriteError};
 use crate::stats::{CloseReport, Disposition, FlushReport, Ledgers, SinkState, Weight};
 use crate::time::Deadline;
@@ -383,6 +383,14 @@ pub trait Sink<E>: Send + Sync {
         false
     }
 
+    /// Returns the access to the shared lane of a queue or a channel, if an [`offer`](Self::offer)
+    /// does nothing but push into it.
+    #[doc(hidden)]
+    fn shared_access(&self, internal: Internal) -> Option<SharedAccess<E>> {
+        let _ = internal;
+        None
+    }
+
     /// Lists the ledgers that count the outcome of events that were [pending](Disposition::Pending)
     /// when this sink accepted them.
     #[doc(hidden)]
@@ -483,6 +491,10 @@ macro_rules! point_to_sink {
 
         fn makes_lanes(&self, internal: Internal) -> bool {
             (**self).makes_lanes(internal)
+        }
+
+        fn shared_access(&self, internal: Internal) -> Option<SharedAccess<E>> {
+            (**self).shared_access(internal)
         }
     };
 }

@@ -39,16 +39,26 @@ pub trait Lanes<E> {
     fn has_lanes(&self) -> bool;
 }
 
-/// Names the type of the lanes into mailboxes. [`Mailboxes`] is the only implementor, in the
+/// Names the types of the lanes into mailboxes. [`Mailboxes`] is the only implementor, in the
 /// mailbox layer.
 pub(crate) trait PlainLanes<E> {
     type Lane;
+    type Shared;
 }
 
 /// A stand-in for the mailbox layer in this lower layer.
 pub(crate) struct Mailboxes;
 
 type PrivateLane<E> = <Mailboxes as PlainLanes<E>>::Lane;
+
+/// The access of a bus to the shared lane of a queue or a channel, past the sink.
+pub struct SharedAccess<E>(pub(crate) <Mailboxes as PlainLanes<E>>::Shared);
+
+impl<E> fmt::Debug for SharedAccess<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedAccess")
+    }
+}
 
 /// A lane into a mailbox.
 pub(crate) trait PlainLane<E> {

@@ -8,10 +8,23 @@
 
 #[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
 mod imp {
-    use arc_swap::ArcSwap;
+    use arc_swap::{ArcSwap, Guard};
+    use std::ptr::NonNull;
     use std::sync::Arc;
 
     pub(crate) struct Swap<T>(ArcSwap<T>);
+
+    /// A snapshot of the value, which stays valid while it is held.
+    pub(crate) struct Snapshot<T>(Guard<Arc<T>>);
+
+    impl<T> std::ops::Deref for Snapshot<T> {
+        type Target = T;
+
+        #[inline]
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
 
     /// A value that was replaced.
     pub(crate) struct Replaced<T>(Arc<T>);
@@ -21,19 +34,38 @@ mod imp {
             Self(ArcSwap::from_pointee(value))
         }
 
-        /// Returns a snapshot that stays valid while it is held. Lock-free.
+        /// Creates a cell, and returns the address of the value too.
+        pub(crate) fn new_at(value: T) -> (Self, NonNull<T>) {
+            let value = Arc::new(value);
+            let address = NonNull::from(&*value);
+            (Self(ArcSwap::new(value)), address)
+        }
+
+        /// Returns a snapshot. Lock-free.
         #[inline]
-        pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<T>> + use<T> {
-            self.0.load()
+        pub(crate) fn load(&self) -> Snapshot<T> {
+            Snapshot(self.0.load())
         }
 
         /// Replaces the value and returns the old one.
         pub(crate) fn swap(&self, value: T) -> Replaced<T> {
-            Replaced(self.0.swap(Arc::new(value)))
+            self.swap_at(value).0
+        }
+
+        /// Replaces the value, and returns the old one, and the address of the new one.
+        pub(crate) fn swap_at(&self, value: T) -> (Replaced<T>, NonNull<T>) {
+            let value = Arc::new(value);
+            let address = NonNull::from(&*value);
+            (Replaced(self.0.swap(value)), address)
         }
     }
 
     impl<T> Replaced<T> {
+        /// Returns the address of the value.
+        pub(crate) fn address(&self) -> usize {
+            Arc::as_ptr(&self.0).addr()
+        }
+
         /// Returns whether no reader holds the value any more. No later reader gets it, since it
         /// was replaced.
         pub(crate) fn is_unread(&mut self) -> bool {
@@ -47,6 +79,7 @@ mod imp {
     #![expect(unsafe_code, reason = "a stand-in for arc-swap that a model can see")]
 
     use super::super::checker::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+    use std::ptr::NonNull;
     use std::sync::Arc;
 
     struct Counted<T> {
@@ -61,16 +94,16 @@ mod imp {
     pub(crate) struct Replaced<T>(Arc<Counted<T>>);
 
     /// A snapshot of the value.
-    pub(crate) struct Held<T>(Arc<Counted<T>>);
+    pub(crate) struct Snapshot<T>(Arc<Counted<T>>);
 
-    impl<T> std::ops::Deref for Held<T> {
+    impl<T> std::ops::Deref for Snapshot<T> {
         type Target = T;
         fn deref(&self) -> &T {
             &self.0.value
         }
     }
 
-    impl<T> Drop for Held<T> {
+    impl<T> Drop for Snapshot<T> {
         fn drop(&mut self) {
             // ORD(swap.let_go): Release; pairs with the Acquire in `is_unread`: the reads of this
             // snapshot are over.
@@ -83,11 +116,17 @@ mod imp {
             Self(AtomicPtr::new(Self::pointer(value)))
         }
 
+        pub(crate) fn new_at(value: T) -> (Self, NonNull<T>) {
+            let pointer = Self::pointer(value);
+            // SAFETY: the pointer is new, and the cell below keeps its count.
+            (Self(AtomicPtr::new(pointer)), NonNull::from(unsafe { &(*pointer).value }))
+        }
+
         fn pointer(value: T) -> *mut Counted<T> {
             Arc::into_raw(Arc::new(Counted { value, let_go: AtomicUsize::new(0) })).cast_mut()
         }
 
-        pub(crate) fn load(&self) -> Held<T> {
+        pub(crate) fn load(&self) -> Snapshot<T> {
             let mut seen = self.0.load(Ordering::Relaxed);
             // ORD(swap.value): Acquire; pairs with the Release in `swap`. A read-modify-write reads
             // the newest value; a plain load in a model may read a freed one.
@@ -99,22 +138,33 @@ mod imp {
             // exchange and this line.
             unsafe { Arc::increment_strong_count(seen) };
             // SAFETY: the count taken above belongs to this `Arc`.
-            Held(unsafe { Arc::from_raw(seen) })
+            Snapshot(unsafe { Arc::from_raw(seen) })
         }
 
         pub(crate) fn swap(&self, value: T) -> Replaced<T> {
+            self.swap_at(value).0
+        }
+
+        pub(crate) fn swap_at(&self, value: T) -> (Replaced<T>, NonNull<T>) {
+            let pointer = Self::pointer(value);
+            // SAFETY: the pointer is new, and no other thread has it.
+            let address = NonNull::from(unsafe { &(*pointer).value });
             // ORD(swap.value): AcqRel; Release pairs with the Acquire in `load`, Acquire with an
             // earlier `swap`.
-            let old = self.0.swap(Self::pointer(value), Ordering::AcqRel);
+            let old = self.0.swap(pointer, Ordering::AcqRel);
             // SAFETY: the cell's own count moves to the caller.
-            Replaced(unsafe { Arc::from_raw(old) })
+            (Replaced(unsafe { Arc::from_raw(old) }), address)
         }
     }
 
     impl<T> Replaced<T> {
+        pub(crate) fn address(&self) -> usize {
+            std::ptr::from_ref(&self.0.value).addr()
+        }
+
         pub(crate) fn is_unread(&mut self) -> bool {
             let unread = Arc::get_mut(&mut self.0).is_some();
-            // ORD(swap.let_go): Acquire; pairs with the Release in `Held::drop`. A
+            // ORD(swap.let_go): Acquire; pairs with the Release in `Snapshot::drop`. A
             // read-modify-write, since a plain load may read an older value.
             self.0.let_go.fetch_add(0, Ordering::Acquire);
             unread
@@ -130,4 +180,4 @@ mod imp {
     }
 }
 
-pub(crate) use imp::{Replaced, Swap};
+pub(crate) use imp::{Replaced, Snapshot, Swap};

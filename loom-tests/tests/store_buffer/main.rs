@@ -17,6 +17,7 @@ mod crowd;
 mod direct;
 mod explore;
 mod gate;
+mod list;
 mod machine;
 mod mixed;
 mod nap;

@@ -47,7 +47,7 @@ impl<E: Clone + Send + 'static> Publisher<E> {
 
     fn publish_slice(&mut self, events: &[E]) -> Result<Published, Closed<()>> {
         // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
-        let version = self.core.version.load(Ordering::Acquire);
+        let version = self.core.front.version.load(Ordering::Acquire);
         let mut in_lanes = version == self.lanes.seen;
         if in_lanes && let Some(tally) = self.lanes.push_batch(events) {
             return Ok(tally.published());

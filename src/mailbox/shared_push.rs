@@ -1,0 +1,96 @@
+//! A push into the shared lane that bypasses the sink, for `Bus::publish` into a queue or a channel.
+//!
+//! The common case of a write, and nothing else: the event finds room in a bounded lane. It runs no
+//! user code but the waker of a consumer, makes no virtual call, and loads few cache lines. In every
+//! other case the caller writes to the sink.
+
+use super::core::Mailbox;
+use super::shared_lane::Events;
+use super::signals::Signals;
+use crate::ring::mpmc::Claimed;
+use crate::sync::Arc;
+use crate::sync::membarrier::{FencePair, light_fence};
+
+/// The access of a bus to the shared lane of a mailbox.
+pub(crate) struct SharedPush<E> {
+    mailbox: Arc<Mailbox<E>>,
+    /// Those of the mailbox. A pointer to them in the list of a bus saves a cache line.
+    signals: std::sync::Arc<Signals>,
+    /// Whether the mailbox has several consumers.
+    several: bool,
+}
+
+impl<E> Clone for SharedPush<E> {
+    fn clone(&self) -> Self {
+        Self { mailbox: self.mailbox.clone(), signals: self.signals.clone(), several: self.several }
+    }
+}
+
+impl<E: Send + 'static> SharedPush<E> {
+    pub(crate) fn new(mailbox: &Arc<Mailbox<E>>) -> Self {
+        let signals = mailbox.signals.clone();
+        Self { mailbox: mailbox.clone(), several: signals.crowd.is_some(), signals }
+    }
+
+    /// Claims room for one event. Returns `None` if the lane is full, closed or unbounded.
+    #[inline(always)]
+    pub(crate) fn claim(&self) -> Option<SharedRoom<'_, E>> {
+        let Events::Bounded(ring) = &self.mailbox.shared.events else { return None };
+        // Loaded before the exchange, which later loads wait for: it is on the same cache line as
+        // the mark of a parked consumer.
+        let pair = self.signals.cell.pair();
+        let claimed = ring.claim().ok()?;
+        Some(SharedRoom { claimed, pair, signals: &self.signals, several: self.several })
+    }
+
+    /// Pushes the event in `place`, and wakes the consumer if it is parked. Returns `false`, and
+    /// leaves the event there, if there is no room.
+    #[inline(always)]
+    pub(crate) fn push(&self, place: &mut Option<E>) -> bool {
+        // Taken before the claim, after which nothing may fail.
+        let Some(event) = place.take() else { return true };
+        match self.claim() {
+            Some(room) => {
+                room.fill(event);
+                true
+            }
+            None => {
+                *place = Some(event);
+                false
+            }
+        }
+    }
+
+    /// Returns whether the lane is closed, or may be: an unbounded one does not show it.
+    #[inline(always)]
+    pub(crate) fn may_be_closed(&self) -> bool {
+        match &self.mailbox.shared.events {
+            Events::Bounded(ring) => ring.is_closed(),
+            Events::Unbounded(_) => true,
+        }
+    }
+}
+
+/// The room for one event in a shared lane, which must be filled at once.
+#[must_use]
+pub(crate) struct SharedRoom<'a, E> {
+    claimed: Claimed<'a, E>,
+    pair: FencePair,
+    signals: &'a Signals,
+    several: bool,
+}
+
+impl<E: Send + 'static> SharedRoom<'_, E> {
+    /// Puts the event into the lane, and wakes a consumer if none is awake to see it.
+    #[inline(always)]
+    pub(crate) fn fill(self, event: E) {
+        self.claimed.fill(event);
+        if self.several {
+            self.signals.wake();
+        } else {
+            // ORD(cell.state): light fence; pairs with the heavy one of a consumer that parks.
+            light_fence(self.pair);
+            self.signals.cell.wake();
+        }
+    }
+}
