@@ -12,6 +12,7 @@
 use crate::alone::{self, Subject};
 use crate::churn::{self, Neighbours};
 use crate::cost::{self, Cost, WARM_UP};
+use crate::elsewhere;
 use crate::histogram::{self, PERCENTILES};
 use crate::machine::{Ping, anywhere, placement};
 use crate::merge::{self, Processors};
@@ -24,6 +25,7 @@ use crate::usage::Others;
 use crate::{latency, wake};
 use hdrhistogram::Histogram;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The allowed change of a ping, as a factor.
@@ -31,9 +33,9 @@ const STEADY: f64 = 1.5;
 const MOST_EVENTS: u64 = 20_000_000;
 
 /// The result of a sample: a figure under each of the contender's names, and its histograms.
-struct Sampled {
-    figures: Vec<f64>,
-    histograms: Vec<Histogram<u64>>,
+pub(crate) struct Sampled {
+    pub(crate) figures: Vec<f64>,
+    pub(crate) histograms: Vec<Histogram<u64>>,
 }
 
 /// A contender for samples: builds it, sends a number of events through it, and returns a figure
@@ -54,6 +56,33 @@ impl Contender {
     ) -> Self {
         let sample = move |events| Sampled { figures: sample(events), histograms: Vec::new() };
         Self { names, histograms: Vec::new(), sample: Box::new(sample), events }
+    }
+
+    /// Returns the name of the first figure.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.names[0]
+    }
+
+    /// Returns the same contender, sampled in a process of `program`, which finds it by `key`.
+    ///
+    /// # Panics
+    /// A sample panics if the process cannot be started, fails, or has another contender.
+    #[must_use]
+    pub fn elsewhere(self, program: PathBuf, key: &str) -> Self {
+        let (key, figures, histograms) = (key.to_owned(), self.names.len(), self.histograms.len());
+        let sample = move |events| {
+            let sampled = elsewhere::ask(&program, &key, events);
+            let same = sampled.figures.len() == figures && sampled.histograms.len() == histograms;
+            assert!(same, "{}: another contender for {key}", program.display());
+            sampled
+        };
+        Self { sample: Box::new(sample), ..self }
+    }
+
+    /// Samples it once.
+    pub(crate) fn sample(&mut self, events: u64) -> Sampled {
+        (self.sample)(events)
     }
 
     fn one(name: &str, mut sample: impl FnMut(u64) -> f64 + 'static) -> Self {
@@ -331,32 +360,30 @@ impl Series {
 
     /// Returns the values of `of` for the figures of these names, round by round, with the ping.
     /// Only rounds count in which all samples count and have about the same ping.
-    fn values<const N: usize>(&self, names: [&str; N], of: impl Fn([f64; N]) -> f64) -> Vec<(f64, f64)> {
-        let indices = names.map(|name| self.index(name));
-        let rounds = self.rounds.iter().map(|row| indices.map(|index| row[index]));
-        rounds
-            .filter(|samples| is_steady(&samples.map(|sample| sample.ping())))
-            .filter(|samples| samples.iter().all(Sample::is_steady))
-            .map(|samples| (of(samples.map(|sample| sample.figure)), samples[0].ping()))
-            .collect()
+    fn values(&self, names: &[&str], of: impl Fn(&[f64]) -> f64) -> Vec<(f64, f64)> {
+        let indices: Vec<usize> = names.iter().map(|name| self.index(name)).collect();
+        let of_round = |row: &Vec<Sample>| {
+            let samples: Vec<Sample> = indices.iter().map(|index| row[*index]).collect();
+            let pings: Vec<f64> = samples.iter().map(Sample::ping).collect();
+            let counts = is_steady(&pings) && samples.iter().all(Sample::is_steady);
+            let figures: Vec<f64> = samples.iter().map(|sample| sample.figure).collect();
+            counts.then(|| (of(&figures), pings[0]))
+        };
+        self.rounds.iter().filter_map(of_round).collect()
     }
 
     /// Returns an estimate of `of` for the figures of these names, round by round. Only rounds
     /// count in which all samples count and have about the same ping.
-    pub fn estimate<const N: usize>(
-        &self,
-        names: [&str; N],
-        of: impl Fn([f64; N]) -> f64,
-    ) -> Option<Estimate> {
+    pub fn estimate(&self, names: &[&str], of: impl Fn(&[f64]) -> f64) -> Option<Estimate> {
         Estimate::of(&self.values(names, of).into_iter().map(|(value, _)| value).collect::<Vec<f64>>())
     }
 
     /// Returns the same estimate for the rounds with this placement of the two processors.
-    pub fn estimate_while<const N: usize>(
+    pub fn estimate_while(
         &self,
         placed: &str,
-        names: [&str; N],
-        of: impl Fn([f64; N]) -> f64,
+        names: &[&str],
+        of: impl Fn(&[f64]) -> f64,
     ) -> Option<Estimate> {
         let values = self.values(names, of).into_iter().filter(|(_, ping)| placement(*ping) == placed);
         Estimate::of(&values.map(|(value, _)| value).collect::<Vec<f64>>())
@@ -395,10 +422,11 @@ mod tests {
             histograms: Vec::new(),
             others: None,
         };
+        let ratio = |figures: &[f64]| figures[0] / figures[1];
         let estimate = |estimate: Option<Estimate>| estimate.map(|ratio| (ratio.median, ratio.count));
-        assert_eq!(estimate(series.estimate(["a", "b"], |[a, b]| a / b)), Some((2.0, 3)));
-        assert_eq!(estimate(series.estimate_while("near", ["a", "b"], |[a, b]| a / b)), Some((2.0, 2)));
-        assert_eq!(estimate(series.estimate_while("far", ["a", "b"], |[a, b]| a / b)), Some((3.0, 1)));
+        assert_eq!(estimate(series.estimate(&["a", "b"], ratio)), Some((2.0, 3)));
+        assert_eq!(estimate(series.estimate_while("near", &["a", "b"], ratio)), Some((2.0, 2)));
+        assert_eq!(estimate(series.estimate_while("far", &["a", "b"], ratio)), Some((3.0, 1)));
         assert_eq!(series.counts(), (10, 1));
     }
 }
