@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run -p benches --profile bench --bin compare -- [--quick] [--out DIR] [SECTION]…
 //! ```
-//! Without a section, all sections except the journal's run: some ten minutes, or two with
+//! Without a section, all sections except the journal's run: some half an hour, or six minutes with
 //! `--quick`, on a machine with two otherwise idle processors. `benches::paired` documents how the
 //! samples are taken, and the module that each section names documents what they contain. With
 //! `--out`, every section is written as `DIR/SECTION.md`, with plots next to it as SVG. All
@@ -11,6 +11,7 @@
 //!
 //! A ratio of costs below 1, and a ratio of rates above 1, is in favor of `buslane`.
 
+mod apart;
 mod asleep;
 mod churn;
 mod journal;
@@ -19,11 +20,13 @@ mod machine;
 mod plot;
 mod publish;
 mod publishers;
+mod publishing;
+mod reading;
 mod report;
 mod stream;
 
 use benches::machine::{NEAR, Ping, pin_producer, placement, processors};
-use benches::{CAPACITY, alone};
+use benches::{CAPACITY, alone, elsewhere};
 use clap::{Parser, ValueEnum};
 use report::Report;
 use std::io;
@@ -43,6 +46,12 @@ struct Arguments {
     /// The number of samples of every contender; a pair for each.
     #[arg(long)]
     rounds: Option<usize>,
+    /// The numbers of publishers in the sections `publishers` and `publishers-spinning`.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4, 8, 16])]
+    publishers: Vec<usize>,
+    /// Another build of this program, for the processor of this machine; see `benches`.
+    #[arg(long, value_name = "PROGRAM")]
+    native: Option<PathBuf>,
     /// The sections to measure.
     #[arg(value_enum)]
     sections: Vec<Name>,
@@ -57,8 +66,18 @@ enum Name {
     Stream,
     /// The same without pinning, for contenders that wait by themselves.
     Waiting,
-    /// Several publishers, without pinning.
+    /// From one publisher, by each call that takes events, both pinned and spinning.
+    Reading,
+    /// The same with the default waiting, without pinning.
+    ReadingWaiting,
+    /// By each call that publishes, both pinned, the consumer spinning.
+    Publishing,
+    /// The same with the default waiting, without pinning.
+    PublishingWaiting,
+    /// Several publishers with the default waiting, without pinning.
     Publishers,
+    /// The same where no thread ever sleeps.
+    PublishersSpinning,
     /// More and more threads on two processors, and their cost.
     Oversubscription,
     /// Several publishers and their consumer on one processor.
@@ -135,13 +154,22 @@ struct Bench {
     effort: Effort,
     ping: Ping,
     report: Report,
+    /// The numbers of publishers.
+    publishers: Vec<usize>,
+    /// The build for the processor of this machine.
+    native: Option<PathBuf>,
 }
 
-const ALL: [Name; 9] = [
+const ALL: [Name; 14] = [
     Name::Publish,
     Name::Stream,
     Name::Waiting,
+    Name::Reading,
+    Name::ReadingWaiting,
+    Name::Publishing,
+    Name::PublishingWaiting,
     Name::Publishers,
+    Name::PublishersSpinning,
     Name::Oversubscription,
     Name::OneProcessor,
     Name::Asleep,
@@ -155,7 +183,12 @@ impl Name {
             Self::Publish => publish::run(bench),
             Self::Stream => stream::pinned(bench),
             Self::Waiting => stream::waiting(bench),
+            Self::Reading => reading::pinned(bench),
+            Self::ReadingWaiting => reading::anywhere(bench),
+            Self::Publishing => publishing::pinned(bench),
+            Self::PublishingWaiting => publishing::anywhere(bench),
             Self::Publishers => publishers::few(bench),
+            Self::PublishersSpinning => publishers::spin(bench),
             Self::Oversubscription => publishers::many(bench),
             Self::OneProcessor => publishers::on_one(bench),
             Self::Asleep => asleep::run(bench),
@@ -179,10 +212,10 @@ impl Name {
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(code) = alone::answer(&words) {
+    if let Some(code) = alone::answer(&words).or_else(|| elsewhere::answer(&words, apart::find)) {
         return code;
     }
-    let Arguments { quick, out, rounds, mut sections } = Arguments::parse();
+    let Arguments { quick, out, rounds, publishers, native, mut sections } = Arguments::parse();
     if sections.is_empty() {
         sections = ALL.to_vec();
     }
@@ -192,10 +225,14 @@ fn main() -> ExitCode {
     };
     let compare = || -> io::Result<()> {
         let report = Report::new(machine::describe(), out)?;
-        let mut bench = Bench { effort: Effort::new(quick, rounds), ping: Ping::new(), report };
+        let effort = Effort::new(quick, rounds);
+        let mut bench = Bench { effort, ping: Ping::new(), report, publishers, native };
         pin_producer();
         let now = bench.ping.measure();
         println!("Processors {} and {}: {now:.0} ns one way, {}.", producer.id, consumer.id, placement(now));
+        if bench.native.is_none() {
+            println!("No build for this processor (--native): its rows are skipped.");
+        }
         println!(
             "Near: below {NEAR:.0} ns. Intervals: 95 %, bootstrap. Event: 32 bytes. Capacity: {CAPACITY}."
         );
