@@ -11,6 +11,7 @@
 //! | [`merge`] | the rate of several publishers into one consumer, and its processor time |
 //! | [`wake`] | the cost of a publish whose consumer is parked |
 //! | [`latency`] | the latency of events that are sent by the clock |
+//! | [`sizes`] | events of other sizes |
 //! | [`churn`] | the effect of added and removed sinks on a publisher |
 //! | [`publishers`] | the rate of several publishers of one stream, in total and for each |
 //! | [`alone`] | a publish into a contender in a separate process |
@@ -56,6 +57,7 @@ pub mod peer;
 pub mod publishers;
 pub mod read;
 pub mod route;
+pub mod sizes;
 pub mod statistics;
 pub mod stream;
 pub mod usage;

@@ -28,6 +28,7 @@ use crate::event::{Event, Seed};
 
 pub use broadcasts::{AsyncBroadcast, JonhooBus, TokioBroadcast};
 pub use channels::{Crossbeam, Flume, Kanal, Std, Thingbuf, TokioMpsc};
+pub(crate) use crossfire::prepare as prepare_crossfire;
 pub use crossfire::{Crossfire, CrossfireSpsc};
 pub use futures::Rapidfire;
 pub use per_sender::{EACH, Fanring, TOGETHER};

@@ -15,6 +15,7 @@
 pub mod journal;
 mod lanes;
 mod peers;
+mod sized;
 
 use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
@@ -29,6 +30,7 @@ pub use peers::{
     disruptor_in_slices, fanring_batches, kanal_drained, photon, photon_free, rtrb_chunks, rtrb_in_slices,
     tokio, yring_in_slices, yring_windows,
 };
+pub use sized::sized;
 
 /// A producer, with its consumer running on the other processor.
 pub trait Stream {

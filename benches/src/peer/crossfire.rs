@@ -10,7 +10,7 @@ use crossfire::{MTx, Rx, Tx, mpsc, spsc};
 use std::sync::Once;
 
 /// Calls `detect_backoff_cfg` once.
-fn prepare() {
+pub(crate) fn prepare() {
     static DETECTED: Once = Once::new();
     DETECTED.call_once(crossfire::detect_backoff_cfg);
 }

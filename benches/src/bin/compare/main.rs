@@ -23,6 +23,7 @@ mod publishers;
 mod publishing;
 mod reading;
 mod report;
+mod sizes;
 mod stream;
 
 use benches::machine::{NEAR, Ping, pin_producer, placement, processors};
@@ -86,6 +87,10 @@ enum Name {
     Asleep,
     /// The latency of events.
     Latency,
+    /// The cost of a publish of larger events.
+    SizesPublish,
+    /// From one publisher to one consumer, larger events.
+    SizesStream,
     /// The effect of added and removed sinks on publishers.
     Churn,
     /// All five sections of the journal.
@@ -160,7 +165,7 @@ struct Bench {
     native: Option<PathBuf>,
 }
 
-const ALL: [Name; 14] = [
+const ALL: [Name; 16] = [
     Name::Publish,
     Name::Stream,
     Name::Waiting,
@@ -174,6 +179,8 @@ const ALL: [Name; 14] = [
     Name::OneProcessor,
     Name::Asleep,
     Name::Latency,
+    Name::SizesPublish,
+    Name::SizesStream,
     Name::Churn,
 ];
 
@@ -193,6 +200,8 @@ impl Name {
             Self::OneProcessor => publishers::on_one(bench),
             Self::Asleep => asleep::run(bench),
             Self::Latency => latency::run(bench),
+            Self::SizesPublish => sizes::publish(bench),
+            Self::SizesStream => sizes::streaming(bench),
             Self::Churn => churn::run(bench),
             Self::Journal => {
                 journal::publish(bench)?;
