@@ -12,6 +12,7 @@
 //! | [`wake`] | the cost of a publish whose consumer is parked |
 //! | [`latency`] | the latency of events that are sent by the clock |
 //! | [`sizes`] | events of other sizes |
+//! | [`tasks`] | asynchronous tasks into one task |
 //! | [`churn`] | the effect of added and removed sinks on a publisher |
 //! | [`publishers`] | the rate of several publishers of one stream, in total and for each |
 //! | [`alone`] | a publish into a contender in a separate process |
@@ -60,6 +61,7 @@ pub mod route;
 pub mod sizes;
 pub mod statistics;
 pub mod stream;
+pub mod tasks;
 pub mod usage;
 pub mod wake;
 

@@ -21,6 +21,7 @@ use crate::read::{self, Readers};
 use crate::route::Route;
 use crate::statistics::{Estimate, median};
 use crate::stream::{self, Stream};
+use crate::tasks::{self, Tasks};
 use crate::usage::Others;
 use crate::{latency, wake};
 use hdrhistogram::Histogram;
@@ -150,6 +151,17 @@ impl Contender {
         Self::new(names, Some(0), move |_| {
             let merged = merge::run(make(), publishers, processors, duration);
             vec![merged.nanoseconds(), merged.cpu_nanoseconds(), merged.least_share()]
+        })
+    }
+
+    /// Measures the time between two events of `tasks` asynchronous tasks on `workers` threads into
+    /// one task, for `duration`; `name, cpu` is the processor time of all threads per event.
+    #[must_use]
+    pub fn tasks<T: Tasks>(name: &str, (tasks, workers): (usize, usize), duration: Duration) -> Self {
+        let names = vec![name.to_owned(), format!("{name}, cpu")];
+        Self::new(names, Some(0), move |_| {
+            let merged = tasks::run::<T>(tasks, workers, duration);
+            vec![merged.nanoseconds(), merged.cpu_nanoseconds()]
         })
     }
 

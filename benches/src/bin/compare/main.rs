@@ -25,6 +25,7 @@ mod reading;
 mod report;
 mod sizes;
 mod stream;
+mod tasks;
 
 use benches::machine::{NEAR, Ping, pin_producer, placement, processors};
 use benches::{CAPACITY, alone, elsewhere};
@@ -87,6 +88,8 @@ enum Name {
     Asleep,
     /// The latency of events.
     Latency,
+    /// Many asynchronous tasks into one.
+    Tasks,
     /// The cost of a publish of larger events.
     SizesPublish,
     /// From one publisher to one consumer, larger events.
@@ -165,7 +168,7 @@ struct Bench {
     native: Option<PathBuf>,
 }
 
-const ALL: [Name; 16] = [
+const ALL: [Name; 17] = [
     Name::Publish,
     Name::Stream,
     Name::Waiting,
@@ -179,6 +182,7 @@ const ALL: [Name; 16] = [
     Name::OneProcessor,
     Name::Asleep,
     Name::Latency,
+    Name::Tasks,
     Name::SizesPublish,
     Name::SizesStream,
     Name::Churn,
@@ -200,6 +204,7 @@ impl Name {
             Self::OneProcessor => publishers::on_one(bench),
             Self::Asleep => asleep::run(bench),
             Self::Latency => latency::run(bench),
+            Self::Tasks => tasks::run(bench),
             Self::SizesPublish => sizes::publish(bench),
             Self::SizesStream => sizes::streaming(bench),
             Self::Churn => churn::run(bench),
