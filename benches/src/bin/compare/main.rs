@@ -3,11 +3,11 @@
 //! ```text
 //! cargo run -p benches --profile bench --bin compare -- [--quick] [--out DIR] [SECTION]…
 //! ```
-//! Without a section, all sections except the journal's run: some half an hour, or six minutes with
-//! `--quick`, on a machine with two otherwise idle processors. `benches::paired` documents how the
-//! samples are taken, and the module that each section names documents what they contain. With
-//! `--out`, every section is written as `DIR/SECTION.md`, with plots next to it as SVG. All
-//! samples, including the dropped ones, go to `DIR/samples.jsonl` as lines of JSON.
+//! Without a section, all sections except the journal's run, on a machine with two otherwise idle
+//! processors. `benches::paired` documents how the samples are taken, and the module that each
+//! section names documents what they contain. With `--out`, every section is written as
+//! `DIR/SECTION.md`, with plots next to it as SVG. All samples, including the dropped ones, go to
+//! `DIR/samples.jsonl` as lines of JSON.
 //!
 //! A ratio of costs below 1, and a ratio of rates above 1, is in favor of `buslane`.
 

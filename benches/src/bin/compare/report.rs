@@ -107,6 +107,8 @@ impl Report {
                 " Other processes kept {others:.2} processors busy; the host took {stolen:.2} away."
             );
         }
+        let (near, far) = series.placements();
+        let _ = write!(text, " The two processors were near for {near} figures, and far for {far}.");
         text.push('\n');
         let directory = self.directory.as_deref();
         Ok(Section {
