@@ -17,6 +17,7 @@
 //! | [`publishers`] | the rate of several publishers of one stream, in total and for each |
 //! | [`alone`] | a publish into a contender in a separate process |
 //! | [`elsewhere`] | any contender in a separate process, or of another build |
+//! | [`quota`] | a quota of one processor, by a control group |
 //! | [`machine`] | pinning, and the current distance between the two processors |
 //! | [`paired`] | contenders interleaved in one process, and the ratios between them |
 //! | [`statistics`], [`histogram`], [`usage`] | medians and bootstrap intervals; percentiles; processor time |
@@ -56,6 +57,7 @@ pub mod merge;
 pub mod paired;
 pub mod peer;
 pub mod publishers;
+pub mod quota;
 pub mod read;
 pub mod route;
 pub mod sizes;

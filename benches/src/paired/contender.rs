@@ -8,6 +8,7 @@ use crate::histogram::{self, PERCENTILES};
 use crate::machine::anywhere;
 use crate::merge::{self, Processors};
 use crate::publishers::{self, Place, Publishers};
+use crate::quota::Quota;
 use crate::read::{self, Readers};
 use crate::route::Route;
 use crate::stream::{self, Stream};
@@ -136,6 +137,30 @@ impl Contender {
         Self::new(names, Some(0), move |_| {
             let merged = merge::run(make(), publishers, processors, duration);
             vec![merged.nanoseconds(), merged.cpu_nanoseconds(), merged.least_share()]
+        })
+    }
+
+    /// Measures what [`merge`](Self::merge) does in a quota of one processor, in a process that has
+    /// done nothing before; `name, throttled` is the number of periods per second in which the quota
+    /// was used up.
+    ///
+    /// # Panics
+    /// A sample panics if there cannot be a quota: see [`Quota`].
+    pub fn in_quota<R: Route>(
+        name: &str,
+        publishers: usize,
+        duration: Duration,
+        make: impl Fn() -> R + 'static,
+    ) -> Self {
+        let others = ["cpu", "share", "throttled"].map(|figure| format!("{name}, {figure}"));
+        let names = std::iter::once(name.to_owned()).chain(others).collect();
+        Self::new(names, Some(0), move |_| {
+            let quota = Quota::one_processor().expect("there can be a quota");
+            let before = quota.throttled().expect("the group has statistics");
+            let merged = merge::run(make(), publishers, Processors::All, duration);
+            let throttled = quota.throttled().expect("the group has statistics") - before;
+            let throttled = throttled as f64 / merged.elapsed.as_secs_f64();
+            vec![merged.nanoseconds(), merged.cpu_nanoseconds(), merged.least_share(), throttled]
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A key is the section, the contender, and the parameters, with slashes between them.
 
-use crate::Bench;
+use crate::{Bench, quota};
 use benches::merge::Processors;
 use benches::paired::Contender;
 use benches::peer::PhotonBounded;
@@ -50,6 +50,7 @@ pub(crate) fn find(key: &str) -> Option<Contender> {
             let name = format!("ticklog, {label}");
             Contender::latency(&name.replace(" per ", "/"), rate.parse().ok()?, millis(time)?, || Ticklog)
         }
+        ["quota", name, time] => quota::find(name, millis(time)?)?,
         _ => return None,
     })
 }

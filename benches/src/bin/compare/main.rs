@@ -21,6 +21,7 @@ mod plot;
 mod publish;
 mod publishers;
 mod publishing;
+mod quota;
 mod reading;
 mod report;
 mod sizes;
@@ -84,6 +85,8 @@ enum Name {
     Oversubscription,
     /// Several publishers and their consumer on one processor.
     OneProcessor,
+    /// Several publishers and their consumer in a quota of one processor.
+    Quota,
     /// The cost of a publish whose consumer is parked.
     Asleep,
     /// The latency of events.
@@ -168,7 +171,7 @@ struct Bench {
     native: Option<PathBuf>,
 }
 
-const ALL: [Name; 17] = [
+const ALL: [Name; 18] = [
     Name::Publish,
     Name::Stream,
     Name::Waiting,
@@ -180,6 +183,7 @@ const ALL: [Name; 17] = [
     Name::PublishersSpinning,
     Name::Oversubscription,
     Name::OneProcessor,
+    Name::Quota,
     Name::Asleep,
     Name::Latency,
     Name::Tasks,
@@ -202,6 +206,7 @@ impl Name {
             Self::PublishersSpinning => publishers::spin(bench),
             Self::Oversubscription => publishers::many(bench),
             Self::OneProcessor => publishers::on_one(bench),
+            Self::Quota => quota::run(bench),
             Self::Asleep => asleep::run(bench),
             Self::Latency => latency::run(bench),
             Self::Tasks => tasks::run(bench),
