@@ -10,7 +10,8 @@ pub const EACH: bool = false;
 /// Room for [`CAPACITY`] events for all senders together, as in a channel.
 pub const TOGETHER: bool = true;
 
-/// `fanring::mpsc`, with room for each sender or for all of them.
+/// `fanring::mpsc`, with room for each sender or for all of them. It rounds the room of a sender up to
+/// a power of two.
 #[derive(Clone, Copy, Debug)]
 pub struct Fanring<const ROOM: bool>;
 

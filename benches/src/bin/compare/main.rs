@@ -30,12 +30,19 @@ mod tasks;
 
 use benches::machine::{NEAR, Ping, pin_producer, placement, processors};
 use benches::{CAPACITY, alone, elsewhere};
+use clap::builder::RangedU64ValueParser;
 use clap::{Parser, ValueEnum};
 use report::Report;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// Accepts the valid numbers of publishers. Where 1024 events are the room of all lanes together, a
+/// lane then has room for at least 16.
+fn counts() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=64)
+}
 
 #[derive(Debug, Parser)]
 #[command(about = "Compares buslane with its peers.")]
@@ -50,7 +57,7 @@ struct Arguments {
     #[arg(long)]
     rounds: Option<usize>,
     /// The numbers of publishers in the sections `publishers` and `publishers-spinning`.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4, 8, 16])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4, 8, 16], value_parser = counts())]
     publishers: Vec<usize>,
     /// Another build of this program, for the processor of this machine; see `benches`.
     #[arg(long, value_name = "PROGRAM")]
