@@ -13,7 +13,10 @@
 use benches::cost::{self, bench, moved};
 use benches::event::Payload;
 use benches::machine::pin_producer;
-use benches::peer::{ArrayQueue, BareRing, Crossbeam, Flume, Kanal, Rtrb, Std, Thingbuf, TokioMpsc};
+use benches::peer::{
+    ArrayQueue, BareRing, Crossbeam, Crossfire, CrossfireSpsc, EACH, Fanring, Flume, Kanal, NexusMpsc,
+    NexusSpsc, Rapidfire, Rtrb, Std, Thingbuf, TokioMpsc, Yring,
+};
 use buslane::WaitStrategy;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
@@ -48,6 +51,13 @@ fn publish(criterion: &mut Criterion) {
     bench(&mut group, "buslane/bus_publish/1", cost::bus_shared);
     bench(&mut group, "ring_spsc", cost::peer::<BareRing>);
     bench(&mut group, "rtrb", cost::peer::<Rtrb>);
+    bench(&mut group, "nexus_queue_spsc", cost::peer::<NexusSpsc>);
+    bench(&mut group, "nexus_queue_mpsc", cost::peer::<NexusMpsc>);
+    bench(&mut group, "yring", cost::peer::<Yring>);
+    bench(&mut group, "fanring", cost::peer::<Fanring<EACH>>);
+    bench(&mut group, "crossfire_spsc", cost::peer::<CrossfireSpsc>);
+    bench(&mut group, "crossfire_mpsc", cost::peer::<Crossfire>);
+    bench(&mut group, "rapidfire", cost::peer::<Rapidfire>);
     bench(&mut group, "disruptor", || cost::disruptor(1));
     bench(&mut group, "disruptor_multi", cost::disruptor_multi);
     bench(&mut group, "photon_ring", || cost::photon(1));
@@ -74,6 +84,8 @@ fn publish_slices(criterion: &mut Criterion) {
     bench(&mut group, "buslane/64", cost::lanes_in_slices::<64>);
     bench(&mut group, "rtrb/16", cost::rtrb_in_slices::<16>);
     bench(&mut group, "rtrb/64", cost::rtrb_in_slices::<64>);
+    bench(&mut group, "yring/16", cost::yring_in_slices::<16>);
+    bench(&mut group, "yring/64", cost::yring_in_slices::<64>);
     bench(&mut group, "photon_ring/16", cost::photon_in_slices::<16>);
     bench(&mut group, "photon_ring/64", cost::photon_in_slices::<64>);
     bench(&mut group, "disruptor/16", cost::disruptor_in_slices::<16>);

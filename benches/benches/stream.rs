@@ -18,7 +18,8 @@
 use benches::machine::{Ping, pin_producer, placement, processors};
 use benches::merge::{self, Processors};
 use benches::peer::{
-    ArrayQueue, AsyncBroadcast, Crossbeam, Flume, JonhooBus, Kanal, Rtrb, Std, Thingbuf, TokioMpsc, Waits,
+    ArrayQueue, AsyncBroadcast, Crossbeam, Crossfire, CrossfireSpsc, EACH, Fanring, Flume, JonhooBus, Kanal,
+    NexusMpsc, NexusSpsc, Rapidfire, Rtrb, Std, TOGETHER, Thingbuf, TokioMpsc, Waits, Yring,
 };
 use benches::route::lanes::{Queued, Received, Shared};
 use benches::route::others::{Appender, Disruptor, DisruptorMulti};
@@ -77,6 +78,15 @@ fn stream(criterion: &mut Criterion) {
     contender(&mut group, "ring_spsc", stream::ring);
     route(&mut group, "rtrb", spinning::<Rtrb>);
     contender(&mut group, "rtrb/chunks", stream::rtrb_chunks);
+    route(&mut group, "nexus_queue_spsc", spinning::<NexusSpsc>);
+    route(&mut group, "nexus_queue_mpsc", spinning::<NexusMpsc>);
+    route(&mut group, "yring", spinning::<Yring>);
+    contender(&mut group, "yring/windows", stream::yring_windows);
+    peer::<Fanring<EACH>>(&mut group, "fanring");
+    contender(&mut group, "fanring/batches", stream::fanring_batches);
+    peer::<CrossfireSpsc>(&mut group, "crossfire_spsc");
+    peer::<Crossfire>(&mut group, "crossfire_mpsc");
+    peer::<Rapidfire>(&mut group, "rapidfire");
     route(&mut group, "disruptor", || Disruptor);
     route(&mut group, "disruptor_multi", || DisruptorMulti);
     contender(&mut group, "photon_ring_bounded", stream::photon);
@@ -100,6 +110,7 @@ fn stream_slices(criterion: &mut Criterion) {
     settings(&mut group);
     contender(&mut group, "buslane/16", || stream::queue_in_slices::<16>(WaitStrategy::BusySpin));
     contender(&mut group, "rtrb/16", stream::rtrb_in_slices::<16>);
+    contender(&mut group, "yring/16", stream::yring_in_slices::<16>);
     contender(&mut group, "disruptor/16", stream::disruptor_in_slices::<16>);
     group.finish();
 }
@@ -114,6 +125,9 @@ fn merged(criterion: &mut Criterion) {
         merge(&mut group, "buslane/queue", publishers, || Queued::DEFAULT);
         merge(&mut group, "buslane/receiver", publishers, || Received::DEFAULT);
         merge(&mut group, "buslane/bus_publish", publishers, || Shared);
+        merge(&mut group, "crossfire", publishers, waiting::<Crossfire>);
+        merge(&mut group, "fanring", publishers, waiting::<Fanring<EACH>>);
+        merge(&mut group, "fanring_1024_together", publishers, waiting::<Fanring<TOGETHER>>);
         merge(&mut group, "crossbeam_channel", publishers, waiting::<Crossbeam>);
         merge(&mut group, "kanal", publishers, waiting::<Kanal>);
         merge(&mut group, "flume", publishers, waiting::<Flume>);

@@ -25,11 +25,11 @@ use std::hint::black_box;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-pub use appender::appender;
+pub use appender::{appender, ticklog};
 pub use lanes::{bus_shared, filtered, lane_with, lanes, lanes_in_slices, local};
 pub use peers::{
     async_broadcast, bus, disruptor, disruptor_in_slices, disruptor_multi, peer, peers, photon,
-    photon_bounded, photon_in_slices, photon_shared, rtrb_in_slices, tokio,
+    photon_bounded, photon_in_slices, photon_shared, rtrb_in_slices, tokio, yring_in_slices,
 };
 
 /// The number of events between two clock reads: half of the capacity.

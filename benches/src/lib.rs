@@ -11,9 +11,13 @@
 //! | [`merge`] | the rate of several publishers into one consumer, and its processor time |
 //! | [`wake`] | the cost of a publish whose consumer is parked |
 //! | [`latency`] | the latency of events that are sent by the clock |
+//! | [`sizes`] | events of other sizes |
+//! | [`tasks`] | asynchronous tasks into one task |
 //! | [`churn`] | the effect of added and removed sinks on a publisher |
 //! | [`publishers`] | the rate of several publishers of one stream, in total and for each |
-//! | [`alone`] | a contender in a separate process |
+//! | [`alone`] | a publish into a contender in a separate process |
+//! | [`elsewhere`] | any contender in a separate process, or of another build |
+//! | [`quota`] | a quota of one processor, by a control group |
 //! | [`machine`] | pinning, and the current distance between the two processors |
 //! | [`paired`] | contenders interleaved in one process, and the ratios between them |
 //! | [`statistics`], [`histogram`], [`usage`] | medians and bootstrap intervals; percentiles; processor time |
@@ -33,11 +37,18 @@
 //! cargo run -p benches --profile bench --bin compare -- journal
 //! bash .ci/counts                                           # instructions, not times
 //! ```
+//! Some crates choose instructions for the processor when they are compiled. For their rows a second
+//! build of `compare` runs the samples:
+//! ```text
+//! RUSTFLAGS='-C target-cpu=native' cargo build -p benches --profile bench --bin compare --target-dir target/native
+//! cargo run -p benches --profile bench --bin compare -- --native target/native/release/compare
+//! ```
 //! The first two processors of the process are used; choose others with `taskset -c 2,3 cargo …`.
 
 pub mod alone;
 pub mod churn;
 pub mod cost;
+pub mod elsewhere;
 pub mod event;
 pub mod histogram;
 pub mod latency;
@@ -46,10 +57,13 @@ pub mod merge;
 pub mod paired;
 pub mod peer;
 pub mod publishers;
+pub mod quota;
 pub mod read;
 pub mod route;
+pub mod sizes;
 pub mod statistics;
 pub mod stream;
+pub mod tasks;
 pub mod usage;
 pub mod wake;
 

@@ -9,205 +9,22 @@
 //! which it changed by more than half is dropped, and so is a pair of samples whose pings differ by
 //! that much.
 
-use crate::alone::{self, Subject};
-use crate::churn::{self, Neighbours};
-use crate::cost::{self, Cost, WARM_UP};
-use crate::histogram::{self, PERCENTILES};
-use crate::machine::{Ping, anywhere, placement};
-use crate::merge::{self, Processors};
-use crate::publishers::{self, Place, Publishers};
-use crate::read::{self, Readers};
-use crate::route::Route;
+mod contender;
+
+use crate::cost::WARM_UP;
+use crate::histogram;
+use crate::machine::{Ping, placement};
 use crate::statistics::{Estimate, median};
-use crate::stream::{self, Stream};
 use crate::usage::Others;
-use crate::{latency, wake};
 use hdrhistogram::Histogram;
-use std::fmt;
 use std::time::Duration;
+
+pub use contender::Contender;
+pub(crate) use contender::Sampled;
 
 /// The allowed change of a ping, as a factor.
 const STEADY: f64 = 1.5;
 const MOST_EVENTS: u64 = 20_000_000;
-
-/// The result of a sample: a figure under each of the contender's names, and its histograms.
-struct Sampled {
-    figures: Vec<f64>,
-    histograms: Vec<Histogram<u64>>,
-}
-
-/// A contender for samples: builds it, sends a number of events through it, and returns a figure
-/// under each name. Figures are nanoseconds per event, unless a constructor documents otherwise.
-pub struct Contender {
-    names: Vec<String>,
-    histograms: Vec<String>,
-    sample: Box<dyn FnMut(u64) -> Sampled>,
-    /// The number of events of a sample; `None` if it follows from the duration of a sample.
-    events: Option<u64>,
-}
-
-impl Contender {
-    fn new(
-        names: Vec<String>,
-        events: Option<u64>,
-        mut sample: impl FnMut(u64) -> Vec<f64> + 'static,
-    ) -> Self {
-        let sample = move |events| Sampled { figures: sample(events), histograms: Vec::new() };
-        Self { names, histograms: Vec::new(), sample: Box::new(sample), events }
-    }
-
-    fn one(name: &str, mut sample: impl FnMut(u64) -> f64 + 'static) -> Self {
-        Self::new(vec![name.to_owned()], None, move |events| vec![sample(events)])
-    }
-
-    /// Returns a contender with a histogram under each of these names, whose percentiles are
-    /// figures under `name, p50` and so on, followed by other figures.
-    fn percentiles(
-        histograms: Vec<String>,
-        others: &[String],
-        mut sample: impl FnMut() -> (Vec<Histogram<u64>>, Vec<f64>) + 'static,
-    ) -> Self {
-        let of = |name: &String| PERCENTILES.map(|(percentile, _)| format!("{name}, {percentile}"));
-        let names = histograms.iter().flat_map(of).chain(others.iter().cloned()).collect();
-        let sample = move |_| {
-            let (histograms, others) = sample();
-            let of = |histogram| PERCENTILES.map(|(_, percentile)| histogram::at(histogram, percentile));
-            let figures = histograms.iter().flat_map(of).chain(others).collect();
-            Sampled { figures, histograms }
-        };
-        Self { names, histograms, sample: Box::new(sample), events: Some(0) }
-    }
-
-    /// Measures the cost of a publish: the median over the blocks of a sample.
-    pub fn cost<C: Cost>(name: &str, make: impl Fn() -> C + 'static) -> Self {
-        Self::one(name, move |events| cost::Meter::new(make()).sample(events))
-    }
-
-    /// Measures the cost of reading an event: the median over the blocks of a sample.
-    pub fn read<R: Readers>(name: &str, make: impl Fn() -> R + 'static) -> Self {
-        Self::one(name, move |events| {
-            let mut meter = read::Meter::new(make());
-            meter.time(WARM_UP);
-            meter.typical(events)
-        })
-    }
-
-    /// Measures the time between two events of a stream; `name, handled` is the fraction of events
-    /// that were not lost.
-    pub fn stream<S: Stream>(name: &str, make: impl Fn() -> S + 'static) -> Self {
-        let names = vec![name.to_owned(), format!("{name}, handled")];
-        Self::new(names, None, move |events| transfer(make(), events))
-    }
-
-    /// Measures a stream through a route, without any pinning.
-    pub fn stream_anywhere<R: Route>(name: &str, make: impl Fn() -> R + Send + Clone + 'static) -> Self {
-        let names = vec![name.to_owned(), format!("{name}, handled")];
-        Self::new(names, None, move |events| {
-            let make = make.clone();
-            anywhere(move || transfer(stream::anywhere(make()), events))
-        })
-    }
-
-    /// Measures the time between two events of several publishers into one consumer, for
-    /// `duration`. `name, cpu` is the processor time of all threads per event; `name, share` is the
-    /// ratio of the smallest count of a publisher to the greatest.
-    pub fn merge<R: Route>(
-        name: &str,
-        (publishers, processors): (usize, Processors),
-        duration: Duration,
-        make: impl Fn() -> R + 'static,
-    ) -> Self {
-        let names = vec![name.to_owned(), format!("{name}, cpu"), format!("{name}, share")];
-        Self::new(names, Some(0), move |_| {
-            let merged = merge::run(make(), publishers, processors, duration);
-            vec![merged.nanoseconds(), merged.cpu_nanoseconds(), merged.least_share()]
-        })
-    }
-
-    /// Measures the cost of a publish whose consumer is parked; `name, sleeps` is the number of
-    /// sleeps of all threads per event.
-    pub fn asleep<R: Route>(name: &str, events: u64, make: impl Fn() -> R + 'static) -> Self {
-        Self::percentiles(vec![name.to_owned()], &[format!("{name}, sleeps")], move || {
-            let mut meter = stream::Meter::new(stream::pinned(make()));
-            wake::run(&mut meter, events / 10);
-            let paid = wake::run(&mut meter, events);
-            (vec![paid.calls], vec![paid.sleeps])
-        })
-    }
-
-    /// Measures the duration of two clock reads.
-    #[must_use]
-    pub fn clock(name: &str, events: u64) -> Self {
-        Self::percentiles(vec![name.to_owned()], &[], move || (vec![wake::clock(events)], Vec::new()))
-    }
-
-    /// Measures the latency of events at `rate` events per second; `name, lost` is the number of
-    /// lost events.
-    pub fn latency<R: Route>(
-        name: &str,
-        rate: u64,
-        duration: Duration,
-        make: impl Fn() -> R + 'static,
-    ) -> Self {
-        Self::percentiles(vec![name.to_owned()], &[format!("{name}, lost")], move || {
-            let lateness = latency::run(make(), rate, duration);
-            (vec![lateness.histogram], vec![lateness.lost as f64])
-        })
-    }
-
-    /// Measures the publisher's calls during adds and removals of sinks. `name, from due` has the
-    /// times from when an event was due, `name, changes` the number of adds per second, and
-    /// `name, dropped` the number of events without room.
-    #[must_use]
-    pub fn churn(name: &str, neighbours: Neighbours, duration: Duration) -> Self {
-        let histograms = vec![name.to_owned(), format!("{name}, from due")];
-        let others = [format!("{name}, changes"), format!("{name}, dropped")];
-        Self::percentiles(histograms, &others, move || {
-            let felt = churn::run(neighbours, duration);
-            (vec![felt.calls, felt.responses], vec![felt.changes, felt.dropped as f64])
-        })
-    }
-
-    /// Measures the cost of a publish in a separate process: for each number of receivers in
-    /// sequence, under `name/receivers`. A sample has `blocks` blocks.
-    pub fn alone(name: &str, subject: Subject, receivers: &[usize], blocks: u64) -> Self {
-        let names = receivers.iter().map(|count| format!("{name}/{count}")).collect();
-        let receivers = receivers.to_vec();
-        Self::new(names, Some(blocks * cost::BLOCK), move |events| alone::ask(subject, &receivers, events))
-    }
-
-    /// Measures the time between two events of several publishers, for `duration`. `name, share` is
-    /// the ratio of the smallest count of a publisher to the greatest, and `name, run` is the
-    /// number of consecutive events of one publisher.
-    pub fn publishers<P: Publishers>(
-        name: &str,
-        (count, place): (usize, Place),
-        duration: Duration,
-        make: impl Fn() -> P + 'static,
-    ) -> Self {
-        let names = vec![name.to_owned(), format!("{name}, share"), format!("{name}, run")];
-        Self::new(names, Some(0), move |_| {
-            let mut meter = publishers::Meter::new(make(), count, place);
-            let race = meter.race_for(duration);
-            vec![race.nanoseconds(), race.least_share(), race.run()]
-        })
-    }
-}
-
-/// Returns the time between two events, and the fraction of handled events.
-fn transfer(stream: impl Stream, events: u64) -> Vec<f64> {
-    let mut meter = stream::Meter::new(stream);
-    meter.transfer(WARM_UP);
-    let transferred = meter.transfer(events);
-    let handled = transferred.handled as f64;
-    vec![transferred.elapsed.as_nanos() as f64 / handled, handled / events as f64]
-}
-
-impl fmt::Debug for Contender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Contender").field(&self.names).finish()
-    }
-}
 
 /// One figure of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -250,7 +67,7 @@ impl Series {
             .iter_mut()
             .map(|contender| {
                 contender.events.unwrap_or_else(|| {
-                    let each = (contender.sample)(WARM_UP).figures[0];
+                    let each = contender.sample(WARM_UP).figures[0];
                     ((budget.as_nanos() as f64 / each) as u64).clamp(WARM_UP, MOST_EVENTS)
                 })
             })
@@ -266,7 +83,7 @@ impl Series {
             let mut row = vec![Vec::new(); contenders.len()];
             for step in 0..contenders.len() {
                 let index = if round % 2 == 0 { step } else { contenders.len() - 1 - step };
-                let Sampled { figures, histograms } = (contenders[index].sample)(events[index]);
+                let Sampled { figures, histograms } = contenders[index].sample(events[index]);
                 let after = ping.measure();
                 let pings = [before, after];
                 if is_steady(&pings) {
@@ -315,6 +132,15 @@ impl Series {
         (samples.clone().count(), samples.filter(|sample| !sample.is_steady()).count())
     }
 
+    /// Returns the number of samples that count while the two processors were near, and of those
+    /// while they were far.
+    #[must_use]
+    pub fn placements(&self) -> (usize, usize) {
+        let counting = self.rounds.iter().flatten().filter(|sample| sample.is_steady());
+        let near = counting.clone().filter(|sample| placement(sample.ping()) == "near").count();
+        (near, counting.count() - near)
+    }
+
     fn index(&self, name: &str) -> usize {
         let found = self.names.iter().position(|known| known == name);
         found.unwrap_or_else(|| unreachable!("no contender is named {name}"))
@@ -331,32 +157,30 @@ impl Series {
 
     /// Returns the values of `of` for the figures of these names, round by round, with the ping.
     /// Only rounds count in which all samples count and have about the same ping.
-    fn values<const N: usize>(&self, names: [&str; N], of: impl Fn([f64; N]) -> f64) -> Vec<(f64, f64)> {
-        let indices = names.map(|name| self.index(name));
-        let rounds = self.rounds.iter().map(|row| indices.map(|index| row[index]));
-        rounds
-            .filter(|samples| is_steady(&samples.map(|sample| sample.ping())))
-            .filter(|samples| samples.iter().all(Sample::is_steady))
-            .map(|samples| (of(samples.map(|sample| sample.figure)), samples[0].ping()))
-            .collect()
+    fn values(&self, names: &[&str], of: impl Fn(&[f64]) -> f64) -> Vec<(f64, f64)> {
+        let indices: Vec<usize> = names.iter().map(|name| self.index(name)).collect();
+        let of_round = |row: &Vec<Sample>| {
+            let samples: Vec<Sample> = indices.iter().map(|index| row[*index]).collect();
+            let pings: Vec<f64> = samples.iter().map(Sample::ping).collect();
+            let counts = is_steady(&pings) && samples.iter().all(Sample::is_steady);
+            let figures: Vec<f64> = samples.iter().map(|sample| sample.figure).collect();
+            counts.then(|| (of(&figures), pings[0]))
+        };
+        self.rounds.iter().filter_map(of_round).collect()
     }
 
     /// Returns an estimate of `of` for the figures of these names, round by round. Only rounds
     /// count in which all samples count and have about the same ping.
-    pub fn estimate<const N: usize>(
-        &self,
-        names: [&str; N],
-        of: impl Fn([f64; N]) -> f64,
-    ) -> Option<Estimate> {
+    pub fn estimate(&self, names: &[&str], of: impl Fn(&[f64]) -> f64) -> Option<Estimate> {
         Estimate::of(&self.values(names, of).into_iter().map(|(value, _)| value).collect::<Vec<f64>>())
     }
 
     /// Returns the same estimate for the rounds with this placement of the two processors.
-    pub fn estimate_while<const N: usize>(
+    pub fn estimate_while(
         &self,
         placed: &str,
-        names: [&str; N],
-        of: impl Fn([f64; N]) -> f64,
+        names: &[&str],
+        of: impl Fn(&[f64]) -> f64,
     ) -> Option<Estimate> {
         let values = self.values(names, of).into_iter().filter(|(_, ping)| placement(*ping) == placed);
         Estimate::of(&values.map(|(value, _)| value).collect::<Vec<f64>>())
@@ -395,10 +219,12 @@ mod tests {
             histograms: Vec::new(),
             others: None,
         };
+        let ratio = |figures: &[f64]| figures[0] / figures[1];
         let estimate = |estimate: Option<Estimate>| estimate.map(|ratio| (ratio.median, ratio.count));
-        assert_eq!(estimate(series.estimate(["a", "b"], |[a, b]| a / b)), Some((2.0, 3)));
-        assert_eq!(estimate(series.estimate_while("near", ["a", "b"], |[a, b]| a / b)), Some((2.0, 2)));
-        assert_eq!(estimate(series.estimate_while("far", ["a", "b"], |[a, b]| a / b)), Some((3.0, 1)));
+        assert_eq!(estimate(series.estimate(&["a", "b"], ratio)), Some((2.0, 3)));
+        assert_eq!(estimate(series.estimate_while("near", &["a", "b"], ratio)), Some((2.0, 2)));
+        assert_eq!(estimate(series.estimate_while("far", &["a", "b"], ratio)), Some((3.0, 1)));
         assert_eq!(series.counts(), (10, 1));
+        assert_eq!(series.placements(), (6, 3));
     }
 }

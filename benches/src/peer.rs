@@ -2,26 +2,37 @@
 //!
 //! | | one producer | several | waits by itself |
 //! |---|---|---|---|
-//! | [`Rtrb`], [`PhotonBounded`], [`BareRing`] | yes | | |
-//! | [`ArrayQueue`] | yes | yes | |
+//! | [`Rtrb`], [`PhotonBounded`], [`Yring`], [`NexusSpsc`], [`BareRing`] | yes | | |
+//! | [`ArrayQueue`], [`NexusMpsc`] | yes | yes | |
 //! | [`Crossbeam`], [`Flume`], [`Kanal`], [`Std`], [`Thingbuf`], [`TokioMpsc`] | yes | yes | yes |
+//! | [`Crossfire`], [`Fanring`] | yes | yes | yes |
+//! | [`CrossfireSpsc`] | yes | | yes |
+//! | [`Rapidfire`] | yes | yes | as futures |
 //! | [`AsyncBroadcast`] | yes | yes | yes |
 //! | [`JonhooBus`] | yes | | yes |
 //! | [`TokioBroadcast`], which overwrites what was not read | yes | yes | its receiver |
 //!
 //! Each has room for [`CAPACITY`](crate::CAPACITY) events, and is called as documented for single
-//! events. [`BareRing`] is no peer, but the ring of a `buslane` lane, without the bus, the counters
+//! events. [`Fanring`] has a ring for each sender, as `buslane` has, and so exists twice: with that
+//! room for each sender, and with that room for all senders together. [`BareRing`] is no peer, but the ring of a `buslane` lane, without the bus, the counters
 //! and the wake-ups.
 
 mod broadcasts;
 mod channels;
+mod crossfire;
+mod futures;
+mod per_sender;
 mod rings;
 
 use crate::event::{Event, Seed};
 
 pub use broadcasts::{AsyncBroadcast, JonhooBus, TokioBroadcast};
 pub use channels::{Crossbeam, Flume, Kanal, Std, Thingbuf, TokioMpsc};
-pub use rings::{ArrayQueue, BareRing, PhotonBounded, Rtrb};
+pub(crate) use crossfire::prepare as prepare_crossfire;
+pub use crossfire::{Crossfire, CrossfireSpsc};
+pub use futures::Rapidfire;
+pub use per_sender::{EACH, Fanring, TOGETHER};
+pub use rings::{ArrayQueue, BareRing, NexusMpsc, NexusSpsc, PhotonBounded, Rtrb, Yring};
 
 /// A path for events, from one or more senders to one receiver.
 pub trait Peer: 'static {
@@ -35,6 +46,12 @@ pub trait Peer: 'static {
 
     /// Returns both halves.
     fn open() -> (Self::Sender, Self::Receiver);
+
+    /// Returns both halves, for this number of sending halves.
+    #[must_use]
+    fn open_for(_senders: usize) -> (Self::Sender, Self::Receiver) {
+        Self::open()
+    }
 
     /// Returns a sending half for another thread.
     ///

@@ -1,13 +1,15 @@
 //! Routes: from any number of publishers to one busy consumer on a separate thread.
 //!
 //! A [`Peer`] has two routes: [`Spinning`], where a side that cannot proceed tries again at once,
-//! and [`Waiting`], where both sides wait as the crate does. Those of `buslane` are in [`lanes`],
-//! others with their own thread in [`others`].
+//! and [`Waiting`], where both sides wait as the crate does. [`calls`] has routes by a peer's other
+//! calls. Those of `buslane` are in [`lanes`], others with their own thread in [`others`] and [`ticklog`].
 //!
 //! The thread that opens a route decides the processors of its consumer.
 
+pub mod calls;
 pub mod lanes;
 pub mod others;
+pub mod ticklog;
 
 use crate::event::{Event, Seed};
 use crate::peer::{Peer, Waits};
@@ -142,7 +144,7 @@ impl<P: Peer> Route for Spinning<P> {
         publishers: usize,
         mut handle: impl FnMut(&Event) + Send + 'static,
     ) -> Line<impl FnMut(Seed) + Send + 'static> {
-        let (sender, mut receiver) = P::open();
+        let (sender, mut receiver) = P::open_for(publishers);
         let consumer = Consumer::spin(move || {
             P::try_recv(&mut receiver).is_some_and(|event| {
                 handle(&event);
@@ -168,7 +170,7 @@ impl<P: Waits> Route for Waiting<P> {
         publishers: usize,
         mut handle: impl FnMut(&Event) + Send + 'static,
     ) -> Line<impl FnMut(Seed) + Send + 'static> {
-        let (sender, mut receiver) = P::open();
+        let (sender, mut receiver) = P::open_for(publishers);
         let consumer = Consumer::spawn(move || {
             while let Some(event) = P::recv(&mut receiver) {
                 handle(&event);
@@ -193,15 +195,19 @@ impl<P> fmt::Debug for Waiting<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::lanes::{Queued, Received, Shared};
+    use super::calls::{Async, Batch, Iter, Reads as PeerReads, Timeout, reading, refusing};
+    use super::lanes::{ByBatch, ByBus, ByLocal, ByPublisher, Called, Queues, Reads};
+    use super::lanes::{Journaled, Queued, Received, Shared};
     use super::others::{Appender, Disruptor, DisruptorMulti};
     use super::{Route, spinning, waiting};
     use crate::merge::{self, Processors};
     use crate::peer::{
-        ArrayQueue, AsyncBroadcast, BareRing, Crossbeam, Flume, JonhooBus, Kanal, PhotonBounded, Rtrb, Std,
-        Thingbuf, TokioBroadcast, TokioMpsc,
+        ArrayQueue, AsyncBroadcast, BareRing, Crossbeam, Crossfire, CrossfireSpsc, EACH, Fanring, Flume,
+        JonhooBus, Kanal, NexusMpsc, NexusSpsc, PhotonBounded, Rapidfire, Rtrb, Std, TOGETHER, Thingbuf,
+        TokioBroadcast, TokioMpsc, Yring,
     };
     use crate::{latency, stream};
+    use buslane::Overflow;
     use std::time::Duration;
 
     const SHORT: Duration = Duration::from_millis(3);
@@ -227,7 +233,76 @@ mod tests {
         several(|| Received::DEFAULT);
         several(|| Shared);
         single(|| Queued::SPINNING);
+        single(|| Journaled::SPINNING);
+        single(|| Journaled::DEFAULT);
         single(spinning::<BareRing>);
+    }
+
+    #[test]
+    fn each_way_to_consume_carries_every_event() {
+        for queue in [Queues::Closure, Queues::Handler, Queues::Sink] {
+            several(|| Called::waiting(ByPublisher, queue).together());
+            single(|| Called::spinning(ByPublisher, queue));
+        }
+        for call in [
+            Reads::Recv,
+            Reads::TryRecv,
+            Reads::RecvTimeout,
+            Reads::Iter,
+            Reads::RecvBatch,
+            Reads::DrainWith,
+            Reads::RecvAsync,
+        ] {
+            several(|| Called::waiting(ByPublisher, call).together());
+            single(|| Called::spinning(ByPublisher, call));
+        }
+    }
+
+    #[test]
+    fn each_way_to_publish_carries_every_event() {
+        several(|| Called::waiting(ByBus, Reads::Recv));
+        several(|| Called::waiting(ByLocal, Queues::Closure));
+        several(|| Called::waiting(ByPublisher, Queues::Closure).overflow(Overflow::Refuse));
+        single(|| Called::spinning(ByBus, Queues::Closure));
+        single(|| Called::spinning(ByLocal, Reads::Recv));
+        // It publishes when a batch is full: no latency.
+        let batches = || Called::waiting(ByBatch::<16>, Queues::Closure);
+        let mut meter = stream::Meter::new(stream::pinned(batches()));
+        assert_eq!(meter.transfer(10_000).handled, 10_000);
+        let merged = merge::run(batches(), 3, Processors::All, SHORT);
+        assert_eq!(merged.handled, merged.sent.iter().sum::<u64>());
+    }
+
+    #[test]
+    fn other_calls_of_peers_carry_every_event() {
+        fn read<P: PeerReads<C>, C: 'static>() {
+            several(reading::<P, C>);
+        }
+        read::<Crossbeam, Iter>();
+        read::<Fanring<EACH>, Iter>();
+        read::<Flume, Iter>();
+        read::<Kanal, Iter>();
+        read::<Std, Iter>();
+        read::<Crossbeam, Timeout>();
+        read::<Crossfire, Timeout>();
+        read::<Fanring<EACH>, Timeout>();
+        read::<Flume, Timeout>();
+        read::<Kanal, Timeout>();
+        read::<Std, Timeout>();
+        read::<Thingbuf, Timeout>();
+        read::<Fanring<EACH>, Batch>();
+        read::<Flume, Batch>();
+        read::<Kanal, Batch>();
+        read::<Rapidfire, Batch>();
+        read::<TokioMpsc, Batch>();
+        read::<AsyncBroadcast, Async>();
+        read::<Crossfire, Async>();
+        read::<Flume, Async>();
+        read::<Kanal, Async>();
+        read::<Rapidfire, Async>();
+        read::<TokioMpsc, Async>();
+        several(refusing::<Crossfire>);
+        several(refusing::<Fanring<EACH>>);
     }
 
     #[test]
@@ -235,7 +310,15 @@ mod tests {
         several(|| DisruptorMulti);
         several(spinning::<ArrayQueue>);
         several(spinning::<Crossbeam>);
+        several(spinning::<Crossfire>);
+        several(spinning::<Fanring<EACH>>);
+        several(spinning::<Fanring<TOGETHER>>);
+        several(spinning::<NexusMpsc>);
+        several(spinning::<Rapidfire>);
         single(|| Disruptor);
+        single(spinning::<CrossfireSpsc>);
+        single(spinning::<NexusSpsc>);
+        single(spinning::<Yring>);
         single(spinning::<Rtrb>);
         single(spinning::<PhotonBounded>);
         single(spinning::<Flume>);
@@ -252,6 +335,11 @@ mod tests {
     fn waiting_peers_carry_every_event() {
         several(|| Appender);
         several(waiting::<Crossbeam>);
+        several(waiting::<Crossfire>);
+        several(waiting::<Fanring<EACH>>);
+        several(waiting::<Fanring<TOGETHER>>);
+        several(waiting::<Rapidfire>);
+        single(waiting::<CrossfireSpsc>);
         several(waiting::<Flume>);
         several(waiting::<Kanal>);
         several(waiting::<Std>);

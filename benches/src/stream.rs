@@ -15,6 +15,7 @@
 pub mod journal;
 mod lanes;
 mod peers;
+mod sized;
 
 use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
@@ -25,7 +26,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use lanes::{channel, filter_queue_batch, queue_in_slices, ring};
-pub use peers::{disruptor_in_slices, photon, photon_free, rtrb_chunks, rtrb_in_slices, tokio};
+pub use peers::{
+    disruptor_in_slices, fanring_batches, kanal_drained, photon, photon_free, rtrb_chunks, rtrb_in_slices,
+    tokio, yring_in_slices, yring_windows,
+};
+pub use sized::sized;
 
 /// A producer, with its consumer running on the other processor.
 pub trait Stream {

@@ -1,25 +1,39 @@
-//! `tracing-appender`'s non-blocking writer, as services use it for telemetry.
+//! Writers with a worker of their own, as services use them for telemetry: `tracing-appender`'s
+//! non-blocking writer and `ticklog`.
 //!
-//! Its worker cannot be called from outside: it runs on the consumer's processor while events are
-//! published, and the events wake it. So this figure contains more than the others, as in a
-//! service: an allocation for the bytes of each event, and occasionally a wake-up.
+//! The worker cannot be called from outside: it runs on the consumer's processor while events are
+//! published. So such a figure contains more than the others, as in a service: lines that move
+//! between processors, and for `tracing-appender` an allocation for the bytes of each event, and
+//! occasionally a wake-up.
 
 use super::{Cost, Singly};
 use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
 use crate::route::Route;
 use crate::route::others::Appender;
+use crate::route::ticklog::Ticklog;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Returns the lossless writer; after each block, the events that its worker has written are
-/// checked.
+/// Returns `tracing-appender`'s lossless writer.
 #[must_use]
 pub fn appender() -> impl Cost {
+    written(Appender)
+}
+
+/// Returns `ticklog`, once in a process.
+#[must_use]
+pub fn ticklog() -> impl Cost {
+    written(Ticklog)
+}
+
+/// Returns a route whose worker runs elsewhere; after each block, the events that it has written
+/// are checked.
+fn written(route: impl Route) -> impl Cost {
     let written = Arc::new(Mutex::new(Vec::new()));
     let file = written.clone();
     let write = move |event: &Event| file.lock().unwrap_or_else(PoisonError::into_inner).push(*event);
-    let (worker, mut send) = on_consumer(|| Appender.open(1, write)).single();
+    let (worker, mut send) = on_consumer(|| route.open(1, write)).single();
     let (mut sent, mut shown) = (0_u64, 0);
     let sending = Arc::new(AtomicU64::new(0));
     let count = sending.clone();

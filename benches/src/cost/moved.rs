@@ -15,6 +15,7 @@
 use super::{Cost, journal, peers};
 use crate::CAPACITY;
 use crate::event::{Event, Payload};
+use crate::sizes::Carrier;
 use buslane::{Bus, Channel, WaitStrategy};
 use disruptor::Producer;
 use journal::OPEN;
@@ -123,6 +124,21 @@ pub fn shared<E: Payload>(subscribers: usize) -> impl Cost {
         journal.publish(event).expect(OPEN);
     };
     Moved::new(subscribers, publish, move |see: &mut dyn FnMut(usize, Event)| journal::drain(&mut all, see))
+}
+
+/// A carrier of payloads.
+#[must_use]
+pub fn carried<E: Payload, C: Carrier<E>>() -> impl Cost {
+    let (mut sender, mut receiver) = C::open();
+    // No `expect`: events need not be `Debug`.
+    let publish = move |event| assert!(C::try_send(&mut sender, event).is_none(), "there is room");
+    Moved::new(
+        1,
+        publish,
+        move |see: &mut dyn FnMut(usize, Event)| {
+            while C::take(&mut receiver, |event: &E| see(0, event.event())) {}
+        },
+    )
 }
 
 /// A publisher's lane into one channel.

@@ -51,6 +51,25 @@ pub fn rtrb_in_slices<const N: usize>() -> impl Cost {
     )
 }
 
+/// One `yring`, flushed after each slice.
+#[must_use]
+pub fn yring_in_slices<const N: usize>() -> impl Cost {
+    let (mut producer, mut consumer) = yring::spsc::<Event>(CAPACITY);
+    InSlices::<N, Event, _, _>::new(
+        move |events| {
+            events.iter().for_each(|event| producer.push(*event).expect(ROOM));
+            producer.flush();
+        },
+        move |see| {
+            consumer.prefetch();
+            while let Some(event) = consumer.pop() {
+                see(0, event);
+            }
+            consumer.release();
+        },
+    )
+}
+
 /// `tokio::sync::broadcast` with `receivers` receivers. It loses events that a slow receiver has
 /// not read; here no receiver is slow.
 #[must_use]

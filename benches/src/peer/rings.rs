@@ -104,3 +104,82 @@ impl Peer for ArrayQueue {
         receiver.pop()
     }
 }
+
+/// `yring`, published and popped one by one: the consumer's window of published events is renewed
+/// when it is used up, and its slots are released then.
+#[derive(Clone, Copy, Debug)]
+pub struct Yring;
+
+impl Peer for Yring {
+    type Sender = yring::Producer<Event>;
+    type Receiver = yring::Consumer<Event>;
+
+    fn open() -> (Self::Sender, Self::Receiver) {
+        yring::spsc(CAPACITY)
+    }
+
+    #[inline(always)]
+    fn try_send(sender: &mut Self::Sender, seed: Seed) -> bool {
+        sender.push_and_flush(seed.event()).is_ok()
+    }
+
+    #[inline(always)]
+    fn try_recv(receiver: &mut Self::Receiver) -> Option<Event> {
+        if let Some(event) = receiver.pop() {
+            return Some(event);
+        }
+        receiver.release();
+        receiver.prefetch();
+        receiver.pop()
+    }
+}
+
+/// `nexus-queue`'s ring for one producer.
+#[derive(Clone, Copy, Debug)]
+pub struct NexusSpsc;
+
+impl Peer for NexusSpsc {
+    type Sender = nexus_queue::spsc::Producer<Event>;
+    type Receiver = nexus_queue::spsc::Consumer<Event>;
+
+    fn open() -> (Self::Sender, Self::Receiver) {
+        nexus_queue::spsc::ring_buffer(CAPACITY)
+    }
+
+    #[inline(always)]
+    fn try_send(sender: &mut Self::Sender, seed: Seed) -> bool {
+        sender.push(seed.event()).is_ok()
+    }
+
+    #[inline(always)]
+    fn try_recv(receiver: &mut Self::Receiver) -> Option<Event> {
+        receiver.pop()
+    }
+}
+
+/// `nexus-queue`'s ring for several producers.
+#[derive(Clone, Copy, Debug)]
+pub struct NexusMpsc;
+
+impl Peer for NexusMpsc {
+    type Sender = nexus_queue::mpsc::Producer<Event>;
+    type Receiver = nexus_queue::mpsc::Consumer<Event>;
+
+    fn open() -> (Self::Sender, Self::Receiver) {
+        nexus_queue::mpsc::ring_buffer(CAPACITY)
+    }
+
+    fn share(sender: &Self::Sender) -> Self::Sender {
+        sender.clone()
+    }
+
+    #[inline(always)]
+    fn try_send(sender: &mut Self::Sender, seed: Seed) -> bool {
+        sender.push(seed.event()).is_ok()
+    }
+
+    #[inline(always)]
+    fn try_recv(receiver: &mut Self::Receiver) -> Option<Event> {
+        receiver.pop()
+    }
+}

@@ -1,124 +1,105 @@
-//! The routes of `buslane`.
+//! The routes of `buslane`: each way to publish with each way to consume.
+//!
+//! | publish | consume |
+//! |---|---|
+//! | [`ByPublisher`]: `Publisher::publish` | [`Queues`]: a queue with a closure, a handler or a sink |
+//! | [`ByLocal`]: `Bus::with_local` | [`Reads`]: a receiver, by each of its calls |
+//! | [`ByBus`]: `Bus::publish`, through the shared lane | |
+//! | [`ByBatch`]: `Publisher::publish_batch` | |
+//!
+//! In a [`spinning`](Called::spinning) route no thread ever sleeps, and a publisher without room is
+//! refused and tries again at once. A [`waiting`](Called::waiting) route has the default waiting.
+//! [`Queued`], [`Received`] and [`Shared`] are the most used routes; [`Journaled`] has a journal in
+//! the place of the bus.
 
-use super::{Consumer, Line, Route};
+mod consume;
+mod journal;
+mod publish;
+mod short;
+
+use super::{Line, Route};
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
-use buslane::{Bus, Channel, Overflow, Queue, WaitStrategy};
+use buslane::{Bus, Overflow, WaitStrategy};
+
+pub use consume::{Consume, Queues, Reads};
+pub use journal::Journaled;
+pub use publish::{ByBatch, ByBus, ByLocal, ByPublisher, Publish};
+pub use short::{Queued, Received, Shared};
 
 const OPEN: &str = "the bus is open";
 const SETTINGS: &str = "the settings are valid";
 
-/// A route with a publisher for each thread, and a queue.
+/// The settings of a queue or a channel.
 #[derive(Clone, Copy, Debug)]
-pub struct Queued {
-    /// The wait strategy of the queue.
+pub struct Settings {
+    /// The wait strategy of the consumer.
     pub wait: WaitStrategy,
     /// The behavior of a publisher without room: wait as [`Overflow::Block`] does, or try again at
     /// once.
     pub overflow: Overflow,
+    /// The room of a lane, in events.
+    pub capacity: usize,
 }
 
-impl Queued {
-    /// No thread ever sleeps.
-    pub const SPINNING: Self = Self { wait: WaitStrategy::BusySpin, overflow: Overflow::Refuse };
-    /// The default waiting of a queue; publishers wait for room.
-    pub const DEFAULT: Self = Self::waiting(WaitStrategy::nap());
+/// A route of `buslane`: how events are published, and how they are consumed.
+#[derive(Clone, Copy, Debug)]
+pub struct Called<P, C> {
+    publish: P,
+    consume: C,
+    /// `None`: the default of the consumer.
+    wait: Option<WaitStrategy>,
+    overflow: Overflow,
+    /// Whether all lanes together have room for [`CAPACITY`] events.
+    together: bool,
+}
 
-    /// Returns a queue with this wait strategy; publishers wait for room.
+impl<P: Publish, C: Consume> Called<P, C> {
+    /// Returns the route with the default waiting; publishers wait for room.
     #[must_use]
-    pub const fn waiting(wait: WaitStrategy) -> Self {
-        Self { wait, overflow: Overflow::Block }
+    pub const fn waiting(publish: P, consume: C) -> Self {
+        Self { publish, consume, wait: None, overflow: Overflow::Block, together: false }
+    }
+
+    /// Returns the route where no thread ever sleeps, and publishers without room try again.
+    #[must_use]
+    pub const fn spinning(publish: P, consume: C) -> Self {
+        let wait = Some(WaitStrategy::BusySpin);
+        Self { publish, consume, wait, overflow: Overflow::Refuse, together: false }
+    }
+
+    /// Returns the route with this behavior of publishers without room.
+    #[must_use]
+    pub const fn overflow(self, overflow: Overflow) -> Self {
+        Self { overflow, ..self }
+    }
+
+    /// Returns the route with this wait strategy of the consumer.
+    #[must_use]
+    pub const fn wait(self, wait: WaitStrategy) -> Self {
+        Self { wait: Some(wait), ..self }
+    }
+
+    /// Returns the route with room for [`CAPACITY`] events in all lanes together, as in a channel.
+    #[must_use]
+    pub const fn together(self) -> Self {
+        Self { together: true, ..self }
     }
 }
 
-/// Returns a bus with one queue on it.
-fn bus_with_queue(
-    Queued { wait, overflow }: Queued,
-    mut handle: impl FnMut(&Event) + Send + 'static,
-) -> Bus<Event> {
-    let builder = Queue::builder().capacity(CAPACITY).overflow(overflow).wait_strategy(wait);
-    let queue = builder.spawn(move |event: Event| handle(&event)).expect(SETTINGS);
-    let bus = Bus::new();
-    bus.add(queue).expect(OPEN);
-    bus
-}
-
-/// Returns a publisher for each thread; the bus closes when all of them are dropped.
-fn publishers(bus: &Bus<Event>, count: usize) -> Vec<impl FnMut(Seed) + Send + 'static + use<>> {
-    let senders = (0..count).map(|_| {
-        let mut publisher = bus.publisher();
-        move |seed: Seed| {
-            while publisher.publish(seed.event()).expect(OPEN).accepted == 0 {
-                std::hint::spin_loop();
-            }
-        }
-    });
-    senders.collect()
-}
-
-impl Route for Queued {
+impl<P: Publish, C: Consume> Route for Called<P, C> {
     fn open(
         self,
-        count: usize,
+        publishers: usize,
         handle: impl FnMut(&Event) + Send + 'static,
     ) -> Line<impl FnMut(Seed) + Send + 'static> {
-        let bus = bus_with_queue(self, handle);
-        Line { senders: publishers(&bus, count), consumer: Consumer::held(bus) }
-    }
-}
-
-/// A route with `Bus::publish` on each thread, through the shared lane, and a queue with the
-/// default waiting.
-#[derive(Clone, Copy, Debug)]
-pub struct Shared;
-
-impl Route for Shared {
-    fn open(
-        self,
-        count: usize,
-        handle: impl FnMut(&Event) + Send + 'static,
-    ) -> Line<impl FnMut(Seed) + Send + 'static> {
-        let bus = bus_with_queue(Queued::DEFAULT, handle);
-        let senders = (0..count).map(|_| {
-            let bus = bus.clone();
-            move |seed: Seed| {
-                let _ = bus.publish(seed.event()).expect(OPEN);
-            }
-        });
-        Line { senders: senders.collect(), consumer: Consumer::held(bus) }
-    }
-}
-
-/// A route with a publisher for each thread, and a channel whose receiver takes single events.
-#[derive(Clone, Copy, Debug)]
-pub struct Received {
-    /// The wait strategy of the receiver.
-    pub wait: WaitStrategy,
-}
-
-impl Received {
-    /// The default waiting of a receiver.
-    pub const DEFAULT: Self = Self { wait: WaitStrategy::SpinPark };
-}
-
-impl Route for Received {
-    fn open(
-        self,
-        count: usize,
-        mut handle: impl FnMut(&Event) + Send + 'static,
-    ) -> Line<impl FnMut(Seed) + Send + 'static> {
-        let builder =
-            Channel::builder().capacity(CAPACITY).overflow(Overflow::Block).wait_strategy(self.wait);
-        let (channel, mut receiver) = builder.build().expect(SETTINGS);
+        let settings = Settings {
+            wait: self.wait.unwrap_or(C::WAIT),
+            overflow: self.overflow,
+            capacity: if self.together { CAPACITY / publishers } else { CAPACITY },
+        };
         let bus = Bus::new();
-        bus.add(channel).expect(OPEN);
-        let senders = publishers(&bus, count);
-        // The drop of the last publisher closes the bus, and with it the channel.
-        let consumer = Consumer::spawn(move || {
-            while let Ok(event) = receiver.recv() {
-                handle(&event);
-            }
-        });
-        Line { senders, consumer }
+        let consumer = self.consume.start(&bus, settings, handle);
+        Line { senders: self.publish.senders(bus, publishers), consumer }
     }
 }

@@ -50,6 +50,89 @@ fn read_chunks(report: &Arc<Report>, mut consumer: rtrb::Consumer<Event>) -> Con
     })
 }
 
+/// `yring`, published one by one, and read window by window: all published events.
+#[must_use]
+pub fn yring_windows() -> impl Stream {
+    let report = Arc::default();
+    let (mut producer, consumer) = yring::spsc::<Event>(CAPACITY);
+    let consumer = read_windows(&report, consumer);
+    let send = move |seed: Seed| {
+        while producer.push_and_flush(seed.event()).is_err() {
+            std::hint::spin_loop();
+        }
+    };
+    Singly::new(send, report, Some(consumer))
+}
+
+/// `yring`, published slice by slice, and read window by window.
+#[must_use]
+pub fn yring_in_slices<const N: usize>() -> impl Stream {
+    let report = Arc::default();
+    let (mut producer, consumer) = yring::spsc::<Event>(CAPACITY);
+    let consumer = read_windows(&report, consumer);
+    let send = move |events: &[Event]| {
+        for event in events {
+            while producer.push(*event).is_err() {
+                producer.flush();
+                std::hint::spin_loop();
+            }
+        }
+        producer.flush();
+    };
+    InSlices::<N, _> { send, report, _consumer: Some(consumer) }
+}
+
+fn read_windows(report: &Arc<Report>, mut consumer: yring::Consumer<Event>) -> Consumer {
+    spin(report, move |counter| {
+        consumer.prefetch();
+        let mut found = false;
+        while let Some(event) = consumer.pop() {
+            counter.see(&event);
+            found = true;
+        }
+        consumer.release();
+        found
+    })
+}
+
+/// `fanring`, read into a buffer of 64.
+#[must_use]
+pub fn fanring_batches() -> impl Stream {
+    let report = Arc::default();
+    let (mut sender, mut receiver) = fanring::mpsc::channel::<Event>(CAPACITY);
+    let mut buffer = Vec::with_capacity(64);
+    let consumer = spin(&report, move |counter| {
+        let found = receiver.try_recv_batch_into(&mut buffer, 64).is_ok();
+        buffer.drain(..).for_each(|event| counter.see(&event));
+        found
+    });
+    let send = move |seed: Seed| {
+        while sender.try_send(seed.event()).is_err() {
+            std::hint::spin_loop();
+        }
+    };
+    Singly::new(send, report, Some(consumer))
+}
+
+/// `kanal`, read into a buffer: all available events.
+#[must_use]
+pub fn kanal_drained() -> impl Stream {
+    let report = Arc::default();
+    let (sender, receiver) = kanal::bounded::<Event>(CAPACITY);
+    let mut buffer = Vec::with_capacity(CAPACITY);
+    let consumer = spin(&report, move |counter| {
+        let found = receiver.drain_into(&mut buffer).is_ok_and(|count| count > 0);
+        buffer.drain(..).for_each(|event| counter.see(&event));
+        found
+    });
+    let send = move |seed: Seed| {
+        while sender.try_send(seed.event()) != Ok(true) {
+            std::hint::spin_loop();
+        }
+    };
+    Singly::new(send, report, Some(consumer))
+}
+
 /// A disruptor with one producer and one spinning consumer.
 fn build_disruptor(report: &Arc<Report>) -> impl Producer<Event> + use<> {
     let mut counter = Counter::new(report);

@@ -4,7 +4,8 @@ use crate::Bench;
 use crate::report::Target;
 use benches::paired::{Contender, Series};
 use benches::peer::{
-    AsyncBroadcast, Crossbeam, Flume, JonhooBus, Kanal, Std, Thingbuf, TokioBroadcast, TokioMpsc,
+    AsyncBroadcast, Crossbeam, Crossfire, CrossfireSpsc, EACH, Fanring, Flume, JonhooBus, Kanal, Rapidfire,
+    Std, Thingbuf, TokioBroadcast, TokioMpsc,
 };
 use benches::route::lanes::{Queued, Received};
 use benches::route::others::Appender;
@@ -14,7 +15,11 @@ use std::io;
 use std::time::Duration;
 
 /// The peers that wake their consumer.
-const PEERS: [&str; 9] = [
+const PEERS: [&str; 13] = [
+    "crossfire spsc",
+    "crossfire mpsc",
+    "fanring",
+    "rapidfire, blocked on",
     "crossbeam-channel",
     "kanal",
     "flume",
@@ -39,19 +44,23 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     let events = bench.effort.wakes;
     let contenders = vec![
         Contender::clock("two readings of the clock", events),
-        Contender::asleep("buslane queue, Nap", events, || Queued::DEFAULT),
-        Contender::asleep("buslane queue, Poll", events, || Queued::waiting(WaitStrategy::poll())),
-        Contender::asleep("buslane queue, SpinPark", events, || Queued::waiting(WaitStrategy::SpinPark)),
-        Contender::asleep("buslane receiver, SpinPark", events, || Received::DEFAULT),
-        Contender::asleep(PEERS[0], events, waiting::<Crossbeam>),
-        Contender::asleep(PEERS[1], events, waiting::<Kanal>),
-        Contender::asleep(PEERS[2], events, waiting::<Flume>),
-        Contender::asleep(PEERS[3], events, waiting::<Std>),
-        Contender::asleep(PEERS[4], events, waiting::<Thingbuf>),
-        Contender::asleep(PEERS[5], events, waiting::<TokioMpsc>),
-        Contender::asleep(PEERS[6], events, waiting::<TokioBroadcast>),
-        Contender::asleep(PEERS[7], events, waiting::<AsyncBroadcast>),
-        Contender::asleep(PEERS[8], events, waiting::<JonhooBus>),
+        Contender::asleep("buslane Queue, Nap", events, || Queued::DEFAULT),
+        Contender::asleep("buslane Queue, Poll", events, || Queued::waiting(WaitStrategy::poll())),
+        Contender::asleep("buslane Queue, SpinPark", events, || Queued::waiting(WaitStrategy::SpinPark)),
+        Contender::asleep("buslane Receiver::recv, SpinPark", events, || Received::DEFAULT),
+        Contender::asleep(PEERS[0], events, waiting::<CrossfireSpsc>),
+        Contender::asleep(PEERS[1], events, waiting::<Crossfire>),
+        Contender::asleep(PEERS[2], events, waiting::<Fanring<EACH>>),
+        Contender::asleep(PEERS[3], events, waiting::<Rapidfire>),
+        Contender::asleep(PEERS[4], events, waiting::<Crossbeam>),
+        Contender::asleep(PEERS[5], events, waiting::<Kanal>),
+        Contender::asleep(PEERS[6], events, waiting::<Flume>),
+        Contender::asleep(PEERS[7], events, waiting::<Std>),
+        Contender::asleep(PEERS[8], events, waiting::<Thingbuf>),
+        Contender::asleep(PEERS[9], events, waiting::<TokioMpsc>),
+        Contender::asleep(PEERS[10], events, waiting::<TokioBroadcast>),
+        Contender::asleep(PEERS[11], events, waiting::<AsyncBroadcast>),
+        Contender::asleep(PEERS[12], events, waiting::<JonhooBus>),
         Contender::asleep("tracing-appender", events, || Appender),
     ];
     let series = Series::run(contenders, bench.effort.rounds, Duration::ZERO, &mut bench.ping);
@@ -64,7 +73,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     section.percentiles("asleep", "what the call takes", &histograms);
     section.figures("sleeps of all threads for an event", &sleeps, |sleeps| sleeps);
     section.ratios("p50, and p99 in nanoseconds less the clock's p50");
-    for ours in ["buslane queue, SpinPark", "buslane receiver, SpinPark"] {
+    for ours in ["buslane Queue, SpinPark", "buslane Receiver::recv, SpinPark"] {
         let ours = format!("{ours}, p50");
         let peers = PEERS.map(|peer| format!("{peer}, p50"));
         let sleeps = PEERS.map(|peer| format!("{peer}, sleeps"));
@@ -77,7 +86,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
         section.row(&label, names, best, Some(Target::AtMost(1.0)));
         peers.iter().for_each(|peer| section.ratio(&ours, peer, None));
     }
-    for ours in ["buslane queue, Poll", "buslane queue, Nap"] {
+    for ours in ["buslane Queue, Poll", "buslane Queue, Nap"] {
         let ours = format!("{ours}, p99");
         let less = |[ns, clock]: [f64; 2]| ns - clock;
         section.row(&ours, [&ours, "two readings of the clock, p50"], less, Some(Target::AtMost(100.0)));

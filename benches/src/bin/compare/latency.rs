@@ -1,10 +1,13 @@
 //! The latency of events: `benches::latency`.
 
-use crate::Bench;
 use crate::report::Target;
+use crate::{Bench, apart};
 use benches::paired::{Contender, Series};
-use benches::peer::{BareRing, Crossbeam, Flume, Kanal, Rtrb, Std, Thingbuf, TokioBroadcast};
-use benches::route::lanes::{Queued, Received};
+use benches::peer::{
+    BareRing, Crossbeam, Crossfire, CrossfireSpsc, EACH, Fanring, Flume, Kanal, NexusSpsc, PhotonBounded,
+    Rapidfire, Rtrb, Std, Thingbuf, TokioBroadcast, Yring,
+};
+use benches::route::lanes::{Journaled, Queued, Received};
 use benches::route::others::{Appender, Disruptor};
 use benches::route::{spinning, waiting};
 use buslane::WaitStrategy;
@@ -19,20 +22,34 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
         let name = |contender: &str| format!("{contender}, {label}");
         let time = bench.effort.paced;
         contenders.extend([
-            Contender::latency(&name("buslane queue"), rate, time, || Queued::SPINNING),
-            Contender::latency(&name("buslane receiver"), rate, time, || Received {
+            Contender::latency(&name("buslane Queue"), rate, time, || Queued::SPINNING),
+            Contender::latency(&name("buslane Receiver::recv"), rate, time, || Received {
                 wait: WaitStrategy::BusySpin,
             }),
+            Contender::latency(&name("buslane Journal"), rate, time, || Journaled::SPINNING),
             Contender::latency(&name("ring::spsc"), rate, time, spinning::<BareRing>),
             Contender::latency(&name("rtrb"), rate, time, spinning::<Rtrb>),
+            Contender::latency(&name("nexus-queue spsc"), rate, time, spinning::<NexusSpsc>),
+            Contender::latency(&name("yring"), rate, time, spinning::<Yring>),
+            Contender::latency(&name("fanring"), rate, time, spinning::<Fanring<EACH>>),
+            Contender::latency(&name("crossfire spsc"), rate, time, spinning::<CrossfireSpsc>),
+            Contender::latency(&name("rapidfire"), rate, time, spinning::<Rapidfire>),
+            Contender::latency(&name("photon-ring bounded"), rate, time, spinning::<PhotonBounded>),
             Contender::latency(&name("disruptor"), rate, time, || Disruptor),
             Contender::latency(&name("kanal"), rate, time, spinning::<Kanal>),
             Contender::latency(&name("crossbeam-channel"), rate, time, spinning::<Crossbeam>),
             Contender::latency(&name("tokio broadcast"), rate, time, spinning::<TokioBroadcast>),
-            Contender::latency(&name("buslane queue, Nap, waiting"), rate, time, || Queued::DEFAULT),
-            Contender::latency(&name("buslane receiver, SpinPark, waiting"), rate, time, || {
+            Contender::latency(&name("buslane Queue, Nap, waiting"), rate, time, || Queued::DEFAULT),
+            Contender::latency(&name("buslane Receiver::recv, SpinPark, waiting"), rate, time, || {
                 Received::DEFAULT
             }),
+            Contender::latency(&name("buslane Journal, SpinPark, waiting"), rate, time, || {
+                Journaled::DEFAULT
+            }),
+            Contender::latency(&name("crossfire spsc, waiting"), rate, time, waiting::<CrossfireSpsc>),
+            Contender::latency(&name("crossfire mpsc, waiting"), rate, time, waiting::<Crossfire>),
+            Contender::latency(&name("fanring, waiting"), rate, time, waiting::<Fanring<EACH>>),
+            Contender::latency(&name("rapidfire, blocked on, waiting"), rate, time, waiting::<Rapidfire>),
             Contender::latency(&name("crossbeam-channel, waiting"), rate, time, waiting::<Crossbeam>),
             Contender::latency(&name("kanal, waiting"), rate, time, waiting::<Kanal>),
             Contender::latency(&name("flume, waiting"), rate, time, waiting::<Flume>),
@@ -41,6 +58,11 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
             Contender::latency(&name("tokio broadcast, waiting"), rate, time, waiting::<TokioBroadcast>),
             Contender::latency(&name("tracing-appender, waiting"), rate, time, || Appender),
         ]);
+        let millis = time.as_millis();
+        // A slash separates the parts of a key.
+        let end = format!("{rate}/{}/{millis}", label.replace('/', " per "));
+        contenders.extend(apart::here(&format!("latency/ticklog/{end}")));
+        contenders.extend(bench.native(&format!("latency/photon bounded/{end}")));
     }
     let series = Series::run(contenders, bench.effort.rounds, Duration::ZERO, &mut bench.ping);
     let title = "Latency one way, open loop: from when an event was to be sent until it is handled";
@@ -63,8 +85,15 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     section.ratios("ratio of p50, consumer spinning");
     for (_, label) in RATES {
         let name = |contender: &str| format!("{contender}, {label}, p50");
-        for (peer, target) in [("ring::spsc", 1.2), ("rtrb", 1.2), ("crossbeam-channel", 0.25)] {
-            section.ratio(&name("buslane queue"), &name(peer), Some(Target::AtMost(target)));
+        for (peer, target) in [
+            ("ring::spsc", 1.2),
+            ("rtrb", 1.2),
+            ("nexus-queue spsc", 1.2),
+            ("photon-ring bounded", 1.2),
+            ("disruptor", 1.2),
+            ("crossbeam-channel", 0.25),
+        ] {
+            section.ratio(&name("buslane Queue"), &name(peer), Some(Target::AtMost(target)));
         }
     }
     section.finish()

@@ -21,10 +21,20 @@ pub(crate) fn describe() -> String {
     )
 }
 
+/// Returns the processor's name, with the numbers that tell generations with the same name apart.
 fn model() -> Option<String> {
     let information = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = information.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
+    let field = |name: &str| {
+        let fields = information.lines().filter_map(|line| line.split_once(':'));
+        fields.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name)
+    };
+    let (_, name) = field("model name")?;
+    match ["cpu family", "model", "stepping"].map(field) {
+        [Some((_, family)), Some((_, model)), Some((_, stepping))] => {
+            Some(format!("{name} (family {family}, model {model}, stepping {stepping})"))
+        }
+        _ => Some(name.to_owned()),
+    }
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> Option<String> {

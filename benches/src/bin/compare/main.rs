@@ -3,14 +3,15 @@
 //! ```text
 //! cargo run -p benches --profile bench --bin compare -- [--quick] [--out DIR] [SECTION]…
 //! ```
-//! Without a section, all sections except the journal's run: some ten minutes, or two with
-//! `--quick`, on a machine with two otherwise idle processors. `benches::paired` documents how the
-//! samples are taken, and the module that each section names documents what they contain. With
-//! `--out`, every section is written as `DIR/SECTION.md`, with plots next to it as SVG. All
-//! samples, including the dropped ones, go to `DIR/samples.jsonl` as lines of JSON.
+//! Without a section, all sections except the journal's run, on a machine with two otherwise idle
+//! processors. `benches::paired` documents how the samples are taken, and the module that each
+//! section names documents what they contain. With `--out`, every section is written as
+//! `DIR/SECTION.md`, with plots next to it as SVG. All samples, including the dropped ones, go to
+//! `DIR/samples.jsonl` as lines of JSON.
 //!
 //! A ratio of costs below 1, and a ratio of rates above 1, is in favor of `buslane`.
 
+mod apart;
 mod asleep;
 mod churn;
 mod journal;
@@ -19,17 +20,29 @@ mod machine;
 mod plot;
 mod publish;
 mod publishers;
+mod publishing;
+mod quota;
+mod reading;
 mod report;
+mod sizes;
 mod stream;
+mod tasks;
 
 use benches::machine::{NEAR, Ping, pin_producer, placement, processors};
-use benches::{CAPACITY, alone};
+use benches::{CAPACITY, alone, elsewhere};
+use clap::builder::RangedU64ValueParser;
 use clap::{Parser, ValueEnum};
 use report::Report;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// Accepts the valid numbers of publishers. Where 1024 events are the room of all lanes together, a
+/// lane then has room for at least 16.
+fn counts() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=64)
+}
 
 #[derive(Debug, Parser)]
 #[command(about = "Compares buslane with its peers.")]
@@ -43,6 +56,12 @@ struct Arguments {
     /// The number of samples of every contender; a pair for each.
     #[arg(long)]
     rounds: Option<usize>,
+    /// The numbers of publishers in the sections `publishers` and `publishers-spinning`.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4, 8, 16], value_parser = counts())]
+    publishers: Vec<usize>,
+    /// Another build of this program, for the processor of this machine; see `benches`.
+    #[arg(long, value_name = "PROGRAM")]
+    native: Option<PathBuf>,
     /// The sections to measure.
     #[arg(value_enum)]
     sections: Vec<Name>,
@@ -57,16 +76,34 @@ enum Name {
     Stream,
     /// The same without pinning, for contenders that wait by themselves.
     Waiting,
-    /// Several publishers, without pinning.
+    /// From one publisher, by each call that takes events, both pinned and spinning.
+    Reading,
+    /// The same with the default waiting, without pinning.
+    ReadingWaiting,
+    /// By each call that publishes, both pinned, the consumer spinning.
+    Publishing,
+    /// The same with the default waiting, without pinning.
+    PublishingWaiting,
+    /// Several publishers with the default waiting, without pinning.
     Publishers,
+    /// The same where no thread ever sleeps.
+    PublishersSpinning,
     /// More and more threads on two processors, and their cost.
     Oversubscription,
     /// Several publishers and their consumer on one processor.
     OneProcessor,
+    /// Several publishers and their consumer in a quota of one processor.
+    Quota,
     /// The cost of a publish whose consumer is parked.
     Asleep,
     /// The latency of events.
     Latency,
+    /// Many asynchronous tasks into one.
+    Tasks,
+    /// The cost of a publish of larger events.
+    SizesPublish,
+    /// From one publisher to one consumer, larger events.
+    SizesStream,
     /// The effect of added and removed sinks on publishers.
     Churn,
     /// All five sections of the journal.
@@ -135,17 +172,30 @@ struct Bench {
     effort: Effort,
     ping: Ping,
     report: Report,
+    /// The numbers of publishers.
+    publishers: Vec<usize>,
+    /// The build for the processor of this machine.
+    native: Option<PathBuf>,
 }
 
-const ALL: [Name; 9] = [
+const ALL: [Name; 18] = [
     Name::Publish,
     Name::Stream,
     Name::Waiting,
+    Name::Reading,
+    Name::ReadingWaiting,
+    Name::Publishing,
+    Name::PublishingWaiting,
     Name::Publishers,
+    Name::PublishersSpinning,
     Name::Oversubscription,
     Name::OneProcessor,
+    Name::Quota,
     Name::Asleep,
     Name::Latency,
+    Name::Tasks,
+    Name::SizesPublish,
+    Name::SizesStream,
     Name::Churn,
 ];
 
@@ -155,11 +205,20 @@ impl Name {
             Self::Publish => publish::run(bench),
             Self::Stream => stream::pinned(bench),
             Self::Waiting => stream::waiting(bench),
+            Self::Reading => reading::pinned(bench),
+            Self::ReadingWaiting => reading::anywhere(bench),
+            Self::Publishing => publishing::pinned(bench),
+            Self::PublishingWaiting => publishing::anywhere(bench),
             Self::Publishers => publishers::few(bench),
+            Self::PublishersSpinning => publishers::spin(bench),
             Self::Oversubscription => publishers::many(bench),
             Self::OneProcessor => publishers::on_one(bench),
+            Self::Quota => quota::run(bench),
             Self::Asleep => asleep::run(bench),
             Self::Latency => latency::run(bench),
+            Self::Tasks => tasks::run(bench),
+            Self::SizesPublish => sizes::publish(bench),
+            Self::SizesStream => sizes::streaming(bench),
             Self::Churn => churn::run(bench),
             Self::Journal => {
                 journal::publish(bench)?;
@@ -179,10 +238,10 @@ impl Name {
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(code) = alone::answer(&words) {
+    if let Some(code) = alone::answer(&words).or_else(|| elsewhere::answer(&words, apart::find)) {
         return code;
     }
-    let Arguments { quick, out, rounds, mut sections } = Arguments::parse();
+    let Arguments { quick, out, rounds, publishers, native, mut sections } = Arguments::parse();
     if sections.is_empty() {
         sections = ALL.to_vec();
     }
@@ -192,10 +251,14 @@ fn main() -> ExitCode {
     };
     let compare = || -> io::Result<()> {
         let report = Report::new(machine::describe(), out)?;
-        let mut bench = Bench { effort: Effort::new(quick, rounds), ping: Ping::new(), report };
+        let effort = Effort::new(quick, rounds);
+        let mut bench = Bench { effort, ping: Ping::new(), report, publishers, native };
         pin_producer();
         let now = bench.ping.measure();
         println!("Processors {} and {}: {now:.0} ns one way, {}.", producer.id, consumer.id, placement(now));
+        if bench.native.is_none() {
+            println!("No build for this processor (--native): its rows are skipped.");
+        }
         println!(
             "Near: below {NEAR:.0} ns. Intervals: 95 %, bootstrap. Event: 32 bytes. Capacity: {CAPACITY}."
         );

@@ -1,11 +1,13 @@
 //! The cost of a publish while there is room: `benches::cost`.
 
-use crate::Bench;
+use crate::apart::NATIVE;
 use crate::report::Target;
+use crate::{Bench, apart};
 use benches::cost;
 use benches::paired::{Contender, Series};
 use benches::peer::{
-    ArrayQueue, AsyncBroadcast, BareRing, Crossbeam, Flume, Kanal, Rtrb, Std, Thingbuf, TokioMpsc,
+    ArrayQueue, AsyncBroadcast, BareRing, Crossbeam, Crossfire, CrossfireSpsc, EACH, Fanring, Flume, Kanal,
+    NexusMpsc, NexusSpsc, Rapidfire, Rtrb, Std, Thingbuf, TokioMpsc, Yring,
 };
 use buslane::WaitStrategy;
 use std::io;
@@ -13,8 +15,12 @@ use std::io;
 const NAP: WaitStrategy = WaitStrategy::nap();
 
 pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
+    let mut contenders = contenders();
+    contenders.extend(apart::here("publish/ticklog"));
+    let native = ["publish/photon", "publish/photon bounded", "publish/photon batch"];
+    contenders.extend(native.iter().filter_map(|key| bench.native(key)));
     let effort = &bench.effort;
-    let series = Series::run(contenders(), effort.rounds, effort.cost, &mut bench.ping);
+    let series = Series::run(contenders, effort.rounds, effort.cost, &mut bench.ping);
     let title = "Publish cost: one thread, consumer awake, always room";
     let mut section = bench.report.section("publish", title, series)?;
     let (slices, singles): (Vec<_>, Vec<_>) =
@@ -25,29 +31,56 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
 
     section.ratios("ratio of costs");
     let at_most = |most| Some(Target::AtMost(most));
-    section.row("no sink, ns, less the harness", ["buslane, no sink", "base"], |[ns, base]| ns - base, None);
-    section.ratio("buslane", "rtrb", at_most(1.8));
-    section.ratio("buslane", "tokio broadcast", at_most(0.2));
-    section.ratio("buslane, 16 lanes", "crossbeam-channel, 16", at_most(0.333));
-    section.ratio("buslane, filter", "tokio broadcast", at_most(0.5));
-    section.ratio("buslane, with_local", "tokio broadcast", at_most(0.333));
-    section.ratio("buslane, Bus::publish", "tokio broadcast", at_most(1.0));
-    for peer in ["ring::spsc", "crossbeam-channel", "photon-ring", "disruptor", "tracing-appender"] {
-        section.ratio("buslane", peer, None);
+    section.row(
+        "no sink, ns, less the harness",
+        ["buslane Publisher::publish, no sink", "base"],
+        |[ns, base]| ns - base,
+        None,
+    );
+    section.ratio("buslane Publisher::publish", "rtrb", at_most(1.8));
+    section.ratio("buslane Publisher::publish", "tokio broadcast", at_most(0.2));
+    section.ratio("buslane Publisher::publish, 16 lanes", "crossbeam-channel, 16", at_most(0.333));
+    section.ratio("buslane Publisher::publish, filter", "tokio broadcast", at_most(0.5));
+    section.ratio("buslane Bus::with_local", "tokio broadcast", at_most(0.333));
+    section.ratio("buslane Bus::publish", "tokio broadcast", at_most(1.0));
+    for peer in [
+        "ring::spsc",
+        "yring",
+        "nexus-queue spsc",
+        "fanring",
+        "crossfire spsc",
+        "crossfire mpsc",
+        "rapidfire",
+        "crossbeam-channel",
+        "photon-ring",
+        "disruptor",
+        "tracing-appender",
+    ] {
+        section.ratio("buslane Publisher::publish", peer, None);
     }
-    section.ratio("buslane, SpinPark", "rtrb", None);
-    section.ratio("buslane, 16 lanes", "tokio broadcast, 16", None);
+    section.ratio("buslane Publisher::publish, SpinPark", "rtrb", None);
+    section.ratio("buslane Publisher::publish, 16 lanes", "tokio broadcast, 16", None);
     for (label, many, further) in [
-        ("each further lane of 2 / rtrb", "buslane, 2 lanes", 1.0),
-        ("each further lane of 4 / rtrb", "buslane, 4 lanes", 3.0),
-        ("each further lane of 16 / rtrb", "buslane, 16 lanes", 15.0),
+        ("each further lane of 2 / rtrb", "buslane Publisher::publish, 2 lanes", 1.0),
+        ("each further lane of 4 / rtrb", "buslane Publisher::publish, 4 lanes", 3.0),
+        ("each further lane of 16 / rtrb", "buslane Publisher::publish, 16 lanes", 15.0),
     ] {
         let each = move |[many, one, rtrb]: [f64; 3]| (many - one) / further / rtrb;
-        section.row(label, [many, "buslane", "rtrb"], each, None);
+        section.row(label, [many, "buslane Publisher::publish", "rtrb"], each, None);
+    }
+    section.ratio("buslane Publisher::publish", "ticklog", None);
+    if section.names().iter().any(|name| name == NATIVE) {
+        section.ratio("buslane Publisher::publish", NATIVE, None);
     }
     section.ratios("ratio of costs, in batches");
-    for peer in ["buslane", "rtrb, slice of 16", "disruptor, batch of 16", "photon-ring, batch of 16"] {
-        section.ratio("buslane, batch of 16", peer, None);
+    for peer in [
+        "buslane Publisher::publish",
+        "rtrb, slice of 16",
+        "yring, flush of 16",
+        "disruptor, batch of 16",
+        "photon-ring, batch of 16",
+    ] {
+        section.ratio("buslane Publisher::publish_batch of 16", peer, None);
     }
     section.finish()
 }
@@ -57,19 +90,27 @@ fn contenders() -> Vec<Contender> {
     let many = |name, channels| Contender::cost(name, move || cost::lanes(channels, NAP));
     vec![
         Contender::cost("base", cost::base),
-        many("buslane, no sink", 0),
-        one("buslane", NAP),
-        one("buslane, SpinPark", WaitStrategy::SpinPark),
-        many("buslane, 2 lanes", 2),
-        many("buslane, 4 lanes", 4),
-        many("buslane, 16 lanes", 16),
-        Contender::cost("buslane, filter", cost::filtered),
-        Contender::cost("buslane, with_local", cost::local),
-        Contender::cost("buslane, Bus::publish", cost::bus_shared),
-        Contender::cost("buslane, batch of 16", cost::lanes_in_slices::<16>),
+        many("buslane Publisher::publish, no sink", 0),
+        one("buslane Publisher::publish", NAP),
+        one("buslane Publisher::publish, SpinPark", WaitStrategy::SpinPark),
+        many("buslane Publisher::publish, 2 lanes", 2),
+        many("buslane Publisher::publish, 4 lanes", 4),
+        many("buslane Publisher::publish, 16 lanes", 16),
+        Contender::cost("buslane Publisher::publish, filter", cost::filtered),
+        Contender::cost("buslane Bus::with_local", cost::local),
+        Contender::cost("buslane Bus::publish", cost::bus_shared),
+        Contender::cost("buslane Publisher::publish_batch of 16", cost::lanes_in_slices::<16>),
         Contender::cost("ring::spsc", cost::peer::<BareRing>),
         Contender::cost("rtrb", cost::peer::<Rtrb>),
         Contender::cost("rtrb, slice of 16", cost::rtrb_in_slices::<16>),
+        Contender::cost("nexus-queue spsc", cost::peer::<NexusSpsc>),
+        Contender::cost("nexus-queue mpsc", cost::peer::<NexusMpsc>),
+        Contender::cost("yring", cost::peer::<Yring>),
+        Contender::cost("yring, flush of 16", cost::yring_in_slices::<16>),
+        Contender::cost("fanring", cost::peer::<Fanring<EACH>>),
+        Contender::cost("crossfire spsc", cost::peer::<CrossfireSpsc>),
+        Contender::cost("crossfire mpsc", cost::peer::<Crossfire>),
+        Contender::cost("rapidfire", cost::peer::<Rapidfire>),
         Contender::cost("disruptor", || cost::disruptor(1)),
         Contender::cost("disruptor, batch of 16", cost::disruptor_in_slices::<16>),
         Contender::cost("disruptor multi", cost::disruptor_multi),

@@ -1,48 +1,150 @@
 //! Several publishers into one consumer: `benches::merge`.
 
 use crate::report::{Section, Target};
-use crate::{Bench, Effort};
+use crate::{Bench, Effort, apart};
 use benches::merge::Processors;
 use benches::paired::{Contender, Series};
-use benches::peer::{Crossbeam, Flume, Kanal, Std, Thingbuf, TokioMpsc};
-use benches::route::lanes::{Queued, Received, Shared};
+use benches::peer::{
+    ArrayQueue, Crossbeam, Crossfire, EACH, Fanring, Flume, Kanal, NexusMpsc, Rapidfire, Std, TOGETHER,
+    Thingbuf, TokioMpsc,
+};
+use benches::route::lanes::{ByBatch, ByBus, ByLocal, ByPublisher, Called, Queues, Reads};
 use benches::route::others::{Appender, DisruptorMulti};
-use benches::route::{Route, waiting};
+use benches::route::{Route, spinning, waiting};
 use std::io;
 use std::time::Duration;
 
-const QUEUE: &str = "buslane queue";
-const RECEIVER: &str = "buslane receiver";
-/// The peers that "the best" refers to.
-const BEST_OF: [&str; 6] = ["crossbeam-channel", "kanal", "flume", "thingbuf", "std", "disruptor multi"];
-const OTHERS: [&str; 3] = ["buslane, Bus::publish", "tokio mpsc", "tracing-appender"];
+const QUEUE: &str = "buslane Queue";
+const TOGETHER_QUEUE: &str = "buslane Queue, 1024 together";
+const RECEIVER: &str = "buslane Receiver::recv";
+const BUS: &str = "buslane Bus::publish, Queue";
+const BUS_RECEIVER: &str = "buslane Bus::publish, Receiver::recv";
+/// The other calls.
+const CALLS: [&str; 7] = [
+    "buslane Receiver::iter",
+    "buslane Receiver::try_recv",
+    "buslane Receiver::recv_batch of 64",
+    "buslane Receiver::drain_with",
+    "buslane Receiver::recv_async",
+    "buslane Bus::with_local, Queue",
+    "buslane Publisher::publish_batch of 16, Queue",
+];
+/// The peers that "the best" refers to. Those without a word on their room have room for 1024 events
+/// of all publishers.
+const BEST_OF: [&str; 11] = [
+    "crossbeam-channel",
+    "kanal",
+    "flume",
+    "thingbuf",
+    "std",
+    "crossfire mpsc",
+    "fanring, 1024 each",
+    "fanring, 1024 together",
+    "rapidfire, spinning",
+    "nexus-queue mpsc, spinning",
+    "disruptor multi",
+];
+/// The peers whose senders share a tail, as `Bus::publish` does.
+const SHARED_TAIL: [&str; 9] = [
+    "crossbeam-channel",
+    "kanal",
+    "flume",
+    "thingbuf",
+    "std",
+    "crossfire mpsc",
+    "rapidfire, spinning",
+    "nexus-queue mpsc, spinning",
+    "disruptor multi",
+];
+const OTHERS: [&str; 3] = ["rapidfire, blocked on", "tokio mpsc", "tracing-appender"];
 
-/// Returns every contender with `publishers` publishers.
-fn contenders(publishers: usize, processors: Processors, duration: Duration) -> Vec<Contender> {
-    fn name(contender: &str, publishers: usize) -> String {
-        format!("{contender}, {publishers}")
-    }
-    let one = |contender: &str| name(contender, publishers);
-    fn merge<R: Route>(
-        name: &str,
-        (of, time): ((usize, Processors), Duration),
-        make: fn() -> R,
-    ) -> Contender {
-        Contender::merge(name, of, time, make)
-    }
-    let of = ((publishers, processors), duration);
+type Shape = ((usize, Processors), Duration);
+
+fn merge<R: Route>(name: &str, (of, time): Shape, make: impl Fn() -> R + 'static) -> Contender {
+    Contender::merge(&format!("{name}, {}", of.0), of, time, make)
+}
+
+/// Returns the contenders with the default waiting.
+fn waiting_ones(of: Shape) -> Vec<Contender> {
     vec![
-        merge(&one(QUEUE), of, || Queued::DEFAULT),
-        merge(&one(RECEIVER), of, || Received::DEFAULT),
-        merge(&one(OTHERS[0]), of, || Shared),
-        merge(&one(BEST_OF[0]), of, waiting::<Crossbeam>),
-        merge(&one(BEST_OF[1]), of, waiting::<Kanal>),
-        merge(&one(BEST_OF[2]), of, waiting::<Flume>),
-        merge(&one(BEST_OF[3]), of, waiting::<Thingbuf>),
-        merge(&one(BEST_OF[4]), of, waiting::<Std>),
-        merge(&one(BEST_OF[5]), of, || DisruptorMulti),
-        merge(&one(OTHERS[1]), of, waiting::<TokioMpsc>),
-        merge(&one(OTHERS[2]), of, || Appender),
+        merge(QUEUE, of, || Called::waiting(ByPublisher, Queues::Closure)),
+        merge(TOGETHER_QUEUE, of, || Called::waiting(ByPublisher, Queues::Closure).together()),
+        merge(RECEIVER, of, || Called::waiting(ByPublisher, Reads::Recv)),
+        merge(BUS, of, || Called::waiting(ByBus, Queues::Closure)),
+        merge(BEST_OF[0], of, waiting::<Crossbeam>),
+        merge(BEST_OF[1], of, waiting::<Kanal>),
+        merge(BEST_OF[2], of, waiting::<Flume>),
+        merge(BEST_OF[3], of, waiting::<Thingbuf>),
+        merge(BEST_OF[4], of, waiting::<Std>),
+        merge(BEST_OF[5], of, waiting::<Crossfire>),
+        merge(BEST_OF[6], of, waiting::<Fanring<EACH>>),
+        merge(BEST_OF[7], of, waiting::<Fanring<TOGETHER>>),
+        merge(BEST_OF[8], of, spinning::<Rapidfire>),
+        merge(BEST_OF[9], of, spinning::<NexusMpsc>),
+        merge(BEST_OF[10], of, || DisruptorMulti),
+        merge(OTHERS[0], of, waiting::<Rapidfire>),
+        merge(OTHERS[1], of, waiting::<TokioMpsc>),
+        merge(OTHERS[2], of, || Appender),
+    ]
+}
+
+/// Returns `ticklog`, in processes of its own.
+fn ticklog(((count, _), time): Shape) -> Option<Contender> {
+    apart::here(&format!("merge/ticklog/{count}/{}", time.as_millis()))
+}
+
+/// Returns `buslane`'s other calls, with the default waiting.
+fn calls(of: Shape) -> Vec<Contender> {
+    vec![
+        merge(BUS_RECEIVER, of, || Called::waiting(ByBus, Reads::Recv)),
+        merge(CALLS[0], of, || Called::waiting(ByPublisher, Reads::Iter)),
+        merge(CALLS[1], of, || Called::waiting(ByPublisher, Reads::TryRecv)),
+        merge(CALLS[2], of, || Called::waiting(ByPublisher, Reads::RecvBatch)),
+        merge(CALLS[3], of, || Called::waiting(ByPublisher, Reads::DrainWith)),
+        merge(CALLS[4], of, || Called::waiting(ByPublisher, Reads::RecvAsync)),
+        merge(CALLS[5], of, || Called::waiting(ByLocal, Queues::Closure)),
+        merge(CALLS[6], of, || Called::waiting(ByBatch::<16>, Queues::Closure)),
+    ]
+}
+
+/// The peers of the spinning section.
+const SPINNING: [&str; 10] = [
+    "crossbeam-channel",
+    "kanal",
+    "std",
+    "ArrayQueue",
+    "crossfire mpsc",
+    "fanring, 1024 each",
+    "fanring, 1024 together",
+    "rapidfire",
+    "nexus-queue mpsc",
+    "disruptor multi",
+];
+
+/// Returns the contenders where no thread ever sleeps.
+fn spinning_ones(of: Shape) -> Vec<Contender> {
+    vec![
+        merge(QUEUE, of, || Called::spinning(ByPublisher, Queues::Closure)),
+        merge(TOGETHER_QUEUE, of, || Called::spinning(ByPublisher, Queues::Closure).together()),
+        merge(RECEIVER, of, || Called::spinning(ByPublisher, Reads::Recv)),
+        merge(BUS, of, || Called::spinning(ByBus, Queues::Closure)),
+        merge(BUS_RECEIVER, of, || Called::spinning(ByBus, Reads::Recv)),
+        merge(CALLS[0], of, || Called::spinning(ByPublisher, Reads::Iter)),
+        merge(CALLS[1], of, || Called::spinning(ByPublisher, Reads::TryRecv)),
+        merge(CALLS[2], of, || Called::spinning(ByPublisher, Reads::RecvBatch)),
+        merge(CALLS[3], of, || Called::spinning(ByPublisher, Reads::DrainWith)),
+        merge(CALLS[4], of, || Called::spinning(ByPublisher, Reads::RecvAsync)),
+        merge(CALLS[5], of, || Called::spinning(ByLocal, Queues::Closure)),
+        merge(SPINNING[0], of, spinning::<Crossbeam>),
+        merge(SPINNING[1], of, spinning::<Kanal>),
+        merge(SPINNING[2], of, spinning::<Std>),
+        merge(SPINNING[3], of, spinning::<ArrayQueue>),
+        merge(SPINNING[4], of, spinning::<Crossfire>),
+        merge(SPINNING[5], of, spinning::<Fanring<EACH>>),
+        merge(SPINNING[6], of, spinning::<Fanring<TOGETHER>>),
+        merge(SPINNING[7], of, spinning::<Rapidfire>),
+        merge(SPINNING[8], of, spinning::<NexusMpsc>),
+        merge(SPINNING[9], of, || DisruptorMulti),
     ]
 }
 
@@ -61,12 +163,9 @@ fn tables(section: &mut Section<'_>) {
 }
 
 /// Adds the ratio of rates to the best of the peers, round by round.
-fn best(section: &mut Section<'_>, ours: &str, count: usize, target: Option<Target>) {
-    let ours = format!("{ours}, {count}");
-    let peers = BEST_OF.map(|peer| format!("{peer}, {count}"));
-    let [a, b, c, d, e, f] = peers.each_ref().map(String::as_str);
-    let ratio = |[ours, peers @ ..]: [f64; 7]| peers.into_iter().fold(f64::INFINITY, f64::min) / ours;
-    section.row(&format!("{ours} / the best"), [&ours, a, b, c, d, e, f], ratio, target);
+fn best(section: &mut Section<'_>, ours: &str, peers: &[&str], count: usize, target: Option<Target>) {
+    let peers: Vec<String> = peers.iter().map(|peer| format!("{peer}, {count}")).collect();
+    section.best(&format!("{ours}, {count}"), &peers, target);
 }
 
 fn each(section: &mut Section<'_>, count: usize) {
@@ -75,36 +174,71 @@ fn each(section: &mut Section<'_>, count: usize) {
     }
 }
 
-fn measure(bench: &mut Bench, counts: &[usize], processors: Processors) -> Series {
+fn measure(
+    bench: &mut Bench,
+    counts: &[usize],
+    processors: Processors,
+    contenders: impl Fn(Shape) -> Vec<Contender>,
+) -> Series {
     let Effort { rounds, merge, .. } = bench.effort;
-    let all = counts.iter().flat_map(|count| contenders(*count, processors, merge)).collect();
+    let all = counts.iter().flat_map(|count| contenders(((*count, processors), merge))).collect();
     Series::run(all, rounds, Duration::ZERO, &mut bench.ping)
 }
 
-/// Measures two and four publishers.
+/// Writes the ratios to the best peers for each number of publishers.
+fn to_the_best(section: &mut Section<'_>, counts: &[usize], peers: &[&str], shared: &[&str]) {
+    let at_least = |least| Some(Target::AtLeast(least));
+    for count in counts {
+        section.ratios("ratio of rates");
+        for ours in [QUEUE, TOGETHER_QUEUE, RECEIVER, CALLS[0], CALLS[1]] {
+            best(section, ours, peers, *count, at_least(1.3));
+        }
+        for ours in [BUS, BUS_RECEIVER] {
+            best(section, ours, shared, *count, at_least(if *count == 1 { 1.0 } else { 1.3 }));
+        }
+    }
+}
+
+/// Measures each number of publishers with the default waiting.
 pub(crate) fn few(bench: &mut Bench) -> io::Result<()> {
-    let series = measure(bench, &[2, 4], Processors::All);
+    let counts = bench.publishers.clone();
+    let series = measure(bench, &counts, Processors::All, |of| {
+        waiting_ones(of).into_iter().chain(calls(of)).chain(ticklog(of)).collect()
+    });
     let title = "Several publishers into one consumer: default waiting, not pinned, lossless";
     let mut section = bench.report.section("publishers", title, series)?;
     tables(&mut section);
-    for (count, target) in [(2, 1.5), (4, 3.0)] {
+    to_the_best(&mut section, &counts, &BEST_OF, &SHARED_TAIL);
+    for count in counts {
         section.ratios("ratio of rates");
-        best(&mut section, QUEUE, count, Some(Target::AtLeast(target)));
-        best(&mut section, RECEIVER, count, None);
         each(&mut section, count);
     }
     section.finish()
 }
 
+/// Measures each number of publishers where no thread ever sleeps.
+pub(crate) fn spin(bench: &mut Bench) -> io::Result<()> {
+    let counts = bench.publishers.clone();
+    let series = measure(bench, &counts, Processors::All, spinning_ones);
+    let title = "Several publishers into one consumer: all spinning, not pinned, lossless";
+    let mut section = bench.report.section("publishers-spinning", title, series)?;
+    tables(&mut section);
+    let shared: Vec<&str> = SPINNING.into_iter().filter(|peer| !peer.starts_with("fanring")).collect();
+    to_the_best(&mut section, &counts, &SPINNING, &shared);
+    section.finish()
+}
+
 /// Measures two, four and eight threads, including the consumer's.
 pub(crate) fn many(bench: &mut Bench) -> io::Result<()> {
-    let series = measure(bench, &[1, 3, 7], Processors::All);
+    let series = measure(bench, &[1, 3, 7], Processors::All, |of| {
+        waiting_ones(of).into_iter().chain(ticklog(of)).collect()
+    });
     let title = "2, 4 and 8 threads: 1, 3 and 7 publishers into one consumer, default waiting, not pinned";
     let mut section = bench.report.section("oversubscription", title, series)?;
     tables(&mut section);
     for count in [1, 3, 7] {
         section.ratios("ratio of rates");
-        best(&mut section, QUEUE, count, None);
+        best(&mut section, QUEUE, &BEST_OF, count, None);
         each(&mut section, count);
     }
     section.ratios("ratio of processor time");
@@ -118,14 +252,14 @@ pub(crate) fn many(bench: &mut Bench) -> io::Result<()> {
 
 /// Measures all threads on one processor.
 pub(crate) fn on_one(bench: &mut Bench) -> io::Result<()> {
-    let series = measure(bench, &[1, 4], Processors::One);
+    let series = measure(bench, &[1, 4], Processors::One, waiting_ones);
     let title = "1 and 4 publishers into one consumer, all on one processor, default waiting";
     let mut section = bench.report.section("one-processor", title, series)?;
     tables(&mut section);
     for count in [1, 4] {
         section.ratios("ratio of rates");
-        best(&mut section, QUEUE, count, None);
-        best(&mut section, RECEIVER, count, None);
+        best(&mut section, QUEUE, &BEST_OF, count, None);
+        best(&mut section, RECEIVER, &BEST_OF, count, None);
         each(&mut section, count);
     }
     section.finish()

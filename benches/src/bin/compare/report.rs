@@ -107,6 +107,8 @@ impl Report {
                 " Other processes kept {others:.2} processors busy; the host took {stolen:.2} away."
             );
         }
+        let (near, far) = series.placements();
+        let _ = write!(text, " The two processors were near for {near} figures, and far for {far}.");
         text.push('\n');
         let directory = self.directory.as_deref();
         Ok(Section {
@@ -146,7 +148,7 @@ impl Section<'_> {
         ));
         for name in names {
             let name = name.as_ref();
-            let estimate = self.series.estimate([name], |[figure]| convert(figure));
+            let estimate = self.series.estimate(&[name], |figures| convert(figures[0]));
             match (estimate, self.series.ping(name)) {
                 (Some(estimate), Some(ping)) if estimate.count >= FEWEST_PAIRS => {
                     let Estimate { median, low, high, count } = estimate;
@@ -190,6 +192,25 @@ impl Section<'_> {
         label: &str,
         names: [&str; N],
         of: impl Fn([f64; N]) -> f64 + Copy,
+        target: Option<Target>,
+    ) {
+        let each = |figures: &[f64]| of(figures.try_into().unwrap_or([f64::NAN; N]));
+        self.rows(label, &names, each, target);
+    }
+
+    /// Writes the ratio of the rate of `ours` to the best rate of the peers, round by round; all
+    /// figures are times per event.
+    pub(crate) fn best(&mut self, ours: &str, peers: &[String], target: Option<Target>) {
+        let names: Vec<&str> = std::iter::once(ours).chain(peers.iter().map(String::as_str)).collect();
+        let ratio = |figures: &[f64]| figures[1..].iter().copied().fold(f64::INFINITY, f64::min) / figures[0];
+        self.rows(&format!("{ours} / the best"), &names, ratio, target);
+    }
+
+    fn rows(
+        &mut self,
+        label: &str,
+        names: &[&str],
+        of: impl Fn(&[f64]) -> f64 + Copy,
         target: Option<Target>,
     ) {
         let placed = ["near", "far"].map(|placed| (placed, self.series.estimate_while(placed, names, of)));
@@ -256,7 +277,7 @@ impl Section<'_> {
         let Some(directory) = self.directory else { return };
         let estimates = names.iter().filter_map(|name| {
             let name = name.as_ref();
-            Some((name, self.series.estimate([name], |[figure]| convert(figure))?))
+            Some((name, self.series.estimate(&[name], |figures| convert(figures[0]))?))
         });
         let path = directory.join(format!("{}.svg", self.name));
         if let Err(error) =

@@ -1,11 +1,12 @@
 //! From one publisher to one consumer: `benches::stream`.
 
 use crate::Bench;
+use crate::apart::{self, NATIVE};
 use crate::report::{Section, Target};
 use benches::paired::{Contender, Series};
 use benches::peer::{
-    ArrayQueue, AsyncBroadcast, Crossbeam, Flume, JonhooBus, Kanal, PhotonBounded, Rtrb, Std, Thingbuf,
-    TokioMpsc,
+    ArrayQueue, AsyncBroadcast, Crossbeam, Crossfire, CrossfireSpsc, EACH, Fanring, Flume, JonhooBus, Kanal,
+    NexusMpsc, NexusSpsc, PhotonBounded, Rapidfire, Rtrb, Std, Thingbuf, TokioMpsc, Yring,
 };
 use benches::route::lanes::{Queued, Received};
 use benches::route::others::{Appender, Disruptor, DisruptorMulti};
@@ -14,12 +15,12 @@ use benches::stream;
 use std::io;
 
 /// Converts the time per event to million events per second.
-fn rate(nanoseconds: f64) -> f64 {
+pub(crate) fn rate(nanoseconds: f64) -> f64 {
     1e3 / nanoseconds
 }
 
 /// Returns the names of rates, without those of shares.
-fn rates(section: &Section<'_>) -> Vec<String> {
+pub(crate) fn rates(section: &Section<'_>) -> Vec<String> {
     section.names().into_iter().filter(|name| !name.ends_with(", handled")).collect()
 }
 
@@ -29,14 +30,26 @@ pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
     fn one<R: Route>(name: &str, make: impl Fn() -> R + 'static) -> Contender {
         Contender::stream(name, move || stream::pinned(make()))
     }
-    let contenders = vec![
-        one("buslane", || Queued::SPINNING),
-        Contender::stream("buslane channel", stream::channel),
-        Contender::stream("buslane, batch of 16", || stream::queue_in_slices::<16>(Queued::SPINNING.wait)),
+    let mut contenders = vec![
+        one("buslane Queue", || Queued::SPINNING),
+        Contender::stream("buslane Receiver::drain_with", stream::channel),
+        Contender::stream("buslane Queue, publish_batch of 16", || {
+            stream::queue_in_slices::<16>(Queued::SPINNING.wait)
+        }),
         Contender::stream("ring::spsc", stream::ring),
         one("rtrb", spinning::<Rtrb>),
         Contender::stream("rtrb, chunks", stream::rtrb_chunks),
         Contender::stream("rtrb, slice of 16", stream::rtrb_in_slices::<16>),
+        one("nexus-queue spsc", spinning::<NexusSpsc>),
+        one("nexus-queue mpsc", spinning::<NexusMpsc>),
+        one("yring", spinning::<Yring>),
+        Contender::stream("yring, windows", stream::yring_windows),
+        Contender::stream("yring, flush of 16", stream::yring_in_slices::<16>),
+        one("fanring", spinning::<Fanring<EACH>>),
+        Contender::stream("fanring, read in batches", stream::fanring_batches),
+        one("crossfire spsc", spinning::<CrossfireSpsc>),
+        one("crossfire mpsc", spinning::<Crossfire>),
+        one("rapidfire", spinning::<Rapidfire>),
         one("disruptor", || Disruptor),
         Contender::stream("disruptor, batch of 16", stream::disruptor_in_slices::<16>),
         one("disruptor multi", || DisruptorMulti),
@@ -53,6 +66,9 @@ pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
         one("bus", spinning::<JonhooBus>),
         Contender::stream("tokio broadcast, lossy", stream::tokio),
     ];
+    contenders.extend(apart::here("stream/ticklog"));
+    let native = ["stream/photon bounded", "stream/photon batches"];
+    contenders.extend(native.iter().filter_map(|key| bench.native(key)));
     let effort = &bench.effort;
     let series = Series::run(contenders, effort.rounds, effort.stream, &mut bench.ping);
     let title = "Stream: one publisher, one consumer, pinned, both spinning, lossless";
@@ -71,6 +87,15 @@ pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
         ("rtrb, chunks", None),
         ("photon-ring bounded", at_least(2.5)),
         ("photon-ring bounded, read in batches", at_least(2.5)),
+        ("nexus-queue spsc", at_least(1.2)),
+        ("nexus-queue mpsc", None),
+        ("yring", at_least(1.2)),
+        ("yring, windows", at_least(1.2)),
+        ("fanring", None),
+        ("fanring, read in batches", None),
+        ("crossfire spsc", at_least(1.2)),
+        ("crossfire mpsc", None),
+        ("rapidfire", None),
         ("kanal", at_least(4.0)),
         ("crossbeam-channel", at_least(8.0)),
         ("tokio broadcast, lossy", at_least(50.0)),
@@ -83,17 +108,26 @@ pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
         ("async-broadcast", None),
         ("bus", None),
     ] {
-        section.rates("buslane", peer, target);
+        section.rates("buslane Queue", peer, target);
     }
-    section.rates("buslane channel", "buslane", None);
+    let names = section.names();
+    for peer in names.iter().filter(|name| name.starts_with(NATIVE) && !name.ends_with(", handled")) {
+        section.rates("buslane Queue", peer, at_least(1.2));
+    }
+    section.rates("buslane Queue", "ticklog", None);
+    section.rates("buslane Receiver::drain_with", "buslane Queue", None);
     section.ratios("ratio of rates, in batches");
-    for peer in ["buslane", "rtrb, slice of 16", "disruptor, batch of 16"] {
-        section.rates("buslane, batch of 16", peer, None);
+    for peer in ["buslane Queue", "rtrb, slice of 16", "yring, flush of 16", "disruptor, batch of 16"] {
+        section.rates("buslane Queue, publish_batch of 16", peer, None);
     }
     section.finish()
 }
 
-const PARKING: [&str; 9] = [
+const PARKING: [&str; 13] = [
+    "crossfire spsc",
+    "crossfire mpsc",
+    "fanring",
+    "rapidfire, blocked on",
     "crossbeam-channel",
     "kanal",
     "flume",
@@ -107,19 +141,24 @@ const PARKING: [&str; 9] = [
 
 /// Measures contenders that wait by themselves, on any processor.
 pub(crate) fn waiting(bench: &mut Bench) -> io::Result<()> {
-    let contenders = vec![
-        Contender::stream_anywhere("buslane queue", || Queued::DEFAULT),
-        Contender::stream_anywhere("buslane receiver", || Received::DEFAULT),
-        Contender::stream_anywhere(PARKING[0], waits::<Crossbeam>),
-        Contender::stream_anywhere(PARKING[1], waits::<Kanal>),
-        Contender::stream_anywhere(PARKING[2], waits::<Flume>),
-        Contender::stream_anywhere(PARKING[3], waits::<Std>),
-        Contender::stream_anywhere(PARKING[4], waits::<Thingbuf>),
-        Contender::stream_anywhere(PARKING[5], waits::<TokioMpsc>),
-        Contender::stream_anywhere(PARKING[6], waits::<AsyncBroadcast>),
-        Contender::stream_anywhere(PARKING[7], waits::<JonhooBus>),
-        Contender::stream_anywhere(PARKING[8], || Appender),
+    let mut contenders = vec![
+        Contender::stream_anywhere("buslane Queue", || Queued::DEFAULT),
+        Contender::stream_anywhere("buslane Receiver::recv", || Received::DEFAULT),
+        Contender::stream_anywhere(PARKING[0], waits::<CrossfireSpsc>),
+        Contender::stream_anywhere(PARKING[1], waits::<Crossfire>),
+        Contender::stream_anywhere(PARKING[2], waits::<Fanring<EACH>>),
+        Contender::stream_anywhere(PARKING[3], waits::<Rapidfire>),
+        Contender::stream_anywhere(PARKING[4], waits::<Crossbeam>),
+        Contender::stream_anywhere(PARKING[5], waits::<Kanal>),
+        Contender::stream_anywhere(PARKING[6], waits::<Flume>),
+        Contender::stream_anywhere(PARKING[7], waits::<Std>),
+        Contender::stream_anywhere(PARKING[8], waits::<Thingbuf>),
+        Contender::stream_anywhere(PARKING[9], waits::<TokioMpsc>),
+        Contender::stream_anywhere(PARKING[10], waits::<AsyncBroadcast>),
+        Contender::stream_anywhere(PARKING[11], waits::<JonhooBus>),
+        Contender::stream_anywhere(PARKING[12], || Appender),
     ];
+    contenders.extend(apart::here("waiting/ticklog"));
     let effort = &bench.effort;
     let series = Series::run(contenders, effort.rounds, effort.stream, &mut bench.ping);
     let title = "Stream with the default waiting: one publisher, one consumer, not pinned, lossless";
@@ -127,7 +166,7 @@ pub(crate) fn waiting(bench: &mut Bench) -> io::Result<()> {
     let names = rates(&section);
     section.figures("M events/s", &names, rate);
     section.bars("M events/s", &names, rate);
-    for ours in ["buslane queue", "buslane receiver"] {
+    for ours in ["buslane Queue", "buslane Receiver::recv"] {
         section.ratios("ratio of rates");
         PARKING.iter().for_each(|peer| section.rates(ours, peer, Some(Target::AtLeast(1.0))));
     }
