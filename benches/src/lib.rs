@@ -11,6 +11,7 @@
 //! | [`merge`] | the rate of several publishers into one consumer, and its processor time |
 //! | [`wake`] | the cost of a publish whose consumer is parked |
 //! | [`latency`] | the latency of events that are sent by the clock |
+//! | [`in_place`] | the duration of single publishes in the middle of requests |
 //! | [`churn`] | the effect of added and removed sinks on a publisher |
 //! | [`publishers`] | the rate of several publishers of one stream, in total and for each |
 //! | [`alone`] | a contender in a separate process |
@@ -40,6 +41,7 @@ pub mod churn;
 pub mod cost;
 pub mod event;
 pub mod histogram;
+pub mod in_place;
 pub mod latency;
 pub mod machine;
 pub mod merge;

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run -p benches --profile bench --bin compare -- [--quick] [--out DIR] [SECTION]…
 //! ```
-//! Without a section, all sections except the journal's run: some ten minutes, or two with
+//! Without a section, all sections except `in-place` and the journal's run: some ten minutes, or two with
 //! `--quick`, on a machine with two otherwise idle processors. `benches::paired` documents how the
 //! samples are taken, and the module that each section names documents what they contain. With
 //! `--out`, every section is written as `DIR/SECTION.md`, with plots next to it as SVG. All
@@ -13,6 +13,7 @@
 
 mod asleep;
 mod churn;
+mod in_place;
 mod journal;
 mod latency;
 mod machine;
@@ -67,6 +68,8 @@ enum Name {
     Asleep,
     /// The latency of events.
     Latency,
+    /// Single publishes in the middle of requests, with cold caches.
+    InPlace,
     /// The effect of added and removed sinks on publishers.
     Churn,
     /// All five sections of the journal.
@@ -85,6 +88,8 @@ enum Name {
 
 /// The amount of measurement.
 struct Effort {
+    /// Fewer rows, where a section has many.
+    quick: bool,
     rounds: usize,
     cost: Duration,
     stream: Duration,
@@ -104,6 +109,7 @@ impl Effort {
         let millis = Duration::from_millis;
         let mut effort = if quick {
             Self {
+                quick,
                 rounds: 9,
                 cost: millis(2),
                 stream: millis(6),
@@ -115,6 +121,7 @@ impl Effort {
             }
         } else {
             Self {
+                quick,
                 rounds: 31,
                 cost: millis(12),
                 stream: millis(40),
@@ -160,6 +167,7 @@ impl Name {
             Self::OneProcessor => publishers::on_one(bench),
             Self::Asleep => asleep::run(bench),
             Self::Latency => latency::run(bench),
+            Self::InPlace => in_place::run_section(bench),
             Self::Churn => churn::run(bench),
             Self::Journal => {
                 journal::publish(bench)?;
@@ -179,7 +187,7 @@ impl Name {
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(code) = alone::answer(&words) {
+    if let Some(code) = alone::answer(&words).or_else(|| benches::in_place::alone::answer(&words)) {
         return code;
     }
     let Arguments { quick, out, rounds, mut sections } = Arguments::parse();
