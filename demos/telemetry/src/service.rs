@@ -109,7 +109,9 @@ fn conclude(
         if run.carrier != Carrier::Buslane {
             report.finding(Mark::Neutral, "bus", format_args!("{} in its place", run.carrier.name()));
         }
-        report.finding(Mark::Neutral, "cost", cost(run));
+        for (line, about) in cost(run).iter().zip(["cost", "", ""]) {
+            report.finding(Mark::Neutral, about, line);
+        }
         report.ledger(&audit);
         write_latencies(&mut report, outcome);
         if let Some(summary) = &summary {
@@ -131,24 +133,23 @@ fn conclude(
 }
 
 /// What telemetry cost: what the clients saw, and what a publish took.
-fn cost(run: &Run) -> String {
+fn cost(run: &Run) -> Vec<String> {
     let (clients, workers) = (&run.outcome.clients, &run.outcome.workers_tally);
     let publish = duration_text(workers.net_cost().value_at_quantile(0.5));
     if clients.on.is_empty() || clients.off.is_empty() {
-        return format!("a publish takes {publish} (p50); the run was too short to compare latencies");
+        return vec![format!("a publish takes {publish} (p50); the run was too short to compare latencies")];
     }
-    let compare = |quantile: f64| {
+    let compare = |name: &str, quantile: f64| {
         let [on, off] = [&clients.on, &clients.off].map(|latencies| latencies.value_at_quantile(quantile));
         let percent = (on as f64 / off as f64 - 1.0) * 100.0;
         let (on, off) = (duration_text(on), duration_text(off));
-        format!("latency {on} with telemetry, {off} without ({percent:+.1} %)")
+        format!("{name} latency {on} with telemetry, {off} without ({percent:+.1} %)")
     };
-    let p50 = compare(0.5);
-    if run.offer.is_none() {
-        return format!("p50 {p50}; a publish takes {publish} (p50)");
+    let mut lines = vec![format!("{}; a publish takes {publish} (p50)", compare("p50", 0.5))];
+    if run.offer.is_some() {
+        lines.extend([compare("p99", 0.99), compare("p99.9", 0.999)]);
     }
-    let (p99, p999) = (compare(0.99), compare(0.999));
-    format!("p50 {p50}; p99 {p99}; p99.9 {p999}; a publish takes {publish} (p50)")
+    lines
 }
 
 fn write_latencies(report: &mut Report, outcome: &Outcome) {
