@@ -1,11 +1,13 @@
 //! A timer for single calls: the processor's time stamp counter where it is steady, otherwise the
 //! system's monotonic clock.
 //!
-//! A call of 20 ns cannot be timed with [`Instant`], which is as coarse as 10 ns on some virtual
-//! machines. The counter is read between two fences for loads: no instruction of the call starts
-//! before the first reading, and all of its instructions but its pending stores are complete before
-//! the second one. The fences cost time themselves, so the timer measures itself: its median with
-//! nothing between the readings is subtracted from each duration.
+//! The counter is read between two fences for loads: no instruction of the call starts before the
+//! first reading, and all of its instructions but its pending stores are complete before the second
+//! one. The fences cost time themselves, so the timer measures itself: its median with nothing
+//! between the readings is subtracted from each duration.
+//!
+//! Some processors advance the counter in steps: an AMD EPYC of family 25 does every 10 ns. No
+//! single duration is known more exactly than that.
 
 use crate::statistics::median;
 use std::sync::OnceLock;
