@@ -13,6 +13,7 @@
 //! | [`latency`] | the latency of events that are sent by the clock |
 //! | [`sizes`] | events of other sizes |
 //! | [`tasks`] | asynchronous tasks into one task |
+//! | [`in_place`] | the duration of single publishes in the middle of requests |
 //! | [`churn`] | the effect of added and removed sinks on a publisher |
 //! | [`publishers`] | the rate of several publishers of one stream, in total and for each |
 //! | [`alone`] | a publish into a contender in a separate process |
@@ -51,6 +52,7 @@ pub mod cost;
 pub mod elsewhere;
 pub mod event;
 pub mod histogram;
+pub mod in_place;
 pub mod latency;
 pub mod machine;
 pub mod merge;

@@ -78,7 +78,7 @@ impl Contender {
 
     /// Returns a contender with a histogram under each of these names, whose percentiles are
     /// figures under `name, p50` and so on, followed by other figures.
-    fn percentiles(
+    pub(crate) fn percentiles(
         histograms: Vec<String>,
         others: &[String],
         mut sample: impl FnMut() -> (Vec<Histogram<u64>>, Vec<f64>) + 'static,

@@ -17,20 +17,30 @@ pub(crate) struct Alerts<E> {
     pub(crate) end: RecvError,
 }
 
+impl<E> Alerts<E> {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self { count: 0, last: VecDeque::with_capacity(SHOWN), end: RecvError::Closed }
+    }
+
+    /// Counts an alert.
+    pub(crate) fn note(&mut self, event: E) {
+        self.count += 1;
+        if self.last.len() == SHOWN {
+            self.last.pop_front();
+        }
+        self.last.push_back(event);
+    }
+}
+
 /// Reads until the channel ends.
 pub(crate) fn watch<E: Send + 'static>(mut receiver: Receiver<E>) -> Alerts<E> {
-    let (mut count, mut last) = (0, VecDeque::with_capacity(SHOWN));
-    let end = loop {
+    let mut alerts = Alerts::new();
+    alerts.end = loop {
         match receiver.recv() {
-            Ok(event) => {
-                count += 1;
-                if last.len() == SHOWN {
-                    last.pop_front();
-                }
-                last.push_back(event);
-            }
+            Ok(event) => alerts.note(event),
             Err(end) => break end,
         }
     };
-    Alerts { count, last, end }
+    alerts
 }

@@ -107,7 +107,7 @@ fn conclude(
         report.line(format_args!(
             "each sink: overflow {}, wait {}, capacity {}; alerts contain {:?}",
             options.overflow(),
-            options.wait,
+            options.wait(),
             options.capacity,
             options.grep
         ));
@@ -157,7 +157,7 @@ fn json(
         "interrupted": outcome.was_interrupted,
         "error": outcome.broken.as_ref().map(ToString::to_string),
         "overflow": options.overflow(),
-        "wait": options.wait,
+        "wait": options.wait(),
         "capacity": options.capacity,
         "read": outcome.read,
         "not_utf8": outcome.not_utf8,

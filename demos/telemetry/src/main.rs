@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p telemetry
+//! cargo run --release -p telemetry -- --bus crossbeam --load 60 --seconds 20
 //! cargo run --release -p telemetry -- --seconds 10 --overflow drop-oldest --output samples.jsonl
 //! journalctl -f | cargo run --release -p telemetry -- --lines - --grep warning
 //! ```
@@ -20,6 +21,10 @@
 //! telemetry cost, and whether the ledger balances: every reply, every event and every line of the
 //! file is accounted for. `--json` prints the report as one JSON document.
 //!
+//! `--bus` puts a channel of another crate in the place of the bus, or nothing, and `--load` offers
+//! a part of what the service can do, at fixed times. Latency then counts from the time at which a
+//! request was due, so that a delayed request does not hide the delay of the next one.
+//!
 //! With `--lines` the same sinks receive the lines of a file or of standard input.
 //!
 //! The exit code is 0 when the ledger balances, 1 when it does not or a later step failed, such as
@@ -33,6 +38,7 @@ mod lines;
 mod live;
 mod options;
 mod output;
+mod peers;
 mod pipeline;
 mod report;
 mod service;

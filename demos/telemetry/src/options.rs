@@ -1,7 +1,9 @@
 //! The command line.
 
+use crate::peers::{Carrier, NAMES};
 use buslane::{Overflow, WaitStrategy};
 use clap::Parser;
+use demo_support::Failure;
 use demo_support::arguments::number;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -20,6 +22,13 @@ const STRATEGIES: &str = "nap, nap:NAP,PARK_AFTER, spin_park, park, poll, poll:B
                   Exit code: 0 the ledger balances, 1 it does not or a later step failed, 2 it could not start."
 )]
 pub(crate) struct Options {
+    #[arg(long, value_name = "NAME", help = NAMES, value_parser = number::<Carrier>(NAMES), conflicts_with = "lines")]
+    bus: Option<Carrier>,
+
+    /// Offer this percentage of the capacity (default: 60 with --bus, else all)
+    #[arg(long, value_name = "PERCENT", value_parser = percent, conflicts_with = "lines")]
+    load: Option<f64>,
+
     /// Run the service for this many seconds
     #[arg(long, default_value = "5", value_parser = seconds, conflicts_with = "lines")]
     pub(crate) seconds: Duration,
@@ -55,9 +64,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "POLICY", help = POLICIES, value_parser = number::<Overflow>(POLICIES))]
     overflow: Option<Overflow>,
 
-    /// Waits: nap, spin_park, park, poll or busy_spin
-    #[arg(long, default_value = "nap", value_name = "STRATEGY", value_parser = number::<WaitStrategy>(STRATEGIES))]
-    pub(crate) wait: WaitStrategy,
+    /// Waits: nap, spin_park, park, poll or busy_spin [default: nap]
+    #[arg(long, value_name = "STRATEGY", value_parser = number::<WaitStrategy>(STRATEGIES))]
+    wait: Option<WaitStrategy>,
 
     /// Events in the lane of each publisher into each sink
     #[arg(long, value_name = "EVENTS", default_value = "1024", value_parser = at_least_1())]
@@ -72,7 +81,37 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
+/// The load with `--bus`, in percent of the capacity.
+const USUAL_LOAD: f64 = 60.0;
+
 impl Options {
+    /// What carries the samples.
+    ///
+    /// # Errors
+    /// If a setting is given that only the bus has.
+    pub(crate) fn carrier(&self) -> Result<Carrier, Failure> {
+        let carrier = self.bus.unwrap_or(Carrier::Buslane);
+        let settings = [("--overflow", self.overflow.is_some()), ("--wait", self.wait.is_some())];
+        match settings.into_iter().find(|(_, given)| *given) {
+            Some((setting, _)) if carrier != Carrier::Buslane => {
+                let cause = format!("{} has no such setting: use it with --bus buslane", carrier.name());
+                Err(Failure::setup(format!("'{setting}' is invalid"), cause))
+            }
+            _ => Ok(carrier),
+        }
+    }
+
+    /// The offered load in percent of the capacity; `None` where clients send their next request
+    /// with the reply to the last one.
+    pub(crate) fn load(&self) -> Option<f64> {
+        self.load.or(self.bus.map(|_| USUAL_LOAD))
+    }
+
+    /// How the sinks wait.
+    pub(crate) fn wait(&self) -> WaitStrategy {
+        self.wait.unwrap_or_else(WaitStrategy::nap)
+    }
+
     /// What happens on a full sink. A service must not wait for its telemetry; a file can wait.
     pub(crate) fn overflow(&self) -> Overflow {
         let usual = if self.lines.is_some() { Overflow::Block } else { Overflow::DropNewest };
@@ -86,6 +125,11 @@ fn at_least_1() -> impl Fn(&str) -> Result<NonZeroUsize, String> + Clone {
 
 fn port() -> impl Fn(&str) -> Result<u16, String> + Clone {
     number("a port from 0 to 65535")
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.parse().ok().filter(|percent| (1.0..=100.0).contains(percent));
+    percent.ok_or_else(|| "use a number from 1 to 100".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -37,7 +37,8 @@ pub(crate) struct Pipeline<E: Send + 'static> {
 
 /// The pipeline's final state.
 pub(crate) struct Finished<E> {
-    pub(crate) close: CloseReport,
+    /// How the bus closed; `None` without a bus.
+    pub(crate) close: Option<CloseReport>,
     pub(crate) sinks: Vec<SinkReport>,
     pub(crate) alerts: Alerts<E>,
     pub(crate) output: Output,
@@ -90,7 +91,7 @@ impl<E: Clone + Serialize + Send + 'static> Pipeline<E> {
     ) -> Result<Self, Failure> {
         let queue = |name| {
             let builder = Queue::builder().name(name).capacity(options.capacity.get());
-            builder.overflow(options.overflow()).wait_strategy(options.wait)
+            builder.overflow(options.overflow()).wait_strategy(options.wait())
         };
         let cannot_start = |error| Failure::setup("cannot start a sink", error);
         let aggregate = queue(AGGREGATE).spawn_handler(aggregator).map_err(cannot_start)?;
@@ -98,7 +99,7 @@ impl<E: Clone + Serialize + Send + 'static> Pipeline<E> {
         let channel = Channel::builder().capacity(options.capacity.get());
         let (channel, receiver) = channel
             .overflow(options.overflow())
-            .wait_strategy(options.wait)
+            .wait_strategy(options.wait())
             .build()
             .map_err(|error| Failure::setup("cannot make a channel", error))?;
         let alerts = Builder::new()
@@ -130,7 +131,7 @@ impl<E: Clone + Serialize + Send + 'static> Pipeline<E> {
             SinkReport { name: (*name).to_owned(), state: listed.unwrap_or_else(|| describe(sink)) }
         });
         let sinks = sinks.collect();
-        Ok(Finished { close, sinks, alerts, output: self.output })
+        Ok(Finished { close: Some(close), sinks, alerts, output: self.output })
     }
 }
 

@@ -41,7 +41,7 @@ fn unusable_files_are_one_line_and_exit_code_2() {
 
 #[test]
 fn invalid_arguments_are_one_line_with_valid_ones() {
-    let cases: [(&[&str], &[&str]); 11] = [
+    let cases: [(&[&str], &[&str]); 16] = [
         (&["--capacity", "0"], &["'--capacity <EVENTS>': use a whole number of at least 1"]),
         (&["--capacity", "-1"], &["'--capacity <EVENTS>': use a whole number of at least 1"]),
         (&["--capacity", "many"], &["--capacity", "many", "at least 1"]),
@@ -53,6 +53,11 @@ fn invalid_arguments_are_one_line_with_valid_ones() {
         (&["--overflow", "wait"], &["'--overflow <POLICY>': use drop_newest, drop_oldest, refuse"]),
         (&["--wait", "sleep"], &["'--wait <STRATEGY>': use nap", "spin_park"]),
         (&["--overfow", "block"], &["--overfow", "--overflow"]),
+        (&["--bus", "coach"], &["'--bus <NAME>': use buslane, crossbeam", "rtrb or none"]),
+        (&["--load", "0"], &["'--load <PERCENT>': use a number from 1 to 100"]),
+        (&["--load", "most"], &["--load", "from 1 to 100"]),
+        (&["--lines", "-", "--bus", "std"], &["--bus", "--lines"]),
+        (&["--bus", "kanal", "--wait", "park"], &["'--wait' is invalid", "kanal", "--bus buslane"]),
     ];
     for (arguments, texts) in cases {
         output::assert_refused(PROGRAM, arguments, texts);
@@ -136,6 +141,63 @@ fn every_reply_is_published_and_in_the_file() {
     assert_eq!((&report["published"], &report["lost"]), (&count, &0.into()), "{report}");
     assert_eq!(report["latency"]["telemetry_on"]["count"], count, "{report}");
     assert!(report["publish"]["p50"].is_u64() && report["timer"]["p50"].is_u64(), "{report}");
+}
+
+#[test]
+fn every_peer_in_its_place_balances() {
+    let names = ["buslane", "crossbeam", "crossfire", "kanal", "std", "tokio-broadcast", "rtrb"];
+    for name in names {
+        let settings = ["--bus", name, "--seconds", "0.3", "--slice-ms", "20", "--json"];
+        let output = run(&settings, b"");
+        assert!(output.status.success(), "{name}: {}", plain(&output.stderr));
+        let report = balanced_report(&output.stdout);
+        assert_eq!((&report["bus"], &report["load"]["percent"]), (&name.into(), &60.0.into()), "{report}");
+        let count = |value: &Value| value.as_u64().unwrap_or(0);
+        assert!(count(&report["published"]) > 0, "{report}");
+        assert_eq!(report["sinks"].as_array().map(Vec::len), Some(3), "{report}");
+        assert_eq!(report["published"], report["latency"]["telemetry_on"]["count"], "{report}");
+        let read: u64 = ["GET", "SET", "DEL", "unknown"]
+            .iter()
+            .map(|operation| count(&report["service_time"][operation]["count"]))
+            .sum();
+        assert!(read + count(&report["lost"]) >= count(&report["published"]), "{report}");
+    }
+}
+
+#[test]
+fn no_bus_compares_nothing_with_nothing() {
+    let output = run(&["--bus", "none", "--seconds", "0.3", "--slice-ms", "20", "--json"], b"");
+    assert!(output.status.success(), "{}", plain(&output.stderr));
+    let report = balanced_report(&output.stdout);
+    assert_eq!((&report["bus"], &report["lost"]), (&"none".into(), &0.into()), "{report}");
+    assert_eq!(report["sinks"], Value::Array(Vec::new()), "{report}");
+    assert!(report["latency"]["telemetry_on"]["count"].as_u64() > Some(0), "{report}");
+}
+
+#[test]
+fn load_is_offered_at_its_rate() {
+    let output = run(&["--load", "10", "--seconds", "1", "--slice-ms", "50", "--json"], b"");
+    assert!(output.status.success(), "{}", plain(&output.stderr));
+    let report = balanced_report(&output.stdout);
+    let number = |value: &Value| value.as_f64().unwrap_or(0.0);
+    let capacity = number(&report["load"]["capacity"]);
+    assert!(capacity > 0.0, "{report}");
+    let latency = &report["latency"];
+    let replies = number(&latency["telemetry_on"]["count"]) + number(&latency["telemetry_off"]["count"]);
+    // No more than are due; fewer where the machine is busy.
+    let most = capacity / 10.0 * number(&report["seconds"]) + 8.0;
+    assert!(replies >= 1.0 && replies <= most, "{replies} of {most}: {report}");
+    // Without `--load` clients do not wait.
+    let output = run(&["--seconds", "0.2", "--slice-ms", "50", "--json"], b"");
+    assert_eq!(balanced_report(&output.stdout)["load"], Value::Null);
+}
+
+#[test]
+fn report_compares_percentiles_under_load() {
+    let report = text_of(&run(&["--bus", "rtrb", "--seconds", "0.5", "--slice-ms", "50"], b""));
+    for part in ["at 60 % of ", "rtrb in its place", "p50 latency ", "p99 latency ", "p99.9 latency "] {
+        assert!(report.contains(part), "no {part:?} in {report}");
+    }
 }
 
 #[test]

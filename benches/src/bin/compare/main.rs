@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run -p benches --profile bench --bin compare -- [--quick] [--out DIR] [SECTION]…
 //! ```
-//! Without a section, all sections except the journal's run, on a machine with two otherwise idle
+//! Without a section, all sections except `in-place` and the journal's run, on a machine with two otherwise idle
 //! processors. `benches::paired` documents how the samples are taken, and the module that each
 //! section names documents what they contain. With `--out`, every section is written as
 //! `DIR/SECTION.md`, with plots next to it as SVG. All samples, including the dropped ones, go to
@@ -14,6 +14,7 @@
 mod apart;
 mod asleep;
 mod churn;
+mod in_place;
 mod journal;
 mod latency;
 mod machine;
@@ -104,6 +105,8 @@ enum Name {
     SizesPublish,
     /// From one publisher to one consumer, larger events.
     SizesStream,
+    /// Single publishes in the middle of requests, with cold caches.
+    InPlace,
     /// The effect of added and removed sinks on publishers.
     Churn,
     /// All five sections of the journal.
@@ -122,6 +125,8 @@ enum Name {
 
 /// The amount of measurement.
 struct Effort {
+    /// Fewer rows, where a section has many.
+    quick: bool,
     rounds: usize,
     cost: Duration,
     stream: Duration,
@@ -141,6 +146,7 @@ impl Effort {
         let millis = Duration::from_millis;
         let mut effort = if quick {
             Self {
+                quick,
                 rounds: 9,
                 cost: millis(2),
                 stream: millis(6),
@@ -152,6 +158,7 @@ impl Effort {
             }
         } else {
             Self {
+                quick,
                 rounds: 31,
                 cost: millis(12),
                 stream: millis(40),
@@ -219,6 +226,7 @@ impl Name {
             Self::Tasks => tasks::run(bench),
             Self::SizesPublish => sizes::publish(bench),
             Self::SizesStream => sizes::streaming(bench),
+            Self::InPlace => in_place::run_section(bench),
             Self::Churn => churn::run(bench),
             Self::Journal => {
                 journal::publish(bench)?;
@@ -238,7 +246,9 @@ impl Name {
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(code) = alone::answer(&words).or_else(|| elsewhere::answer(&words, apart::find)) {
+    let elsewhere = || elsewhere::answer(&words, apart::find);
+    let in_place = || benches::in_place::alone::answer(&words);
+    if let Some(code) = alone::answer(&words).or_else(elsewhere).or_else(in_place) {
         return code;
     }
     let Arguments { quick, out, rounds, publishers, native, mut sections } = Arguments::parse();

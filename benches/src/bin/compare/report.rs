@@ -133,12 +133,43 @@ pub(crate) struct Section<'a> {
 }
 
 impl Section<'_> {
-    fn line(&mut self, line: fmt::Arguments<'_>) {
+    pub(crate) fn line(&mut self, line: fmt::Arguments<'_>) {
         let _ = writeln!(self.text, "{line}");
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.series.names().into_iter().map(str::to_owned).collect()
+    }
+
+    /// Returns the median of a figure, if there are enough samples.
+    pub(crate) fn median(&self, name: &str) -> Option<f64> {
+        let estimate = self.series.estimate(&[name], |figures| figures[0])?;
+        (estimate.count >= FEWEST_PAIRS).then_some(estimate.median)
+    }
+
+    /// Returns the number of samples in which one of these figures is above zero, and of all.
+    pub(crate) fn slices_with(&self, names: [&str; 2]) -> (usize, usize) {
+        let mut of: [Vec<f64>; 2] = names.map(|_| Vec::new());
+        for (_, name, sample) in self.series.samples() {
+            if let Some(index) = names.iter().position(|known| *known == name) {
+                of[index].push(sample.figure);
+            }
+        }
+        let [first, second] = of;
+        let above = first.iter().zip(&second).filter(|(first, second)| **first > 0.0 || **second > 0.0);
+        (above.count(), first.len())
+    }
+
+    /// Returns a percentile of all samples of a histogram together.
+    pub(crate) fn of_all(&self, name: &str, percentile: f64) -> Option<f64> {
+        let (_, found) = self.series.histograms().find(|(known, _)| *known == name)?;
+        Some(histogram::at(found, percentile))
+    }
+
+    /// Returns the ping of a figure, and whether the processors were near or far.
+    pub(crate) fn placed(&self, name: &str) -> String {
+        let ping = self.series.ping(name);
+        ping.map_or_else(|| "–".to_owned(), |ping| format!("{ping:.0}, {}", placement(ping)))
     }
 
     /// Writes the figures of these names.

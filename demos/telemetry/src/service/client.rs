@@ -1,4 +1,4 @@
-//! The load: clients with one request under way each.
+//! The load: clients with one request under way each, sent with the last reply or at fixed times.
 
 use super::protocol::Reply;
 use crate::report::{nanoseconds, new_histogram};
@@ -6,10 +6,46 @@ use hdrhistogram::Histogram;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Few enough that most of them are there once the service runs for a while.
 const KEYS: u64 = 4096;
+
+/// The longest sleep of a client, which checks between two of them whether it is to stop.
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+
+/// The times at which a client's requests are due, whatever became of the earlier ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    next: Instant,
+    interval: Duration,
+}
+
+impl Pace {
+    pub(crate) fn new(first: Instant, interval: Duration) -> Self {
+        // A timer of the system may be late by 50 µs, so that it can serve several at once. That
+        // would count as latency.
+        #[cfg(target_os = "linux")]
+        let _ = nix::sys::prctl::set_timerslack(1);
+        Self { next: first, interval }
+    }
+
+    /// Waits until the next request is due, and returns that time: a past one, if the connection
+    /// was still in use.
+    fn wait(&mut self, stopping: &AtomicBool) -> Instant {
+        let due = self.next;
+        self.next += self.interval;
+        while !stopping.load(Ordering::Relaxed) {
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::sleep(left.min(LONGEST_SLEEP));
+        }
+        due
+    }
+}
 
 /// A client: sends a request, waits for the reply, and times it.
 #[derive(Debug)]
@@ -48,10 +84,14 @@ impl Client {
     ///
     /// # Errors
     /// Those of the socket, and a reply that is none.
-    pub(crate) fn run(mut self, stopping: &AtomicBool) -> io::Result<ClientTally> {
-        while !stopping.load(Ordering::Relaxed) {
+    pub(crate) fn run(mut self, stopping: &AtomicBool, mut pace: Option<Pace>) -> io::Result<ClientTally> {
+        loop {
             self.write_request();
-            let start = Instant::now();
+            let due = pace.as_mut().map(|pace| pace.wait(stopping));
+            if stopping.load(Ordering::Relaxed) {
+                break;
+            }
+            let start = due.unwrap_or_else(Instant::now);
             let reply = self.ask()?;
             let latency = nanoseconds(start.elapsed());
             let histogram = if reply.is_recorded { &mut self.tally.on } else { &mut self.tally.off };

@@ -1,10 +1,10 @@
 //! Connects clients and workers, and runs them.
 
-use super::client::{Client, ClientTally};
+use super::client::{Client, ClientTally, Pace};
 use super::sample::Sample;
 use super::worker::{Shared, Worker, WorkerTally};
 use crate::options::Options;
-use buslane::Bus;
+use crate::peers::Tap;
 use demo_support::Failure;
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -12,6 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
 use std::time::{Duration, Instant};
+
+/// How a load is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) time: Duration,
+    /// Telemetry is switched on or off after this time; `None` if it stays off.
+    pub(crate) slice: Option<Duration>,
+    /// The time between two requests of all clients together; `None` if each sends its next one
+    /// with the reply to the last one.
+    pub(crate) interval: Option<Duration>,
+}
 
 /// Clients and the connections that the workers will serve.
 #[derive(Debug)]
@@ -45,20 +56,25 @@ impl Load {
         Ok(load)
     }
 
+    /// The number of workers, each of which takes a publishing half.
+    pub(crate) fn workers(&self) -> usize {
+        self.served.len()
+    }
+
     /// Runs the load until the time is over or `woken` gets a message.
     pub(crate) fn run(
         self,
-        options: &Options,
-        bus: &Bus<Sample>,
+        plan: &Plan,
+        taps: Vec<Tap<Sample>>,
         woken: &Receiver<()>,
     ) -> Result<Outcome, Failure> {
-        let (shared, stopping) = (Shared::new(), AtomicBool::new(false));
+        let (shared, stopping) = (Shared::new(plan.slice.is_some()), AtomicBool::new(false));
         let workers = self.served.len();
         let start = Instant::now();
         scope(|scope| {
-            let threads = Threads::start(scope, self, &shared, &stopping, bus);
+            let threads = Threads::start(scope, self, (&shared, &stopping), taps, plan.interval);
             if threads.is_ok() {
-                alternate(&shared.telemetry, options, woken);
+                alternate(&shared.telemetry, plan, woken);
             }
             // Clients end with their reply, and workers when their clients have hung up.
             stopping.store(true, Ordering::Relaxed);
@@ -85,18 +101,18 @@ fn connect(listener: &TcpListener) -> io::Result<(TcpStream, TcpStream)> {
 }
 
 /// Switches telemetry off and on, slice by slice, until the time is over or `woken` gets a message.
-fn alternate(telemetry: &AtomicBool, options: &Options, woken: &Receiver<()>) {
-    let start = Instant::now();
+fn alternate(telemetry: &AtomicBool, plan: &Plan, woken: &Receiver<()>) {
+    let (start, length) = (Instant::now(), plan.slice.unwrap_or(plan.time));
     let mut slices = 0;
     loop {
-        let left = options.seconds.saturating_sub(start.elapsed());
-        let slice_end = options.slice.saturating_mul(slices + 1);
+        let left = plan.time.saturating_sub(start.elapsed());
+        let slice_end = length.saturating_mul(slices + 1);
         let slice = slice_end.saturating_sub(start.elapsed()).min(left);
         if left.is_zero() || woken.recv_timeout(slice).is_ok() {
             return;
         }
         slices += 1;
-        telemetry.store(slices % 2 == 0, Ordering::Relaxed);
+        telemetry.store(plan.slice.is_some() && slices % 2 == 0, Ordering::Relaxed);
     }
 }
 
@@ -110,13 +126,15 @@ impl<'scope> Threads<'scope> {
     fn start(
         scope: &'scope Scope<'scope, '_>,
         load: Load,
-        shared: &'scope Shared,
-        stopping: &'scope AtomicBool,
-        bus: &Bus<Sample>,
+        (shared, stopping): (&'scope Shared, &'scope AtomicBool),
+        taps: Vec<Tap<Sample>>,
+        interval: Option<Duration>,
     ) -> Result<Self, Failure> {
         let mut threads = Self { workers: Vec::new(), clients: Vec::new() };
+        let (mut taps, first, clients) = (taps.into_iter(), Instant::now(), load.clients.len() as u32);
         for (number, streams) in load.served.into_iter().enumerate() {
-            let handle = Worker::new(number as u32, shared, bus.publisher(), streams).and_then(|worker| {
+            let tap = taps.next().unwrap_or(Tap::Nothing);
+            let handle = Worker::new(number as u32, shared, tap, streams).and_then(|worker| {
                 Builder::new().name(format!("worker-{number}")).spawn_scoped(scope, || worker.serve())
             });
             let cannot_start = |error| Failure::setup(format!("cannot start worker {number}"), error);
@@ -124,7 +142,11 @@ impl<'scope> Threads<'scope> {
         }
         for (number, client) in load.clients.into_iter().enumerate() {
             let name = format!("client-{number}");
-            let handle = Builder::new().name(name).spawn_scoped(scope, || client.run(stopping));
+            // The requests of all clients together are due at equal intervals.
+            let offset = interval.map(|interval| (interval * number as u32, interval * clients));
+            let handle = Builder::new().name(name).spawn_scoped(scope, move || {
+                client.run(stopping, offset.map(|(offset, interval)| Pace::new(first + offset, interval)))
+            });
             let cannot_start = |error| Failure::setup(format!("cannot start client {number}"), error);
             threads.clients.push(handle.map_err(cannot_start)?);
         }

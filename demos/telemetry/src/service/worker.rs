@@ -4,9 +4,9 @@ use super::connection::{Connection, Progress};
 use super::protocol::{Request, write_reply};
 use super::sample::Sample;
 use super::store::{self, Store};
+use crate::peers::Tap;
 use crate::pipeline::Told;
 use crate::report::{nanoseconds, new_histogram};
-use buslane::Publisher;
 use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -32,16 +32,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new() -> Self {
-        Self { store: Store::default(), telemetry: AtomicBool::new(true), started: Instant::now() }
+    pub(crate) fn new(telemetry: bool) -> Self {
+        Self { store: Store::default(), telemetry: AtomicBool::new(telemetry), started: Instant::now() }
     }
 }
 
-/// A thread that serves some of the connections, with a publisher of its own.
+/// A thread that serves some of the connections, with a publishing half of its own.
 pub(crate) struct Worker<'a> {
     number: u32,
     shared: &'a Shared,
-    publisher: Publisher<Sample>,
+    tap: Tap<Sample>,
     poll: Poll,
     connections: Vec<Option<Connection>>,
     tally: WorkerTally,
@@ -69,7 +69,7 @@ impl<'a> Worker<'a> {
     pub(crate) fn new(
         number: u32,
         shared: &'a Shared,
-        publisher: Publisher<Sample>,
+        tap: Tap<Sample>,
         streams: Vec<std::net::TcpStream>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -81,7 +81,7 @@ impl<'a> Worker<'a> {
             poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
             connections.push(Some(Connection::new(stream)));
         }
-        Ok(Self { number, shared, publisher, poll, connections, tally: WorkerTally::new() })
+        Ok(Self { number, shared, tap, poll, connections, tally: WorkerTally::new() })
     }
 
     /// Serves until every client has hung up.
@@ -115,13 +115,15 @@ impl<'a> Worker<'a> {
     /// Answers a request, and publishes a sample of it while telemetry is on.
     fn answer(&mut self, line: &[u8], output: &mut Vec<u8>) {
         // Without telemetry the clock is not read either: its cost belongs to telemetry.
-        let recorded = self.shared.telemetry.load(Ordering::Relaxed).then(Instant::now);
+        let is_recorded = self.shared.telemetry.load(Ordering::Relaxed);
+        let started = (is_recorded && !self.tap.is_nothing()).then(Instant::now);
         let length = output.len();
         let request = Request::parse(line);
         let (status, value) = self.shared.store.execute(request);
-        write_reply(output, status, recorded.is_some(), value.as_deref().unwrap_or_default());
-        let Some(start) = recorded else {
-            self.tally.unpublished += 1;
+        write_reply(output, status, is_recorded, value.as_deref().unwrap_or_default());
+        let Some(start) = started else {
+            let count = &mut self.tally;
+            *(if is_recorded { &mut count.told.published } else { &mut count.unpublished }) += 1;
             return;
         };
         self.publish(Sample {
@@ -142,15 +144,13 @@ impl<'a> Worker<'a> {
             let start = Instant::now();
             tally.timer_cost.saturating_record(nanoseconds(start.elapsed()));
         }
-        let answer = if place == 0 {
+        if place == 0 {
             let start = Instant::now();
-            let answer = self.publisher.publish(sample);
+            self.tap.publish(sample, &mut tally.told);
             tally.publish_cost.saturating_record(nanoseconds(start.elapsed()));
-            answer
         } else {
-            self.publisher.publish(sample)
-        };
-        tally.told.note(answer);
+            self.tap.publish(sample, &mut tally.told);
+        }
     }
 }
 
