@@ -67,8 +67,9 @@ fn revoker(rare: Fence) -> Program {
 
 #[test]
 fn revoked_holder_writes_beside_no_claim() {
-    // The revocation is a read-modify-write, which is a full fence on one of the machines.
-    let tolerated = [(Fence::Full, Fence::Compiler), (Fence::Full, Fence::Nothing)];
+    // The revocation is a read-modify-write, which is a full fence on one of the machines, unless the
+    // compiler swaps it with the load after it.
+    let tolerated = [(Fence::Full, Fence::Compiler)];
     check_pairs("a revocation against publish", &tolerated, |frequent, rare| {
         Scenario::new()
             .word(TAIL, 1)
