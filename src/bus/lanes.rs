@@ -217,7 +217,10 @@ impl<E: Send + 'static> FastLanes<E> {
     }
 
     /// After the light fence: issues a full one if a consumer asks for it, and checks again. One
-    /// fence serves all lanes.
+    /// fence serves all lanes. A separate function, so that the publish path holds no locked
+    /// instruction.
+    #[cold]
+    #[inline(never)]
     fn fence_if_asked_and_check(&self) -> bool {
         if self.iter().any(|fast| fast.lane.asks_for_fence()) {
             // ORD(cell.state): full fence; pairs with that of a consumer that has asked for it.

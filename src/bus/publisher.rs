@@ -11,8 +11,8 @@ use super::tally::PublishTally;
 use crate::error::{Closed, WriteError};
 use crate::stats::{FlushReport, Published};
 use crate::sync::handoff::Node;
-use crate::sync::membarrier::process_pair;
-use crate::sync::{Ordering, cold_path};
+use crate::sync::membarrier::{FencePair, process_pair};
+use crate::sync::{MODEL, Ordering, cold_path};
 use crate::time::Deadline;
 use crate::wait::context::{UserCode, Wait, discard, discard_each, dispose, quietly};
 use std::fmt;
@@ -163,7 +163,10 @@ impl<E: Send + 'static> Publisher<E> {
         self.seen = version;
         self.seen_empty = if self.is_empty() { version } else { NEVER };
         self.lanes.seen = if is_plain { version } else { NEVER };
-        let is_biased = self.table.as_ref().is_some_and(|table| table.value.kind == TableKind::Biased);
+        // A publisher that is alone in a journal has the asymmetric pair, so the fast path needs no
+        // choice of fences. In a model, the asymmetric light fence is a full one, which serves both.
+        let is_biased =
+            table.value.kind == TableKind::Biased && (MODEL || process_pair() == FencePair::Asymmetric);
         self.seen_biased = if is_biased { version } else { NEVER };
     }
 
@@ -172,7 +175,7 @@ impl<E: Send + 'static> Publisher<E> {
     #[inline(always)]
     fn put_biased(&mut self, event: E) -> Result<(), E> {
         let (Some(table), Some(slot)) = (&mut self.table, &self.slot) else { return Err(event) };
-        let (old, stale) = table.value.put_biased(event, &slot.hazard, process_pair())?;
+        let (old, stale) = table.value.put_biased(event, &slot.hazard, FencePair::Asymmetric)?;
         if needs_drop::<E>() {
             discard_each(old.into_iter().chain(stale));
         }

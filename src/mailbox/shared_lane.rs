@@ -97,7 +97,7 @@ impl<E> Source<E> for SoleRing<'_, E> {
 
     #[inline]
     fn has_filled(&self) -> bool {
-        self.ring.filled_for_sole(self.by, 1) > 0
+        self.ring.is_filled_for_sole(self.by)
     }
 
     #[inline]
@@ -107,19 +107,15 @@ impl<E> Source<E> for SoleRing<'_, E> {
 
     #[inline]
     fn pop(&self, find: Find) -> Option<(Option<u64>, E)> {
-        self.may_have(find).then(|| {
-            let event = self.ring.take_sole(self.by);
-            (Some(self.ring.free_sole(self.by)), event)
-        })
+        if !self.may_have(find) {
+            return None;
+        }
+        self.ring.pop_sole(self.by).map(|(position, event)| (Some(position), event))
     }
 
     #[inline(always)]
     fn pop_alone(&self, _find: Find, _progress: &Progress) -> Option<(u64, E)> {
-        if !self.has_filled() {
-            return None;
-        }
-        let event = self.ring.take_sole(self.by);
-        Some((self.ring.free_sole(self.by), event))
+        self.ring.pop_sole(self.by)
     }
 
     #[inline]

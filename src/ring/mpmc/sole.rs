@@ -43,6 +43,27 @@ impl<T> Ring<T> {
         (first..first + most as u64).take_while(|position| filled(*position)).count()
     }
 
+    /// Returns whether the oldest value can be taken now.
+    #[inline(always)]
+    pub(crate) fn is_filled_for_sole(&self, by: &SoleConsumer) -> bool {
+        self.is_filled(by.taken.get())
+    }
+
+    /// Takes the oldest value, and frees its slot. Returns it with its position.
+    #[inline(always)]
+    pub(crate) fn pop_sole(&self, by: &SoleConsumer) -> Option<(u64, T)> {
+        let position = by.taken.get();
+        let is_free = position == self.head.load(Ordering::Relaxed);
+        if !(self.is_read_by(by) && is_free && self.is_filled(position)) {
+            return None;
+        }
+        by.taken.set(position + 1);
+        // SAFETY: M2, M5, M6: as in `take_sole`.
+        let value = unsafe { self.cell(position).value.take() };
+        self.free_taken(position);
+        Some((position, value))
+    }
+
     #[inline(always)]
     fn is_read_by(&self, consumer: &SoleConsumer) -> bool {
         self.sole.as_ref().is_some_and(|name| Arc::ptr_eq(name, &consumer.ring))
@@ -74,15 +95,19 @@ impl<T> Ring<T> {
     /// Frees the slot of the value that was taken, and returns its position.
     #[inline(always)]
     pub(crate) fn free_sole(&self, by: &SoleConsumer) -> u64 {
-        let taken = by.taken.get();
         let position = self.head.load(Ordering::Relaxed);
-        if self.is_read_by(by) && position < taken {
-            // ORD(mpmc.head): Release; pairs with the Acquire loads of `head` (`is_full_at`,
-            // `len`).
-            self.head.store(taken, Ordering::Release);
-            // ORD(mpmc.stamp): Release; pairs with the Acquire in `push`: the slot is empty (M3).
-            self.cell(position).stamp.store(position + self.slots(), Ordering::Release);
+        if self.is_read_by(by) && position < by.taken.get() {
+            self.free_taken(position);
         }
         position
+    }
+
+    /// Frees the slot at `position`, the head, whose value the only consumer has taken.
+    #[inline(always)]
+    fn free_taken(&self, position: u64) {
+        // ORD(mpmc.head): Release; pairs with the Acquire loads of `head` (`is_full_at`, `len`).
+        self.head.store(position + 1, Ordering::Release);
+        // ORD(mpmc.stamp): Release; pairs with the Acquire in `push`: the slot is empty (M3).
+        self.cell(position).stamp.store(position + self.slots(), Ordering::Release);
     }
 }

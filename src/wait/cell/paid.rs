@@ -115,9 +115,15 @@ impl WaitCell {
     #[inline]
     pub(crate) fn fence_if_asked(&self) {
         if self.asks_for_fence() {
-            // ORD(cell.state): full fence; pairs with those in `fence_as_asked`.
-            light_fence(FencePair::Symmetric);
+            Self::fence_for_the_consumer();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fence_for_the_consumer() {
+        // ORD(cell.state): full fence; pairs with those in `fence_as_asked`.
+        light_fence(FencePair::Symmetric);
     }
 
     /// Returns whether the consumer has asked publishers for a full fence.
