@@ -28,8 +28,8 @@ use std::time::Duration;
 /// # Guarantees
 /// - **Progress**: a publish into private rings is wait-free, also right after a sink was added or
 ///   removed. It takes no lock, executes no read-modify-write instruction, and makes a system call
-///   only to wake a parked consumer. The same holds for a [`Journal`](crate::Journal), but for one
-///   read-modify-write in each block of 64 events, while this publisher is its only writer. The
+///   only to wake a parked consumer. The same holds for a [`Journal`](crate::Journal), but for two
+///   read-modify-writes in each block of 64 events, while this publisher is its only writer. The
 ///   first publish of another writer then makes one or two system calls, which interrupt the
 ///   threads of the process. A publish is lock-free with
 ///   [`Overflow::DropOldest`](crate::Overflow::DropOldest), and into queues and channels with

@@ -71,12 +71,13 @@ impl<E: Send + 'static> Slow<E> {
         hazard: &Hazard,
         pair: FencePair,
     ) -> Result<Overwritten<E>, E> {
-        let (LaneKind::Biased(lane, _), Some(guard)) = (&mut self.lane.kind, &self.guard) else {
+        let Lane { kind: LaneKind::Biased(sealable), filter: None } = &mut self.lane else {
             return Err(event);
         };
+        let Some(guard) = &self.guard else { return Err(event) };
         // The guard is left before the caller discards an event.
         match guard.enter(hazard, pair) {
-            Some(_entered) => lane.put(event),
+            Some(_entered) => sealable.lane.put(event),
             None => Err(event),
         }
     }

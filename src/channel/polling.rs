@@ -52,8 +52,9 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 
     /// Takes the next event, or registers the task to be woken when an event arrives.
     ///
-    /// While events arrive faster than one per 60 nanoseconds, a call that finds no further event
-    /// spins for up to a microsecond before it polls again, as [`try_recv`](Self::try_recv) does.
+    /// While events arrive faster than one per 60 nanoseconds, the only receiver of a channel spins
+    /// for up to a microsecond before it polls a lane that it has drained, as
+    /// [`try_recv`](Self::try_recv) does.
     ///
     /// A task that registered with a [`SharedReceiver`](super::SharedReceiver) may be the task that
     /// an event wakes. If it does not poll again, no other receiver is woken for that event until

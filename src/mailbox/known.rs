@@ -31,7 +31,7 @@ impl<'a, E: Send + 'static> Known<'a, E> {
         Self { lane, mailbox, run }
     }
 
-    /// Takes the event. Called once.
+    /// Takes the event. Called once: each `Known` counts one event when it is dropped.
     #[inline(always)]
     pub(crate) fn take(&mut self) -> E {
         *self.run -= 1;
@@ -39,6 +39,11 @@ impl<'a, E: Send + 'static> Known<'a, E> {
             RunLane::Private(consumer, _) => consumer.take_known(),
             RunLane::Shared(ring, sole) => ring.take_sole(sole),
         }
+    }
+
+    /// Counts the weight of the event, a batch, for the stages that weigh it.
+    pub(super) fn weigh(&self, event: &E) {
+        self.mailbox.taken(event);
     }
 }
 

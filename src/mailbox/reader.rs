@@ -300,6 +300,15 @@ impl<E: Send + 'static> Reader<E> {
     }
 }
 
+impl<E: Send + 'static> Reader<E> {
+    /// Lets publishers off their full fence if this consumer no longer parks often.
+    fn let_publishers_off_when_calm(&mut self) {
+        if !MODEL && self.idler.has_calmed() && self.mailbox.signals.cell.let_publishers_off() {
+            self.idler.consumer_pays();
+        }
+    }
+}
+
 impl<E: Send + 'static> Intake<E> for Reader<E> {
     #[inline]
     fn mailbox(&self) -> &Arc<Mailbox<E>> {
@@ -319,9 +328,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         if MODEL || self.taken == 0 || self.run > 0 {
             return;
         }
-        if self.idler.has_calmed() && self.mailbox.signals.cell.let_publishers_off() {
-            self.idler.consumer_pays();
-        }
+        self.let_publishers_off_when_calm();
         let knows_more = match self.lanes.get(self.next) {
             Some(LaneReader::Spsc(consumer, _)) => consumer.known() > 0,
             Some(LaneReader::Evicting(ring, _)) => ring.has_filled(),
@@ -427,7 +434,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
     }
 
     fn register(&mut self, task: &Waker) -> bool {
-        self.mailbox.consumer.saw_empty();
+        self.found_nothing();
         let (signals, payer) = (self.mailbox.signals.clone(), self.idler.parks(Instant::now));
         let waits = signals.cell.register_paid(payer, task) && !recheck(|| self.has_work());
         if !waits {

@@ -172,14 +172,16 @@ impl<E, P> Attempts<E, P> {
         self.note(text.clone());
         WriteError::Failed { event, source: text.into() }
     }
+}
 
+impl<E: 'static, P> Attempts<E, P> {
     /// Names the inner sink and the dead-letter sink. A control call reaches the latter also when
     /// the inner sink panics.
     pub(super) fn visit<S: Sink<E>>(&self, inner: &S, visit: &mut Inner<'_>) {
         visit.caught(inner, &|text| self.note(format!("the sink panicked in a control call: {text}")));
         if let Some(letters) = &self.letters {
             let note = |text| self.note(format!("the dead-letter sink panicked in a control call: {text}"));
-            visit.caught(&*letters.sink, &note);
+            letters.control(|sink| visit.caught(sink, &note));
         }
     }
 
@@ -225,7 +227,7 @@ impl<E, P> Attempts<E, P> {
             let ((part, panicked), letters) = match &self.letters {
                 None => (first(), None),
                 Some(letters) => {
-                    let second = || flush(&|part| letters.sink.flush_by(deadline, part));
+                    let second = || flush(&|part| letters.control(|sink| sink.flush_by(deadline, part)));
                     let (first, second) = in_order(inner, deadline, first, second);
                     (first, Some(second))
                 }

@@ -9,8 +9,9 @@
 //!   [`GRACE`].
 //! - A sink of the user may wait without regard to a limit, and a writer may have begun to wait
 //!   before the abort. So a thread *watches* the writers that an abort finds in the sink, and those
-//!   that come later if the sink is not a queue or a channel. If no letter has been written for a
-//!   whole [`GRACE`] and a writer is in the sink, the thread ends the sink.
+//!   that come later if the sink is not a queue or a channel. The same holds for threads that close
+//!   or flush the sink. If no call of the sink has returned for a whole [`GRACE`] and a thread is
+//!   inside, the watching thread ends the sink.
 //! - A close of the retry waits until no thread has an event [in hand](super::hands), for at most
 //!   [`GRACE`], and then closes the sink. After an abort it gives a queue the rest of that time to
 //!   handle its letters, and aborts the sink last.
@@ -43,10 +44,12 @@ pub(super) struct Letters<E> {
 struct Writers {
     /// Whether a close has timed out: no letter waits for long.
     overdue: bool,
-    /// The number of threads that are inside the sink.
+    /// The number of threads that are writing a letter.
     inside: u64,
-    /// The number of letters that were written or refused.
-    written: u64,
+    /// The number of threads that are closing or flushing the sink, or in another control call.
+    controls: u64,
+    /// The number of calls of the sink that have returned.
+    returned: u64,
     /// Whether a thread watches the writers.
     watched: bool,
 }
@@ -73,7 +76,7 @@ impl<E: 'static> Letters<E> {
     pub(super) fn free_writers(&self) {
         let begins = {
             let mut writers = lock(&self.writers);
-            writers.inside > 0 && writers.begin_watch()
+            writers.is_any_inside() && writers.begin_watch()
         };
         if begins {
             self.watch();
@@ -87,13 +90,28 @@ impl<E: 'static> Letters<E> {
             writers.inside += 1;
             (writers.overdue, writers.overdue && !self.sink.has_lanes() && writers.begin_watch())
         };
-        let _inside = Inside(&self.writers);
+        let _inside = Inside(&self.writers, |writers| &mut writers.inside);
         if begins {
             self.watch();
         }
         let _limit = overdue.then(|| WaitLimit::begin(GRACE));
         let (_held, _offer) = (WaitedFor::begin(), LastOffer::of_letter(overdue));
         self.sink.offer(letter)
+    }
+
+    /// Calls the sink for a close, a flush or another control. An abort frees a thread that is
+    /// stuck there, as it frees a writer.
+    pub(super) fn control<R>(&self, call: impl FnOnce(&dyn Sink<DeadLetter<E>>) -> R) -> R {
+        let begins = {
+            let mut writers = lock(&self.writers);
+            writers.controls += 1;
+            writers.overdue && !self.sink.has_lanes() && writers.begin_watch()
+        };
+        let _inside = Inside(&self.writers, |writers| &mut writers.controls);
+        if begins {
+            self.watch();
+        }
+        call(&*self.sink)
     }
 
     /// Starts a thread that ends the sink when its writers are stuck.
@@ -114,7 +132,7 @@ impl<E: 'static> Letters<E> {
         if waits {
             self.hands.wait_none(until);
         }
-        let report = close_caught(&*self.sink, deadline);
+        let report = self.control(|sink| close_caught(sink, deadline));
         if waits && lock(&self.writers).overdue {
             // The deadline has passed, and a queue of letters still has to handle those that the
             // deadline caused.
@@ -126,46 +144,53 @@ impl<E: 'static> Letters<E> {
 }
 
 impl Writers {
+    fn is_any_inside(&self) -> bool {
+        self.inside > 0 || self.controls > 0
+    }
+
     /// Returns whether the caller has to start a thread that watches.
     fn begin_watch(&mut self) -> bool {
         !MODEL && !std::mem::replace(&mut self.watched, true)
     }
 }
 
-/// A thread inside the sink, also when the sink panics.
-struct Inside<'a>(&'a Mutex<Writers>);
+/// A thread inside the sink, also when the sink panics, and the count in which it is.
+struct Inside<'a>(&'a Mutex<Writers>, fn(&mut Writers) -> &mut u64);
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         let mut writers = lock(self.0);
-        writers.inside -= 1;
-        writers.written += 1;
+        *(self.1)(&mut writers) -= 1;
+        writers.returned += 1;
     }
 }
 
-/// Waits until no writer is inside the sink, or until no letter was written for a whole [`GRACE`].
+/// Waits until no thread is inside the sink, or until no call has returned for a whole [`GRACE`].
 /// Then ends the sink.
 ///
 /// Nothing wakes this thread, so that one serves all letters of a close.
 fn watch<E: 'static>(writers: &Mutex<Writers>, sink: &Weak<dyn Sink<DeadLetter<E>>>) {
-    let mut before = lock(writers).written;
-    loop {
+    let mut before = lock(writers).returned;
+    let has_controls = loop {
         Pause::new().wait(Deadline::after(GRACE), || false);
-        {
-            let mut writers = lock(writers);
-            let is_stuck = writers.written == before;
-            before = writers.written;
-            writers.watched = writers.inside > 0 && !is_stuck;
-            if writers.inside == 0 {
-                return;
-            }
-            if is_stuck {
-                break;
-            }
+        let mut writers = lock(writers);
+        let is_stuck = writers.returned == before;
+        before = writers.returned;
+        writers.watched = writers.is_any_inside() && !is_stuck;
+        if !writers.is_any_inside() {
+            return;
         }
-    }
+        if is_stuck {
+            break writers.controls > 0;
+        }
+    };
     if let Some(sink) = sink.upgrade() {
-        end(&*sink);
+        if has_controls {
+            // Only an abort ends the waits of a close or a flush.
+            quietly(|| sink.abort_now());
+        } else {
+            end(&*sink);
+        }
         discard(sink);
     }
 }

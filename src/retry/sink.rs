@@ -90,11 +90,13 @@ impl<E, S, P> Retry<E, S, P> {
     /// # At a deadline
     /// When a close times out, the events that the retry has in hand become letters.
     ///
-    /// - `sink` accepts them if it has room: it is closed after them, and aborted last. A close
-    ///   waits for at most 200 ms for them, and for a queue to handle its letters.
-    /// - Each of these letters waits for at most 200 ms. A sink of yours that waits by itself reads
-    ///   the limit from [`Deadline::current`]. If a writer is stuck in `sink` for as long as that,
-    ///   `sink` is aborted, or closed if it is a queue or a channel.
+    /// - `sink` accepts them if it has room: it is closed after them, and aborted last. Each retry
+    ///   of a chain waits for at most 200 ms for them, and for a queue to handle its letters.
+    /// - Each of these letters waits for at most 200 ms, and not at all on a worker whose own
+    ///   deadline has passed: give the dead letters a channel with room. A sink of yours that waits
+    ///   by itself reads the limit from [`Deadline::current`]. If a thread is stuck in `sink` for as
+    ///   long as that after an abort, `sink` is aborted, or, if it is a queue or a channel that has
+    ///   no room, closed.
     /// - A downstream retry makes one attempt with such a letter, and then sends it to its own dead
     ///   letters.
     /// - Such an event is [undelivered](crate::stats::CloseReport::undelivered) in the report of

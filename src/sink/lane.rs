@@ -91,9 +91,16 @@ pub(crate) type LaneFilter<E> = Lent<Judge<E>>;
 
 type Judge<E> = dyn FnMut(&E) -> Option<HeldBack> + Send;
 
+/// The lane into a journal, and what ends the waits of its publisher. A removal takes back both: the
+/// sealer, too, keeps the events of the journal.
+pub(crate) struct SealableLane<E> {
+    pub(crate) lane: BiasedLane<E>,
+    sealer: LaneSealer,
+}
+
 pub(crate) enum LaneKind<E> {
     Private(PrivateLane<E>),
-    Biased(Lent<BiasedLane<E>>, LaneSealer),
+    Biased(Lent<SealableLane<E>>),
     Staged(Lent<dyn LaneWrite<E>>),
 }
 
@@ -134,7 +141,7 @@ impl<E: Send + 'static> Lane<E> {
     pub(crate) fn claims(&self) -> Option<LaneClaims<E>> {
         let stage = match &self.kind {
             LaneKind::Private(_) => None,
-            LaneKind::Biased(lane, _) => Some(StageClaim::Biased(lane.claim())),
+            LaneKind::Biased(lane) => Some(StageClaim::Biased(lane.claim())),
             LaneKind::Staged(stage) => Some(StageClaim::Staged(stage.claim())),
         };
         let filter = self.filter.as_ref().map(Lent::claim);
@@ -143,7 +150,7 @@ impl<E: Send + 'static> Lane<E> {
 
     /// Returns the lane into a journal, with what ends the waits of its publisher.
     pub(crate) fn biased(lane: BiasedLane<E>, sealer: LaneSealer) -> Self {
-        Self { kind: LaneKind::Biased(Lent::new(Box::new(lane)), sealer), filter: None }
+        Self { kind: LaneKind::Biased(Lent::new(Box::new(SealableLane { lane, sealer }))), filter: None }
     }
 
     pub(crate) fn private(lane: PrivateLane<E>) -> Self {
@@ -174,7 +181,7 @@ impl<E: Send + 'static> Lane<E> {
         }
         match &mut self.kind {
             LaneKind::Private(lane) => PlainLane::push(lane, event, deadline),
-            LaneKind::Biased(lane, _) => lane.offer(event, deadline),
+            LaneKind::Biased(sealable) => sealable.lane.offer(event, deadline),
             LaneKind::Staged(stage) => stage.offer(event, deadline),
         }
     }
@@ -206,7 +213,7 @@ impl<E: Send + 'static> Lane<E> {
     pub fn sealer(&self) -> Option<LaneSealer> {
         match &self.kind {
             LaneKind::Private(lane) => PlainLane::seal(lane).map(LaneSealer),
-            LaneKind::Biased(_, sealer) => Some(sealer.clone()),
+            LaneKind::Biased(sealable) => Some(sealable.sealer.clone()),
             LaneKind::Staged(stage) => stage.sealer(),
         }
     }
@@ -219,7 +226,7 @@ pub(crate) struct LaneClaims<E> {
 }
 
 enum StageClaim<E> {
-    Biased(Claim<BiasedLane<E>>),
+    Biased(Claim<SealableLane<E>>),
     Staged(Claim<dyn LaneWrite<E>>),
 }
 

@@ -160,8 +160,9 @@ impl<T> Retired<T> {
 
     /// Removes and returns the values that no thread reads any longer. No later reader gets them.
     pub(crate) fn unread(&mut self) -> Vec<Replaced<T>> {
-        // C2. The snapshots come first: `is_unread` changes a count in models.
-        let is_unread = |value: &mut Replaced<T>| value.is_unread() && !is_named(value.address());
+        // C2. The words come first: `is_unread` borrows the value mutably, and a thread whose word
+        // names the value may be reading it. No thread begins to read a value that was replaced.
+        let is_unread = |value: &mut Replaced<T>| !is_named(value.address()) && value.is_unread();
         self.fenced.extract_if(.., is_unread).collect()
     }
 }

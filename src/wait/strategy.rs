@@ -230,6 +230,11 @@ impl Idler {
         self.looks = 0;
     }
 
+    /// Takes back the last of the events that were recorded as found: a later poll finds them again.
+    pub(crate) fn left_unread(&mut self, events: usize) {
+        self.events = self.events.saturating_sub(events as u64);
+    }
+
     /// Returns the side that pays for the fence of a park now.
     pub(crate) fn parks(&mut self, now: impl FnOnce() -> Instant) -> Payer {
         // A model has no time. Its mailboxes have the symmetric pair, which leaves no choice.

@@ -194,3 +194,15 @@ fn overwritten_event_may_publish_as_it_is_dropped() {
     let seen: Vec<bool> = subscriber.try_iter().map(is_echo).collect();
     assert_eq!(seen, [false, true]);
 }
+
+#[test]
+fn removed_journal_leaves_no_event_with_an_idle_publisher() {
+    let event = Arc::new(7);
+    let (bus, journal) = (Bus::new(), Journal::new(256).unwrap());
+    let id = bus.add(journal).unwrap();
+    let mut publisher = bus.publisher();
+    (0..ALONE).for_each(|_| assert_eq!(publisher.publish(event.clone()).unwrap(), took(1, 0)));
+    assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+    assert_eq!(Arc::strong_count(&event), 1, "the bus had the last handle of the journal");
+    drop(publisher);
+}

@@ -83,6 +83,8 @@ pub(crate) struct Options {
 
 /// The load with `--bus`, in percent of the capacity.
 const USUAL_LOAD: f64 = 60.0;
+/// The highest capacity of a peer's channel, in samples.
+const MOST_CAPACITY: usize = 1 << 24;
 
 impl Options {
     /// What carries the samples.
@@ -96,6 +98,11 @@ impl Options {
             Some((setting, _)) if carrier != Carrier::Buslane => {
                 let cause = format!("{} has no such setting: use it with --bus buslane", carrier.name());
                 Err(Failure::setup(format!("'{setting}' is invalid"), cause))
+            }
+            // The bus checks its capacity itself; some of the others would panic.
+            _ if carrier != Carrier::Buslane && self.capacity.get() > MOST_CAPACITY => {
+                let cause = format!("the highest is {MOST_CAPACITY} with --bus {}", carrier.name());
+                Err(Failure::setup(format!("capacity {} is invalid", self.capacity), cause))
             }
             _ => Ok(carrier),
         }

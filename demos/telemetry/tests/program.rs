@@ -57,6 +57,7 @@ fn invalid_arguments_are_one_line_with_valid_ones() {
         (&["--load", "0"], &["'--load <PERCENT>': use a number from 1 to 100"]),
         (&["--load", "most"], &["--load", "from 1 to 100"]),
         (&["--lines", "-", "--bus", "std"], &["--bus", "--lines"]),
+        (&["--bus", "rtrb", "--capacity", "99999999"], &["capacity 99999999 is invalid", "16777216", "rtrb"]),
         (&["--bus", "kanal", "--wait", "park"], &["'--wait' is invalid", "kanal", "--bus buslane"]),
     ];
     for (arguments, texts) in cases {

@@ -45,7 +45,7 @@ fn revoked_bias_loses_no_event() {
             let expected = if event < OTHER { &mut own } else { &mut others };
             assert_eq!(event % OTHER, *expected, "in order");
             *expected += 1;
-            within += u64::from(event == OTHER && own >= 64 && own < EVENTS);
+            within += u64::from(event == OTHER && (64..EVENTS).contains(&own));
         }
         assert_eq!((own, others), (EVENTS, OTHERS), "each event once");
     });

@@ -74,6 +74,7 @@ impl<E: Send + 'static> Reader<E> {
     pub(super) fn end_run(&mut self) {
         self.turns = self.turns.saturating_sub(self.run);
         self.taken = self.taken.saturating_sub(self.run);
+        self.idler.left_unread(self.run);
         self.run = 0;
     }
 
@@ -90,6 +91,7 @@ impl<E: Send + 'static> Reader<E> {
                 self.lanes.retain(|lane| lane.stays(&self.mailbox.registry));
             }
             if !self.admits_more() {
+                self.let_publishers_off_when_calm();
                 return None;
             }
         }
@@ -98,6 +100,7 @@ impl<E: Send + 'static> Reader<E> {
     /// Begins a drain of the events that are in the lanes now. Each lane is read up to its current
     /// end: an event that arrives later in one lane takes the place of none in another.
     pub(crate) fn begin_drain(&mut self) {
+        self.let_publishers_off_when_calm();
         self.end_run();
         self.pick_up();
         self.ends.clear();
@@ -165,9 +168,7 @@ impl<E: Send + 'static> Reader<E> {
     /// events with it. Returns `None` if the lane has no event.
     fn begin_run(&mut self, find: Find, most: usize) -> Option<E> {
         let mailbox = &*self.mailbox;
-        // A batch that was written through a stage that weighs it is counted by itself.
-        let weighed = !mailbox.scales.is_empty();
-        let most = if weighed { 1 } else { most.min(self.visit() - self.turns) };
+        let most = most.min(self.visit() - self.turns);
         let known = match self.lanes.get_mut(self.next) {
             Some(LaneReader::Spsc(consumer, view)) => {
                 let mut known = consumer.look(1);
@@ -198,12 +199,17 @@ impl<E: Send + 'static> Reader<E> {
         if known == 0 {
             return None;
         }
-        self.found(known);
-        let event = self.known_in_run().map(|mut known| known.take());
-        if weighed && let Some(event) = &event {
-            self.mailbox.taken(event);
+        // Asked after the events were found, so that a stage that wrote one of them is seen. A batch
+        // that such a stage weighs is counted by itself.
+        let weighed = !mailbox.scales.is_empty();
+        self.found(if weighed { 1 } else { known });
+        let mut known = self.known_in_run()?;
+        let event = known.take();
+        if weighed {
+            // Before the event counts as read: a flush that sees the progress sees the weight.
+            known.weigh(&event);
         }
-        event
+        Some(event)
     }
 
     /// Counts an event that was taken from a lane without runs.

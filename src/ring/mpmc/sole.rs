@@ -11,9 +11,9 @@ use std::sync::Arc;
 ///
 /// # Invariants
 /// - M5: in a ring with an only consumer, no other thread stores `head`, empties a slot, or evicts.
-///   There is one `SoleConsumer` with the name of the ring, and each call checks that name. No other
-///   ring gets the name while one of the two lives. So a slot below the tail that is filled stays
-///   filled until this consumer takes its value.
+///   There is one `SoleConsumer` with the name of the ring, and each call that takes or frees checks
+///   that name. No other ring gets the name while one of the two lives. So a slot below the tail
+///   that is filled stays filled until this consumer takes its value.
 /// - M6: `taken` is the position after the last value that was taken. It is `head`, or one more
 ///   between [`Ring::take_sole`] and [`Ring::free_sole`].
 pub(crate) struct SoleConsumer {

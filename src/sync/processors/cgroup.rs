@@ -50,7 +50,7 @@ struct Group {
 /// Returns the directory of this group, from the lines of `mountinfo`. `is_wanted` gets the kind of
 /// a file system and its options.
 fn directory(mounts: &str, group: &str, is_wanted: impl Fn(&str, &str) -> bool) -> Option<Group> {
-    mounts.lines().find_map(|line| {
+    let wanted = mounts.lines().filter_map(|line| {
         // ID, parent, device, root, mount point, options, any number of others; `-`; kind, source,
         // options of the file system.
         let (mount, system) = line.split_once(" - ")?;
@@ -58,8 +58,13 @@ fn directory(mounts: &str, group: &str, is_wanted: impl Fn(&str, &str) -> bool) 
         let (root, point) = (mount.next()?, mount.next()?);
         let mut system = system.split(' ');
         let (kind, options) = (system.next()?, system.nth(1).unwrap_or(""));
-        is_wanted(kind, options).then(|| below(&unescaped(root), &unescaped(point), group))
-    })
+        is_wanted(kind, options).then(|| (unescaped(root), unescaped(point)))
+    });
+    let wanted: Vec<_> = wanted.collect();
+    // Another mount may show another part of the tree of groups.
+    let shows = |(root, _): &&(String, String)| Path::new(group).starts_with(root);
+    let (root, point) = wanted.iter().find(shows).or(wanted.first())?;
+    Some(below(root, point, group))
 }
 
 /// Returns the directory of a group in a file system of which `root` is mounted at `point`. In a
@@ -179,6 +184,15 @@ mod tests {
         for mounts in ["-", " - ", " - cgroup2", "1 2 3 - cgroup2 x", "\n\n"] {
             assert_eq!(quota_in("0::/\n", mounts, &file), None, "{mounts:?}");
         }
+    }
+
+    #[test]
+    fn mount_of_another_group_is_passed_over() {
+        let other = "29 23 0:28 /other /mnt/other rw - cgroup2 cgroup2 rw\n";
+        let files = [("/mnt/other/cpu.max", "100000 100000"), ("/sys/fs/cgroup/a/cpu.max", "300000 100000")];
+        assert_eq!(quota_in("0::/a\n", &format!("{other}{TWO}"), &files), Some(3));
+        // In a container, the only mount may have another root.
+        assert_eq!(quota_in("0::/a\n", other, &files), Some(1));
     }
 
     #[test]

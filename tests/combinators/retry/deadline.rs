@@ -3,9 +3,9 @@
 
 use super::{By, HOUR, MILLI, describe, flaky};
 use buslane::retry::{Attempt, DeadLetter, Next, Retry, RetryPolicy};
-use buslane::stats::{Disposition, DropReason, Finish, RetryState, SinkStatus};
+use buslane::stats::{CloseReport, Disposition, DropReason, Finish, FlushReport, RetryState, SinkStatus};
 use buslane::testing::{Collect, Gate, ManualClock};
-use buslane::time::Deadline;
+use buslane::time::{Deadline, Pause};
 use buslane::{Bus, Channel, Overflow, Queue, Receiver, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
 use std::thread;
@@ -361,4 +361,55 @@ fn close_waits_for_the_letter_in_hand() {
     assert_eq!(rest_of(dead), [7]);
     assert_eq!(ends(move || outcome(writer.join().unwrap())), Outcome::Accepted);
     assert_eq!(sent_and_lost(&retry_state(&*retry)), (1, 0));
+}
+
+/// A dead-letter sink whose close and flush end only when it is aborted.
+struct Endless {
+    pause: Pause,
+    entered: Gate,
+}
+
+impl Endless {
+    fn wait(&self) {
+        self.entered.pass();
+        self.pause.wait(Deadline::NEVER, || false);
+    }
+}
+
+impl Sink<DeadLetter<u64>> for Endless {
+    fn write(&self, _: DeadLetter<u64>) -> Result<(), WriteError<DeadLetter<u64>>> {
+        Ok(())
+    }
+
+    fn close_by(&self, _: Deadline) -> CloseReport {
+        self.wait();
+        CloseReport::done()
+    }
+
+    fn flush_by(&self, _: Deadline, _: &mut FlushReport) {
+        self.wait();
+    }
+
+    fn abort_now(&self) {
+        self.pause.interrupt();
+    }
+}
+
+#[test]
+fn abort_frees_a_stuck_close_or_flush_of_letters() {
+    type Call = fn(&dyn Sink<u64>);
+    let calls: [Call; 2] = [
+        |retry| drop(retry.close_by(Deadline::NEVER)),
+        |retry| retry.flush_by(Deadline::NEVER, &mut FlushReport::default()),
+    ];
+    for call in calls {
+        let entered = opened();
+        let letters = Endless { pause: Pause::new(), entered: entered.clone() };
+        let retry = Arc::new(down().0.retry(PATIENT).clock(ManualClock::new()).dead_letters(letters));
+        let calling = retry.clone();
+        let stuck = thread::spawn(move || call(&*calling));
+        entered.wait_reached(1);
+        retry.abort_now();
+        ends(move || stuck.join().unwrap());
+    }
 }
