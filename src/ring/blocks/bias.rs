@@ -32,8 +32,7 @@
 //! bound as for a claim. A holder that is dropped, forgotten or never publishes again has begun
 //! none. The holder waits for no writer while it has the bias.
 
-// Outside a model, the bias is granted only after many events.
-#[cfg(all(test, any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
+#[cfg(test)]
 mod models;
 
 use super::holders::Holder;

@@ -1,6 +1,8 @@
 //! Models of the bias: its holder against writers that revoke it, readers, a close and a drop.
 //!
-//! In a model a writer takes the bias after each claim that leaves room in its block.
+//! In a model a writer takes the bias after each claim that leaves room in its block. Elsewhere it
+//! takes the bias after many events, so these scenarios run in models only.
+#![cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 
 use super::Bias;
 use crate::ring::blocks::{Look, Reader, SharedWriter, Source, ring};
