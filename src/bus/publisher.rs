@@ -46,6 +46,9 @@ use std::time::Duration;
 ///     thread.
 ///   - A sink with more than 16 publishers that wait for room at the same time
 ///     [allocates](crate::docs::memory) for the 17th.
+///
+///   A cached publisher of [`Bus::with_local`](crate::Bus::with_local) that has no lanes of its own
+///   allocates where [`Bus::publish`](crate::Bus::publish) does.
 /// - **Order**: sinks with lanes receive an event before direct sinks. Pushes that may wait for
 ///   room, and some of the events of a batch, follow after the direct sinks.
 ///
