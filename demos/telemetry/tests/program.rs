@@ -41,7 +41,7 @@ fn unusable_files_are_one_line_and_exit_code_2() {
 
 #[test]
 fn invalid_arguments_are_one_line_with_valid_ones() {
-    let cases: [(&[&str], &[&str]); 16] = [
+    let cases: [(&[&str], &[&str]); 17] = [
         (&["--capacity", "0"], &["'--capacity <EVENTS>': use a whole number of at least 1"]),
         (&["--capacity", "-1"], &["'--capacity <EVENTS>': use a whole number of at least 1"]),
         (&["--capacity", "many"], &["--capacity", "many", "at least 1"]),
