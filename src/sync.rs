@@ -159,6 +159,13 @@ pub(crate) fn add_single_writer(counter: &AtomicU64, n: u64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
 }
 
+/// Returns a number, at least 1, that no other call in this process returns.
+pub(crate) fn unique_number() -> u64 {
+    // Not an atomic of the models: it orders nothing, and outlives each of their executions.
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
 /// Declares a thread-local with a constant initializer, which the thread-locals of a model lack.
 ///
 /// A thread-local without a destructor stays accessible until its thread ends, also to the

@@ -240,7 +240,7 @@ impl<E: Send + 'static> Reader<E> {
                 Self::scan_source(mailbox, ring, &shared.progress, (visit, find), consume)
             }
             (Events::Unbounded(queue), _) => {
-                Self::scan_source(mailbox, queue, &shared.progress, (visit, find), consume)
+                Self::scan_source(mailbox, &**queue, &shared.progress, (visit, find), consume)
             }
         }
     }

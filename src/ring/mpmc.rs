@@ -68,8 +68,8 @@ pub struct Ring<T> {
     head: CachePadded<AtomicU64>,
     cells: Aligned<Cell<T>>,
     capacity: u64,
-    /// The name that the ring and its only consumer have in common, if there is one.
-    sole: Option<std::sync::Arc<()>>,
+    /// The number of the ring's only consumer, or 0 if there is none.
+    sole: u64,
 }
 
 /// The reason why a push failed, with the value.
@@ -181,7 +181,7 @@ impl<T: Send> Ring<T> {
             head: CachePadded::new(AtomicU64::new(0)),
             cells,
             capacity: capacity as u64,
-            sole: None,
+            sole: 0,
         })
     }
 }
@@ -325,7 +325,7 @@ impl<T> Ring<T> {
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn pop_at(&self) -> Pop<(u64, T)> {
-        if self.sole.is_some() {
+        if self.sole != 0 {
             // The values are for that consumer alone (M5).
             return Pop::Empty;
         }

@@ -70,12 +70,12 @@ fn lane_takes_its_slots_plus_less_than_3_kib() {
 }
 
 #[test]
-fn queue_takes_its_shared_lane_plus_less_than_5_kib() {
+fn queue_takes_its_shared_lane_plus_less_than_4_kib() {
     // Each slot of the shared lane has a stamp next to the event.
     let slots = SLOTS + (CAPACITY * size_of::<u64>()) as i64;
     let (bytes, _queue) = cost("a queue of 1024 events, without the worker's stack", queue);
     println!("  of it around its slots: {} bytes", bytes - slots);
-    assert_within(bytes - slots, 5120);
+    assert_within(bytes - slots, 4096);
     let (bytes, _channel) = cost("a channel of 1024 events", || Channel::<Event>::lossy(CAPACITY).unwrap());
     println!("  of it around its slots: {} bytes", bytes - slots);
     assert_within(bytes - slots, 4096);

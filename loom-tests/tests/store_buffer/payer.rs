@@ -14,7 +14,7 @@ const FULL: u8 = 2;
 /// What the owner of the cell keeps of the word.
 const KEPT: Register = Register(3);
 
-/// How the consumer waits when it has handled so many events.
+/// How the consumer waits after a number of events.
 #[derive(Clone, Copy)]
 enum Wait {
     /// It pays.

@@ -2,22 +2,21 @@
 
 use super::Ring;
 use crate::error::BuildError;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, unique_number};
 use std::cell;
-use std::sync::Arc;
 
 /// The right to take values from one ring, as its only consumer. It can be sent to another thread,
 /// and not be shared or cloned.
 ///
 /// # Invariants
 /// - M5: in a ring with an only consumer, no other thread stores `head`, empties a slot, or evicts.
-///   There is one `SoleConsumer` with the name of the ring, and each call that takes or frees checks
-///   that name. No other ring gets the name while one of the two lives. So a slot below the tail
-///   that is filled stays filled until this consumer takes its value.
+///   There is one `SoleConsumer` with the number of the ring, and each call that takes or frees
+///   checks that number. So a slot below the tail that is filled stays filled until this consumer
+///   takes its value.
 /// - M6: `taken` is the position after the last value that was taken. It is `head`, or one more
 ///   between [`Ring::take_sole`] and [`Ring::free_sole`].
 pub(crate) struct SoleConsumer {
-    ring: Arc<()>,
+    ring: u64,
     /// In a cell, so that a shared reference suffices, and the consumer is not `Sync`.
     taken: cell::Cell<u64>,
 }
@@ -25,10 +24,10 @@ pub(crate) struct SoleConsumer {
 impl<T: Send> Ring<T> {
     /// Creates a ring with an only consumer, which is returned with it. The ring never evicts.
     pub(crate) fn with_sole_consumer(capacity: usize) -> Result<(Self, SoleConsumer), BuildError> {
-        let name = Arc::new(());
+        let number = unique_number();
         let mut ring = Self::new(capacity)?;
-        ring.sole = Some(name.clone());
-        Ok((ring, SoleConsumer { ring: name, taken: cell::Cell::new(0) }))
+        ring.sole = number;
+        Ok((ring, SoleConsumer { ring: number, taken: cell::Cell::new(0) }))
     }
 }
 
@@ -66,7 +65,7 @@ impl<T> Ring<T> {
 
     #[inline(always)]
     fn is_read_by(&self, consumer: &SoleConsumer) -> bool {
-        self.sole.as_ref().is_some_and(|name| Arc::ptr_eq(name, &consumer.ring))
+        self.sole == consumer.ring
     }
 
     #[inline(always)]
