@@ -63,9 +63,9 @@ pub enum WaitStrategy {
     /// Parks at once.
     Park,
     /// Sleeps for an interval that doubles from `busy` to `idle` while no event arrives. Default:
-    /// 100 µs and 5 ms.
+    /// 100 µs and 10 ms.
     ///
-    /// An idle consumer wakes up once per `idle`: with the default 200 times a second, which takes
+    /// An idle consumer wakes up once per `idle`: with the default 100 times a second, which takes
     /// at most 1 % of a processor. Half the interval costs twice as much.
     Poll {
         /// The interval while events flow.
@@ -95,18 +95,18 @@ impl WaitStrategy {
         Self::Nap { nap: Duration::from_micros(100), park_after: Duration::from_millis(10) }
     }
 
-    /// Returns [`Poll`](Self::Poll) with its defaults: 100 µs, and 5 ms.
+    /// Returns [`Poll`](Self::Poll) with its defaults: 100 µs, and 10 ms.
     ///
     /// # Examples
     /// ```
     /// use buslane::WaitStrategy;
     /// use std::time::Duration;
-    /// let (busy, idle) = (Duration::from_micros(100), Duration::from_millis(5));
+    /// let (busy, idle) = (Duration::from_micros(100), Duration::from_millis(10));
     /// assert_eq!(WaitStrategy::poll(), WaitStrategy::Poll { busy, idle });
     /// ```
     #[must_use]
     pub const fn poll() -> Self {
-        Self::Poll { busy: Duration::from_micros(100), idle: Duration::from_millis(5) }
+        Self::Poll { busy: Duration::from_micros(100), idle: Duration::from_millis(10) }
     }
 
     /// Returns whether the consumer parks so rarely that the asymmetric fence is cheaper.
@@ -377,7 +377,7 @@ mod tests {
         for micros in 2000..2020 {
             let _ = decide(&mut idler, start, micros, 0);
         }
-        assert_eq!(decide(&mut idler, start, 9_000_000, 0), Step::Nap(Duration::from_millis(5)));
+        assert_eq!(decide(&mut idler, start, 9_000_000, 0), Step::Nap(Duration::from_millis(10)));
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn wait_strategy_round_trips_as_text() {
     is_text(WaitStrategy::Park, "park");
     is_text(WaitStrategy::BusySpin, "busy_spin");
     is_text(WaitStrategy::nap(), "nap:100us,10ms");
-    is_text(WaitStrategy::poll(), "poll:100us,5ms");
+    is_text(WaitStrategy::poll(), "poll:100us,10ms");
     assert_eq!("nap".parse(), Ok(WaitStrategy::nap()));
     assert_eq!("poll".parse(), Ok(WaitStrategy::poll()));
 }
