@@ -46,11 +46,12 @@
 //! | the handle, the bus, the list, its entries | 4, and 1 a sink | a change of the list | after a change |
 //! | the fields of the ring, the mark of a parked consumer | 2 a sink | nothing; a consumer that parks | after a park |
 //! | the tail, an exchange | 1 a sink | writers; the consumer reads it with a backlog of 16 events | after another writer |
-//! | the slot, a load and a store | 1 or 2 a sink | writers; the consumer frees it | no: prefetched 12 slots before |
+//! | the slot, a load and a store | 1 or 2 a sink | writers; the consumer frees it, and each of its polls ends with a load of the next one | after a poll; otherwise it was prefetched 12 slots before |
 //!
 //! A locked exchange waits for all stores before it, and all loads after it wait for the exchange. So
 //! in `Bus::publish` the misses of one sink follow those of the sink before it, unless they were
-//! prefetched: at the begin of a publish into several sinks, the tail and the slot of each.
+//! prefetched: at the begin of a publish into several sinks, the tail and the slot of each. So the
+//! least that a publish waits for, if a consumer has polled since the last one, is one transfer.
 
 pub mod alone;
 pub mod contenders;

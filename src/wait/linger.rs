@@ -166,7 +166,9 @@ fn spins_per_step() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENOUGH, Linger, MOST_STEPS};
+    use super::{ENOUGH, Linger, MOST_STEPS, MOST_TURNS, TURNS, look_ever_less, looks};
+    use crate::deadline::Deadline;
+    use std::cell::Cell;
 
     /// Returns the steps after polls that found these numbers of events, in a lane of this
     /// capacity.
@@ -210,5 +212,31 @@ mod tests {
         assert_eq!(after(&[1, 2, 4, 2 * ENOUGH], 1024), 2);
         // In a small lane a few events are enough.
         assert_eq!(after(&[1, 2, 2, 2], 16), 1);
+    }
+
+    /// Returns how often a wait polls that never finds room.
+    fn polls(made: impl Fn(u64) -> u64) -> u32 {
+        let polls = Cell::new(0);
+        let outcome = look_ever_less(
+            Deadline::NEVER,
+            || Some(made(u64::from(polls.get()))),
+            || {
+                polls.set(polls.get() + 1);
+                None::<()>
+            },
+        );
+        assert_eq!(outcome, None);
+        polls.get() - looks()
+    }
+
+    #[test]
+    fn wait_ends_soon_where_no_room_is_made() {
+        // The position is compared from the first turn on that depends on it.
+        assert_eq!(polls(|_| 7), TURNS + 1);
+    }
+
+    #[test]
+    fn wait_continues_while_others_take_the_room() {
+        assert_eq!(polls(|poll| poll), MOST_TURNS);
     }
 }
