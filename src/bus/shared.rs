@@ -9,6 +9,7 @@ use super::list::List;
 use super::publisher::Publisher;
 use super::tally::{Offer, PublishTally};
 use crate::error::{Closed, ConfigError, OutOfMemory, WriteError};
+use crate::mailbox::shared_push::SharedPush;
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
@@ -106,7 +107,10 @@ impl<E: Clone + Send + 'static> Core<E> {
             cold_path();
             return Err(Closed(event));
         }
-        let list = self.front.list.read();
+        let Some(list) = self.front.list.read_named() else {
+            cold_path();
+            return self.publish_to_all(self.front.list.snapshot(), event);
+        };
         // The event of a single queue or channel with room moves once, from the caller to its slot.
         // A move into a place of its own would wait for the stores that have just written it.
         if let Some(SinkEntry { shared: Some(shared), .. }) = list.only()
@@ -115,7 +119,7 @@ impl<E: Clone + Send + 'static> Core<E> {
             room.fill(event);
             return Ok(PublishTally::accepted(1).published());
         }
-        self.publish_to_all(list, event)
+        self.publish_to_all(list.into(), event)
     }
 
     #[inline(never)]
@@ -165,6 +169,9 @@ impl<E: Clone + Send + 'static> Core<E> {
         if !list.older().is_empty() {
             tally = self.deliver_to_older(list, place);
         }
+        if list.newest().len() > 1 {
+            list.newest().iter().filter_map(|entry| entry.shared.as_ref()).for_each(SharedPush::prefetch);
+        }
         self.deliver_to_each(list, list.newest(), list.newest().len(), place, &mut tally);
         tally
     }
@@ -198,12 +205,10 @@ impl<E: Clone + Send + 'static> Core<E> {
             // All sinks but the last get a clone.
             if left == 0 {
                 self.deliver(list, entry, event, tally);
-            } else if !entry.is_closed() {
-                let mut copy = cloned(&*event);
-                self.deliver(list, entry, &mut copy, tally);
-                if copy.is_some() {
-                    discard(copy);
-                }
+            } else if !entry.is_closed()
+                && let Some(event) = &*event
+            {
+                self.deliver_clone(list, entry, cloned(event), tally);
             }
         }
     }
@@ -244,6 +249,39 @@ impl<E: Send + 'static> Core<E> {
         } else if !entry.info.is_closed() {
             tally.count(self.deliver_to_sink(entry, place));
         }
+    }
+
+    /// Delivers a clone of the event to one sink, and drops it if the sink refuses it. The clone
+    /// moves once, into its slot.
+    #[inline(always)]
+    fn deliver_clone(
+        &self,
+        list: &Reading<List<E>>,
+        entry: &SinkEntry<E>,
+        event: E,
+        tally: &mut PublishTally,
+    ) {
+        if let Some(shared) = &entry.shared
+            && self.front.list.is_newest(list)
+            && let Some(room) = shared.claim()
+        {
+            room.fill(event);
+            tally.count(Offer::Accepted);
+        } else if !entry.info.is_closed() {
+            tally.count(self.deliver_clone_to_sink(entry, event));
+        } else {
+            discard(event);
+        }
+    }
+
+    #[inline(never)]
+    fn deliver_clone_to_sink(&self, entry: &SinkEntry<E>, event: E) -> Offer {
+        let mut place = Some(event);
+        let offer = self.deliver_to_sink(entry, &mut place);
+        if place.is_some() {
+            discard(place);
+        }
+        offer
     }
 
     /// Delivers the event by a call of the sink.

@@ -2,6 +2,7 @@
 //! waits.
 
 mod single;
+mod sole;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
@@ -12,7 +13,7 @@ use super::intake::{Intake, give_up};
 use super::known::Known;
 use super::progress::Progress;
 use super::registry::{Arrival, LaneReader, settle_seal};
-use super::shared_lane::{Events, Find, SoleRing, Source};
+use super::shared_lane::{Events, Find, Source};
 use super::view::LaneView;
 use crate::error::BuildError;
 use crate::ring::mpmc::SoleConsumer;
@@ -147,7 +148,7 @@ impl<E: Send + 'static> Reader<E> {
         self.pick_up();
         let visit = self.visit();
         let mailbox = &self.mailbox;
-        let mut total = Self::scan_shared(mailbox, self.sole.as_ref(), (visit, find), consume);
+        let mut total = Self::scan_shared(mailbox, self.sole.as_mut(), (visit, find), consume);
         let mut any_ended = false;
         for lane in &mut self.lanes {
             let count = match lane {
@@ -226,16 +227,13 @@ impl<E: Send + 'static> Reader<E> {
     /// alone.
     fn scan_shared(
         mailbox: &Mailbox<E>,
-        sole: Option<&SoleConsumer>,
+        sole: Option<&mut SoleConsumer>,
         (visit, find): (usize, Find),
         consume: &mut impl Consume<E>,
     ) -> usize {
         let shared = &mailbox.shared;
         match (&shared.events, sole) {
-            (Events::Bounded(ring), Some(by)) => {
-                let source = SoleRing { ring, by };
-                Self::scan_source(mailbox, &source, &shared.progress, (visit, find), consume)
-            }
+            (Events::Bounded(ring), Some(by)) => Self::scan_sole(mailbox, ring, by, (visit, find), consume),
             (Events::Bounded(ring), None) => {
                 Self::scan_source(mailbox, ring, &shared.progress, (visit, find), consume)
             }
@@ -399,7 +397,11 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             || self.mailbox.shared.has_filled()
             // The end of the lane is reported once: a reader that still has work to do for the seal
             // is woken again.
-            || (!self.saw_shared_end && self.mailbox.shared.shows_end())
+            // A lane that is not sealed yet is not loaded: writers have its cache line. The thread
+            // that seals it stores the end first, and wakes this consumer last.
+            || (!self.saw_shared_end
+                && self.mailbox.end() != End::Open
+                && self.mailbox.shared.shows_end())
             || self.lanes.iter_mut().any(LaneReader::has_work)
             // Otherwise the shared lane holds events that precede, and the writer that has claimed
             // their positions wakes this consumer.

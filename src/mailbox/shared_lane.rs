@@ -83,47 +83,6 @@ impl<E> Source<E> for Ring<E> {
     }
 }
 
-/// A ring and its only consumer.
-pub(super) struct SoleRing<'a, E> {
-    pub(super) ring: &'a Ring<E>,
-    pub(super) by: &'a SoleConsumer,
-}
-
-impl<E> Source<E> for SoleRing<'_, E> {
-    #[inline]
-    fn len(&self) -> usize {
-        self.ring.len()
-    }
-
-    #[inline]
-    fn has_filled(&self) -> bool {
-        self.ring.is_filled_for_sole(self.by)
-    }
-
-    #[inline]
-    fn may_have(&self, find: Find) -> bool {
-        self.has_filled() || (find == Find::Written && self.ring.has_written())
-    }
-
-    #[inline]
-    fn pop(&self, find: Find) -> Option<(Option<u64>, E)> {
-        if !self.may_have(find) {
-            return None;
-        }
-        self.ring.pop_sole(self.by).map(|(position, event)| (Some(position), event))
-    }
-
-    #[inline(always)]
-    fn pop_alone(&self, _find: Find, _progress: &Progress) -> Option<(u64, E)> {
-        self.ring.pop_sole(self.by)
-    }
-
-    #[inline]
-    fn is_bounded(&self) -> bool {
-        true
-    }
-}
-
 impl<E> Source<E> for Unbounded<E> {
     #[inline]
     fn len(&self) -> usize {
@@ -228,8 +187,20 @@ impl<E: Send> SharedLane<E> {
     /// Returns whether the one consumer has handled every event below `target`.
     pub(super) fn has_reached(&self, target: u64) -> bool {
         match &self.events {
-            Events::Bounded(ring) => self.progress.has_reached(ring, target),
-            Events::Unbounded(_) => self.progress.handled() >= target,
+            Events::Bounded(ring) if !ring.has_sole_consumer() => self.progress.has_reached(ring, target),
+            _ => self.progress.handled() >= target,
+        }
+    }
+
+    /// Returns the number of events that wait or are being handled, for one consumer.
+    pub(super) fn pending(&self) -> u64 {
+        match &self.events {
+            // No other thread takes events, so the consumer's progress counts them all.
+            Events::Bounded(ring) if ring.has_sole_consumer() => {
+                let handled = self.progress.handled();
+                ring.position().saturating_sub(handled)
+            }
+            _ => self.len() as u64 + self.progress.in_hand(),
         }
     }
 

@@ -16,49 +16,68 @@ pub(crate) struct SharedPush<E> {
     mailbox: Arc<Mailbox<E>>,
     /// Those of the mailbox. A pointer to them in the list of a bus saves a cache line.
     signals: std::sync::Arc<Signals>,
-    /// Whether the mailbox has several consumers.
-    several: bool,
+    consumers: Consumers,
+}
+
+/// The consumers of a mailbox, and how a writer fences before it looks whether they are parked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Consumers {
+    /// One, with the light fence of the asymmetric pair.
+    One,
+    /// One, with a full fence.
+    OneFenced,
+    Several,
 }
 
 impl<E> Clone for SharedPush<E> {
     fn clone(&self) -> Self {
-        Self { mailbox: self.mailbox.clone(), signals: self.signals.clone(), several: self.several }
+        Self { mailbox: self.mailbox.clone(), signals: self.signals.clone(), consumers: self.consumers }
     }
 }
 
 impl<E: Send + 'static> SharedPush<E> {
     pub(crate) fn new(mailbox: &Arc<Mailbox<E>>) -> Self {
         let signals = mailbox.signals.clone();
-        Self { mailbox: mailbox.clone(), several: signals.crowd.is_some(), signals }
+        let consumers = match (&signals.crowd, signals.cell.pair()) {
+            (Some(_), _) => Consumers::Several,
+            (None, FencePair::Asymmetric) => Consumers::One,
+            (None, FencePair::Symmetric) => Consumers::OneFenced,
+        };
+        Self { mailbox: mailbox.clone(), consumers, signals }
     }
 
     /// Claims room for one event. Returns `None` if the lane is full, closed or unbounded.
     #[inline(always)]
     pub(crate) fn claim(&self) -> Option<SharedRoom<'_, E>> {
         let Events::Bounded(ring) = &self.mailbox.shared.events else { return None };
-        // Loaded before the exchange, which later loads wait for: it is on the same cache line as
-        // the mark of a parked consumer.
-        let pair = self.signals.cell.pair();
         let claimed = ring.claim().ok()?;
-        Some(SharedRoom { claimed, pair, signals: &self.signals, several: self.several })
+        Some(SharedRoom { claimed, signals: &self.signals, consumers: self.consumers })
+    }
+
+    /// Prefetches what a push touches.
+    ///
+    /// A push ends with an exchange, for which all later loads wait. So the cache misses of pushes
+    /// into several lanes overlap only if they begin before the first push.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        if let Events::Bounded(ring) = &self.mailbox.shared.events {
+            ring.prefetch();
+        }
     }
 
     /// Pushes the event in `place`, and wakes the consumer if it is parked. Returns `false`, and
     /// leaves the event there, if there is no room.
     #[inline(always)]
     pub(crate) fn push(&self, place: &mut Option<E>) -> bool {
-        // Taken before the claim, after which nothing may fail.
-        let Some(event) = place.take() else { return true };
-        match self.claim() {
-            Some(room) => {
-                room.fill(event);
-                true
-            }
-            None => {
-                *place = Some(event);
-                false
-            }
+        // Checked before the claim, after which nothing may fail.
+        if place.is_none() {
+            return true;
         }
+        let Some(room) = self.claim() else { return false };
+        if let Some(event) = place.take() {
+            room.fill(event);
+        }
+        true
     }
 
     /// Returns whether the lane is closed, or may be: an unbounded one does not show it.
@@ -75,9 +94,8 @@ impl<E: Send + 'static> SharedPush<E> {
 #[must_use]
 pub(crate) struct SharedRoom<'a, E> {
     claimed: Claimed<'a, E>,
-    pair: FencePair,
     signals: &'a Signals,
-    several: bool,
+    consumers: Consumers,
 }
 
 impl<E: Send + 'static> SharedRoom<'_, E> {
@@ -85,12 +103,13 @@ impl<E: Send + 'static> SharedRoom<'_, E> {
     #[inline(always)]
     pub(crate) fn fill(self, event: E) {
         self.claimed.fill(event);
-        if self.several {
-            self.signals.wake();
-        } else {
-            // ORD(cell.state): light fence; pairs with the heavy one of a consumer that parks.
-            light_fence(self.pair);
-            self.signals.cell.wake();
-        }
+        let pair = match self.consumers {
+            Consumers::One => FencePair::Asymmetric,
+            Consumers::OneFenced => FencePair::Symmetric,
+            Consumers::Several => return self.signals.wake(),
+        };
+        // ORD(cell.state): light fence; pairs with the heavy one of a consumer that parks.
+        light_fence(pair);
+        self.signals.cell.wake();
     }
 }

@@ -69,7 +69,10 @@ impl<E: Send + 'static> Mailbox<E> {
 
     /// Returns the number of events of the shared lane that wait or are being handled.
     pub(super) fn shared_len(&self) -> u64 {
-        self.shared.len() as u64 + self.in_hand()
+        match &self.signals.crowd {
+            None => self.shared.pending(),
+            Some(_) => self.shared.len() as u64 + self.members.in_hand(),
+        }
     }
 
     /// Returns the number of events that were accepted and lost because a lane was full: dropped on
@@ -82,14 +85,6 @@ impl<E: Send + 'static> Mailbox<E> {
         let registry = lock(&self.registry);
         let private = registry.views.iter().map(|view| view.entry.lost()).sum::<u64>();
         registry.folded.lost() + private + self.shared.entry.lost()
-    }
-
-    /// Returns the number of events of the shared lane that are being handled.
-    fn in_hand(&self) -> u64 {
-        match &self.signals.crowd {
-            None => self.shared.progress.in_hand(),
-            Some(_) => self.members.in_hand(),
-        }
     }
 
     /// Returns the time since a snapshot first saw the backlog that the consumer has not drained

@@ -158,7 +158,7 @@ impl<E: Send + 'static> Mailbox<E> {
                 None
             }
         };
-        let outcome = look_ever_less(deadline, &mut once).or_else(|| {
+        let outcome = look_ever_less(deadline, || self.shared.claimed(), &mut once).or_else(|| {
             // A publisher's lane has its own waiter; a shared write that has to wait may allocate
             // one.
             let own;

@@ -26,15 +26,17 @@
 //! - M3: the consumer of `position` sets the stamp to `position + slots`, which is M1 of the next
 //!   lap. With at least two slots the stamps of M1 to M3 differ.
 //! - M4: a position below the closed tail was claimed exactly once and will be filled.
-//! - M5, M6: of a ring with an only consumer, see [`SoleConsumer`].
+//! - M5 to M7: of a ring with an only consumer, see [`SoleConsumer`].
+//! - M8: the number of cells is a power of two, and `mask` is one less.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 mod sole;
 
 use crate::error::{BuildError, OutOfMemory};
 use crate::sync::pace::Pace;
+use crate::sync::prefetch::{bytes_ahead, prefetch_all_for_write, prefetch_line_for_write};
 use crate::sync::slot::{Aligned, Slot};
-use crate::sync::{AtomicU64, CachePadded, Ordering};
+use crate::sync::{AtomicU64, CachePadded, MODEL, Ordering};
 use crate::wait::context::discard;
 pub(crate) use sole::SoleConsumer;
 use std::fmt;
@@ -67,9 +69,14 @@ pub struct Ring<T> {
     /// The next position that a consumer claims.
     head: CachePadded<AtomicU64>,
     cells: Aligned<Cell<T>>,
+    /// One less than the number of cells.
+    mask: u64,
     capacity: u64,
     /// The number of the ring's only consumer, or 0 if there is none.
     sole: u64,
+    /// The distance between a position that is claimed and the one whose slot is prefetched for a
+    /// later claim.
+    ahead: u64,
 }
 
 /// The reason why a push failed, with the value.
@@ -176,23 +183,35 @@ impl<T: Send> Ring<T> {
             value: Slot::empty(),
         })
         .ok_or(OutOfMemory::new(capacity))?;
+        // In a small ring, the slots ahead are those that the consumer is reading.
+        let ahead = (bytes_ahead::<Cell<T>>() / size_of::<Cell<T>>()).min(cells.len() / 8) as u64;
+        let mask = cells.len() as u64 - 1;
         Ok(Self {
             tail: CachePadded::new(AtomicU64::new(0)),
             head: CachePadded::new(AtomicU64::new(0)),
             cells,
+            mask,
             capacity: capacity as u64,
             sole: 0,
+            ahead,
         })
     }
 }
 
 impl<T> Ring<T> {
     fn slots(&self) -> u64 {
-        self.cells.len() as u64
+        self.mask + 1
     }
 
+    #[inline(always)]
+    fn index(&self, position: u64) -> usize {
+        (position & self.mask) as usize
+    }
+
+    #[inline(always)]
     fn cell(&self, position: u64) -> &Cell<T> {
-        &self.cells[(position & (self.slots() - 1)) as usize]
+        // SAFETY: M8: a masked index is below the number of slots.
+        unsafe { self.cells.get_unchecked(self.index(position)) }
     }
 
     /// Pushes a value. Lock-free; one compare-and-swap without contention.
@@ -240,7 +259,11 @@ impl<T> Ring<T> {
                 // Relaxed claim: the stamp's Release publishes the value, and a close changes this
                 // word, so the exchange fails.
                 match self.tail.compare_exchange_weak(tail, tail + 2, Ordering::Relaxed, Ordering::Relaxed) {
-                    Ok(_) => return Ok(Claimed { cell, position }),
+                    Ok(_) => {
+                        // The consumer has emptied that slot, so it is in the consumer's cache.
+                        prefetch_line_for_write(self.cell(position + self.ahead));
+                        return Ok(Claimed { cell, position });
+                    }
                     Err(newer) => tail = newer,
                 }
             } else {
@@ -253,12 +276,23 @@ impl<T> Ring<T> {
         }
     }
 
+    /// Prefetches what the next push touches.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        // In a model, this load would only add states to explore.
+        if !MODEL {
+            prefetch_line_for_write(&*self.tail);
+            let position = self.tail.load(Ordering::Relaxed) >> 1;
+            prefetch_all_for_write(self.cell(position));
+        }
+    }
+
     /// Returns whether the exact capacity, not the slots, forbids `position`; possible only where
     /// the capacity is no power of two (or is one).
     #[inline(always)]
     fn is_full_at(&self, position: u64) -> bool {
         // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`.
-        self.capacity < self.slots()
+        self.capacity <= self.mask
             && position.saturating_sub(self.head.load(Ordering::Acquire)) >= self.capacity
     }
 

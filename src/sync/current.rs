@@ -43,22 +43,28 @@ impl<T> Current<T> {
     /// Returns the value, which stays while the result lives. Wait-free.
     #[inline(always)]
     pub(crate) fn read(&self) -> Reading<T> {
-        if let Some(word) = Word::take() {
-            let newest = self.newest.load(Ordering::Relaxed);
-            word.name(newest.addr());
-            // ORD(hazards.word): light fence; pairs with the heavy one in `fence`: this thread sees
-            // the newer pointer, or the control plane sees the name.
-            light_fence(self.pair);
-            // ORD(current.newest): Acquire; pairs with the Release in `replace`: the value is
-            // written. Not at the load above, after which the address may belong to another
-            // value.
-            if self.newest.load(Ordering::Acquire) == newest
-                && let Some(value) = NonNull::new(newest)
-            {
-                return Reading { value, _protection: Protection::Named(word) };
-            }
+        match self.read_named() {
+            Some(named) => named.into(),
+            None => self.snapshot(),
         }
-        self.snapshot()
+    }
+
+    /// Returns the value like [`read`](Self::read), if a word is free and the value is not replaced
+    /// meanwhile. The result has no other protection to choose from, so it stays in registers.
+    #[inline(always)]
+    pub(crate) fn read_named(&self) -> Option<Named<T>> {
+        let word = Word::take()?;
+        let newest = self.newest.load(Ordering::Relaxed);
+        word.name(newest.addr());
+        // ORD(hazards.word): light fence; pairs with the heavy one in `fence`: this thread sees
+        // the newer pointer, or the control plane sees the name.
+        light_fence(self.pair);
+        // ORD(current.newest): Acquire; pairs with the Release in `replace`: the value is written.
+        // Not at the load above, after which the address may belong to another value.
+        if self.newest.load(Ordering::Acquire) != newest {
+            return None;
+        }
+        NonNull::new(newest).map(|value| Named { value, word })
     }
 
     /// Returns the value like [`read`](Self::read), without a hazard word, by two
@@ -100,6 +106,29 @@ impl<T> Current<T> {
             // ORD(hazards.word): heavy fence; pairs with the light one in `read`.
             heavy_fence_or_wait(self.pair);
         }
+    }
+}
+
+/// A value that a hazard word of this thread names.
+pub(crate) struct Named<T> {
+    value: NonNull<T>,
+    word: Word,
+}
+
+impl<T> Deref for Named<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: C2: the word named the value while it was the newest one, and still does.
+        unsafe { self.value.as_ref() }
+    }
+}
+
+impl<T> From<Named<T>> for Reading<T> {
+    #[inline(always)]
+    fn from(Named { value, word }: Named<T>) -> Self {
+        Self { value, _protection: Protection::Named(word) }
     }
 }
 

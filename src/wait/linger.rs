@@ -30,6 +30,8 @@ const MOST_STEPS: u32 = 16;
 const FIRST_STEPS: u32 = 24;
 /// The number of times that a publisher yields before it parks.
 const TURNS: u32 = 8;
+/// The same while room is made that others take.
+const MOST_TURNS: u32 = 64;
 /// The number of events in one poll from which a longer linger gains nothing.
 const ENOUGH: usize = 128;
 
@@ -85,12 +87,25 @@ impl Linger {
 /// push one event for each that is taken. Where both share a processor, a consumer that gets to run
 /// makes room for many events, while a consumer that has to wake the publisher is interrupted for
 /// each.
-pub(crate) fn look_ever_less<R>(deadline: Deadline, mut look: impl FnMut() -> Option<R>) -> Option<R> {
+///
+/// Many publishers may share the processors with one consumer, and take the room before this one runs.
+/// While `made`, the position up to which room was made, moves from turn to turn, a further turn costs
+/// less than a park and a wake-up for each of them.
+pub(crate) fn look_ever_less<R>(
+    deadline: Deadline,
+    made: impl Fn() -> Option<u64>,
+    mut look: impl FnMut() -> Option<R>,
+) -> Option<R> {
     let spinning = look_between_spins(looks(), &mut look);
-    let turns = if MODEL { 0 } else { TURNS };
+    let turns = if MODEL { 0 } else { MOST_TURNS };
     spinning.or_else(|| {
+        let mut before = None;
+        let mut moves = || {
+            let now = made();
+            now != std::mem::replace(&mut before, now)
+        };
         // Other threads may run for milliseconds.
-        (0..turns).take_while(|_| !deadline.has_passed()).find_map(|_| {
+        (0..turns).take_while(|turn| (*turn < TURNS || moves()) && !deadline.has_passed()).find_map(|_| {
             thread::yield_now();
             look()
         })
@@ -151,7 +166,9 @@ fn spins_per_step() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENOUGH, Linger, MOST_STEPS};
+    use super::{ENOUGH, Linger, MOST_STEPS, MOST_TURNS, TURNS, look_ever_less, looks};
+    use crate::deadline::Deadline;
+    use std::cell::Cell;
 
     /// Returns the steps after polls that found these numbers of events, in a lane of this
     /// capacity.
@@ -195,5 +212,31 @@ mod tests {
         assert_eq!(after(&[1, 2, 4, 2 * ENOUGH], 1024), 2);
         // In a small lane a few events are enough.
         assert_eq!(after(&[1, 2, 2, 2], 16), 1);
+    }
+
+    /// Returns how often a wait polls that never finds room.
+    fn polls(made: impl Fn(u64) -> u64) -> u32 {
+        let polls = Cell::new(0);
+        let outcome = look_ever_less(
+            Deadline::NEVER,
+            || Some(made(u64::from(polls.get()))),
+            || {
+                polls.set(polls.get() + 1);
+                None::<()>
+            },
+        );
+        assert_eq!(outcome, None);
+        polls.get() - looks()
+    }
+
+    #[test]
+    fn wait_ends_soon_where_no_room_is_made() {
+        // The position is compared from the first turn on that depends on it.
+        assert_eq!(polls(|_| 7), TURNS + 1);
+    }
+
+    #[test]
+    fn wait_continues_while_others_take_the_room() {
+        assert_eq!(polls(|poll| poll), MOST_TURNS);
     }
 }

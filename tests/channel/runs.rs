@@ -74,6 +74,26 @@ fn state_follows_each_read() {
 }
 
 #[test]
+fn high_water_counts_events_beyond_a_wrap() {
+    for (way, bulk) in WAYS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
+        let (channel, mut receiver, mut entry) = filled(Overflow::Refuse, way, 0);
+        let mut pass = |count| {
+            (0..count).for_each(|event| entry.write(event).unwrap());
+            if bulk {
+                while receiver.drain_with(drop) > 0 {}
+            } else {
+                assert_eq!(receiver.try_iter().count() as u64, count);
+            }
+            channel.state().high_water
+        };
+        assert!((0..15).all(|_| pass(4) == 4), "{way:?}");
+        // Four of them are the last of a lap.
+        assert_eq!(pass(12), 12, "{way:?}, bulk {bulk}");
+        assert_eq!(pass(40), 40, "{way:?}, bulk {bulk}");
+    }
+}
+
+#[test]
 fn each_read_makes_room_for_one_event() {
     for way in WAYS {
         let (_channel, mut receiver, mut entry) = filled(Overflow::Refuse, way, CAPACITY as u64);

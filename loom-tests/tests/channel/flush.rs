@@ -124,9 +124,9 @@ fn flush_ignores_an_event_evicted_before_close() {
 }
 
 /// Runs a flush of the one event that `put` writes, against its reader.
-fn flush_against_its_reader(put: impl FnOnce(&Channel<Tracked>, Tracked)) {
+fn flush_against_its_reader(overflow: Overflow, put: impl FnOnce(&Channel<Tracked>, Tracked)) {
     let (lives, done) = (Lives::new(1), Arc::new(Word::new(0)));
-    let (channel, mut receiver) = channel(1, Overflow::DropNewest);
+    let (channel, mut receiver) = channel(1, overflow);
     put(&channel, lives.value(0));
     let note = done.clone();
     let reader = thread::spawn(move || {
@@ -143,7 +143,7 @@ fn flush_against_its_reader(put: impl FnOnce(&Channel<Tracked>, Tracked)) {
 fn handling_of_a_lane_event_happens_before_flush() {
     // Fails when ORD(lane.handled) is Relaxed in `advance_to` or `handled`.
     model(|| {
-        flush_against_its_reader(|channel, value| {
+        flush_against_its_reader(Overflow::DropNewest, |channel, value| {
             let mut lane = lane(channel);
             assert!(push(&mut lane, value));
         });
@@ -152,9 +152,17 @@ fn handling_of_a_lane_event_happens_before_flush() {
 
 #[test]
 fn handling_of_a_shared_event_happens_before_flush() {
-    // Fails when ORD(lane.handled) or ORD(lane.in_hand) is Relaxed in `done`, or ORD(lane.in_hand)
-    // in `in_hand`.
-    model(|| flush_against_its_reader(|channel, value| assert!(write(channel, value))));
+    // Fails when ORD(lane.handled) is Relaxed in `advance_to` or `handled`.
+    let put = |channel: &Channel<Tracked>, value| assert!(write(channel, value));
+    model(move || flush_against_its_reader(Overflow::DropNewest, put));
+}
+
+#[test]
+fn handling_of_an_evictable_event_happens_before_flush() {
+    // As above, where a flush may also find every event claimed and none in hand. Fails when
+    // ORD(lane.handled) or ORD(lane.in_hand) is Relaxed in `done`, or ORD(lane.in_hand) in `in_hand`.
+    let put = |channel: &Channel<Tracked>, value| assert!(write(channel, value));
+    model(move || flush_against_its_reader(Overflow::DropOldest, put));
 }
 
 #[test]

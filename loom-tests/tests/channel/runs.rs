@@ -70,8 +70,8 @@ fn flush_sees_the_counts_of_a_run_in_a_lane() {
 
 #[test]
 fn flush_sees_the_counts_of_a_run_in_the_shared_lane() {
-    // As above. A flush finds no event in hand here, so the head alone must publish the count. Fails
-    // when ORD(mpmc.head) is Relaxed in `free_taken`.
+    // As above: the progress alone publishes the count. Fails when ORD(lane.handled) is Relaxed, or
+    // when the count follows the progress.
     model(|| {
         flush_beside_a_run(|channel, lives| {
             assert!(write(channel, lives.value(0)) && write(channel, lives.value(1)));
@@ -82,7 +82,7 @@ fn flush_sees_the_counts_of_a_run_in_the_shared_lane() {
 #[test]
 fn freed_slot_of_the_only_consumer_is_empty() {
     // A writer uses the slot that the reader has just freed. Fails when ORD(mpmc.stamp) is Relaxed
-    // in `free_taken`: the model sees the write beside the read of the old event.
+    // in `free`: the model sees the write beside the read of the old event.
     model(|| {
         let (lives, steps) = (Lives::new(3), Steps::new());
         let (channel, mut receiver) = channel(2, Overflow::DropNewest);

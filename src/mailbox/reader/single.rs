@@ -20,17 +20,14 @@
 //!   runs.
 
 use super::Reader;
+use super::sole::RUN;
 use crate::mailbox::core::Mailbox;
 use crate::mailbox::counters::Handled;
 use crate::mailbox::known::{Known, RunLane};
 use crate::mailbox::progress::Progress;
 use crate::mailbox::registry::{LaneReader, settle_seal};
-use crate::mailbox::shared_lane::{Events, Find, SoleRing, Source};
+use crate::mailbox::shared_lane::{Events, Find, Source};
 use crate::wait::list::Want;
-
-/// The most events of a run in the shared lane. Their slots stay in the processor's cache between the
-/// check of the stamps and the reads.
-const SHARED_RUN: usize = 16;
 
 impl<E: Send + 'static> Reader<E> {
     /// Returns the next event of the run.
@@ -184,11 +181,12 @@ impl<E: Send + 'static> Reader<E> {
             }
             None => match (&mailbox.shared.events, &self.sole) {
                 (Events::Bounded(ring), Some(by)) => {
-                    if !(SoleRing { ring, by }).may_have(find) {
-                        return None;
+                    let mut found = ring.filled_for_sole(by, RUN);
+                    if found == 0 && find == Find::Written && ring.has_written() {
+                        found = ring.filled_for_sole(by, RUN);
                     }
-                    mailbox.consumer.saw_depth(ring.len() as u64);
-                    ring.filled_for_sole(by, most.min(SHARED_RUN))
+                    mailbox.consumer.saw_depth(ring.depth_for_sole(by, found, RUN));
+                    found.min(most)
                 }
                 _ => {
                     let event = Self::take_from(mailbox, &mailbox.shared, &mailbox.shared.progress, find);
