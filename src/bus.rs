@@ -31,10 +31,11 @@
 // | `info`, `hooks` | the record of an attached sink, and the hook that reports failures |
 // | `link` | the connection of one publisher to one sink, and the change that delivers it |
 // | `tally`, `supply` | the counted outcome of one publish, and the fan-out: clones for all sinks but the last |
-// | `lanes`, `table` | the links of a publisher: the private SPSC rings (fast lanes), and the links to all other sinks |
+// | `lanes`, `table`, `links` | the links of a publisher: the private SPSC rings (fast lanes), the links to all other sinks, and both as one value |
 // | `delivery` | the publish path |
 // | `entry`, `list` | one attachment of a sink, and the copy-on-write list of them |
 // | `control`, `core` | the control plane's state, what all handles share, and how the control plane calls sinks |
+// | `kept` | the links of dropped publishers, for the next publishers |
 // | `admit`, `remove`, `close` | adding sinks and publishers, removing sinks, closing and flushing the bus |
 // | `snapshot` | the snapshot of a bus and its sinks |
 // | `quota`, `publisher`, `local` | the limit on cached publishers with lanes, the publishing handle of one thread (batches in `publisher/batch.rs`), and the cached publisher of each thread |
@@ -58,8 +59,10 @@ mod entry;
 mod handle;
 mod hooks;
 mod info;
+mod kept;
 mod lanes;
 mod link;
+mod links;
 mod list;
 mod local;
 mod publisher;

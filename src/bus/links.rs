@@ -1,0 +1,80 @@
+//! All links of one publisher to sinks, as one value that passes from a dropped publisher to the
+//! next one.
+
+use super::lanes::FastLanes;
+use super::link::Change;
+use super::table::Table;
+use crate::mailbox::lane::Reuse;
+use crate::sink::lane::LaneKind;
+use crate::sync::handoff::{Chain, Node};
+use crate::wait::context::dispose;
+
+/// The fast lanes of a publisher, and its table of all other links.
+pub(super) struct Links<E: Send + 'static> {
+    pub(super) lanes: FastLanes<E>,
+    pub(super) table: Box<Node<Table<E>>>,
+}
+
+impl<E: Send + 'static> Links<E> {
+    /// Makes the links of a new publisher from its first changes, for which the table has room.
+    pub(super) fn new(mut table: Box<Node<Table<E>>>, changes: Chain<Change<E>>) -> Self {
+        let mut lanes = FastLanes::none();
+        table.value.begin(&mut lanes);
+        table.value.apply(&mut lanes, changes);
+        Self { lanes, table }
+    }
+
+    /// Prepares links without a publisher for an idle time. Returns `false` if they must not be
+    /// kept:
+    ///
+    /// - A staged lane runs user code of its sink, which ends with its publisher, and the lanes
+    ///   after the stage are out of reach.
+    /// - A sealed lane is of no use.
+    pub(super) fn rest(&mut self) -> bool {
+        let Self { lanes, table } = self;
+        let fast = lanes.iter().all(|fast| !fast.closed && fast.lane.is_open());
+        fast && table.value.slow.iter_mut().all(|slow| {
+            !slow.closed
+                && match &mut slow.lane.kind {
+                    LaneKind::Private(lane) => lane.reuse() != Reuse::Never,
+                    LaneKind::Biased(sealable) => {
+                        sealable.lane.rest();
+                        true
+                    }
+                    LaneKind::Staged(_) => false,
+                }
+        })
+    }
+
+    /// Returns whether another publisher can use the links now. Records the sinks that sealed their
+    /// lanes as closed.
+    pub(super) fn reuse(&mut self) -> Reuse {
+        let Self { lanes, table } = self;
+        let mut all = Reuse::Now;
+        for fast in lanes.iter_mut() {
+            let one = fast.lane.reuse();
+            if one == Reuse::Never {
+                fast.info.mark_closed();
+            }
+            all = all.max(one);
+        }
+        for slow in &mut table.value.slow {
+            if let LaneKind::Private(lane) = &mut slow.lane.kind {
+                let one = lane.reuse();
+                if one == Reuse::Never {
+                    slow.info.mark_closed();
+                }
+                all = all.max(one);
+            }
+        }
+        all
+    }
+
+    /// Drops the links one by one. Lanes hold user code of the sinks, whose panics must not reach
+    /// the caller.
+    pub(super) fn dispose(mut self) {
+        self.lanes.dispose_entries();
+        self.table.value.dispose_entries();
+        dispose(self.table);
+    }
+}
