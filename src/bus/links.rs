@@ -27,23 +27,26 @@ impl<E: Send + 'static> Links<E> {
     /// Prepares links without a publisher for an idle time. Returns `false` if they must not be
     /// kept:
     ///
-    /// - A staged lane runs user code of its sink, which ends with its publisher, and the lanes
-    ///   after the stage are out of reach.
+    /// - A lane with user code that ends with its publisher: a stage. The lanes after a stage are out
+    ///   of reach, too.
     /// - A sealed lane is of no use.
+    /// - A sink with lanes is called directly where its lane could not be made. The next publisher
+    ///   tries again.
     pub(super) fn rest(&mut self) -> bool {
         let Self { lanes, table } = self;
-        let fast = lanes.iter().all(|fast| !fast.closed && fast.lane.is_open());
-        fast && table.value.slow.iter_mut().all(|slow| {
-            !slow.closed
-                && match &mut slow.lane.kind {
-                    LaneKind::Private(lane) => lane.reuse() != Reuse::Never,
-                    LaneKind::Biased(sealable) => {
-                        sealable.lane.rest();
-                        true
-                    }
-                    LaneKind::Staged(_) => false,
+        let Table { slow, direct, .. } = &mut table.value;
+        let can_be_kept =
+            lanes.iter().all(|fast| !fast.closed && fast.info.is_lasting() && fast.lane.is_open())
+                && slow.iter().all(|slow| !slow.closed && slow.info.is_lasting())
+                && direct.iter().all(|direct| !direct.info.has_lanes);
+        if can_be_kept {
+            for slow in slow {
+                if let LaneKind::Biased(sealable) = &mut slow.lane.kind {
+                    sealable.lane.rest();
                 }
-        })
+            }
+        }
+        can_be_kept
     }
 
     /// Returns whether another publisher can use the links now. Records the sinks that sealed their

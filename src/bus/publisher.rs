@@ -24,7 +24,8 @@ use std::time::Duration;
 /// The publishing handle of one thread, with a private lane into every sink that has lanes.
 ///
 /// A publisher can be sent to another thread, but not shared. A clone has lanes of its own. A
-/// publisher keeps the bus open.
+/// publisher keeps the bus open. A publisher that is dropped leaves its lanes to the bus, which
+/// [keeps some](crate::docs::memory#kept-lanes) for the next publishers.
 ///
 /// # Guarantees
 /// - **Progress**: a publish into private rings is wait-free, also right after a sink was added or
