@@ -6,7 +6,7 @@
 //! preemptions, except those that state another bound.
 
 use buslane::bus::Removed;
-use buslane::{Bus, Channel, Overflow, Receiver, SinkId};
+use buslane::{Bus, Channel, Journal, Overflow, Receiver, SinkId};
 use loom_tests::channels::{channel, left};
 use loom_tests::{LIMIT, model, model_with, thread};
 
@@ -197,5 +197,22 @@ fn kept_lane_follows_the_shared_lane() {
         });
         assert_eq!((receiver.recv(), receiver.recv()), (Ok(2), Ok(3)));
         drop(during.join().unwrap());
+    });
+}
+
+#[test]
+fn publisher_of_a_journal_is_dropped_during_its_removal() {
+    // The dropped publisher gives back the bias in its lane, unless the removal takes the lane back:
+    // the journal is dropped once, and no thread uses the lane after that. Fails when the publisher
+    // does not enter the guard of the sink for it.
+    model(|| {
+        let bus = Bus::builder().kept_publishers(1).build();
+        let id = bus.add(Journal::new(4).expect("a small journal")).expect("open");
+        let mut publisher = bus.publisher();
+        (0..3).for_each(|event| assert_eq!(publisher.publish(event).expect("open").accepted, 1));
+        let going = thread::spawn(move || drop(publisher));
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        going.join().unwrap();
+        assert_eq!(once(&bus, 3), 0);
     });
 }

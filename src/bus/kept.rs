@@ -54,7 +54,7 @@ pub(super) struct Admission<E: Send + 'static> {
 impl<E: Send + 'static> Core<E> {
     /// Ends a publisher that has these links. Keeps them for the next publisher, or drops them.
     pub(super) fn leave(&self, mut admission: Admission<E>) {
-        if self.most_kept > 0 && admission.links.rest() {
+        if self.most_kept > 0 && admission.links.rest(&admission.slot.hazard) {
             match self.keep(admission, VecDeque::push_back) {
                 Ok(()) => return,
                 Err(back) => admission = back,

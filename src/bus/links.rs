@@ -3,10 +3,12 @@
 
 use super::lanes::FastLanes;
 use super::link::Change;
-use super::table::Table;
+use super::table::{Slow, Table};
 use crate::mailbox::lane::Reuse;
 use crate::sink::lane::LaneKind;
+use crate::sync::guarded::Hazard;
 use crate::sync::handoff::{Chain, Node};
+use crate::sync::membarrier::process_pair;
 use crate::wait::context::dispose;
 
 /// The fast lanes of a publisher, and its table of all other links.
@@ -32,21 +34,22 @@ impl<E: Send + 'static> Links<E> {
     /// - A sealed lane is of no use.
     /// - A sink with lanes is called directly where its lane could not be made. The next publisher
     ///   tries again.
-    pub(super) fn rest(&mut self) -> bool {
+    /// - A sink was removed. The lane into a journal is only used under the guard of the sink, since
+    ///   a removal takes it back.
+    pub(super) fn rest(&mut self, hazard: &Hazard) -> bool {
         let Self { lanes, table } = self;
         let Table { slow, direct, .. } = &mut table.value;
         let can_be_kept =
             lanes.iter().all(|fast| !fast.closed && fast.info.is_lasting() && fast.lane.is_open())
                 && slow.iter().all(|slow| !slow.closed && slow.info.is_lasting())
                 && direct.iter().all(|direct| !direct.info.has_lanes);
-        if can_be_kept {
-            for slow in slow {
-                if let LaneKind::Biased(sealable) = &mut slow.lane.kind {
-                    sealable.lane.rest();
-                }
-            }
-        }
         can_be_kept
+            && slow.iter_mut().all(|Slow { lane, guard, .. }| match &mut lane.kind {
+                LaneKind::Biased(sealable) => guard.as_ref().is_some_and(|guard| {
+                    guard.enter(hazard, process_pair()).map(|_entered| sealable.lane.rest()).is_some()
+                }),
+                LaneKind::Private(_) | LaneKind::Staged(_) => true,
+            })
     }
 
     /// Returns whether another publisher can use the links now. Records the sinks that sealed their

@@ -428,6 +428,23 @@ fn sinks_of_every_kind_serve_publishers_in_turn() {
 }
 
 #[test]
+fn publisher_that_missed_a_removal_is_dropped() {
+    // The removal has taken back the lane into the journal, and the predicate of the channel.
+    for published in [0, 1, 200] {
+        let bus = Bus::new();
+        let (steady, mut receiver) = channel(1024, Overflow::DropNewest);
+        let mut publisher = bus.publisher();
+        bus.add(steady.filter(|event: &u64| *event < 1000)).unwrap();
+        let id = bus.add(Journal::new(64).unwrap()).unwrap();
+        (0..published).for_each(|event| assert_eq!(publisher.publish(event), Ok(took(2, 0))));
+        assert_eq!(bus.remove(id), Ok(Removed::Quiet));
+        drop(publisher);
+        assert_eq!(once(&bus, 200), 1);
+        assert_eq!(receiver.drain().count() as u64, published + 1);
+    }
+}
+
+#[test]
 fn lane_with_a_stage_is_made_anew() {
     let bus: Bus<u64> = Bus::new();
     let (channel, mut receiver) = channel(8, Overflow::DropNewest);
