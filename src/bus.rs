@@ -31,10 +31,11 @@
 // | `info`, `hooks` | the record of an attached sink, and the hook that reports failures |
 // | `link` | the connection of one publisher to one sink, and the change that delivers it |
 // | `tally`, `supply` | the counted outcome of one publish, and the fan-out: clones for all sinks but the last |
-// | `lanes`, `table` | the links of a publisher: the private SPSC rings (fast lanes), and the links to all other sinks |
+// | `lanes`, `table`, `links` | the links of a publisher: the private SPSC rings (fast lanes), the links to all other sinks, and both as one value |
 // | `delivery` | the publish path |
 // | `entry`, `list` | one attachment of a sink, and the copy-on-write list of them |
 // | `control`, `core` | the control plane's state, what all handles share, and how the control plane calls sinks |
+// | `kept` | the links of dropped publishers, for the next publishers |
 // | `admit`, `remove`, `close` | adding sinks and publishers, removing sinks, closing and flushing the bus |
 // | `snapshot` | the snapshot of a bus and its sinks |
 // | `quota`, `publisher`, `local` | the limit on cached publishers with lanes, the publishing handle of one thread (batches in `publisher/batch.rs`), and the cached publisher of each thread |
@@ -58,8 +59,10 @@ mod entry;
 mod handle;
 mod hooks;
 mod info;
+mod kept;
 mod lanes;
 mod link;
+mod links;
 mod list;
 mod local;
 mod publisher;
@@ -102,7 +105,8 @@ use std::time::Duration;
 /// - **Progress**: publishing through a [`Publisher`] is wait-free, except for the kinds of sinks
 ///   that are named there, such as sinks that block. `add` and `remove` never make a publisher
 ///   wait.
-/// - **Order**: first in, first out for each publisher and sink.
+/// - **Order**: first in, first out for each publisher and sink. There is no order between two
+///   publishers, also where one thread makes, uses and drops them in turn.
 /// - **Delivery**: each sink is offered each event exactly once, also while other sinks are added and
 ///   removed. A publish that happens after [`add`](Self::add) returned reaches the sink. After
 ///   [`remove`](Self::remove) returned, no later call of this bus enters the sink.
@@ -135,9 +139,14 @@ impl<E: Send + 'static> Bus<E> {
     /// Makes a publishing handle for one thread, with a private lane into every sink that has
     /// lanes.
     ///
-    /// A publisher allocates memory for its lanes, so publishers are for long-lived threads. It
-    /// keeps the bus open. Where the memory for a lane cannot be allocated, the publisher uses the
-    /// sink's shared lane.
+    /// A publisher takes the lanes of one that was dropped, if the bus has kept any, and otherwise
+    /// allocates memory for its own: a few microseconds for each sink. So publishers are best for
+    /// long-lived threads, and may be made for a single task. A publisher keeps the bus open. Where
+    /// the memory for a lane cannot be allocated, the publisher uses the sink's shared lane.
+    ///
+    /// Lanes of a dropped publisher may still hold its events. Those of the new one follow them, in
+    /// the room that is left: at least three quarters of the capacity. How many lanes the bus keeps,
+    /// and for how long, is in [`docs::memory`](crate::docs::memory#kept-lanes).
     ///
     /// # Examples
     /// One publisher per thread:

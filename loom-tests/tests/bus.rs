@@ -371,7 +371,7 @@ fn dropped_publisher_leaves_its_events_to_the_reader() {
     // - the check before the park is missing (a deadlock),
     // - the publisher is dropped without ending its lane or releasing it.
     model(|| {
-        let bus = Bus::new();
+        let bus = Bus::builder().kept_publishers(0).build();
         let mut publisher = bus.publisher();
         let (sink, mut receiver) = channel(2, Overflow::DropNewest);
         bus.add(sink).expect("open");

@@ -38,6 +38,8 @@ const ROUND: i64 = 64 << 10;
 /// A publisher without lanes, its thread, its vector for batches, and its record here. The bound in
 /// `docs::memory` for the first part is 1 KiB.
 const PUBLISHER: i64 = 8 << 10;
+/// The most dropped publishers whose lanes a bus keeps, by default.
+const KEPT: i64 = 16;
 
 /// The maximum memory of one sink.
 #[derive(Clone, Copy, Debug)]
@@ -254,7 +256,9 @@ impl Register {
     /// Returns the maximum of the memory in use. Drops the entries of ended sinks without lanes.
     fn bound(&mut self) -> i64 {
         let Self { entries, alive, made, .. } = self;
-        let mut sum = ROUND + alive.len() as i64 * PUBLISHER;
+        // The lanes that the bus keeps for its next publishers were made for earlier ones, and are
+        // counted for each sink below.
+        let mut sum = ROUND + (alive.len() as i64 + KEPT) * PUBLISHER;
         entries.retain(|entry| {
             let lanes = entry.lanes(alive, *made);
             let fixed = if entry.ended { 0 } else { entry.need.fixed };

@@ -5,7 +5,9 @@ use super::control::{ControlState, Garbage, PublisherSlot, Registered};
 use super::core::{Core, STEP};
 use super::entry::{Reached, SinkEntry};
 use super::info::{Info, SinkRef};
+use super::kept::Admission;
 use super::link::{Change, Link, Prepared, Room};
+use super::links::Links;
 use super::list::List;
 use super::table::Table;
 use crate::channel::{Channel, Receiver};
@@ -134,17 +136,6 @@ impl<E: Send + 'static> Bus<E> {
 /// checks the sinks after those that the previous call checked.
 const LOOKS: usize = 16;
 
-/// The state that a new publisher receives.
-pub(super) struct Admission<E: Send + 'static> {
-    pub(super) slot: Arc<PublisherSlot<E>>,
-    /// A table with room for the entries of `changes`.
-    pub(super) table: Box<Node<Table<E>>>,
-    /// Changes that bring a link to every sink.
-    pub(super) changes: Chain<Change<E>>,
-    /// The version of the list that `changes` describe completely.
-    pub(super) seen: u64,
-}
-
 /// Calls a sink, which is user code, in which nothing waits. A panic is passed on to the caller,
 /// because the caller brought the sink.
 fn ask<R>(call: impl FnOnce() -> R) -> R {
@@ -231,7 +222,7 @@ impl<E: Send + 'static> Core<E> {
                 probe = Some(ask(|| sink.has_lanes()));
             }
         };
-        drop(garbage);
+        self.release(garbage);
         info.end_call();
         Ok(id)
     }
@@ -267,12 +258,15 @@ impl<E: Send + 'static> Core<E> {
         garbage
     }
 
-    /// Publishes the list and raises the version. Returns the version that contains the change.
+    /// Publishes the list and raises the version. Returns the version that contains the change. The
+    /// caller [releases](Self::release) the garbage.
     pub(super) fn changed(
         &self,
         control: &mut MutexGuard<'_, ControlState<E>>,
         garbage: &mut Garbage<E>,
     ) -> u64 {
+        // L1: they would not be current any longer.
+        garbage.kept.append(&mut control.kept);
         let old = self.front.list.replace(control.entries.clone());
         control.retired.add(old);
         // Where a fence is needed, it is executed without the lock, and for several lists at once.
@@ -301,8 +295,13 @@ impl<E: Send + 'static> Core<E> {
         }
     }
 
-    /// Registers a publisher. Returns `None` if the bus is closed.
+    /// Registers a publisher, which gets kept links or new ones. Returns `None` if the bus is closed.
     pub(super) fn register(&self) -> Option<Admission<E>> {
+        self.take_kept().or_else(|| self.register_new())
+    }
+
+    /// Registers a publisher with new links.
+    fn register_new(&self) -> Option<Admission<E>> {
         self.purge(LOOKS);
         let id = lock(&self.control).id();
         let mut joining =
@@ -322,7 +321,7 @@ impl<E: Send + 'static> Core<E> {
         }
         .map(|(slot, changes, room, seen)| {
             let table = Node::new(Table::with_room(&room));
-            Admission { slot, table, changes: changes.reversed(), seen }
+            Admission { slot, links: Links::new(table, changes.reversed()), seen }
         })
     }
 
@@ -356,24 +355,6 @@ impl<E: Send + 'static> Core<E> {
         };
         control.publishers.insert(slot.id, registered);
         (slot, changes, room, seen)
-    }
-
-    /// Unregisters a publisher that is being dropped.
-    pub(super) fn unregister(&self, slot: &PublisherSlot<E>) {
-        let gone = lock(&self.control).publishers.remove(&slot.id);
-        dispose_each(gone);
-        self.forget_publisher(slot.id);
-        self.domain.forget(&slot.hazard);
-    }
-
-    /// Removes the links of a publisher that is not registered, or no longer registered. Sinks that
-    /// are added later have no link to it.
-    fn forget_publisher(&self, publisher: u64) {
-        let entries = lock(&self.control).entries.clone();
-        for entry in entries.iter() {
-            dispose(entry.reached.forget(publisher));
-        }
-        dispose(entries);
     }
 }
 

@@ -8,7 +8,7 @@
 //! for, whichever thread requests it. The caller that began the outermost close waits for each told
 //! close once. So no close of a bus waits for another bus, and no thread waits in a cycle of buses.
 
-use super::control::Closing;
+use super::control::{Closing, Garbage};
 use super::core::{CLOSED, Core};
 use super::entry::SinkEntry;
 use super::info::Info;
@@ -69,6 +69,7 @@ impl<E: Send + 'static> Core<E> {
     /// Closes the bus to new events, and returns the sinks to close. Returns `None` if another
     /// thread closes or has closed them.
     fn begin_close(&self) -> Option<Vec<SinkEntry<E>>> {
+        let mut garbage = Garbage::new();
         let entries = {
             let mut control = lock(&self.control);
             if !matches!(control.closing, Closing::Idle) {
@@ -79,8 +80,11 @@ impl<E: Send + 'static> Core<E> {
             // lock, so that no sink is added to a closed bus.
             self.front.version.fetch_or(CLOSED, Ordering::AcqRel);
             control.retired.add(self.front.list.replace(List::default()));
+            // L1: no publisher is made on a closed bus.
+            garbage.kept.append(&mut control.kept);
             control.entries.clone()
         };
+        self.release(garbage);
         let entries: Vec<SinkEntry<E>> = entries.iter().cloned().collect();
         let links = entries.iter().flat_map(|entry| entry.reached.end());
         let sealers = links.filter_map(|(_, link)| link.sealer()).collect();

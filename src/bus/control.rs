@@ -10,6 +10,7 @@
 
 use super::entry::SinkEntry;
 use super::link::{Change, Room};
+use super::links::Links;
 use super::list::List;
 use super::table::Table;
 use crate::sink::SinkKey;
@@ -21,7 +22,7 @@ use crate::sync::handoff::{Chain, Handoff, Node};
 use crate::sync::swap::Replaced;
 use crate::sync::{self, AtomicU64, Ordering};
 use crate::wait::context::dispose_each;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// The state that the control plane and one publisher share.
@@ -116,6 +117,21 @@ impl<E: Send + 'static> Registered<E> {
         self.count_returned(usize::MAX, garbage);
     }
 
+    /// Collects everything that the publisher has returned.
+    ///
+    /// For a publisher that is being dropped: its links may be kept, and then they keep no memory of
+    /// removed sinks.
+    pub(super) fn settle(&mut self, garbage: &mut Garbage<E>) {
+        let PublisherSlot { changes, tables, .. } = &*self.slot;
+        let is_settled = self.pending.is_empty()
+            && self.returned.is_empty()
+            && !(changes.has_returned() || tables.has_returned());
+        if !is_settled {
+            self.collect(usize::MAX, garbage);
+            self.count_returned(usize::MAX, garbage);
+        }
+    }
+
     /// Collects the tables and changes that the publisher has returned, and counts at most `most`
     /// of the changes. Returns the number of changes that it counted.
     fn collect(&mut self, most: usize, garbage: &mut Garbage<E>) -> usize {
@@ -141,6 +157,15 @@ impl<E: Send + 'static> Registered<E> {
     }
 }
 
+/// The links of a dropped publisher, which the next publisher may take.
+///
+/// Nothing uses them meanwhile: the hazard word names nothing, and no thread writes into the lanes.
+/// The sinks still know the links, as those of a live publisher.
+pub(super) struct Kept<E: Send + 'static> {
+    pub(super) registered: Registered<E>,
+    pub(super) links: Links<E>,
+}
+
 /// The progress of a close.
 pub(super) enum Closing {
     /// No thread is closing the bus, and there is no final report.
@@ -155,6 +180,9 @@ pub(super) struct ControlState<E: Send + 'static> {
     pub(super) entries: List<E>,
     pub(super) keys: HashMap<SinkKey, SinkId>,
     pub(super) publishers: BTreeMap<u64, Registered<E>>,
+    /// Links of dropped publishers, the most recently used last. All of them are current: each
+    /// change of the list, and a close, takes them out (see [`Core::leave`](super::core::Core)).
+    pub(super) kept: VecDeque<Kept<E>>,
     next_id: u64,
     /// The sink that was last checked for being closed.
     pub(super) asked: SinkId,
@@ -177,6 +205,8 @@ pub(super) struct Garbage<E: Send + 'static> {
     changes: Vec<Change<E>>,
     pub(super) lanes: Vec<Lane<E>>,
     pub(super) lists: Vec<Replaced<List<E>>>,
+    /// For [`Core::release`](super::core::Core), which also takes them off the sinks.
+    pub(super) kept: VecDeque<Kept<E>>,
 }
 
 /// Lanes hold closures and events, whose destructors are user code. A panic there must not reach
@@ -199,6 +229,7 @@ impl<E: Send + 'static> Garbage<E> {
             changes: Vec::new(),
             lanes: Vec::new(),
             lists: Vec::new(),
+            kept: VecDeque::new(),
         }
     }
 }
@@ -217,6 +248,7 @@ impl<E: Send + 'static> ControlState<E> {
             entries: List::default(),
             keys: HashMap::new(),
             publishers: BTreeMap::new(),
+            kept: VecDeque::new(),
             next_id: 1,
             asked: SinkId(0),
             collected: 0,

@@ -32,6 +32,8 @@ pub(super) struct Core<E: Send + 'static> {
     pub(super) any_closed: sync::Arc<AtomicBool>,
     /// The number of cached publishers that have lanes of their own.
     pub(super) locals: AtomicUsize,
+    /// The most dropped publishers whose links are kept for the next ones.
+    pub(super) most_kept: usize,
     /// Callers that wait for the report of a close that another thread makes.
     pub(super) closers: WaitList,
     pub(super) hooks: BusHooks<E>,
@@ -50,7 +52,7 @@ pub(super) struct Front<E: Send + 'static> {
 }
 
 impl<E: Send + 'static> Core<E> {
-    pub(super) fn new(hooks: BusHooks<E>, handle: Weak<BusHandle<E>>) -> Arc<Self> {
+    pub(super) fn new(hooks: BusHooks<E>, most_kept: usize, handle: Weak<BusHandle<E>>) -> Arc<Self> {
         Arc::new(Self {
             handle,
             front: CachePadded::new(Front {
@@ -61,6 +63,7 @@ impl<E: Send + 'static> Core<E> {
             control: Mutex::new(ControlState::new()),
             any_closed: sync::Arc::new(AtomicBool::new(false)),
             locals: AtomicUsize::new(0),
+            most_kept,
             closers: WaitList::new(process_pair()),
             hooks,
             counters: Counters::new(),

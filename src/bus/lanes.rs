@@ -182,7 +182,8 @@ impl<E: Send + 'static> FastLanes<E> {
             let Fast { lane, filter, info: ChangeTicket(change), .. } = fast;
             // This guard is a clone; the link has its own.
             let filter = filter.map(|(filter, _)| filter);
-            change.value.put_back(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter });
+            let kind = LaneKind::Private(PrivateLane::Fast(lane));
+            change.value.put_back(Lane { kind, filter, ends_with_publisher: true });
             done.push(change);
         }
         *last = others.pop();

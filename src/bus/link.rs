@@ -63,6 +63,8 @@ pub(super) struct Link<E: Send + 'static> {
     /// Whether a push into the lane may wait for room. Determined once, because the check is user
     /// code.
     pub(super) may_wait: bool,
+    /// Whether the lane has no user code that ends with its publisher.
+    is_lasting: bool,
     /// The control plane's access to the lane, until the sink is dropped.
     outside: Mutex<Outside<E>>,
     pub(super) guard: Option<Guard<E>>,
@@ -82,6 +84,7 @@ pub(super) struct Prepared<E: Send + 'static> {
     kind: LinkKind,
     is_guarded: bool,
     may_wait: bool,
+    is_lasting: bool,
     outside: Outside<E>,
 }
 
@@ -90,7 +93,7 @@ impl<E: Send + 'static> Prepared<E> {
         let sealer = lane.as_ref().and_then(Lane::sealer);
         let (kind, is_guarded) = match &lane {
             None => (LinkKind::Direct, true),
-            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter }) => {
+            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter, .. }) => {
                 (LinkKind::Fast, filter.is_some() || lane.has_hook())
             }
             // With a guard, a removal waits for the push in progress, as for the call of a direct
@@ -99,7 +102,8 @@ impl<E: Send + 'static> Prepared<E> {
         };
         let may_wait = kind == LinkKind::Slow && lane.as_ref().is_some_and(Lane::may_wait);
         let claims = lane.as_ref().and_then(Lane::claims).map(Arc::new);
-        Self { lane, kind, is_guarded, may_wait, outside: Outside { sealer, claims } }
+        let is_lasting = lane.as_ref().is_none_or(|lane| !lane.ends_with_publisher);
+        Self { lane, kind, is_guarded, may_wait, is_lasting, outside: Outside { sealer, claims } }
     }
 
     pub(super) fn has_lane(&self) -> bool {
@@ -114,10 +118,11 @@ impl<E: Send + 'static> Prepared<E> {
 
 impl<E: Send + 'static> Link<E> {
     pub(super) fn new(info: &Arc<Info>, guard: &Guard<E>, prepared: Prepared<E>) -> Arc<Self> {
-        let Prepared { lane, kind, is_guarded, may_wait, outside } = prepared;
+        let Prepared { lane, kind, is_guarded, may_wait, is_lasting, outside } = prepared;
         Arc::new(Self {
             kind,
             may_wait,
+            is_lasting,
             outside: Mutex::new(outside),
             guard: is_guarded.then(|| guard.clone()),
             counters: lane.is_none().then(|| info.counters.for_publisher()),
@@ -190,6 +195,11 @@ impl<E: Send + 'static> Deref for ChangeTicket<E> {
 }
 
 impl<E: Send + 'static> ChangeTicket<E> {
+    /// Returns whether the lane may outlive its publisher.
+    pub(super) fn is_lasting(&self) -> bool {
+        self.0.value.link.is_lasting
+    }
+
     /// Returns the guard of the sink, if publishers run user code of the sink.
     pub(super) fn guard(&self) -> Option<&Guard<E>> {
         self.0.value.link.guard.as_ref()

@@ -26,7 +26,7 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// - A thread above the limit continues to use the shared lanes, and requests lanes again every
     ///   64 events.
     ///
-    /// A thread's lanes are released when the thread ends. The events of a thread keep their order
+    /// A thread leaves its lanes to the bus when it ends, as a dropped publisher does. The events of a thread keep their order
     /// as it moves to its own lanes.
     ///
     /// A runtime's thread that becomes a thread for a blocking call (`block_in_place`) keeps its

@@ -1,10 +1,11 @@
 //! The publishing handle of one thread.
 
-use super::admit::Admission;
 use super::control::PublisherSlot;
 use super::core::{BusHandle, CLOSED, Core};
 use super::delivery::Scene;
+use super::kept::Admission;
 use super::lanes::{FastLanes, NEVER, Pushed};
+use super::links::Links;
 use super::quota;
 use super::table::{Table, TableKind};
 use super::tally::PublishTally;
@@ -14,7 +15,7 @@ use crate::sync::handoff::Node;
 use crate::sync::membarrier::{FencePair, process_pair};
 use crate::sync::{MODEL, Ordering, cold_path};
 use crate::time::Deadline;
-use crate::wait::context::{UserCode, Wait, discard, discard_each, dispose, quietly};
+use crate::wait::context::{UserCode, Wait, discard, discard_each, quietly};
 use std::fmt;
 use std::mem::needs_drop;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use std::time::Duration;
 /// The publishing handle of one thread, with a private lane into every sink that has lanes.
 ///
 /// A publisher can be sent to another thread, but not shared. A clone has lanes of its own. A
-/// publisher keeps the bus open.
+/// publisher keeps the bus open. A publisher that is dropped leaves its lanes to the bus, which
+/// [keeps some](crate::docs::memory#kept-lanes) for the next publishers.
 ///
 /// # Guarantees
 /// - **Progress**: a publish into private rings is wait-free, also right after a sink was added or
@@ -111,10 +113,9 @@ impl<E: Send + 'static> Publisher<E> {
 
     /// Registers the publisher and gives it lanes, unless the bus is closed.
     fn get_lanes(&mut self) {
-        if let Some(Admission { slot, mut table, changes, seen }) = self.core.register() {
-            table.value.begin(&mut self.lanes);
-            table.value.apply(&mut self.lanes, changes);
-            self.table = Some(table);
+        if let Some(Admission { slot, links, seen }) = self.core.register() {
+            self.lanes = links.lanes;
+            self.table = Some(links.table);
             self.slot = Some(slot);
             self.saw(seen);
         }
@@ -527,16 +528,10 @@ impl<E: Send + 'static> Clone for Publisher<E> {
 
 impl<E: Send + 'static> Drop for Publisher<E> {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            // Lanes hold user code of the sinks, whose panics must not reach the publisher. The
-            // lanes are dropped first: while the bus knows the publisher's links, no removal
-            // reports a sink as quiet.
-            if let Some(mut table) = self.table.take() {
-                self.lanes.dispose_entries();
-                table.value.dispose_entries();
-                dispose(table);
-            }
-            self.core.unregister(&slot);
+        // A publisher with a table has a slot.
+        if let (Some(slot), Some(table)) = (self.slot.take(), self.table.take()) {
+            let lanes = std::mem::replace(&mut self.lanes, FastLanes::none());
+            self.core.leave(Admission { slot, links: Links { lanes, table }, seen: self.seen });
         }
         if self.local == Local::Counted {
             self.core.local_gone();

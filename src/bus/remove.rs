@@ -172,7 +172,7 @@ impl<E: Send + 'static> Core<E> {
             let detached = control.detach(id, &mut garbage).ok_or(RemoveError::Unknown)?;
             (detached, self.changed(&mut control, &mut garbage))
         };
-        drop(garbage);
+        self.release(garbage);
         self.compact();
         // If this thread is a worker, a call in progress may wait for room that this thread makes.
         // A removal inside a call of the control plane into a sink would wait for that call.
@@ -286,7 +286,7 @@ impl<E: Send + 'static> Core<E> {
                     now.iter().filter_map(|id| control.detach(*id, &mut garbage)).collect();
                 (detached, self.changed(&mut control, &mut garbage))
             };
-            drop(garbage);
+            self.release(garbage);
             self.compact();
             let entries = self.shut_out_detached(detached, version, Deadline::NOW);
             lock(&self.control).leaving.extend(entries);

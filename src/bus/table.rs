@@ -56,7 +56,7 @@ impl<E: Send + 'static> Slow<E> {
     /// Returns whether this is the lane into a journal, without a filter.
     #[inline(always)]
     pub(super) fn is_biased(&self) -> bool {
-        matches!(self.lane, Lane { kind: LaneKind::Biased(..), filter: None })
+        matches!(self.lane, Lane { kind: LaneKind::Biased(..), filter: None, .. })
     }
 
     /// Publishes an event into a journal, unless it begins a block, or the lane has a filter or is
@@ -71,7 +71,7 @@ impl<E: Send + 'static> Slow<E> {
         hazard: &Hazard,
         pair: FencePair,
     ) -> Result<Overwritten<E>, E> {
-        let Lane { kind: LaneKind::Biased(sealable), filter: None } = &mut self.lane else {
+        let Lane { kind: LaneKind::Biased(sealable), filter: None, .. } = &mut self.lane else {
             return Err(event);
         };
         let Some(guard) = &self.guard else { return Err(event) };
@@ -180,7 +180,7 @@ impl<E: Send + 'static> Table<E> {
     fn enter(&mut self, lanes: &mut FastLanes<E>, change: Box<Node<Change<E>>>, lane: Option<Lane<E>>) {
         let guard = change.value.link.guard.clone();
         match lane {
-            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter }) => {
+            Some(Lane { kind: LaneKind::Private(PrivateLane::Fast(lane)), filter, .. }) => {
                 lanes.enter(Fast::new(lane, filter.zip(guard), ChangeTicket(change)));
             }
             Some(lane) => {

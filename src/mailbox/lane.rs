@@ -107,6 +107,50 @@ impl<E: Send + 'static> PrivateLane<E> {
             Self::Shared(lane) => lane.push(event, deadline),
         }
     }
+
+    /// Returns whether the lane can serve another publisher. See [`Reuse`].
+    pub(crate) fn reuse(&mut self) -> Reuse {
+        match self {
+            Self::Fast(lane) => lane.reuse(),
+            Self::Evicting(lane) => lane.reuse(),
+            Self::Shared(lane) => lane.reuse(),
+        }
+    }
+}
+
+/// Whether a lane that its publisher has left can serve another publisher.
+///
+/// The answer may be out of date when the caller gets it, and nothing depends on that: a publish
+/// into a lane that was sealed meanwhile settles with the sealer, and a lane gains room only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reuse {
+    /// The lane is nearly empty, and the consumer has read the shared lane of the mailbox.
+    ///
+    /// The second condition keeps the order of a thread that moves from the shared lane to this
+    /// one: see [`Arrival`](super::registry::Arrival). The consumer took what the thread wrote into
+    /// the shared lane before the thread writes here, and it handles events as it takes them.
+    Now,
+    /// Too many events wait.
+    Later,
+    /// The lane was sealed.
+    Never,
+}
+
+impl Reuse {
+    fn of(is_open: bool, is_free: impl FnOnce() -> bool) -> Self {
+        match is_open {
+            false => Self::Never,
+            true if is_free() => Self::Now,
+            true => Self::Later,
+        }
+    }
+}
+
+/// Returns the most events of former publishers that a reused lane may hold: a quarter of its
+/// capacity, as much as a consumer lets accumulate while it naps. With less, lanes would seldom be
+/// reused upstream of a napping consumer; with more, the new publisher would lack the room.
+fn leftovers(capacity: usize) -> usize {
+    capacity / 4
 }
 
 impl<E: Send + 'static> Mailbox<E> {

@@ -184,6 +184,17 @@ impl<E: Send> SharedLane<E> {
         self.claimed().unwrap_or_else(|| self.progress.handled())
     }
 
+    /// Returns whether every event that was written before this call has been taken. A lane without
+    /// positions never has private lanes beside it.
+    pub(super) fn is_read(&self) -> bool {
+        match &self.events {
+            // The head is loaded with Acquire: a thread that finds its event taken writes elsewhere
+            // only after that.
+            Events::Bounded(ring) => ring.is_empty(),
+            Events::Unbounded(_) => true,
+        }
+    }
+
     /// Returns whether the one consumer has handled every event below `target`.
     pub(super) fn has_reached(&self, target: u64) -> bool {
         match &self.events {

@@ -63,6 +63,11 @@ impl<E> BiasedLane<E> {
         if self.bias.is_at_a_block() { Err(event) } else { self.stage.put(&mut self.bias, event) }
     }
 
+    /// Ends the bias, because the publisher has left the lane.
+    pub(crate) fn rest(&mut self) {
+        self.bias.rest();
+    }
+
     /// Publishes an event.
     pub(crate) fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         match self.bias.put(event) {

@@ -83,6 +83,8 @@ pub struct Lane<E> {
     pub(crate) kind: LaneKind<E>,
     /// The predicate that keeps events out of the lane.
     pub(crate) filter: Option<LaneFilter<E>>,
+    /// Whether user code in the lane belongs to its publisher, and ends with it.
+    pub(crate) ends_with_publisher: bool,
 }
 
 /// A predicate that returns what became of an event that does not pass, and `None` for one that
@@ -107,13 +109,15 @@ pub(crate) enum LaneKind<E> {
 impl<E: Send + 'static> Lane<E> {
     /// Returns a lane that is a stage upstream of another one.
     pub fn staged(stage: impl LaneWrite<E> + 'static) -> Self {
-        Self { kind: LaneKind::Staged(Lent::new(Box::new(Quiet::new(stage)))), filter: None }
+        let kind = LaneKind::Staged(Lent::new(Box::new(Quiet::new(stage))));
+        Self { kind, filter: None, ends_with_publisher: true }
     }
 
     /// Puts a filter upstream of the lane. If the filter panics, the event does not pass.
     #[cfg(feature = "unstable")]
     #[must_use]
-    pub fn filtered(self, filter: impl FnMut(&E) -> bool + Send + 'static) -> Self {
+    pub fn filtered(mut self, filter: impl FnMut(&E) -> bool + Send + 'static) -> Self {
+        self.ends_with_publisher = true;
         let mut filter = Quiet::new(filter);
         self.filtered_by(move |event| match crate::wait::context::user_code(|| (*filter)(event)) {
             Ok(true) => None,
@@ -122,8 +126,8 @@ impl<E: Send + 'static> Lane<E> {
         })
     }
 
-    /// Puts a filter upstream of the lane. The filter must not panic, and nothing waits in it. An
-    /// event that does not pass counts as accepted, and the filter counts what became of it.
+    /// Puts a filter upstream of the lane, which all publishers share. The filter must not panic,
+    /// and nothing waits in it. An event that does not pass counts as accepted, and the filter counts what became of it.
     ///
     /// A filter is cheaper than a stage: all filtered lanes of a publisher share its one fence.
     pub(crate) fn filtered_by(
@@ -150,11 +154,12 @@ impl<E: Send + 'static> Lane<E> {
 
     /// Returns the lane into a journal, with what ends the waits of its publisher.
     pub(crate) fn biased(lane: BiasedLane<E>, sealer: LaneSealer) -> Self {
-        Self { kind: LaneKind::Biased(Lent::new(Box::new(SealableLane { lane, sealer }))), filter: None }
+        let kind = LaneKind::Biased(Lent::new(Box::new(SealableLane { lane, sealer })));
+        Self { kind, filter: None, ends_with_publisher: false }
     }
 
     pub(crate) fn private(lane: PrivateLane<E>) -> Self {
-        Self { kind: LaneKind::Private(lane), filter: None }
+        Self { kind: LaneKind::Private(lane), filter: None, ends_with_publisher: false }
     }
 
     /// Pushes an event, settles with a seal in progress, and wakes the consumer if it is parked.

@@ -46,7 +46,7 @@ impl fmt::Display for SinkId {
 pub struct Snapshot {
     /// The sinks, in the order in which they were added.
     pub sinks: Vec<SinkSnapshot>,
-    /// The number of publishers.
+    /// The number of publishers, without those that were dropped and whose lanes the bus keeps.
     pub publishers: usize,
     /// Whether the bus is closed.
     pub closed: bool,

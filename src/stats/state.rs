@@ -151,7 +151,8 @@ pub struct SinkState {
     pub high_water: u64,
     /// The most events that one lane holds; 0 if it is unbounded.
     pub capacity: u64,
-    /// The private lanes (SPSC rings) into the sink, one for each publisher.
+    /// The private lanes (SPSC rings) into the sink: one for each publisher, and those that a bus
+    /// [keeps](crate::docs::memory#kept-lanes) for its next publishers.
     pub lanes: usize,
     /// The ledger of the sink.
     pub ledger: Ledger,

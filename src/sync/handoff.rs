@@ -183,6 +183,13 @@ impl<T> Handoff<T> {
         }
     }
 
+    /// Control plane: whether a node was returned. Exact if the caller is ordered after the
+    /// publisher's last return.
+    pub(crate) fn has_returned(&self) -> bool {
+        // Relaxed: `collect` takes the nodes.
+        !self.returned.load(Ordering::Relaxed).is_null()
+    }
+
     /// Control plane: takes every returned node.
     pub(crate) fn collect(&self) -> Chain<T> {
         // Relaxed: most of the time there is nothing, and the swap below decides.

@@ -5,6 +5,7 @@ mod close;
 mod fan_out;
 mod faults;
 mod inference;
+mod kept;
 mod list;
 mod local;
 mod nested;

@@ -348,14 +348,17 @@ fn publisher_clones_use_lanes_of_their_own() {
     seen.sort_unstable();
     assert_eq!(seen, (0..400).collect::<Vec<_>>());
     drop((first, publishers));
-    assert_eq!((bus.snapshot().publishers, receiver.state().lanes), (0, 0));
+    assert_eq!((bus.snapshot().publishers, receiver.state().lanes), (0, 5), "kept for the next publishers");
+    bus.add(buslane::noop()).unwrap();
+    assert!(receiver.try_recv().is_err());
+    assert_eq!(receiver.state().lanes, 0, "a change of the list drops them");
 }
 
 #[test]
 fn short_lived_publishers_leave_no_lanes() {
     for wait in [WaitStrategy::Park, WaitStrategy::SpinPark, WaitStrategy::nap(), WaitStrategy::poll()] {
         for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
-            let bus: Bus<u64> = Bus::new();
+            let bus: Bus<u64> = Bus::builder().kept_publishers(0).build();
             let (sender, handled) = mpsc::channel();
             let queue = Queue::builder()
                 .capacity(8)

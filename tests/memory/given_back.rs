@@ -4,7 +4,7 @@
 //! Every test keeps a handle of the sink, and queries nothing from it.
 
 use buslane::testing::Gate;
-use buslane::{Bus, Channel, Overflow, Publisher, Queue, Receiver, WaitStrategy};
+use buslane::{Bus, Channel, Overflow, Publisher, Queue, Receiver, SinkId, WaitStrategy, noop};
 use std::sync::Mutex;
 use test_support::heap::{WIDE, wide_bytes};
 use test_support::{lane, lock, wait_for};
@@ -46,6 +46,11 @@ fn channel(overflow: Overflow) -> (Channel<Event>, Receiver<Event>) {
     builder.wait_strategy(WaitStrategy::Park).build().unwrap()
 }
 
+/// Returns a bus that keeps no lanes of dropped publishers.
+fn bus() -> Bus<Event> {
+    Bus::builder().kept_publishers(0).build()
+}
+
 /// Returns a publisher of a bus with this sink, after it has published one event into its private
 /// ring.
 fn publisher(bus: &Bus<Event>, rings: &Rings) -> Publisher<Event> {
@@ -59,7 +64,7 @@ fn publisher(bus: &Bus<Event>, rings: &Rings) -> Publisher<Event> {
 fn ring_goes_when_a_publisher_leaves_a_read_lane() {
     for_each_lane(|overflow| {
         let (channel, mut receiver) = channel(overflow);
-        let bus = Bus::new();
+        let bus = bus();
         bus.add(channel.clone()).unwrap();
         let rings = Rings::since_now();
         let publisher = publisher(&bus, &rings);
@@ -76,7 +81,7 @@ fn ring_goes_when_a_publisher_leaves_a_read_lane() {
 fn ring_goes_when_a_left_lane_is_read() {
     for_each_lane(|overflow| {
         let (channel, mut receiver) = channel(overflow);
-        let bus = Bus::new();
+        let bus = bus();
         bus.add(channel.clone()).unwrap();
         let rings = Rings::since_now();
         drop(publisher(&bus, &rings));
@@ -91,7 +96,7 @@ fn ring_goes_with_a_dropped_receiver() {
     for_each_lane(|overflow| {
         for publisher_first in [false, true] {
             let (channel, receiver) = channel(overflow);
-            let bus = Bus::new();
+            let bus = bus();
             bus.add(channel.clone()).unwrap();
             let rings = Rings::since_now();
             let publisher = publisher(&bus, &rings);
@@ -112,7 +117,7 @@ fn ring_goes_with_a_dropped_receiver() {
 fn ring_goes_with_a_closed_and_drained_channel() {
     for_each_lane(|overflow| {
         let (channel, mut receiver) = channel(overflow);
-        let bus = Bus::new();
+        let bus = bus();
         let id = bus.add(channel.clone()).unwrap();
         let rings = Rings::since_now();
         let mut publisher = publisher(&bus, &rings);
@@ -143,7 +148,7 @@ fn lane_into_a_closed_sink_keeps_no_ring() {
 fn unread_lane_without_events_keeps_no_ring() {
     for_each_lane(|overflow| {
         let (channel, receiver) = channel(overflow);
-        let bus = Bus::new();
+        let bus = bus();
         bus.add(channel.clone()).unwrap();
         let rings = Rings::since_now();
         drop(bus.publisher());
@@ -173,7 +178,7 @@ fn ring_goes_when_a_worker_reads_a_left_lane() {
         for_each_lane(|overflow| {
             let gate = Gate::closed();
             let queue = queue(overflow, is_ordered, &gate);
-            let bus = Bus::new();
+            let bus = bus();
             bus.add(queue.clone()).unwrap();
             let rings = Rings::since_now();
             drop(publisher(&bus, &rings));
@@ -190,7 +195,7 @@ fn ring_goes_with_a_closed_queue() {
         for_each_lane(|overflow| {
             let gate = Gate::closed();
             let queue = queue(overflow, is_ordered, &gate);
-            let bus = Bus::new();
+            let bus = bus();
             bus.add(queue.clone()).unwrap();
             let rings = Rings::since_now();
             let mut publisher = Some(publisher(&bus, &rings));
@@ -201,4 +206,67 @@ fn ring_goes_with_a_closed_queue() {
             assert_eq!(rings.bytes(), 0, "{overflow}, publisher first: {publisher_first}");
         });
     }
+}
+
+#[test]
+fn kept_ring_goes_with_the_next_change_of_the_bus() {
+    let ways: [fn(&Bus<Event>, SinkId); 4] = [
+        |bus, _| assert!(bus.add(noop()).is_ok()),
+        |bus, id| assert!(bus.remove(id).is_ok()),
+        |bus, _| assert!(bus.close().is_done()),
+        |bus, _| drop(bus.attach(noop()).unwrap()),
+    ];
+    for_each_lane(|overflow| {
+        for (at, way) in ways.iter().enumerate() {
+            let (channel, mut receiver) = channel(overflow);
+            let bus = Bus::new();
+            let id = bus.add(channel.clone()).unwrap();
+            let rings = Rings::since_now();
+            let first = publisher(&bus, &rings);
+            let each = rings.bytes();
+            assert!(receiver.try_recv().is_ok());
+            drop(first);
+            for _ in 0..10 {
+                let again = publisher(&bus, &rings);
+                assert!(receiver.try_recv().is_ok() && receiver.try_recv().is_err());
+                drop(again);
+                assert_eq!(rings.bytes(), each, "{overflow}, {at}: one ring serves all publishers");
+            }
+            way(&bus, id);
+            assert!(receiver.try_recv().is_err());
+            assert_eq!(rings.bytes(), 0, "{overflow}, {at}");
+            drop(channel);
+        }
+    });
+}
+
+#[test]
+fn kept_rings_go_with_the_bus() {
+    for_each_lane(|overflow| {
+        let (channel, mut receiver) = channel(overflow);
+        let bus = Bus::new();
+        bus.add(channel.clone()).unwrap();
+        let rings = Rings::since_now();
+        drop([publisher(&bus, &rings), publisher(&bus, &rings)]);
+        drop(bus);
+        assert_eq!(receiver.drain().count(), 2);
+        assert!(receiver.try_recv().is_err());
+        assert_eq!(rings.bytes(), 0, "{overflow}");
+        drop(channel);
+    });
+}
+
+#[test]
+fn kept_ring_of_a_dropped_receiver_goes_with_the_next_publisher() {
+    for_each_lane(|overflow| {
+        let (channel, receiver) = channel(overflow);
+        let bus = Bus::new();
+        bus.add(channel.clone()).unwrap();
+        let rings = Rings::since_now();
+        drop(publisher(&bus, &rings));
+        drop(receiver);
+        drop(bus.publisher());
+        assert_eq!((rings.bytes(), bus.sink_count()), (0, 0), "{overflow}");
+        drop(channel);
+    });
 }

@@ -66,7 +66,8 @@ fn every_policy_keeps_an_exact_ledger() {
         bus.add(unbounded.clone()).expect("open");
         let (wanted, wanted_log) = queue(Queue::builder().capacity(PUBLISHERS * EVENTS));
         bus.add(wanted.clone().filter(|event: &Event| event.number.is_multiple_of(2))).expect("open");
-        let inner = Bus::new();
+        // Its publishers, those of the lanes into it, take over the lanes of dropped ones.
+        let inner = Bus::builder().kept_publishers(2).build();
         let (nested, nested_reader) = channel(Overflow::DropNewest);
         inner.add(nested.clone()).expect("open");
         bus.add(inner.clone()).expect("open");

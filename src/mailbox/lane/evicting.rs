@@ -1,5 +1,6 @@
 //! A private lane that evicts its oldest event: a ring from which its publisher takes, too.
 
+use super::{Reuse, leftovers};
 use crate::error::WriteError;
 use crate::mailbox::core::Mailbox;
 use crate::mailbox::registry::let_go;
@@ -31,6 +32,12 @@ impl<E: Send + 'static> EvictingLane<E> {
 
     pub(super) fn mailbox(&self) -> &Mailbox<E> {
         &self.mailbox
+    }
+
+    /// Returns whether the lane can serve another publisher.
+    pub(super) fn reuse(&self) -> Reuse {
+        let most = leftovers(self.mailbox.capacity());
+        Reuse::of(!self.ring.is_closed(), || self.ring.len() <= most && self.mailbox.shared.is_read())
     }
 
     /// Pushes an event and wakes the consumer if it is parked. Never waits: the policy makes room

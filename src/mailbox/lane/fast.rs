@@ -1,5 +1,6 @@
 //! The fast lane of most publishes: a ring with one producer and one consumer.
 
+use super::{Reuse, leftovers};
 use crate::error::WriteError;
 use crate::mailbox::core::Mailbox;
 use crate::mailbox::registry::let_go;
@@ -83,6 +84,18 @@ impl<E: Send + 'static> FastLane<E> {
     /// Returns whether a publish may have to wait here.
     pub(crate) fn may_wait(&self) -> bool {
         self.mailbox.overflow.may_wait()
+    }
+
+    /// Returns whether no thread has begun to seal the lane.
+    pub(crate) fn is_open(&self) -> bool {
+        self.producer.is_open()
+    }
+
+    /// Returns whether the lane can serve another publisher.
+    pub(crate) fn reuse(&mut self) -> Reuse {
+        let free = self.mailbox.capacity() - leftovers(self.mailbox.capacity());
+        let Self { producer, mailbox, .. } = self;
+        Reuse::of(producer.is_open(), || producer.room_for(free) == free && mailbox.shared.is_read())
     }
 
     /// Returns room for one event, if there is any.

@@ -1,8 +1,10 @@
 //! A publisher's access to the shared lane, with separate counters, for a mailbox that is unbounded
 //! or has several consumers.
 
+use super::Reuse;
 use crate::error::WriteError;
 use crate::mailbox::core::Mailbox;
+use crate::mailbox::end::End;
 use crate::mailbox::registry::let_go;
 use crate::mailbox::shared_lane::Source;
 use crate::mailbox::view::LaneView;
@@ -31,6 +33,12 @@ impl<E: Send + 'static> SharedLaneWriter<E> {
 
     pub(super) fn mailbox(&self) -> &Mailbox<E> {
         &self.mailbox
+    }
+
+    /// Returns whether the lane can serve another publisher. It has no ring of its own, so all
+    /// events of all publishers are in order.
+    pub(super) fn reuse(&self) -> Reuse {
+        Reuse::of(!self.view.is_closed() && self.mailbox.end() == End::Open, || true)
     }
 
     /// Pushes an event and wakes a consumer if one is parked.

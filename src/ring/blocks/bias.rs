@@ -119,6 +119,12 @@ impl<T> Bias<T> {
         self.term.granted != 0 && self.term.window.is_full(self.term.position)
     }
 
+    /// Ends the bias, if this writer holds it: its next value may come late, and the next writer
+    /// then need not revoke the bias.
+    pub(crate) fn rest(&mut self) {
+        self.term.end(0);
+    }
+
     /// Writes a value and shows it to readers, if this writer holds the bias and the current block
     /// has room. Returns the value that it overwrites, if values have destructors; drop it after
     /// this call. Otherwise returns the given value as an error.
@@ -245,8 +251,7 @@ impl<T> Term<T> {
 
 impl<T> Drop for Bias<T> {
     fn drop(&mut self) {
-        // Spares the next writer the revocation.
-        self.term.end(0);
+        self.rest();
         self.writer.pen().holders.give_back(&self.term.holder);
     }
 }
