@@ -25,7 +25,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME", help = NAMES, value_parser = number::<Carrier>(NAMES), conflicts_with = "lines")]
     bus: Option<Carrier>,
 
-    /// Offer this part of the capacity, or N/s requests (default: 60 with --bus, else all)
+    /// Offer a part of the capacity, or N/s (60 with --bus, else all)
     #[arg(long, value_name = "PERCENT", value_parser = Load::parse, conflicts_with = "lines")]
     load: Option<Load>,
 
@@ -33,7 +33,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "5", value_parser = seconds, conflicts_with = "lines")]
     pub(crate) seconds: Duration,
 
-    /// Switch telemetry after this many milliseconds; 0 leaves it on
+    /// Switch telemetry after this many ms; 0 leaves it on
     #[arg(long = "slice-ms", value_name = "MS", default_value = "250", value_parser = milliseconds, conflicts_with = "lines")]
     slice: Duration,
 
