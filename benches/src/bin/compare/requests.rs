@@ -54,11 +54,15 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     for percentile in ["p50", "p99", "p99.9"] {
         section.figures("request latency, µs", &names(percentile), |ns| ns / 1e3);
     }
-    section.figures("a publish on its worker, ns", &names("publish")[1..], |ns| ns);
+    let on = |figure: &str| -> Vec<String> {
+        let on = contenders.iter().filter(|(_, bus)| *bus != "none");
+        on.map(|(name, _)| format!("{name}, {figure}")).collect()
+    };
+    section.figures("a publish on its worker, ns", &on("publish"), |ns| ns);
     section.figures("processor time of the listeners, ns a request", &names("listeners"), |ns| ns);
     section.figures("processor time of the workers, ns a request", &names("workers"), |ns| ns);
     section.figures("processor time of the clients, ns a request", &names("clients"), |ns| ns);
-    section.figures("lost deliveries, of a thousand requests", &names("lost")[1..], |lost| lost);
+    section.figures("lost deliveries, of a thousand requests", &on("lost"), |lost| lost);
     section.ratios("ratio of request latencies");
     for (percentile, most) in [("p50", Some(1.02)), ("p99", Some(1.05)), ("p99.9", None)] {
         let of = |name: &str| format!("{name}, {percentile}");
