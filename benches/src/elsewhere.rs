@@ -8,7 +8,7 @@
 //! sample.
 
 use crate::histogram;
-use crate::machine::{pin_producer, processors};
+use crate::machine::{anywhere, pin_producer, processors};
 use crate::paired::{Contender, Sampled};
 use hdrhistogram::Histogram;
 use std::path::Path;
@@ -24,7 +24,11 @@ const FLAG: &str = "--elsewhere";
 pub(crate) fn ask(program: &Path, key: &str, events: u64) -> Sampled {
     let mut command = Command::new(program);
     command.args([FLAG, key, &events.to_string()]);
-    let output = command.output().expect("the program can be started");
+    // A process inherits the processors of the thread that starts it, and needs both.
+    let (command, output) = anywhere(move || {
+        let output = command.output().expect("the program can be started");
+        (command, output)
+    });
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {complaint}");
     parse(&String::from_utf8_lossy(&output.stdout))

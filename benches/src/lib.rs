@@ -13,6 +13,7 @@
 //! | [`latency`] | the latency of events that are sent by the clock |
 //! | [`sizes`] | events of other sizes |
 //! | [`tasks`] | asynchronous tasks into one task |
+//! | [`requests`] | what telemetry costs the requests of a service, the program `telemetry` |
 //! | [`in_place`] | the duration of single publishes in the middle of requests |
 //! | [`churn`] | the effect of added and removed sinks on a publisher |
 //! | [`publishers`] | the rate of several publishers of one stream, in total and for each |
@@ -44,6 +45,11 @@
 //! RUSTFLAGS='-C target-cpu=native' cargo build -p benches --profile bench --bin compare --target-dir target/native
 //! cargo run -p benches --profile bench --bin compare -- --native target/native/release/compare
 //! ```
+//! The section `requests` runs the program `telemetry` of `demos`:
+//! ```text
+//! cargo build --release -p telemetry
+//! cargo run -p benches --profile bench --bin compare -- requests --telemetry target/release/telemetry
+//! ```
 //! The first two processors of the process are used; choose others with `taskset -c 2,3 cargo …`.
 
 pub mod alone;
@@ -61,6 +67,7 @@ pub mod peer;
 pub mod publishers;
 pub mod quota;
 pub mod read;
+pub mod requests;
 pub mod route;
 pub mod sizes;
 pub mod statistics;

@@ -125,11 +125,24 @@ pub fn run<R: Route>(route: R, publishers: usize, processors: Processors, durati
             // New threads inherit that.
             pin_consumer();
         }
-        here(route, publishers, duration)
+        here(route, publishers, duration, || ())
     })
 }
 
-fn here<R: Route>(route: R, publishers: usize, duration: Duration) -> Merged {
+/// Runs publishers that sleep for `pause` after each event, on all processors.
+///
+/// # Panics
+/// As [`run`].
+pub fn paced<R: Route>(route: R, publishers: usize, pause: Duration, duration: Duration) -> Merged {
+    anywhere(move || here(route, publishers, duration, move || thread::sleep(pause)))
+}
+
+fn here<R: Route>(
+    route: R,
+    publishers: usize,
+    duration: Duration,
+    rest: impl Fn() + Copy + Send + 'static,
+) -> Merged {
     let (reports, reported) = channel();
     let mut counter = Counter { expected: vec![0; publishers], handled: 0, ended: 0, wrong: None, reports };
     let line = route.open(publishers, move |event| counter.see(event));
@@ -154,6 +167,7 @@ fn here<R: Route>(route: R, publishers: usize, duration: Duration) -> Merged {
                 while !over.0.load(Ordering::Relaxed) {
                     send(Seed::new(next, false));
                     next += 1;
+                    rest();
                 }
                 send(Seed::new(next, true));
                 (start, next + 1 - first - PROOF)

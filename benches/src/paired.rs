@@ -141,6 +141,18 @@ impl Series {
         (near, counting.count() - near)
     }
 
+    /// Returns the median ping of the samples that count while the two processors were near, and of
+    /// those while they were far; `None` where there are none.
+    #[must_use]
+    pub fn pings(&self) -> [Option<f64>; 2] {
+        ["near", "far"].map(|placed| {
+            let counting = self.rounds.iter().flatten().filter(|sample| sample.is_steady());
+            let placed = counting.map(Sample::ping).filter(|ping| placement(*ping) == placed);
+            let mut pings: Vec<f64> = placed.collect();
+            (!pings.is_empty()).then(|| median(&mut pings))
+        })
+    }
+
     fn index(&self, name: &str) -> usize {
         let found = self.names.iter().position(|known| known == name);
         found.unwrap_or_else(|| unreachable!("no contender is named {name}"))
@@ -226,5 +238,6 @@ mod tests {
         assert_eq!(estimate(series.estimate_while("far", &["a", "b"], ratio)), Some((3.0, 1)));
         assert_eq!(series.counts(), (10, 1));
         assert_eq!(series.placements(), (6, 3));
+        assert_eq!(series.pings(), [Some(55.0), Some(250.0)]);
     }
 }

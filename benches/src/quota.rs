@@ -6,7 +6,9 @@
 
 use std::fs;
 use std::io;
+use std::ops::Sub;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The period of a quota, in microseconds: the default of Linux.
 const PERIOD: &str = "100000";
@@ -21,6 +23,36 @@ pub struct Quota {
     group: PathBuf,
     /// The group that this process was in.
     home: PathBuf,
+}
+
+/// What a quota has done to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttled {
+    /// The number of periods in which the quota was used up.
+    pub periods: u64,
+    /// How long the threads were stopped, all processors together.
+    pub time: Duration,
+}
+
+impl Throttled {
+    fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let mut fields = text.lines().filter_map(|line| line.split_once(' '));
+            fields.find(|(known, _)| *known == name)?.1.parse().ok()
+        };
+        // Nanoseconds in the first version of control groups, microseconds in the second.
+        let time = field("throttled_time").map(Duration::from_nanos);
+        let time = time.or_else(|| field("throttled_usec").map(Duration::from_micros))?;
+        Some(Self { periods: field("nr_throttled")?, time })
+    }
+}
+
+impl Sub for Throttled {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self { periods: self.periods - before.periods, time: self.time.saturating_sub(before.time) }
+    }
 }
 
 impl Quota {
@@ -47,14 +79,13 @@ impl Quota {
         Ok(quota)
     }
 
-    /// Returns the number of periods in which the quota was used up.
+    /// Returns what the quota has done to the process up to now.
     ///
     /// # Errors
     /// Any error of the system.
-    pub fn throttled(&self) -> io::Result<u64> {
+    pub fn throttled(&self) -> io::Result<Throttled> {
         let text = fs::read_to_string(self.group.join("cpu.stat"))?;
-        let count = text.lines().find_map(|line| line.strip_prefix("nr_throttled ")?.parse().ok());
-        count.ok_or_else(|| io::ErrorKind::InvalidData.into())
+        Throttled::parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 }
 
@@ -90,8 +121,9 @@ fn home(root: &Path, groups: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::home;
+    use super::{Throttled, home};
     use std::path::{Path, PathBuf};
+    use std::time::Duration;
 
     #[test]
     fn home_is_the_group_with_the_quota() {
@@ -100,5 +132,16 @@ mod tests {
         assert_eq!(home("4:memory:/a\n2:cpu,cpuacct:/b/c\n0::/d"), path("/groups/cpu,cpuacct/b/c"));
         assert_eq!(home("4:memory:/a\n0::/d/e"), path("/groups/d/e"));
         assert_eq!(home("2:cpuacct:/b"), None);
+    }
+
+    #[test]
+    fn statistics_are_those_of_either_version() {
+        let first = "nr_periods 9\nnr_throttled 4\nthrottled_time 5000000\nnr_bursts 0\n";
+        let second = "usage_usec 7\nnr_periods 9\nnr_throttled 3\nthrottled_usec 2000\n";
+        let millis = |periods, millis| Throttled { periods, time: Duration::from_millis(millis) };
+        assert_eq!(Throttled::parse(first), Some(millis(4, 5)));
+        assert_eq!(Throttled::parse(second), Some(millis(3, 2)));
+        assert_eq!(Throttled::parse("nr_throttled 3\n"), None);
+        assert_eq!(millis(4, 5) - millis(3, 2), millis(1, 3));
     }
 }

@@ -47,7 +47,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_async(&mut self) -> Recv<'_, E, K> {
-        Recv { receiver: self }
+        Recv { receiver: self, was_known: false }
     }
 
     /// Takes the next event, or registers the task to be woken when an event arrives.
@@ -119,19 +119,32 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 #[must_use = "futures do nothing unless polled"]
 pub struct Recv<'a, E: Send + 'static, K: Kind = Exclusive> {
     receiver: &'a mut Receiver<E, K>,
+    /// Whether the future took an event that an earlier read had found. It registered no task then,
+    /// and its drop has nothing to do: no load of the wait cell for each event.
+    was_known: bool,
 }
 
 impl<E: Send + 'static, K: Kind> Future for Recv<'_, E, K> {
     type Output = Result<E, RecvError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.receiver.poll_recv(context)
+        let Self { receiver, was_known } = &mut *self;
+        if let Some(mut known) = receiver.intake.known() {
+            *was_known = true;
+            return Poll::Ready(Ok(known.take()));
+        }
+        *was_known = false;
+        receiver.find_or_register(context)
     }
 }
 
 impl<E: Send + 'static, K: Kind> Drop for Recv<'_, E, K> {
+    #[inline]
     fn drop(&mut self) {
-        self.receiver.intake.unregister();
+        if !self.was_known {
+            self.receiver.intake.unregister();
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Contender {
 }
 
 impl Contender {
-    fn new(
+    pub(crate) fn new(
         names: Vec<String>,
         events: Option<u64>,
         mut sample: impl FnMut(u64) -> Vec<f64> + 'static,
@@ -141,26 +141,36 @@ impl Contender {
     }
 
     /// Measures what [`merge`](Self::merge) does in a quota of one processor, in a process that has
-    /// done nothing before; `name, throttled` is the number of periods per second in which the quota
-    /// was used up.
+    /// done nothing before; with `pause`, each publisher sleeps that long after each event. `name,
+    /// throttled` is the number of periods per second in which the quota was used up, and `name,
+    /// stopped` the time in nanoseconds of each second for which threads were stopped.
     ///
     /// # Panics
     /// A sample panics if there cannot be a quota: see [`Quota`].
     pub fn in_quota<R: Route>(
         name: &str,
-        publishers: usize,
+        (publishers, pause): (usize, Option<Duration>),
         duration: Duration,
         make: impl Fn() -> R + 'static,
     ) -> Self {
-        let others = ["cpu", "share", "throttled"].map(|figure| format!("{name}, {figure}"));
+        let others = ["cpu", "share", "throttled", "stopped"].map(|figure| format!("{name}, {figure}"));
         let names = std::iter::once(name.to_owned()).chain(others).collect();
         Self::new(names, Some(0), move |_| {
             let quota = Quota::one_processor().expect("there can be a quota");
             let before = quota.throttled().expect("the group has statistics");
-            let merged = merge::run(make(), publishers, Processors::All, duration);
+            let merged = match pause {
+                None => merge::run(make(), publishers, Processors::All, duration),
+                Some(pause) => merge::paced(make(), publishers, pause, duration),
+            };
             let throttled = quota.throttled().expect("the group has statistics") - before;
-            let throttled = throttled as f64 / merged.elapsed.as_secs_f64();
-            vec![merged.nanoseconds(), merged.cpu_nanoseconds(), merged.least_share(), throttled]
+            let each_second = |figure: f64| figure / merged.elapsed.as_secs_f64();
+            vec![
+                merged.nanoseconds(),
+                merged.cpu_nanoseconds(),
+                merged.least_share(),
+                each_second(throttled.periods as f64),
+                each_second(throttled.time.as_nanos() as f64),
+            ]
         })
     }
 

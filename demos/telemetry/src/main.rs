@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p telemetry
 //! cargo run --release -p telemetry -- --bus crossbeam --load 60 --seconds 20
+//! cargo run --release -p telemetry -- --bus none --load 30000/s --slice-ms 0 --json
 //! cargo run --release -p telemetry -- --seconds 10 --overflow drop-oldest --output samples.jsonl
 //! journalctl -f | cargo run --release -p telemetry -- --lines - --grep warning
 //! ```
@@ -23,7 +24,10 @@
 //!
 //! `--bus` puts a channel of another crate in the place of the bus, or nothing, and `--load` offers
 //! a part of what the service can do, at fixed times. Latency then counts from the time at which a
-//! request was due, so that a delayed request does not hide the delay of the next one.
+//! request was due, so that a delayed request does not hide the delay of the next one. The capacity
+//! is measured several times, and the lower quartile counts; `--load N/s` gives the rate instead, so
+//! that several runs have the same load. With `--slice-ms 0` telemetry is on all the time: section
+//! `requests` of `compare` in `benches` interleaves such runs, one for each bus.
 //!
 //! With `--lines` the same sinks receive the lines of a file or of standard input.
 //!

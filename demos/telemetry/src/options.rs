@@ -25,17 +25,17 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME", help = NAMES, value_parser = number::<Carrier>(NAMES), conflicts_with = "lines")]
     bus: Option<Carrier>,
 
-    /// Offer this percentage of the capacity (default: 60 with --bus, else all)
-    #[arg(long, value_name = "PERCENT", value_parser = percent, conflicts_with = "lines")]
-    load: Option<f64>,
+    /// Offer a part of the capacity, or N/s (60 with --bus, else all)
+    #[arg(long, value_name = "PERCENT", value_parser = Load::parse, conflicts_with = "lines")]
+    load: Option<Load>,
 
     /// Run the service for this many seconds
     #[arg(long, default_value = "5", value_parser = seconds, conflicts_with = "lines")]
     pub(crate) seconds: Duration,
 
-    /// Switch telemetry on or off after this many milliseconds
+    /// Switch telemetry after this many ms; 0 leaves it on
     #[arg(long = "slice-ms", value_name = "MS", default_value = "250", value_parser = milliseconds, conflicts_with = "lines")]
-    pub(crate) slice: Duration,
+    slice: Duration,
 
     /// Threads that serve requests, each with a publisher
     #[arg(long, value_name = "N", default_value = "2", value_parser = at_least_1(), conflicts_with = "lines")]
@@ -81,10 +81,40 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-/// The load with `--bus`, in percent of the capacity.
-const USUAL_LOAD: f64 = 60.0;
+/// The load with `--bus`.
+const USUAL_LOAD: Load = Load::Percent(60.0);
 /// The highest capacity of a peer's channel, in samples.
 const MOST_CAPACITY: usize = 1 << 24;
+
+/// The load that clients offer at fixed times.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Load {
+    /// In percent of the capacity, which is measured first.
+    Percent(f64),
+    /// In requests per second, so that several runs have the same load.
+    Rate(f64),
+}
+
+impl Load {
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = |text: &str, most| text.parse().ok().filter(|number| (1.0..=most).contains(number));
+        let load = match text.strip_suffix("/s") {
+            Some(rate) => number(rate, 1e7).map(Self::Rate),
+            None => number(text, 100.0).map(Self::Percent),
+        };
+        load.ok_or_else(|| "use a number from 1 to 100, or a rate such as 30000/s".to_owned())
+    }
+}
+
+/// When telemetry is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telemetry {
+    Off,
+    /// All the time.
+    On,
+    /// Off and on in slices of this duration.
+    InTurns(Duration),
+}
 
 impl Options {
     /// What carries the samples.
@@ -108,10 +138,15 @@ impl Options {
         }
     }
 
-    /// The offered load in percent of the capacity; `None` where clients send their next request
-    /// with the reply to the last one.
-    pub(crate) fn load(&self) -> Option<f64> {
+    /// The offered load; `None` where clients send their next request with the reply to the last
+    /// one.
+    pub(crate) fn load(&self) -> Option<Load> {
         self.load.or(self.bus.map(|_| USUAL_LOAD))
+    }
+
+    /// When telemetry is on.
+    pub(crate) fn telemetry(&self) -> Telemetry {
+        if self.slice.is_zero() { Telemetry::On } else { Telemetry::InTurns(self.slice) }
     }
 
     /// How the sinks wait.
@@ -134,17 +169,13 @@ fn port() -> impl Fn(&str) -> Result<u16, String> + Clone {
     number("a port from 0 to 65535")
 }
 
-fn percent(text: &str) -> Result<f64, String> {
-    let percent = text.parse().ok().filter(|percent| (1.0..=100.0).contains(percent));
-    percent.ok_or_else(|| "use a number from 1 to 100".to_owned())
-}
-
 fn seconds(text: &str) -> Result<Duration, String> {
     duration(text, 1.0)
 }
 
 fn milliseconds(text: &str) -> Result<Duration, String> {
-    duration(text, 1e-3)
+    let duration = text.parse().ok().and_then(|number: f64| Duration::try_from_secs_f64(number * 1e-3).ok());
+    duration.ok_or_else(|| "use a number of at least 0".to_owned())
 }
 
 fn microseconds(text: &str) -> Result<Duration, String> {

@@ -5,13 +5,15 @@ mod client;
 mod connection;
 mod load;
 mod offer;
+mod pace;
+mod processor;
 mod protocol;
 mod sample;
 mod store;
 mod worker;
 
 use crate::audit;
-use crate::options::Options;
+use crate::options::{Options, Telemetry};
 use crate::output::Output;
 use crate::peers::{Carrier, Peer, Tap};
 use crate::pipeline::{AGGREGATE, Finished, Pipeline};
@@ -53,12 +55,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         let _ = wake.send(());
     })?;
     let offer = match options.load() {
-        Some(percent) => Some(Offer::calibrate(percent, &listener, options, &woken)?),
+        Some(load) => Some(Offer::new(load, &listener, options, &woken)?),
         None => None,
     };
     // A user who asked for the end meanwhile gets it.
     let time = if interrupt.is_asked() { Duration::ZERO } else { options.seconds };
-    let plan = Plan { time, slice: Some(options.slice), interval: offer.map(|offer| offer.interval()) };
+    let interval = offer.map(|offer| offer.interval());
+    let plan = Plan { time, telemetry: options.telemetry(), interval };
     let outcome = load.run(&plan, taps, &woken)?;
     let finished = match route {
         Route::Bus(pipeline) => pipeline.finish()?,
@@ -97,11 +100,14 @@ fn conclude(
     } else {
         let mut report = Report::default();
         report.heading(format_args!(
-            "{} workers, {} connections, {:.1} s with telemetry on and off for {:?} each{}{}",
+            "{} workers, {} connections, {:.1} s with telemetry on{}{}{}",
             outcome.workers,
             options.connections,
             outcome.elapsed.as_secs_f64(),
-            options.slice,
+            match options.telemetry() {
+                Telemetry::InTurns(slice) => format!(" and off for {slice:?} each"),
+                Telemetry::Off | Telemetry::On => String::new(),
+            },
             run.offer.map_or_else(String::new, |offer| format!(", {offer}")),
             if run.was_interrupted { ", ended by Ctrl-C" } else { "" }
         ));
@@ -109,7 +115,7 @@ fn conclude(
         if run.carrier != Carrier::Buslane {
             report.finding(Mark::Neutral, "bus", format_args!("{} in its place", run.carrier.name()));
         }
-        for (line, about) in cost(run).iter().zip(["cost", "", ""]) {
+        for (line, about) in cost(options, run).iter().zip(["cost", "", ""]) {
             report.finding(Mark::Neutral, about, line);
         }
         report.ledger(&audit);
@@ -133,9 +139,12 @@ fn conclude(
 }
 
 /// What telemetry cost: what the clients saw, and what a publish took.
-fn cost(run: &Run) -> Vec<String> {
+fn cost(options: &Options, run: &Run) -> Vec<String> {
     let (clients, workers) = (&run.outcome.clients, &run.outcome.workers_tally);
     let publish = duration_text(workers.net_cost().value_at_quantile(0.5));
+    if options.telemetry() == Telemetry::On {
+        return vec![format!("a publish takes {publish} (p50); telemetry was on all the time")];
+    }
     if clients.on.is_empty() || clients.off.is_empty() {
         return vec![format!("a publish takes {publish} (p50); the run was too short to compare latencies")];
     }
@@ -204,6 +213,8 @@ fn json(
         "capacity": options.capacity,
         "published": workers.told.published,
         "latency": {"telemetry_on": histogram_json(&clients.on), "telemetry_off": histogram_json(&clients.off)},
+        "warm_up": clients.warm_up,
+        "processor_time": outcome.processor,
         "failed_replies": clients.failed,
         "publish": histogram_json(&workers.net_cost()),
         "publish_with_timer": histogram_json(&workers.publish_cost),
@@ -224,7 +235,8 @@ fn audit(
 ) -> Audit {
     let mut audit = Audit::default();
     let (clients, workers) = (&outcome.clients, &outcome.workers_tally);
-    audit.equal(("replies with telemetry on", clients.on.len()), ("published", workers.told.published));
+    let replies = clients.on.len() + clients.warm_up;
+    audit.equal(("replies with telemetry on", replies), ("published", workers.told.published));
     audit.equal(
         ("replies with telemetry off", clients.off.len()),
         ("requests not published", workers.unpublished),

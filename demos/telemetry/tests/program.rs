@@ -41,7 +41,7 @@ fn unusable_files_are_one_line_and_exit_code_2() {
 
 #[test]
 fn invalid_arguments_are_one_line_with_valid_ones() {
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 20] = [
         (&["--capacity", "0"], &["'--capacity <EVENTS>': use a whole number of at least 1"]),
         (&["--capacity", "-1"], &["'--capacity <EVENTS>': use a whole number of at least 1"]),
         (&["--capacity", "many"], &["--capacity", "many", "at least 1"]),
@@ -56,6 +56,9 @@ fn invalid_arguments_are_one_line_with_valid_ones() {
         (&["--bus", "coach"], &["'--bus <NAME>': use buslane, crossbeam", "rtrb or none"]),
         (&["--load", "0"], &["'--load <PERCENT>': use a number from 1 to 100"]),
         (&["--load", "most"], &["--load", "from 1 to 100"]),
+        (&["--load", "0/s"], &["--load", "a rate such as 30000/s"]),
+        (&["--load", "1e9/s"], &["--load", "a rate such as 30000/s"]),
+        (&["--slice-ms", "-1"], &["--slice-ms", "at least 0"]),
         (&["--lines", "-", "--bus", "std"], &["--bus", "--lines"]),
         (&["--bus", "rtrb", "--capacity", "99999999"], &["capacity 99999999 is invalid", "16777216", "rtrb"]),
         (&["--bus", "kanal", "--wait", "park"], &["'--wait' is invalid", "kanal", "--bus buslane"]),
@@ -191,6 +194,26 @@ fn load_is_offered_at_its_rate() {
     // Without `--load` clients do not wait.
     let output = run(&["--seconds", "0.2", "--slice-ms", "50", "--json"], b"");
     assert_eq!(balanced_report(&output.stdout)["load"], Value::Null);
+}
+
+#[test]
+fn given_rate_is_offered_without_a_calibration() {
+    let settings = ["--bus", "buslane", "--load", "2000/s", "--slice-ms", "0", "--seconds", "0.4", "--json"];
+    let output = run(&settings, b"");
+    assert!(output.status.success(), "{}", plain(&output.stderr));
+    let report = balanced_report(&output.stdout);
+    let load = &report["load"];
+    assert_eq!((&load["rate"], &load["capacity"]), (&2000.0.into(), &Value::Null), "{report}");
+    // Telemetry is on all the time, and the first requests only warm the service up.
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let (on, off) = (&report["latency"]["telemetry_on"], &report["latency"]["telemetry_off"]);
+    let (on, warm_up) = (count(&on["count"]), count(&report["warm_up"]));
+    assert_eq!((on + warm_up, count(&off["count"])), (count(&report["published"]), 0), "{report}");
+    assert!(warm_up > 0, "{report}");
+    let most = 2000.0 * report["seconds"].as_f64().unwrap_or(0.0) + 8.0;
+    assert!((on + warm_up) as f64 <= most, "{report}");
+    let used = &report["processor_time"];
+    assert!(!cfg!(target_os = "linux") || count(&used["workers"]) > 0, "{report}");
 }
 
 #[test]

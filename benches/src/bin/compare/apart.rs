@@ -50,7 +50,7 @@ pub(crate) fn find(key: &str) -> Option<Contender> {
             let name = format!("ticklog, {label}");
             Contender::latency(&name.replace(" per ", "/"), rate.parse().ok()?, millis(time)?, || Ticklog)
         }
-        ["quota", name, time] => quota::find(name, millis(time)?)?,
+        ["quota", flow, name, time] => quota::find(flow, name, millis(time)?)?,
         _ => return None,
     })
 }

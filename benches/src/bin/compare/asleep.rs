@@ -70,7 +70,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     let sleeps: Vec<String> = names.iter().filter(|name| name.ends_with(", sleeps")).cloned().collect();
     let histograms: Vec<String> =
         names.iter().filter_map(|name| name.strip_suffix(", p50")).map(String::from).collect();
-    section.percentiles("asleep", "what the call takes", &histograms);
+    section.percentiles("asleep", "what the call takes", &histograms, "");
     section.figures("sleeps of all threads for an event", &sleeps, |sleeps| sleeps);
     section.ratios("p50, and p99 in nanoseconds less the clock's p50");
     for ours in ["buslane Queue, SpinPark", "buslane Receiver::recv, SpinPark"] {

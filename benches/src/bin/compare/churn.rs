@@ -20,9 +20,9 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     let title =
         "100 000 events a second while ten ready-made sinks are added and removed 10 000 times a second";
     let mut section = bench.report.section("churn", title, series)?;
-    section.percentiles("churn", "what the call takes", &[QUIET.into(), RESTLESS.into()]);
+    section.percentiles("churn", "what the call takes", &[QUIET.into(), RESTLESS.into()], "");
     let due = [format!("{QUIET}, from due"), format!("{RESTLESS}, from due")];
-    section.percentiles("churn-from-due", "from when it was due until the call returned", &due);
+    section.percentiles("churn-from-due", "from when it was due until the call returned", &due, "");
     section.figures("additions a second", &[format!("{RESTLESS}, changes")], |changes| changes);
     section.figures(
         "events dropped in a sample, without room",

@@ -105,7 +105,7 @@ pub(crate) fn run_section(bench: &mut Bench) -> io::Result<()> {
         write_row(&mut section, &text, row.0 == 1);
         let file = if *row == rows[0] { "in-place".to_owned() } else { file_name(*row) };
         let names = NAMES.map(|name| format!("{name}, {text}"));
-        section.percentiles(&file, &format!("single calls, {text}"), &names);
+        section.percentiles(&file, &format!("single calls, {text}"), &names, &format!(", {text}"));
         write_ratios(&mut section, &text);
     }
     section.finish()
@@ -121,8 +121,8 @@ fn write_row(section: &mut Section<'_>, text: &str, is_one: bool) {
         "\n| {text} | p50, ns | p99, ns | p99.9, ns | besides, µs | lost, ‰ | preempted | interval, µs | ping, ns \
          |\n|---|---:|---:|---:|---:|---:|---:|---:|---|"
     ));
-    for name in NAMES {
-        let name = format!("{name}, {text}");
+    for label in NAMES {
+        let name = format!("{label}, {text}");
         let median = |figure: &str| section.median(&format!("{name}, {figure}")).unwrap_or(f64::NAN);
         let [p50, p99, p999, besides, lost, interval] =
             ["p50", "p99", "p99.9", "besides", "lost", "interval"].map(median);
@@ -132,7 +132,7 @@ fn write_row(section: &mut Section<'_>, text: &str, is_one: bool) {
         let all = section.of_all(&name, 99.9).unwrap_or(f64::NAN);
         let ping = section.placed(&format!("{name}, p50"));
         section.line(format_args!(
-            "| {name} | {p50:.0} | {p99:.0} | {p999:.0} ({all:.0}) | {:.2} | {lost:.2} | {moved} | {:.2} \
+            "| {label} | {p50:.0} | {p99:.0} | {p999:.0} ({all:.0}) | {:.2} | {lost:.2} | {moved} | {:.2} \
              | {ping} |",
             besides / 1e3,
             interval / 1e3

@@ -76,7 +76,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
             [("spinning", "consumer spinning", &spinning), ("waiting", "default waiting", &waiting)]
         {
             let chosen: Vec<String> = all.iter().filter(|name| name.ends_with(label)).cloned().collect();
-            section.percentiles(&format!("latency-{kind}-{file}"), &format!("{label}, {title}"), &chosen);
+            section.percentiles(&format!("latency-{kind}-{file}"), &format!("{label}, {title}"), &chosen, "");
         }
     }
     let lost: Vec<String> =

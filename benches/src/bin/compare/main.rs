@@ -3,8 +3,8 @@
 //! ```text
 //! cargo run -p benches --profile bench --bin compare -- [--quick] [--out DIR] [SECTION]…
 //! ```
-//! Without a section, all sections except `in-place` and the journal's run, on a machine with two otherwise idle
-//! processors. `benches::paired` documents how the samples are taken, and the module that each
+//! Without a section, all sections except `in-place`, `requests` and the journal's run, on a machine with
+//! two otherwise idle processors. `benches::paired` documents how the samples are taken, and the module that each
 //! section names documents what they contain. With `--out`, every section is written as
 //! `DIR/SECTION.md`, with plots next to it as SVG. All samples, including the dropped ones, go to
 //! `DIR/samples.jsonl` as lines of JSON.
@@ -25,6 +25,7 @@ mod publishing;
 mod quota;
 mod reading;
 mod report;
+mod requests;
 mod sizes;
 mod stream;
 mod tasks;
@@ -63,6 +64,9 @@ struct Arguments {
     /// Another build of this program, for the processor of this machine; see `benches`.
     #[arg(long, value_name = "PROGRAM")]
     native: Option<PathBuf>,
+    /// The program of the section `requests`: a release build of the demo `telemetry`.
+    #[arg(long, value_name = "PROGRAM")]
+    telemetry: Option<PathBuf>,
     /// The sections to measure.
     #[arg(value_enum)]
     sections: Vec<Name>,
@@ -107,6 +111,8 @@ enum Name {
     SizesStream,
     /// Single publishes in the middle of requests, with cold caches.
     InPlace,
+    /// The latency of a service's requests, by the bus of its telemetry.
+    Requests,
     /// The effect of added and removed sinks on publishers.
     Churn,
     /// All five sections of the journal.
@@ -183,6 +189,8 @@ struct Bench {
     publishers: Vec<usize>,
     /// The build for the processor of this machine.
     native: Option<PathBuf>,
+    /// The service of the section `requests`.
+    telemetry: Option<PathBuf>,
 }
 
 const ALL: [Name; 18] = [
@@ -227,6 +235,7 @@ impl Name {
             Self::SizesPublish => sizes::publish(bench),
             Self::SizesStream => sizes::streaming(bench),
             Self::InPlace => in_place::run_section(bench),
+            Self::Requests => requests::run(bench),
             Self::Churn => churn::run(bench),
             Self::Journal => {
                 journal::publish(bench)?;
@@ -251,7 +260,7 @@ fn main() -> ExitCode {
     if let Some(code) = alone::answer(&words).or_else(elsewhere).or_else(in_place) {
         return code;
     }
-    let Arguments { quick, out, rounds, publishers, native, mut sections } = Arguments::parse();
+    let Arguments { quick, out, rounds, publishers, native, telemetry, mut sections } = Arguments::parse();
     if sections.is_empty() {
         sections = ALL.to_vec();
     }
@@ -262,7 +271,7 @@ fn main() -> ExitCode {
     let compare = || -> io::Result<()> {
         let report = Report::new(machine::describe(), out)?;
         let effort = Effort::new(quick, rounds);
-        let mut bench = Bench { effort, ping: Ping::new(), report, publishers, native };
+        let mut bench = Bench { effort, ping: Ping::new(), report, publishers, native, telemetry };
         pin_producer();
         let now = bench.ping.measure();
         println!("Processors {} and {}: {now:.0} ns one way, {}.", producer.id, consumer.id, placement(now));

@@ -7,35 +7,58 @@ use benches::paired::{Contender, Series};
 use benches::peer::{Crossbeam, Crossfire, EACH, Fanring, Flume, Kanal, Std, Thingbuf, TokioMpsc};
 use benches::quota::Quota;
 use benches::route::lanes::{ByBus, ByPublisher, Called, Queues, Reads};
-use benches::route::waiting;
+use benches::route::{spinning, waiting};
+use buslane::WaitStrategy;
 use std::io;
 use std::time::Duration;
 
-const COUNT: usize = 4;
+/// A flow of events.
+struct Flow {
+    /// Its part of a key.
+    key: &'static str,
+    publishers: usize,
+    /// How long a publisher sleeps after each event.
+    pause: Option<Duration>,
+}
+
+/// Publishers that send as fast as they can. They use the quota up by themselves.
+const BUSY: Flow = Flow { key: "busy", publishers: 4, pause: None };
+/// Publishers that mostly sleep: who uses the quota up here, spins.
+const PACED: Flow = Flow { key: "paced", publishers: 2, pause: Some(Duration::from_micros(50)) };
+
 const OURS: [&str; 3] = ["buslane Queue", "buslane Receiver::recv", "buslane Bus::publish, Queue"];
 const PEERS: [&str; 8] =
     ["crossbeam-channel", "crossfire mpsc", "fanring", "kanal", "std", "thingbuf", "flume", "tokio mpsc"];
+/// Consumers that spin: what the section shows if one does. With paced publishers only.
+const SPINNING: [&str; 2] = ["buslane Queue, BusySpin", "crossbeam-channel, try_recv in a loop"];
 
 /// Makes the contender with this name.
-pub(crate) fn find(name: &str, time: Duration) -> Option<Contender> {
+pub(crate) fn find(flow: &str, name: &str, time: Duration) -> Option<Contender> {
+    let Flow { publishers, pause, .. } = [BUSY, PACED].into_iter().find(|known| known.key == flow)?;
+    let (label, of) = (format!("{name}, {flow}"), (publishers, pause));
+    let ours = Called::waiting(ByPublisher, Queues::Closure);
     let contender = match name {
-        "buslane Queue" => {
-            Contender::in_quota(name, COUNT, time, || Called::waiting(ByPublisher, Queues::Closure))
+        "buslane Queue" => Contender::in_quota(&label, of, time, move || ours),
+        "buslane Queue, BusySpin" => {
+            Contender::in_quota(&label, of, time, move || ours.wait(WaitStrategy::BusySpin))
         }
         "buslane Receiver::recv" => {
-            Contender::in_quota(name, COUNT, time, || Called::waiting(ByPublisher, Reads::Recv))
+            Contender::in_quota(&label, of, time, || Called::waiting(ByPublisher, Reads::Recv))
         }
         "buslane Bus::publish, Queue" => {
-            Contender::in_quota(name, COUNT, time, || Called::waiting(ByBus, Queues::Closure))
+            Contender::in_quota(&label, of, time, || Called::waiting(ByBus, Queues::Closure))
         }
-        "crossbeam-channel" => Contender::in_quota(name, COUNT, time, waiting::<Crossbeam>),
-        "crossfire mpsc" => Contender::in_quota(name, COUNT, time, waiting::<Crossfire>),
-        "fanring" => Contender::in_quota(name, COUNT, time, waiting::<Fanring<EACH>>),
-        "kanal" => Contender::in_quota(name, COUNT, time, waiting::<Kanal>),
-        "std" => Contender::in_quota(name, COUNT, time, waiting::<Std>),
-        "thingbuf" => Contender::in_quota(name, COUNT, time, waiting::<Thingbuf>),
-        "flume" => Contender::in_quota(name, COUNT, time, waiting::<Flume>),
-        "tokio mpsc" => Contender::in_quota(name, COUNT, time, waiting::<TokioMpsc>),
+        "crossbeam-channel" => Contender::in_quota(&label, of, time, waiting::<Crossbeam>),
+        "crossbeam-channel, try_recv in a loop" => {
+            Contender::in_quota(&label, of, time, spinning::<Crossbeam>)
+        }
+        "crossfire mpsc" => Contender::in_quota(&label, of, time, waiting::<Crossfire>),
+        "fanring" => Contender::in_quota(&label, of, time, waiting::<Fanring<EACH>>),
+        "kanal" => Contender::in_quota(&label, of, time, waiting::<Kanal>),
+        "std" => Contender::in_quota(&label, of, time, waiting::<Std>),
+        "thingbuf" => Contender::in_quota(&label, of, time, waiting::<Thingbuf>),
+        "flume" => Contender::in_quota(&label, of, time, waiting::<Flume>),
+        "tokio mpsc" => Contender::in_quota(&label, of, time, waiting::<TokioMpsc>),
         _ => return None,
     };
     Some(contender)
@@ -48,23 +71,52 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     }
     // Several periods of the quota.
     let millis = bench.effort.merge.as_millis() * 4;
-    let key = |name: &&str| apart::here(&format!("quota/{name}/{millis}"));
-    let all = OURS.iter().chain(&PEERS).filter_map(key).collect();
-    let series = Series::run(all, bench.effort.rounds, Duration::ZERO, &mut bench.ping);
-    let title = "4 publishers into one consumer, default waiting, not pinned, in a quota of one processor";
+    let key = |flow: &'static str| move |name: &&str| apart::here(&format!("quota/{flow}/{name}/{millis}"));
+    let busy = OURS.iter().chain(&PEERS).filter_map(key(BUSY.key));
+    let paced = OURS.iter().chain(&SPINNING).chain(&PEERS).filter_map(key(PACED.key));
+    let series =
+        Series::run(busy.chain(paced).collect(), bench.effort.rounds, Duration::ZERO, &mut bench.ping);
+    let title =
+        "Several publishers into one consumer, default waiting, not pinned, in a quota of one processor";
     let mut section = bench.report.section("quota", title, series)?;
-    let names: Vec<String> = OURS.iter().chain(&PEERS).map(|name| (*name).to_owned()).collect();
-    let figures = |end: &str| -> Vec<String> { names.iter().map(|name| format!("{name}, {end}")).collect() };
-    section.figures("M events/s, handled", &names, |nanoseconds| 1e3 / nanoseconds);
-    section.figures("processor time of all threads, ns an event", &figures("cpu"), |ns| ns);
-    section.figures("least publisher / greatest", &figures("share"), |share| share);
-    section.figures("periods in which the quota was used up, for 1 s", &figures("throttled"), |count| count);
+    section.line(format_args!(
+        "\n{}: {} publishers that send all the time. {}: {} publishers that sleep for 50 µs after each event. \
+         A period of the quota is 100 ms.",
+        BUSY.key, BUSY.publishers, PACED.key, PACED.publishers
+    ));
+    let named = |flow: &Flow, names: &[&str]| -> Vec<String> {
+        names.iter().map(|name| format!("{name}, {}", flow.key)).collect()
+    };
+    let busy = named(&BUSY, &[&OURS[..], &PEERS].concat());
+    let paced = named(&PACED, &[&OURS[..], &SPINNING, &PEERS].concat());
+    for names in [&busy, &paced] {
+        let figures =
+            |end: &str| -> Vec<String> { names.iter().map(|name| format!("{name}, {end}")).collect() };
+        section.figures("M events/s, handled", names, |nanoseconds| 1e3 / nanoseconds);
+        section.figures("processor time of all threads, ns an event", &figures("cpu"), |ns| ns);
+        section.figures("least publisher / greatest", &figures("share"), |share| share);
+        section
+            .figures("periods in which the quota was used up, for 1 s", &figures("throttled"), |count| count);
+        section.figures("threads stopped, ms of 1 s", &figures("stopped"), |ns| ns / 1e6);
+    }
     section.ratios("ratio of rates");
-    let peers = PEERS.map(str::to_owned);
-    OURS.iter().for_each(|ours| section.best(ours, &peers, None));
+    let (ours, peers) = (named(&BUSY, &OURS), named(&BUSY, &PEERS));
+    ours.iter().for_each(|ours| section.best(ours, &peers, None));
     section.ratios("ratio of processor time");
-    OURS.iter().for_each(|ours| {
-        section.ratio(&format!("{ours}, cpu"), "std, cpu", Some(Target::AtMost(1.0)));
+    ours.iter().for_each(|ours| {
+        section.ratio(&format!("{ours}, cpu"), &format!("std, {}, cpu", BUSY.key), Some(Target::AtMost(1.0)));
     });
+    section.ratios("paced publishers: periods in which the quota was used up, for 1 s");
+    for ours in named(&PACED, &OURS) {
+        let name = format!("{ours}, throttled");
+        section.row(&name, [&name], |[periods]| periods, Some(Target::AtMost(0.0)));
+    }
+    // Where other processes keep the processors busy, no quota is used up: then the rows above show
+    // nothing.
+    for spinning in named(&PACED, &SPINNING) {
+        let name = format!("{spinning}, throttled");
+        let label = format!("control: {name}");
+        section.row(&label, [&name], |[periods]| periods, Some(Target::AtLeast(1.0)));
+    }
     section.finish()
 }

@@ -108,7 +108,13 @@ impl Report {
             );
         }
         let (near, far) = series.placements();
-        let _ = write!(text, " The two processors were near for {near} figures, and far for {far}.");
+        let [near_ping, far_ping] = series
+            .pings()
+            .map(|ping| ping.map_or_else(String::new, |ping| format!(" ({ping:.0} ns one way)")));
+        let _ = write!(
+            text,
+            " The two processors were near for {near} figures{near_ping}, and far for {far}{far_ping}."
+        );
         text.push('\n');
         let directory = self.directory.as_deref();
         Ok(Section {
@@ -273,12 +279,15 @@ impl Section<'_> {
         }
     }
 
-    /// Writes the percentiles of these histograms, and their plot.
-    pub(crate) fn percentiles(&mut self, file: &str, title: &str, names: &[String]) {
+    /// Writes the percentiles of these histograms, and their plot. Rows and curves are labeled
+    /// without `suffix`, which the title contains.
+    pub(crate) fn percentiles(&mut self, file: &str, title: &str, names: &[String], suffix: &str) {
         let heads = PERCENTILES.map(|(name, _)| name).join(" | ");
         self.line(format_args!("\n| {title}, ns | {heads} | max | count |\n|---|{}", "---:|".repeat(7)));
         let known = self.series.histograms();
-        let chosen: Vec<_> = known.filter(|(name, _)| names.iter().any(|wanted| wanted == name)).collect();
+        let chosen = known.filter(|(name, _)| names.iter().any(|wanted| wanted == name));
+        let label = |name| str::strip_suffix(name, suffix).unwrap_or(name);
+        let chosen: Vec<_> = chosen.map(|(name, histogram)| (label(name), histogram)).collect();
         let mut rows = String::new();
         for (name, histogram) in &chosen {
             let values = PERCENTILES.map(|(_, percentile)| {

@@ -1,51 +1,17 @@
 //! The load: clients with one request under way each, sent with the last reply or at fixed times.
 
+use super::pace::Pace;
+use super::processor;
 use super::protocol::Reply;
 use crate::report::{nanoseconds, new_histogram};
 use hdrhistogram::Histogram;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Few enough that most of them are there once the service runs for a while.
 const KEYS: u64 = 4096;
-
-/// The longest sleep of a client, which checks between two of them whether it is to stop.
-const LONGEST_SLEEP: Duration = Duration::from_millis(50);
-
-/// The times at which a client's requests are due, whatever became of the earlier ones.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    next: Instant,
-    interval: Duration,
-}
-
-impl Pace {
-    pub(crate) fn new(first: Instant, interval: Duration) -> Self {
-        // A timer of the system may be late by 50 µs, so that it can serve several at once. That
-        // would count as latency.
-        #[cfg(target_os = "linux")]
-        let _ = nix::sys::prctl::set_timerslack(1);
-        Self { next: first, interval }
-    }
-
-    /// Waits until the next request is due, and returns that time: a past one, if the connection
-    /// was still in use.
-    fn wait(&mut self, stopping: &AtomicBool) -> Instant {
-        let due = self.next;
-        self.next += self.interval;
-        while !stopping.load(Ordering::Relaxed) {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            thread::sleep(left.min(LONGEST_SLEEP));
-        }
-        due
-    }
-}
 
 /// A client: sends a request, waits for the reply, and times it.
 #[derive(Debug)]
@@ -64,8 +30,13 @@ pub(crate) struct ClientTally {
     pub(crate) on: Histogram<u64>,
     /// Nanoseconds of all others.
     pub(crate) off: Histogram<u64>,
+    /// Requests for which telemetry was on, and which are in no histogram: they were sent before
+    /// the service was warm.
+    pub(crate) warm_up: u64,
     /// Replies with another status than 200.
     pub(crate) failed: u64,
+    /// The processor time of the client.
+    pub(crate) processor: Duration,
 }
 
 impl Client {
@@ -80,11 +51,16 @@ impl Client {
     }
 
     /// Sends requests until `stopping`, and waits for the reply to each, or the ledger could not
-    /// balance.
+    /// balance. Latencies count from `warm` on.
     ///
     /// # Errors
     /// Those of the socket, and a reply that is none.
-    pub(crate) fn run(mut self, stopping: &AtomicBool, mut pace: Option<Pace>) -> io::Result<ClientTally> {
+    pub(crate) fn run(
+        mut self,
+        stopping: &AtomicBool,
+        warm: Instant,
+        mut pace: Option<Pace>,
+    ) -> io::Result<ClientTally> {
         loop {
             self.write_request();
             let due = pace.as_mut().map(|pace| pace.wait(stopping));
@@ -93,11 +69,15 @@ impl Client {
             }
             let start = due.unwrap_or_else(Instant::now);
             let reply = self.ask()?;
-            let latency = nanoseconds(start.elapsed());
-            let histogram = if reply.is_recorded { &mut self.tally.on } else { &mut self.tally.off };
-            histogram.saturating_record(latency);
+            let latency = pace.as_ref().map_or_else(|| start.elapsed(), |pace| pace.since(start));
+            match reply.is_recorded {
+                true if start < warm => self.tally.warm_up += 1,
+                true => self.tally.on.saturating_record(nanoseconds(latency)),
+                false => self.tally.off.saturating_record(nanoseconds(latency)),
+            }
             self.tally.failed += u64::from(!reply.is_success);
         }
+        self.tally.processor = processor::of_thread();
         Ok(self.tally)
     }
 
@@ -130,7 +110,7 @@ impl Client {
 
 impl ClientTally {
     pub(crate) fn new() -> Self {
-        Self { on: new_histogram(), off: new_histogram(), failed: 0 }
+        Self { on: new_histogram(), off: new_histogram(), warm_up: 0, failed: 0, processor: Duration::ZERO }
     }
 
     /// Takes in what another client counted.
@@ -138,7 +118,9 @@ impl ClientTally {
         // Adding fails only between histograms of different bounds.
         let _ = self.on.add(&other.on);
         let _ = self.off.add(&other.off);
+        self.warm_up += other.warm_up;
         self.failed += other.failed;
+        self.processor += other.processor;
     }
 }
 

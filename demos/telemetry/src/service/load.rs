@@ -1,10 +1,13 @@
 //! Connects clients and workers, and runs them.
 
-use super::client::{Client, ClientTally, Pace};
+use super::client::{Client, ClientTally};
+use super::pace::{Pace, SystemClock};
+use super::processor::{self, ProcessorTime};
 use super::sample::Sample;
 use super::worker::{Shared, Worker, WorkerTally};
-use crate::options::Options;
+use crate::options::{Options, Telemetry};
 use crate::peers::Tap;
+use crate::report::nanoseconds;
 use demo_support::Failure;
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -17,8 +20,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) time: Duration,
-    /// Telemetry is switched on or off after this time; `None` if it stays off.
-    pub(crate) slice: Option<Duration>,
+    pub(crate) telemetry: Telemetry,
     /// The time between two requests of all clients together; `None` if each sends its next one
     /// with the reply to the last one.
     pub(crate) interval: Option<Duration>,
@@ -39,7 +41,11 @@ pub(crate) struct Outcome {
     pub(crate) elapsed: Duration,
     pub(crate) clients: ClientTally,
     pub(crate) workers_tally: WorkerTally,
+    pub(crate) processor: ProcessorTime,
 }
+
+/// How long a service runs before latencies count, where telemetry is not switched.
+const WARM_UP: Duration = Duration::from_millis(100);
 
 impl Load {
     /// Connects all clients. A worker without a connection would have nothing to do, so there are
@@ -68,18 +74,24 @@ impl Load {
         taps: Vec<Tap<Sample>>,
         woken: &Receiver<()>,
     ) -> Result<Outcome, Failure> {
-        let (shared, stopping) = (Shared::new(plan.slice.is_some()), AtomicBool::new(false));
+        let (shared, stopping) = (Shared::new(plan.telemetry != Telemetry::Off), AtomicBool::new(false));
         let workers = self.served.len();
-        let start = Instant::now();
+        let (start, used) = (Instant::now(), processor::of_process());
         scope(|scope| {
-            let threads = Threads::start(scope, self, (&shared, &stopping), taps, plan.interval);
+            let threads = Threads::start(scope, self, (&shared, &stopping), taps, plan);
             if threads.is_ok() {
                 alternate(&shared.telemetry, plan, woken);
             }
             // Clients end with their reply, and workers when their clients have hung up.
             stopping.store(true, Ordering::Relaxed);
             let (clients, workers_tally) = threads?.join()?;
-            Ok(Outcome { workers, elapsed: start.elapsed(), clients, workers_tally })
+            let used = processor::of_process().saturating_sub(used);
+            let processor = ProcessorTime {
+                clients: nanoseconds(clients.processor),
+                workers: nanoseconds(workers_tally.processor),
+                others: nanoseconds(used.saturating_sub(clients.processor + workers_tally.processor)),
+            };
+            Ok(Outcome { workers, elapsed: start.elapsed(), clients, workers_tally, processor })
         })
     }
 }
@@ -100,9 +112,14 @@ fn connect(listener: &TcpListener) -> io::Result<(TcpStream, TcpStream)> {
     }
 }
 
-/// Switches telemetry off and on, slice by slice, until the time is over or `woken` gets a message.
+/// Switches telemetry off and on, slice by slice, if it is to be switched, until the time is over or
+/// `woken` gets a message.
 fn alternate(telemetry: &AtomicBool, plan: &Plan, woken: &Receiver<()>) {
-    let (start, length) = (Instant::now(), plan.slice.unwrap_or(plan.time));
+    let start = Instant::now();
+    let length = match plan.telemetry {
+        Telemetry::InTurns(slice) => slice,
+        Telemetry::Off | Telemetry::On => plan.time,
+    };
     let mut slices = 0;
     loop {
         let left = plan.time.saturating_sub(start.elapsed());
@@ -112,7 +129,9 @@ fn alternate(telemetry: &AtomicBool, plan: &Plan, woken: &Receiver<()>) {
             return;
         }
         slices += 1;
-        telemetry.store(plan.slice.is_some() && slices % 2 == 0, Ordering::Relaxed);
+        if matches!(plan.telemetry, Telemetry::InTurns(_)) {
+            telemetry.store(slices % 2 == 0, Ordering::Relaxed);
+        }
     }
 }
 
@@ -128,7 +147,7 @@ impl<'scope> Threads<'scope> {
         load: Load,
         (shared, stopping): (&'scope Shared, &'scope AtomicBool),
         taps: Vec<Tap<Sample>>,
-        interval: Option<Duration>,
+        plan: &Plan,
     ) -> Result<Self, Failure> {
         let mut threads = Self { workers: Vec::new(), clients: Vec::new() };
         let (mut taps, first, clients) = (taps.into_iter(), Instant::now(), load.clients.len() as u32);
@@ -143,9 +162,11 @@ impl<'scope> Threads<'scope> {
         for (number, client) in load.clients.into_iter().enumerate() {
             let name = format!("client-{number}");
             // The requests of all clients together are due at equal intervals.
-            let offset = interval.map(|interval| (interval * number as u32, interval * clients));
+            let offset = plan.interval.map(|interval| (interval * number as u32, interval * clients));
+            let warm = if plan.telemetry == Telemetry::On { first + WARM_UP } else { first };
             let handle = Builder::new().name(name).spawn_scoped(scope, move || {
-                client.run(stopping, offset.map(|(offset, interval)| Pace::new(first + offset, interval)))
+                let pace = offset.map(|(offset, interval)| Pace::new(first + offset, interval, SystemClock));
+                client.run(stopping, warm, pace)
             });
             let cannot_start = |error| Failure::setup(format!("cannot start client {number}"), error);
             threads.clients.push(handle.map_err(cannot_start)?);

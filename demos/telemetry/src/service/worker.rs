@@ -1,6 +1,7 @@
 //! The threads that serve requests, and publish a sample of each.
 
 use super::connection::{Connection, Progress};
+use super::processor;
 use super::protocol::{Request, write_reply};
 use super::sample::Sample;
 use super::store::{self, Store};
@@ -12,7 +13,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One publish in this many is timed: reading the clock around each one would cost more than the
 /// publish.
@@ -59,6 +60,8 @@ pub(crate) struct WorkerTally {
     /// Nanoseconds from a reading of the clock before a publish to the next, with nothing between
     /// them.
     pub(crate) timer_cost: Histogram<u64>,
+    /// The processor time of the worker.
+    pub(crate) processor: Duration,
 }
 
 impl<'a> Worker<'a> {
@@ -99,6 +102,7 @@ impl<'a> Worker<'a> {
                 self.advance(event.token());
             }
         }
+        self.tally.processor = processor::of_thread();
         Ok(self.tally)
     }
 
@@ -161,6 +165,7 @@ impl WorkerTally {
             unpublished: 0,
             publish_cost: new_histogram(),
             timer_cost: new_histogram(),
+            processor: Duration::ZERO,
         }
     }
 
@@ -178,6 +183,7 @@ impl WorkerTally {
     pub(crate) fn add(&mut self, other: &Self) {
         self.told.add(other.told);
         self.unpublished += other.unpublished;
+        self.processor += other.processor;
         // Adding fails only between histograms of different bounds.
         let _ = self.publish_cost.add(&other.publish_cost);
         let _ = self.timer_cost.add(&other.timer_cost);
