@@ -108,6 +108,7 @@ pub trait Connection {
     ///
     /// # Errors
     /// A [`Fault`], which ends the connection.
+    #[expect(clippy::type_complexity, reason = "an alias would hide what an implementation returns")]
     fn next(&mut self) -> Result<Option<Item<Self::Event, Self::Token>>, Fault>;
 
     /// Checks that the other side is still there. Called after each [`Item::Silent`].

@@ -217,15 +217,19 @@ impl<T> Core<T> {
         if self.await_end(deadline) {
             return self.report(Finish::Done);
         }
+        self.end_wait_for_room();
+        self.report(Finish::TimedOut)
+    }
+
+    /// Ends the worker's wait for room in a full sink: it gets the event back, and ends.
+    pub(super) fn end_wait_for_room(&self) {
         if let Some(sealer) = &self.sealer {
-            // A full sink keeps the worker waiting. The worker gets the event back, and ends.
             LaneSealer::seal_all(std::slice::from_ref(sealer), || {
                 // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of
                 // `Consumer::refresh`.
                 heavy_fence_or_wait(process_pair());
             });
         }
-        self.report(Finish::TimedOut)
     }
 
     fn report(&self, finish: Finish) -> StopReport {

@@ -34,8 +34,9 @@ use std::time::Duration;
 ///   A panic of the sink loses its event, with a gap.
 /// - **Sink**: a sink without lanes is called on the monitor's thread, where nothing waits. The
 ///   monitor does not close its sink; it drops it when it stops.
-/// - **Drop**: dropping the last handle stops the monitor and waits for at most half a second.
-///   Inside a delivery and while unwinding, it does not wait.
+/// - **Drop**: dropping the last handle stops the monitor and waits for at most half a second. Then
+///   it gives up an event that waits for room. Inside a delivery and while unwinding, it does not
+///   wait, and such an event is delivered when there is room.
 ///
 /// # Examples
 /// ```
@@ -207,7 +208,10 @@ impl<T> Drop for Handle<T> {
     fn drop(&mut self) {
         self.0.tell_stop(Deadline::after(DROP_LIMIT));
         if !std::thread::panicking() && may_wait_to_drop() && !self.0.crew.is_here() {
-            self.0.await_end(HandleDrop::begin().deadline());
+            let dropping = HandleDrop::begin();
+            if !self.0.await_end(dropping.deadline()) {
+                self.0.end_wait_for_room();
+            }
         }
     }
 }

@@ -102,9 +102,7 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
     /// Opens a connection and reads it to its end. Also returns since when it was live.
     fn connect(&mut self) -> (End, Option<Instant>) {
         let mut live = None;
-        let from = self.ahead.clone().or_else(|| self.core.token());
-        let (source, session) = (&mut self.source, &self.core.session);
-        let end = match self.core.called(|| source.connect(from.as_ref(), session)) {
+        let end = match self.open() {
             Ok(mut connection) => {
                 let Err(end) = self.read(&mut connection, &mut live);
                 dispose(connection);
@@ -112,10 +110,19 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
             }
             Err(fault) => End::Fault(fault),
         };
-        dispose(from);
         // What a stop has interrupted is no fault.
         let is_interrupted = matches!(end, End::Fault(_) | End::Ended) && self.core.session.is_stopped();
         (if is_interrupted { End::Stopped } else { end }, live)
+    }
+
+    /// Opens a connection where the last one was read to.
+    fn open(&mut self) -> Result<S::Connection, Fault> {
+        let Self { core, source, ahead, .. } = self;
+        // A token's clone is user code, too.
+        let from = core.called(|| Ok(ahead.clone().or_else(|| core.token())))?;
+        let opened = core.called(|| source.connect(from.as_ref(), &core.session));
+        dispose(from);
+        opened
     }
 
     fn read(
@@ -347,11 +354,13 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
             self.core.set_error(String::from("the token was not stored: the sink was not flushed in time"));
             return;
         }
-        if let Some(token) = self.core.token() {
-            if let Err(text) = user_code(|| (store.store)(&token)) {
-                self.core.set_error(format!("storing the token panicked: {text}"));
+        let stored = user_code(|| {
+            if let Some(token) = self.core.token() {
+                (store.store)(&token);
             }
-            dispose(token);
+        });
+        if let Err(text) = stored {
+            self.core.set_error(format!("storing the token panicked: {text}"));
         }
     }
 

@@ -116,6 +116,18 @@ fn stop_gives_up_a_wait_for_room_at_its_deadline() {
 }
 
 #[test]
+fn drop_gives_up_a_wait_for_room() {
+    let (channel, mut receiver) = Channel::lossless(1).unwrap();
+    let script = Script::new().connect().event(1);
+    let monitor = Monitor::builder(script.clone()).spawn(channel).unwrap();
+    wait_for(|| monitor.snapshot().events == 1);
+    drop(monitor);
+    wait_for(|| script.open() == 0);
+    assert_eq!(receiver.recv(), Ok(Update::Connected { resumed: false }));
+    assert!(receiver.recv().is_err());
+}
+
+#[test]
 fn event_in_hand_is_delivered_before_the_end() {
     let (channel, mut receiver) = Channel::lossless(1).unwrap();
     let script = Script::new().connect().event(1).event(2);
