@@ -98,6 +98,10 @@ impl Decoder {
                 return None;
             };
             let end = self.at + len;
+            if len > self.longest {
+                self.skips_line = true;
+                self.is_too_long = true;
+            }
             self.after_return = self.buffer[end] == b'\r';
             let line = String::from_utf8_lossy(&self.buffer[self.at..end]).into_owned();
             self.at = end + 1;
@@ -164,7 +168,7 @@ mod tests {
     fn decoded(stream: impl AsRef<[u8]>) -> Vec<Decoded> {
         let stream = stream.as_ref();
         let decode = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-            let (mut decoder, mut all) = (Decoder::new(String::new(), 20), Vec::new());
+            let (mut decoder, mut all) = (Decoder::new(String::new(), 40), Vec::new());
             for piece in pieces {
                 decoder.feed(piece);
                 while let Some(next) = decoder.next() {
@@ -204,10 +208,9 @@ mod tests {
 
     #[test]
     fn event_beyond_the_limit_is_dropped() {
-        let long = "x".repeat(30);
-        let stream = format!(
-            "data: {long}\n\ndata: ok\n\ndata: 0123456789\ndata: 0123456789\ndata: y\n\ndata: ok\n\n"
-        );
+        let (long, part) = ("x".repeat(50), "y".repeat(20));
+        let stream =
+            format!("data: {long}\n\ndata: ok\n\ndata: {part}\ndata: {part}\ndata: y\n\ndata: ok\n\n");
         let expected =
             [Decoded::TooLong, event("", "message", "ok"), Decoded::TooLong, event("", "message", "ok")];
         assert_eq!(decoded(stream), expected);
