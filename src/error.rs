@@ -9,7 +9,7 @@
 //! | [`WriteError`], [`Closed`] | a write to a sink, a publish on a bus |
 //! | [`ConfigError`], [`ConfigErrorKind`] | every call that checks settings, inside its own error |
 //! | [`BuildError`], [`OutOfMemory`] | the construction of a channel or a journal |
-//! | [`SpawnError`] | the start of a queue |
+//! | [`SpawnError`] | the start of a queue or a monitor |
 //! | [`AddError`], [`RemoveError`] | adding a sink to a bus, removing a sink from it |
 //! | [`SubscribeError`] | subscribing to a journal |
 //! | [`RecvError`], [`TryRecvError`], [`RecvTimeoutError`] | reading from a receiver or a subscriber |

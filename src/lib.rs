@@ -48,6 +48,7 @@
 //! | [`SinkExt::retry`] with a [`Backoff`](retry::Backoff) or a [`Breaker`](retry::Breaker), [`SinkExt::retry_by_key`] | a sink that fails and recovers |
 //! | [`SinkExt::batch`], [`SinkExt::timeout`], [`SinkExt::inspect`], [`SinkExt::tee`], [`SinkExt::catch_panic`] | the other combinators |
 //! | `HttpSink` of [`buslane-http`](https://docs.rs/buslane-http) | posting events as JSON, one by one or in batches |
+//! | [`source`] | a stream of events from outside the process: a monitor that connects, resumes and connects again |
 //! | [`testing`] (feature `testing`) | tests: sinks that collect, fail, wait and panic; a manual clock; a contract check for sinks |
 //! | [`Bus::with_local`] | code that cannot hold a `Publisher`: async handlers, statics |
 //!
@@ -170,6 +171,7 @@ mod mailbox;
 pub mod queue;
 pub mod retry;
 pub mod sink;
+pub mod source;
 pub mod stats;
 mod sync;
 #[cfg(feature = "testing")]

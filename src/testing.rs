@@ -1,4 +1,4 @@
-//! Sinks, a clock and a contract check, for tests of this crate and of your own code (feature
+//! Sinks, a source, a clock and a contract check, for tests of this crate and of your own code (feature
 //! `testing`).
 //!
 //! Everything in this module is deterministic: nothing sleeps, and every wait is at a gate, or for
@@ -11,6 +11,7 @@
 //! | make a sink panic | [`Panicking`], with the message [`PANICKING`] |
 //! | hold a sink until the test releases it | [`Gate`], which makes a [`Gated`] sink |
 //! | make a sink slow in time that no test has to wait for | [`Slow`] with a [`ManualClock`] |
+//! | play what a source does, step by step | [`Script`], with its [`ScriptConnection`] |
 //! | check that your own sink keeps the contract | [`assert_sink_contract`], [`SinkContract`] |
 //!
 //! # Examples
@@ -43,6 +44,7 @@ mod delivery;
 mod flaky;
 mod gate;
 mod panicking;
+mod script;
 mod slow;
 
 pub use clock::ManualClock;
@@ -51,6 +53,7 @@ pub use contract::{SinkContract, assert_sink_contract};
 pub use flaky::{FLAKY, Flaky};
 pub use gate::{Gate, Gated};
 pub use panicking::{PANICKING, Panicking};
+pub use script::{Script, ScriptConnection};
 pub use slow::Slow;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -15,6 +15,9 @@ pub mod async_services {}
 #[doc = include_str!("guide/history.md")]
 pub mod history {}
 
+#[doc = include_str!("guide/sources.md")]
+pub mod sources {}
+
 #[doc = include_str!("guide/production.md")]
 pub mod production {}
 

@@ -68,6 +68,10 @@ pub enum ConfigErrorKind {
     Workers,
     /// A single handler for several workers.
     Handlers,
+    /// The time without news after which a monitor checks its source: it is zero.
+    Silence,
+    /// The number of events after which a monitor stores a token: it is 0.
+    TokenInterval,
     /// A setting of a sink or a policy outside this crate: see [`ConfigError::other`].
     Other,
 }
@@ -95,6 +99,8 @@ pub(crate) enum Invalid {
     ZeroWorkers,
     TooManyWorkers { asked: usize, most: usize },
     OneHandler { workers: usize },
+    ZeroSilence,
+    ZeroStore,
     Other(&'static str),
 }
 
@@ -210,6 +216,8 @@ impl ConfigError {
             Invalid::ZeroThreshold => ConfigErrorKind::Threshold,
             Invalid::ZeroWorkers | Invalid::TooManyWorkers { .. } => ConfigErrorKind::Workers,
             Invalid::OneHandler { .. } => ConfigErrorKind::Handlers,
+            Invalid::ZeroSilence => ConfigErrorKind::Silence,
+            Invalid::ZeroStore => ConfigErrorKind::TokenInterval,
             Invalid::Other(_) => ConfigErrorKind::Other,
         }
     }
@@ -273,6 +281,10 @@ impl fmt::Display for ConfigError {
                 "one handler for {workers} workers is invalid: use spawn_each, spawn_each_handler, spawn_each_sink \
                  or spawn_sink"
             ),
+            Invalid::ZeroSilence => f.write_str("silence 0 is invalid: it must be longer than zero"),
+            Invalid::ZeroStore => {
+                f.write_str("storing a token after 0 events is invalid: it must be after at least 1 event")
+            }
             Invalid::Other(text) => f.write_str(text),
         }
     }

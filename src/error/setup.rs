@@ -211,7 +211,8 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// The reason why a [`Queue`](crate::Queue) could not be started.
+/// The reason why the worker of a [`Queue`](crate::Queue) or a
+/// [`Monitor`](crate::source::Monitor) could not be started.
 ///
 /// # Examples
 /// ```
@@ -223,9 +224,9 @@ impl fmt::Display for UnixTime {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// A setting of the queue, or of the sink inside it, is invalid.
+    /// A setting of the queue, the monitor, the source, or the sink is invalid.
     Config(ConfigError),
-    /// The memory for the queue's ring cannot be allocated.
+    /// The memory for the ring cannot be allocated.
     OutOfMemory(OutOfMemory),
     /// The worker thread could not be spawned.
     Thread(std::io::Error),
@@ -234,9 +235,9 @@ pub enum SpawnError {
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(error) => write!(f, "the queue cannot be started: {error}"),
-            Self::OutOfMemory(error) => write!(f, "the queue cannot be started: {error}"),
-            Self::Thread(error) => write!(f, "the queue's thread cannot be started: {error}"),
+            Self::Config(error) => write!(f, "the worker cannot be started: {error}"),
+            Self::OutOfMemory(error) => write!(f, "the worker cannot be started: {error}"),
+            Self::Thread(error) => write!(f, "the worker's thread cannot be started: {error}"),
         }
     }
 }

@@ -14,6 +14,10 @@ use buslane::queue::{Handler, QueueBuilder};
 use buslane::ring::{blocks, mpmc, spsc};
 use buslane::sink::lane::{InnerLane, Lane, LaneSealer, LaneWrite, Lanes};
 use buslane::sink::{Batch, Filter, Map, Noop, SinkFn, SinkKey};
+use buslane::source::{
+    Disconnected, Fault, FileLines, FilePosition, Gap, GapReason, Monitor, MonitorSnapshot, MonitorState,
+    NotLive, Session, StopHook, StopReason, StopReport, Update,
+};
 use buslane::stats::{
     CloseReport, Disposition, DropReason, Dropped, Finish, FlushReport, Imbalance, Ledger, Refused,
     SinkState, SinkStatus, SubscriberState,
@@ -155,6 +159,15 @@ assert_impl!(
 assert_impl!(Sequence: Hash + Ord + Display + Default);
 assert_impl!(SubscribeError: Error);
 assert_impl!(SubscriberState: Clone + Debug + Display + Default + PartialEq + Eq + Send + Sync);
+
+// Handles of a monitor are shared, and so is the session of its source.
+assert_impl!(Monitor<Plain>, Session: Clone + Send + Sync + Debug);
+assert_impl!(StopHook: Send + Sync + Debug);
+assert_impl!(Update<Plain>: Send + Sync);
+assert_impl!(Update<u8>, Disconnected, Gap, GapReason, MonitorState, StopReason, FilePosition: Debug + Clone + PartialEq + Eq + Send + Sync);
+assert_impl!(MonitorState, StopReason, MonitorSnapshot, StopReport, Gap, GapReason, Disconnected, FilePosition: Display);
+assert_impl!(Fault, NotLive, buslane::source::ParsePositionError: Error + Send + Sync);
+assert_impl!(FileLines: Clone + Debug + Send + Sync);
 
 // Pointers to sinks are sinks, whether the sink is sized or not.
 assert_impl!(

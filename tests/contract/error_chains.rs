@@ -53,7 +53,7 @@ fn chain_of_causes_has_each_cause_once() {
         (&failed(users()) as &dyn Error, "the sink failed: no route"),
         (&failed(io::Error::other(users())), "the sink failed: no route"),
         (&failed(failed(users())), "the sink failed: the sink failed: no route"),
-        (&thread, "the queue's thread cannot be started: no route"),
+        (&thread, "the worker's thread cannot be started: no route"),
     ] {
         assert_eq!(chain(error), [first, "the link is down", "the cable is loose"]);
     }

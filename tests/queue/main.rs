@@ -95,7 +95,7 @@ fn invalid_settings_are_typed_errors() {
     let error = build().capacity(0).spawn(|_| ()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the queue cannot be started: capacity 0 is invalid: it must be at least 1 event"
+        "the worker cannot be started: capacity 0 is invalid: it must be at least 1 event"
     );
 }
 

@@ -1,11 +1,12 @@
 //! The constructors and the settings of an HTTP sink.
 
-use crate::client::Client;
+use crate::client::{Client, Settings};
 use crate::config::{HttpConfigError, Invalid};
 use crate::proxy::Proxy;
 use crate::sink::HttpSink;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
@@ -17,7 +18,7 @@ use ureq::tls::{PemItem, RootCerts, parse_pem};
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest timeout that is passed to the HTTP client: a century. The client adds it to an
 /// instant, and a longer one might overflow the clock.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Headers for message framing and the destination, which only the HTTP client sets.
 const RESERVED: [HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
 
@@ -259,6 +260,12 @@ impl<E> HttpSinkBuilder<E> {
     /// assert!(HttpSink::<String>::builder("/events").build().is_err());
     /// ```
     pub fn build(self) -> Result<HttpSink<E>, HttpConfigError> {
+        let client = Client::new(self.settings()?);
+        Ok(HttpSink::of(Box::new(client), self.enveloped))
+    }
+
+    /// Checks the settings of the connection.
+    pub(crate) fn settings(&self) -> Result<Settings, HttpConfigError> {
         let uri = endpoint(&self.url)?;
         let headers = checked_headers(&self.headers)?;
         if self.timeout.is_zero() {
@@ -270,8 +277,7 @@ impl<E> HttpSinkBuilder<E> {
             ProxySource::No => None,
             ProxySource::Url(url) => Some(Proxy::new(url, "proxy")?),
         };
-        let client = Client::new(uri, headers, self.timeout.min(LONGEST), roots, proxy);
-        Ok(HttpSink::of(Box::new(client), self.enveloped))
+        Ok(Settings { uri, headers, timeout: self.timeout.min(LONGEST), roots, proxy: proxy.map(Arc::new) })
     }
 }
 

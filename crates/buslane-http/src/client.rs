@@ -21,6 +21,15 @@ use ureq::{Agent, Body};
 /// connection with a longer answer is dropped.
 const MOST_OF_AN_ANSWER: u64 = 64 * 1024;
 
+/// The settings of a connection, which the builder has checked.
+pub(crate) struct Settings {
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) timeout: Duration,
+    pub(crate) roots: RootCerts,
+    pub(crate) proxy: Option<Arc<Proxy>>,
+}
+
 pub(crate) struct Client {
     agent: Agent,
     resolver: Remembering,
@@ -55,15 +64,9 @@ fn agent(resolver: &Remembering, roots: RootCerts, proxy: Option<Arc<Proxy>>) ->
 }
 
 impl Client {
-    /// Creates a client with these settings, which the builder has checked.
-    pub(crate) fn new(
-        uri: Uri,
-        headers: HeaderMap,
-        timeout: Duration,
-        roots: RootCerts,
-        proxy: Option<Proxy>,
-    ) -> Self {
-        let proxy = proxy.map(Arc::new);
+    /// Creates a client with these settings.
+    pub(crate) fn new(settings: Settings) -> Self {
+        let Settings { uri, headers, timeout, roots, proxy } = settings;
         let resolver = Remembering::new(proxy.as_ref().map(|proxy| proxy.uri.clone()));
         let agent = agent(&resolver, roots, proxy);
         Self {
@@ -137,7 +140,8 @@ impl Client {
     }
 }
 
-fn refusal(response: &Response<Body>) -> HttpError {
+/// Returns the error of an answer with a status other than success.
+pub(crate) fn refusal(response: &Response<Body>) -> HttpError {
     let value = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = value.and_then(|value| parse_retry_after(value, SystemTime::now()));
     HttpError::Status { status: response.status().as_u16(), retry_after }

@@ -33,6 +33,7 @@
 //! |---|---|
 //! | [`HttpSink`] | a sink that posts one event per request |
 //! | [`HttpBatchSink`] | a sink that posts a batch of events per request |
+//! | [`HttpSource`], [`HttpSourceBuilder`], [`HttpStream`], [`ServerEvent`] | a source of server-sent events, for a [`Monitor`](buslane::source::Monitor) |
 //! | [`HttpRetry`] | a retry policy that gives up on permanent errors and waits for `Retry-After` |
 //! | [`HttpError`] | why an event was not delivered |
 //! | [`HttpSinkBuilder`] | the settings of both sinks |
@@ -60,6 +61,8 @@ mod proxy;
 mod resolver;
 mod retry;
 mod sink;
+mod source;
+mod stream;
 mod tcp;
 
 pub use builder::HttpSinkBuilder;
@@ -67,6 +70,8 @@ pub use config::{HttpConfigError, HttpConfigErrorKind};
 pub use error::HttpError;
 pub use retry::HttpRetry;
 pub use sink::{HttpBatchSink, HttpSink};
+pub use source::{HttpSource, HttpSourceBuilder, HttpStream};
+pub use stream::ServerEvent;
 
 /// The `User-Agent` of all requests, including those that open a tunnel.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));

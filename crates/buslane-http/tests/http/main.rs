@@ -9,6 +9,7 @@ mod proxies;
 mod raw;
 mod retry;
 mod server;
+mod sources;
 mod tls;
 
 use buslane::stats::DropReason;

@@ -1,0 +1,246 @@
+//! What the handles and the worker of a monitor share: its status, its token, its counters.
+//!
+//! Only the worker changes the status and the token, each under a lock of its own, in which no user
+//! code runs. Threads wait on one list for a change of the status, and the worker notifies that list
+//! after each change. So a thread sees the change, or is woken by it.
+
+use super::session::Session;
+use super::state::{Count, Counts, MonitorSnapshot, MonitorState, NotLive, StopReason, StopReport};
+use crate::sink::lane::LaneSealer;
+use crate::stats::Finish;
+use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
+use crate::sync::{Mutex, lock};
+use crate::time::Deadline;
+use crate::wait::context::{Crew, cloned, dispose, must_not_wait};
+use crate::wait::{FencePair, WaitList};
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(super) struct Core<T> {
+    pub(super) session: Session,
+    /// The worker, which must not wait for itself.
+    pub(super) crew: Crew,
+    pub(super) counts: Counts,
+    status: Mutex<Status>,
+    token: Mutex<Token<T>>,
+    /// Where threads wait for a change of the status.
+    changed: WaitList,
+    /// Ends the worker's wait for room in the lane.
+    sealer: Option<LaneSealer>,
+    stop_by: Mutex<Option<Deadline>>,
+}
+
+struct Status {
+    phase: Phase,
+    since: Instant,
+    last_error: Option<String>,
+    /// The number of connections that were live.
+    lives: u64,
+}
+
+#[derive(Clone)]
+pub(super) enum Phase {
+    Connecting { attempt: u32 },
+    Live,
+    Waiting { failures: u32, until: Instant, error: String },
+    Stopped(StopReason),
+}
+
+/// The position after the last event that the sink accepted. A token is cloned outside the lock, so
+/// the first caller that asks for it moves it into an allocation that callers share.
+enum Token<T> {
+    None,
+    Owned(T),
+    Shared(Arc<T>),
+}
+
+impl<T> Core<T> {
+    pub(super) fn new(session: Session, token: Option<T>, sealer: Option<LaneSealer>) -> Self {
+        let since = session.now();
+        let phase = Phase::Connecting { attempt: 1 };
+        Self {
+            session,
+            crew: Crew::new(),
+            counts: Counts::new(),
+            status: Mutex::new(Status { phase, since, last_error: None, lives: 0 }),
+            token: Mutex::new(token.map_or(Token::None, Token::Owned)),
+            changed: WaitList::new(FencePair::Symmetric),
+            sealer,
+            stop_by: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        let since = self.session.now();
+        let old = {
+            let mut status = lock(&self.status);
+            status.lives += u64::from(matches!(phase, Phase::Live));
+            status.since = since;
+            std::mem::replace(&mut status.phase, phase)
+        };
+        drop(old);
+        self.changed.notify();
+    }
+
+    pub(super) fn set_error(&self, error: String) {
+        let old = lock(&self.status).last_error.replace(error);
+        drop(old);
+    }
+
+    /// Replaces the token.
+    #[inline]
+    pub(super) fn set_token(&self, token: Option<T>) {
+        let token = token.map_or(Token::None, Token::Owned);
+        let old = std::mem::replace(&mut *lock(&self.token), token);
+        dispose(old);
+    }
+
+    /// Returns the token.
+    pub(super) fn token(&self) -> Option<T>
+    where
+        T: Clone,
+    {
+        let shared = {
+            let mut token = lock(&self.token);
+            let shared = match std::mem::replace(&mut *token, Token::None) {
+                Token::None => return None,
+                Token::Owned(token) => Arc::new(token),
+                Token::Shared(shared) => shared,
+            };
+            *token = Token::Shared(shared.clone());
+            shared
+        };
+        let copy = cloned(&*shared);
+        dispose(shared);
+        Some(copy)
+    }
+
+    pub(super) fn state(&self) -> MonitorState {
+        let phase = lock(&self.status).phase.clone();
+        self.shown(phase)
+    }
+
+    fn shown(&self, phase: Phase) -> MonitorState {
+        match phase {
+            Phase::Connecting { attempt } => MonitorState::Connecting { attempt },
+            Phase::Live => MonitorState::Live,
+            Phase::Waiting { failures, until, error } => {
+                let retry_in = until.saturating_duration_since(self.session.now());
+                MonitorState::Waiting { failures, retry_in, error }
+            }
+            Phase::Stopped(reason) => MonitorState::Stopped(reason),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> MonitorSnapshot {
+        let (phase, since, last_error) = {
+            let status = lock(&self.status);
+            (status.phase.clone(), status.since, status.last_error.clone())
+        };
+        let count = |count| self.counts.get(count);
+        // The outcomes first: an event is counted as read before its outcome is.
+        let [forwarded, refused, dropped, panicked] =
+            [Count::Forwarded, Count::Refused, Count::Dropped, Count::Panicked].map(count);
+        MonitorSnapshot {
+            state: self.shown(phase),
+            state_for: self.session.now().saturating_duration_since(since),
+            attempts: count(Count::Attempts),
+            connects: count(Count::Connects),
+            failures: count(Count::Failures),
+            events: count(Count::Read),
+            forwarded,
+            refused,
+            dropped,
+            panicked,
+            duplicates: count(Count::Duplicates),
+            undecodable: count(Count::Undecodable),
+            gaps: count(Count::Gaps),
+            source_panics: count(Count::SourcePanics),
+            last_error,
+        }
+    }
+
+    /// Returns whether this thread must not wait for the worker.
+    pub(super) fn is_inside(&self) -> bool {
+        must_not_wait() || self.crew.is_here()
+    }
+
+    /// Waits until a connection is live, has been since the call, or the monitor has stopped.
+    pub(super) fn wait_live(&self, deadline: Deadline) -> Result<(), NotLive> {
+        let lives = lock(&self.status).lives;
+        let attempt = || {
+            let status = lock(&self.status);
+            match &status.phase {
+                Phase::Live => Some(true),
+                _ if status.lives != lives => Some(true),
+                Phase::Stopped(_) => Some(false),
+                Phase::Connecting { .. } | Phase::Waiting { .. } => None,
+            }
+        };
+        let deadline = if self.is_inside() { Deadline::NOW } else { deadline };
+        match self.changed.wait_until(deadline, attempt) {
+            Some(true) => Ok(()),
+            Some(false) | None => Err(NotLive { state: self.state() }),
+        }
+    }
+
+    fn stop_reason(&self) -> Option<StopReason> {
+        match &lock(&self.status).phase {
+            Phase::Stopped(reason) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    /// Tells the monitor to stop.
+    pub(super) fn tell_stop(&self, deadline: Deadline) {
+        lock(&self.stop_by).get_or_insert(deadline);
+        self.session.stop();
+    }
+
+    /// Returns the deadline of the stop, once the monitor was told.
+    pub(super) fn stop_by(&self) -> Option<Deadline> {
+        *lock(&self.stop_by)
+    }
+
+    /// Waits for the end of the worker.
+    pub(super) fn await_end(&self, deadline: Deadline) -> bool {
+        self.changed.wait_until(deadline, || self.stop_reason()).is_some()
+    }
+
+    /// Stops the monitor, and waits for the end of the worker until the deadline.
+    pub(super) fn stop(&self, deadline: Deadline) -> StopReport {
+        self.tell_stop(deadline);
+        if self.is_inside() {
+            let finish = if self.stop_reason().is_some() { Finish::Done } else { Finish::Pending };
+            return self.report(finish);
+        }
+        if self.await_end(deadline) {
+            return self.report(Finish::Done);
+        }
+        self.end_wait_for_room();
+        self.report(Finish::TimedOut)
+    }
+
+    /// Ends the worker's wait for room in a full sink: it gets the event back, and ends.
+    pub(super) fn end_wait_for_room(&self) {
+        if let Some(sealer) = &self.sealer {
+            LaneSealer::seal_all(std::slice::from_ref(sealer), || {
+                // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of
+                // `Consumer::refresh`.
+                heavy_fence_or_wait(process_pair());
+            });
+        }
+    }
+
+    fn report(&self, finish: Finish) -> StopReport {
+        let count = |count| self.counts.get(count);
+        let settled: u64 =
+            [Count::Forwarded, Count::Refused, Count::Dropped, Count::Panicked].map(count).iter().sum();
+        StopReport {
+            finish,
+            reason: self.stop_reason(),
+            forwarded: count(Count::Forwarded),
+            undelivered: count(Count::Read).saturating_sub(settled),
+        }
+    }
+}

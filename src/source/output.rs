@@ -1,0 +1,161 @@
+//! The way from a monitor into its sink.
+//!
+//! A sink with lanes gets a private lane, so handing an event on costs what it costs a publisher. If
+//! the sink is a bus, the lane is a publisher of that bus. Every other sink is called directly, as a
+//! bus calls it: nothing waits inside.
+//!
+//! Events that the sink loses at once leave a gap. The gap comes before the next update that the
+//! sink accepts. If the sink refuses the gap as well, the next event is lost with it, so that no
+//! event comes after missing ones without a gap between them.
+
+use super::update::{Gap, GapReason, Update};
+use crate::error::{OutOfMemory, WriteError};
+use crate::sink::Sink;
+use crate::sink::lane::{Lane, LaneSealer, Lanes};
+use crate::stats::Disposition;
+use crate::time::Deadline;
+use crate::wait::context::{Delivery, caught, discard, dispose, error_text, event_of, user_code};
+use std::marker::PhantomData;
+
+/// A sink of a monitor, and what of each update it gets.
+pub(super) struct Output<E, X, K> {
+    sink: K,
+    lane: Option<Lane<X>>,
+    /// Whether a push may run user code, whose panic is caught.
+    is_guarded: bool,
+    /// Makes what the sink gets from an update. `None` if the sink does not get it.
+    wrap: fn(Update<E>) -> Option<X>,
+    /// Whether the sink gets more than events.
+    is_told: bool,
+    /// The gap that the sink has not accepted yet.
+    owed: Option<Gap>,
+    events: PhantomData<fn(E)>,
+}
+
+/// What became of an event or update.
+#[derive(Debug)]
+pub(super) enum Put {
+    Accepted,
+    Refused(String),
+    Dropped,
+    Panicked(String),
+    Closed,
+}
+
+impl<E, X: Send + 'static, K: Sink<X>> Output<E, X, K> {
+    pub(super) fn new(sink: K, wrap: fn(Update<E>) -> Option<X>, is_told: bool) -> Result<Self, OutOfMemory> {
+        let lane = sink.lane()?;
+        let is_guarded = lane.as_ref().is_none_or(Lane::has_user_code);
+        Ok(Self { sink, lane, is_guarded, wrap, is_told, owed: None, events: PhantomData })
+    }
+
+    /// Returns what ends a wait for room in the lane, from another thread.
+    pub(super) fn sealer(&self) -> Option<LaneSealer> {
+        self.lane.as_ref()?.sealer()
+    }
+
+    pub(super) fn sink(&self) -> &K {
+        &self.sink
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        user_code(|| self.sink.reports_closed()).unwrap_or(false)
+    }
+
+    /// Forwards an event, after the gap that is owed.
+    #[inline]
+    pub(super) fn event(&mut self, event: E) -> Put {
+        if self.owed.is_some() {
+            match self.pay() {
+                Put::Accepted => {}
+                put => {
+                    discard(event);
+                    self.lose();
+                    return put;
+                }
+            }
+        }
+        let put = self.put(Update::Event(event));
+        if matches!(put, Put::Refused(_) | Put::Dropped | Put::Panicked(_)) {
+            self.lose();
+        }
+        put
+    }
+
+    /// Forwards another update, after the gap that is owed.
+    pub(super) fn tell(&mut self, update: Update<E>) -> Put {
+        match self.pay() {
+            Put::Closed => Put::Closed,
+            _ => self.put(update),
+        }
+    }
+
+    /// Forwards a gap. If the sink does not accept it, it is owed.
+    pub(super) fn gap(&mut self, gap: Gap) -> Put {
+        self.owe(gap);
+        self.pay()
+    }
+
+    #[cold]
+    fn lose(&mut self) {
+        self.owe(Gap::new(GapReason::SinkRefused).missed(1));
+    }
+
+    fn owe(&mut self, gap: Gap) {
+        if self.is_told {
+            self.owed = Some(self.owed.map_or(gap, |owed| owed.and(gap)));
+        }
+    }
+
+    fn pay(&mut self) -> Put {
+        let Some(gap) = self.owed else { return Put::Accepted };
+        let put = self.put(Update::Gap(gap));
+        if matches!(put, Put::Accepted) {
+            self.owed = None;
+        }
+        put
+    }
+
+    #[inline]
+    fn put(&mut self, update: Update<E>) -> Put {
+        let Some(update) = (self.wrap)(update) else { return Put::Accepted };
+        match &mut self.lane {
+            Some(lane) if !self.is_guarded => put(lane.offer(update, Deadline::NEVER)),
+            lane => Self::put_guarded(lane.as_mut(), &self.sink, update),
+        }
+    }
+
+    /// Pushes into a lane that runs user code, or calls the sink.
+    fn put_guarded(lane: Option<&mut Lane<X>>, sink: &K, update: X) -> Put {
+        let offered = match lane {
+            Some(lane) => caught(|| lane.offer(update, Deadline::NEVER)),
+            None => match Delivery::enter() {
+                Some(_inside) => caught(|| sink.offer(update)),
+                None => Ok(Err(WriteError::Reentrant(update))),
+            },
+        };
+        offered.map_or_else(Put::Panicked, put)
+    }
+}
+
+#[inline]
+fn put<X>(offered: Result<Disposition, WriteError<X>>) -> Put {
+    match offered {
+        Ok(Disposition::Dropped(_)) => Put::Dropped,
+        Ok(_) => Put::Accepted,
+        Err(error) => refused(error),
+    }
+}
+
+#[cold]
+fn refused<X>(error: WriteError<X>) -> Put {
+    let put = if error.is_closed() { Put::Closed } else { Put::Refused(error_text(&error)) };
+    discard(event_of(error));
+    put
+}
+
+impl<E, X, K> Drop for Output<E, X, K> {
+    fn drop(&mut self) {
+        dispose(self.lane.take());
+    }
+}
