@@ -20,8 +20,7 @@
 //!   the calls of [`paid`], the bit means that it has executed a heavy fence since it set the bit.
 #![expect(unsafe_code, reason = "the sleeper moves between threads under the state word")]
 
-// They need the asymmetric pair: Miri has no `membarrier`.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
 mod models;
 mod paid;
 
