@@ -38,7 +38,7 @@
 //! | the mark of a parked consumer | 1 a lane | a consumer that parks | after a park |
 //! | the tail, a store | 1 a lane | the publisher; the consumer reads it at each poll | the store is late, the call is not |
 //! | the slot, a store | 1 a lane | the publisher; the consumer reads it | no: prefetched 16 slots before |
-//! | the head | 1 a lane | the consumer | once a lap; prefetched by the publish before |
+//! | the head | 1 a lane | the consumer | once a lap: the load waits for it |
 //!
 //! | `Bus::publish` | lines | written by | remote |
 //! |---|---|---|---|
@@ -49,9 +49,9 @@
 //! | the slot, a load and a store | 1 or 2 a sink | writers; the consumer frees it, and each of its polls ends with a load of the next one | after a poll; otherwise it was prefetched 12 slots before |
 //!
 //! A locked exchange waits for all stores before it, and all loads after it wait for the exchange. So
-//! in `Bus::publish` the misses of one sink follow those of the sink before it, unless they were
-//! prefetched: at the begin of a publish into several sinks, the tail and the slot of each. So the
-//! least that a publish waits for, if a consumer has polled since the last one, is one transfer.
+//! in `Bus::publish` the misses of one sink follow those of the sink before it. To prefetch the tails
+//! and slots of all sinks at the begin of the call gained nothing in ten paired slices: the slots are
+//! remote only after a poll, and then in few sinks at a time.
 
 pub mod alone;
 pub mod contenders;

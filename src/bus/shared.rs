@@ -9,7 +9,6 @@ use super::list::List;
 use super::publisher::Publisher;
 use super::tally::{Offer, PublishTally};
 use crate::error::{Closed, ConfigError, OutOfMemory, WriteError};
-use crate::mailbox::shared_push::SharedPush;
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
@@ -168,9 +167,6 @@ impl<E: Clone + Send + 'static> Core<E> {
         let mut tally = PublishTally::accepted(0);
         if !list.older().is_empty() {
             tally = self.deliver_to_older(list, place);
-        }
-        if list.newest().len() > 1 {
-            list.newest().iter().filter_map(|entry| entry.shared.as_ref()).for_each(SharedPush::prefetch);
         }
         self.deliver_to_each(list, list.newest(), list.newest().len(), place, &mut tally);
         tally

@@ -54,17 +54,6 @@ impl<E: Send + 'static> SharedPush<E> {
         Some(SharedRoom { claimed, signals: &self.signals, consumers: self.consumers })
     }
 
-    /// Prefetches what a push touches.
-    ///
-    /// A push ends with an exchange, for which all later loads wait. So the cache misses of pushes
-    /// into several lanes overlap only if they begin before the first push.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self) {
-        if let Events::Bounded(ring) = &self.mailbox.shared.events {
-            ring.prefetch();
-        }
-    }
-
     /// Pushes the event in `place`, and wakes the consumer if it is parked. Returns `false`, and
     /// leaves the event there, if there is no room.
     #[inline(always)]

@@ -34,9 +34,9 @@ mod sole;
 
 use crate::error::{BuildError, OutOfMemory};
 use crate::sync::pace::Pace;
-use crate::sync::prefetch::{bytes_ahead, prefetch_all_for_write, prefetch_line_for_write};
+use crate::sync::prefetch::{bytes_ahead, prefetch_line_for_write};
 use crate::sync::slot::{Aligned, Slot};
-use crate::sync::{AtomicU64, CachePadded, MODEL, Ordering};
+use crate::sync::{AtomicU64, CachePadded, Ordering};
 use crate::wait::context::discard;
 pub(crate) use sole::SoleConsumer;
 use std::fmt;
@@ -273,17 +273,6 @@ impl<T> Ring<T> {
                 }
                 tail = newer;
             }
-        }
-    }
-
-    /// Prefetches what the next push touches.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self) {
-        // In a model, this load would only add states to explore.
-        if !MODEL {
-            prefetch_line_for_write(&*self.tail);
-            let position = self.tail.load(Ordering::Relaxed) >> 1;
-            prefetch_all_for_write(self.cell(position));
         }
     }
 

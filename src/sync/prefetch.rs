@@ -69,34 +69,6 @@ pub(crate) fn prefetch_line_for_write<S>(thing: &S) {
     ask::<0, S>(thing);
 }
 
-/// Prefetches, for reading, the cache line in which a value begins.
-#[inline(always)]
-pub(crate) fn prefetch_for_read<S>(thing: &S) {
-    #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
-    // SAFETY: `prefetcht0` reads and writes nothing and never faults.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(thing).cast());
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
-    let _ = thing;
-}
-
-/// Prefetches, for writing, the cache lines in which a value begins and ends, if they are one or two.
-#[inline(always)]
-pub(crate) fn prefetch_all_for_write<S>(thing: &S) {
-    ask::<0, S>(thing);
-    // The distance is an immediate operand.
-    match size_of::<S>() {
-        0..=8 => {}
-        9..=16 => _ = ask::<8, S>(thing),
-        17..=32 => _ = ask::<16, S>(thing),
-        33..=40 => _ = ask::<32, S>(thing),
-        41..=48 => _ = ask::<40, S>(thing),
-        _ => _ = ask::<56, S>(thing),
-    }
-}
-
 #[inline(always)]
 #[cfg_attr(
     all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri), not(loom)),

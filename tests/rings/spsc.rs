@@ -290,21 +290,3 @@ fn uncommitted_value_has_one_owner_after_a_seal() {
     let cases = [(false, false), (false, true), (true, false), (true, true)];
     assert_eq!(cases.map(|(settles, reads)| drops_when(settles, reads)), [1; 4]);
 }
-
-#[test]
-fn every_large_ring_holds_exactly_its_capacity() {
-    // Producers of several rings look for room at different places of a lap.
-    for capacity in [63, 64, 100, 1024] {
-        for _ in 0..4 {
-            let (mut producer, mut consumer) = spsc(capacity);
-            let events = capacity as u64;
-            for lap in 0..3 {
-                let pushed = (0..2 * events).take_while(|n| producer.push(*n).is_ok()).count();
-                assert_eq!((pushed, producer.len()), (capacity, capacity), "lap {lap}");
-                assert_eq!(producer.room_for(1), 0);
-                assert!(std::iter::from_fn(|| consumer.pop()).eq(0..events));
-                assert_eq!(producer.room_for(2 * capacity), capacity);
-            }
-        }
-    }
-}

@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 use super::{OPEN, Sealer, Slots, SpscRing};
-use crate::sync::prefetch::{LINE, bytes_ahead, prefetch_for_read, prefetch_for_write};
-use crate::sync::{Arc, Ordering, unique_number};
+use crate::sync::prefetch::{LINE, bytes_ahead, prefetch_for_write};
+use crate::sync::{Arc, Ordering};
 use crate::wait::context::discard;
 use std::fmt;
 
@@ -30,17 +30,14 @@ pub struct Producer<T> {
     slots: Slots<T>,
     /// The next position to write; ahead of the shared tail between `write` and `commit`.
     tail: u64,
-    /// Where a push stops to look for room: `end`, or one position before it.
-    limit: u64,
     /// The last loaded head of the consumer plus the capacity: the first position that must not be
     /// written yet.
-    end: u64,
+    limit: u64,
 }
 
 impl<T> Producer<T> {
     pub(super) fn new(shared: Arc<SpscRing<T>>) -> Self {
-        let end = first_end(shared.capacity);
-        Self { slots: Slots::of(&shared.slots), tail: 0, limit: end, end, shared }
+        Self { slots: Slots::of(&shared.slots), tail: 0, limit: shared.capacity, shared }
     }
 
     /// Writes and commits a value, or returns it when the ring is full.
@@ -103,38 +100,23 @@ impl<T> Producer<T> {
     /// ```
     #[inline]
     pub fn room_for(&mut self, wanted: usize) -> usize {
-        if ((self.end - self.tail) as usize) < wanted {
-            self.load_head();
+        if ((self.limit - self.tail) as usize) < wanted {
+            self.refresh();
         }
-        ((self.end - self.tail) as usize).min(wanted)
+        ((self.limit - self.tail) as usize).min(wanted)
     }
 
-    /// Called twice per lap if the consumer keeps the ring empty, so it is kept out of the fast
-    /// path: where one known slot is left, and where none is.
-    ///
-    /// The first call prefetches the cache line that the second one loads. Otherwise one push of
-    /// each lap would wait for the line, which is usually in another processor's cache.
+    /// Called once per lap if the consumer keeps the ring empty, so it is kept out of the fast
+    /// path.
     #[cold]
     #[inline(never)]
     fn refresh(&mut self) -> bool {
-        if self.tail < self.end {
-            prefetch_for_read(&*self.shared.head);
-            self.limit = self.end;
-            return true;
-        }
-        self.load_head()
-    }
-
-    #[inline]
-    fn load_head(&mut self) -> bool {
         // ORD(spsc.head): Acquire; pairs with the consumer's Release: its reads of the freed slots
         // are over.
         let head = self.shared.head.load(Ordering::Acquire);
         // A ring that is being sealed has no room; `settle` then returns the reason.
-        self.end = if self.is_open() { head + self.shared.capacity } else { self.tail };
-        let early = u64::from(self.end - self.tail >= MUCH_ROOM);
-        self.limit = self.end - early;
-        self.tail < self.end
+        self.limit = if self.is_open() { head + self.shared.capacity } else { self.tail };
+        self.tail < self.limit
     }
 
     /// Writes a value without showing it to the consumer.
@@ -154,7 +136,7 @@ impl<T> Producer<T> {
     /// ```
     #[inline(always)]
     pub fn write(&mut self, value: T) {
-        assert!(self.tail < self.end, "a write needs room");
+        assert!(self.tail < self.limit, "a write needs room");
         Vacant(self).write(value);
     }
 
@@ -229,7 +211,7 @@ impl<T> Producer<T> {
             // producer.
             taken_back(unsafe { self.slots.at(self.tail).take() });
         }
-        (self.limit, self.end) = (self.tail, self.tail);
+        self.limit = self.tail;
         false
     }
 
@@ -285,7 +267,7 @@ impl<T> Producer<T> {
 /// Room for one value: filling it needs no further check.
 ///
 /// # Invariant
-/// - S5: created only where the producer's tail is below `end`.
+/// - S5: created only where the producer's tail is below its limit.
 ///
 /// # Examples
 /// ```
@@ -416,25 +398,6 @@ impl<T: Clone> Producer<T> {
     }
 }
 
-/// The least room for which a push prefetches the consumer's head before it loads it. With less, a
-/// slow consumer keeps the ring full, and each lap would have many prefetches.
-const MUCH_ROOM: u64 = 64;
-
-/// Returns how much of its room the producer of a new ring knows of, at least one slot.
-///
-/// A producer loads the consumer's head once per lap, when the known room is used up. If all lanes
-/// of a publisher began with their whole capacity, one publish of each lap would load the heads of
-/// all its sinks.
-fn first_end(capacity: u64) -> u64 {
-    // Models are deterministic, and their rings are small.
-    if capacity < MUCH_ROOM {
-        return capacity;
-    }
-    // Multiplied by the golden ratio, consecutive numbers are far apart in a lap.
-    let spread = unique_number().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-    capacity - spread % capacity
-}
-
 /// Returns the number of slots in `bytes` bytes, at least one.
 const fn slots_in<T>(bytes: usize) -> usize {
     let size = if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
@@ -467,7 +430,7 @@ impl<T> Producer<T> {
             // producer.
             discard(unsafe { self.slots.at(self.tail).take() });
         }
-        (self.limit, self.end) = (self.tail, self.tail);
+        self.limit = self.tail;
     }
 }
 
