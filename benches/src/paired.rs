@@ -238,6 +238,6 @@ mod tests {
         assert_eq!(estimate(series.estimate_while("far", &["a", "b"], ratio)), Some((3.0, 1)));
         assert_eq!(series.counts(), (10, 1));
         assert_eq!(series.placements(), (6, 3));
-        assert_eq!(series.pings(), [Some(55.0), Some(250.0)]);
+        assert_eq!(series.pings(), [Some(50.0), Some(250.0)]);
     }
 }

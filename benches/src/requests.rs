@@ -6,8 +6,11 @@
 //! a process, so nothing of the last contender is left when the next one starts: its listeners have
 //! drained what they accepted and have ended, and none of them spins beside another contender.
 //!
-//! The rate is a part of the capacity, which the program measures once for all samples: the lower
-//! quartile of several short measurements, as the capacity of a virtual machine moves.
+//! The rate is such that the service without telemetry keeps a part of the processors' time busy,
+//! and is determined once for all samples. It is no part of what clients achieve that send their next
+//! request with the reply to the last one: by the clock, when threads sleep in between, a request was
+//! measured to cost 1.7 times the processor time. 60 % of such a capacity kept two processors busy all
+//! the time, and the latencies were those of a queue.
 //!
 //! No thread is pinned. Threads of the service are those of the clients, those of the workers, which
 //! publish, and those of the listeners. The processor time of a sample is that of each of the three.
@@ -36,18 +39,31 @@ pub struct Service {
 
 /// How long the program warms up, which is no part of a sample.
 const WARM_UP: Duration = Duration::from_millis(100);
+/// The rate of the first calibration, far below what a processor can do.
+const FIRST_RATE: f64 = 10_000.0;
+/// The measurements of each calibration.
+const CALIBRATIONS: usize = 3;
 
 impl Service {
-    /// Returns a service at `percent` of the capacity, which is measured now.
+    /// Returns a service that keeps `percent` of the processors' time busy without telemetry: the
+    /// processor time of a request is measured now.
     ///
     /// # Errors
     /// If the program cannot be started, fails, or prints something else than its report.
     pub fn calibrate(program: &Path, percent: f64, slice: Duration) -> io::Result<Self> {
-        let load = percent.to_string();
-        let arguments = ["--bus", "none", "--seconds", "0.1", "--load", &load];
-        let report = ask(program, &arguments)?;
-        let rate = number(&report, "/load/rate")?;
-        Ok(Self { program: program.to_owned(), rate, slice })
+        let mut service = Self { program: program.to_owned(), rate: FIRST_RATE, slice };
+        let processors = std::thread::available_parallelism()?.get() as f64;
+        // The time of a request depends on the rate: the second step measures it near the result.
+        for _ in 0..2 {
+            let mut times = Vec::new();
+            for _ in 0..CALIBRATIONS {
+                times.push(processor_time(&service.report("none")?)?);
+            }
+            // The longest: the load must not be above the intended one in slow moments.
+            let time = times.into_iter().fold(0.0, f64::max);
+            service.rate = (percent / 100.0 * processors * 1e9 / time).round();
+        }
+        Ok(service)
     }
 
     /// Returns the offered rate, in requests per second.
@@ -56,11 +72,11 @@ impl Service {
         self.rate
     }
 
-    /// Runs the service for one sample, with this bus.
-    fn sample(&self, bus: &str) -> io::Result<Vec<f64>> {
+    /// Runs the service for one sample, with this bus, and returns its report.
+    fn report(&self, bus: &str) -> io::Result<Value> {
         let (seconds, load) = ((WARM_UP + self.slice).as_secs_f64().to_string(), format!("{}/s", self.rate));
         let arguments = ["--bus", bus, "--seconds", &seconds, "--load", &load, "--slice-ms", "0"];
-        figures(&ask(&self.program, &arguments)?)
+        ask(&self.program, &arguments)
     }
 }
 
@@ -75,7 +91,8 @@ impl Contender {
         let (service, program) = (service.clone(), service.program.display().to_string());
         let names = FIGURES.map(|figure| format!("{name}, {figure}"));
         Self::new(names.into(), Some(0), move |_| {
-            service.sample(bus).unwrap_or_else(|error| panic!("{program} --bus {bus}: {error}"))
+            let figures = service.report(bus).and_then(|report| figures(&report));
+            figures.unwrap_or_else(|error| panic!("{program} --bus {bus}: {error}"))
         })
     }
 }
@@ -97,6 +114,17 @@ fn number(report: &Value, path: &str) -> io::Result<f64> {
     report.pointer(path).and_then(Value::as_f64).ok_or_else(missing)
 }
 
+/// Returns the processor time of a request, of all threads of the service.
+fn processor_time(report: &Value) -> io::Result<f64> {
+    let parts =
+        ["clients", "workers", "others"].map(|part| number(report, &format!("/processor_time/{part}")));
+    let sum = parts.into_iter().sum::<io::Result<f64>>()?;
+    match sum / number(report, "/published")? {
+        time if time.is_normal() => Ok(time),
+        _ => Err(io::Error::other("the system does not report the processor time of telemetry")),
+    }
+}
+
 /// Returns the figures of a report, in the order of [`FIGURES`].
 fn figures(report: &Value) -> io::Result<Vec<f64>> {
     let number = |path: &str| number(report, path);
@@ -116,7 +144,7 @@ fn figures(report: &Value) -> io::Result<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FIGURES, figures};
+    use super::{FIGURES, figures, processor_time};
     use serde_json::json;
 
     #[test]
@@ -130,8 +158,11 @@ mod tests {
         let read = figures(&report).expect("all figures");
         assert_eq!(read, [30_000.0, 90_000.0, 400_000.0, 50.0, 500.0, 20_000.0, 10_000.0, 2.0]);
         assert_eq!(read.len(), FIGURES.len());
+        assert_eq!(processor_time(&report).expect("all parts"), 30_500.0);
         report["latency"] = json!({});
         let error = figures(&report).expect_err("no latencies").to_string();
         assert!(error.contains("/latency/telemetry_on/p50"), "{error}");
+        report["processor_time"] = json!({"others": 0, "workers": 0, "clients": 0});
+        assert!(processor_time(&report).is_err());
     }
 }

@@ -7,7 +7,7 @@ use benches::requests::Service;
 use std::io;
 use std::time::Duration;
 
-/// The part of the capacity that is offered, in percent.
+/// The part of the processors' time that requests without telemetry use, in percent.
 const LOAD: f64 = 60.0;
 /// Requests without telemetry: what all others are compared with. The second one, in the middle of
 /// a round, shows which difference the measurement itself makes.
@@ -43,9 +43,9 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     let title = "Requests of a service: one sample for each, three listeners, open loop, not pinned";
     let mut section = bench.report.section("requests", title, series)?;
     section.line(format_args!(
-        "\n{:.0} requests per second in every slice of {slice:?}: {LOAD} % of the lower quartile of what the \
-         service answered without telemetry. 4 clients, 2 workers. A latency counts from when its request was \
-         due. Processor time is for each request.",
+        "\n{:.0} requests per second in every slice of {slice:?}: without telemetry they use {LOAD} % of the \
+         processors' time. 4 clients, 2 workers. A latency counts from when its request was due. Processor time \
+         is for each request.",
         service.rate()
     ));
     let names = |figure: &str| -> Vec<String> {
