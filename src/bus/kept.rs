@@ -1,7 +1,7 @@
 //! Links that outlive their publisher: a dropped publisher leaves its links to the next one.
 //!
-//! Making a publisher means making a lane into every sink, which costs microseconds and touches the
-//! memory of all rings. A program that makes a publisher for one task, or one request, would pay
+//! Making a publisher means making a lane into every sink, which allocates and touches the memory of
+//! all rings. A program that makes a publisher for one task, or one request, would pay
 //! that each time. So the bus keeps the links of a few dropped publishers on a stack, and a new
 //! publisher takes the top of it: the links whose memory was used last. Neither costs a publish
 //! anything.
