@@ -140,8 +140,8 @@ impl<E: Send + 'static> Bus<E> {
     /// lanes.
     ///
     /// A publisher takes the lanes of one that was dropped, if the bus has kept any, and otherwise
-    /// allocates memory for its own: a few microseconds for each sink. So publishers are best for
-    /// long-lived threads, and may be made for a single task. A publisher keeps the bus open. Where
+    /// allocates memory for its own. So publishers are best for long-lived threads, and may be made
+    /// for a single task. A publisher keeps the bus open. Where
     /// the memory for a lane cannot be allocated, the publisher uses the sink's shared lane.
     ///
     /// Lanes of a dropped publisher may still hold its events. Those of the new one follow them, in

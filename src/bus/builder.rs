@@ -110,10 +110,10 @@ impl<E: Send + 'static> BusBuilder<E> {
     /// Sets the maximum number of dropped publishers whose lanes the bus keeps for the next
     /// publishers. The default is 16; 0 keeps none.
     ///
-    /// A [`publisher`](Bus::publisher) that takes over such lanes is made in less than a
-    /// microsecond, and otherwise in a few microseconds for each sink. The bus keeps the lanes of at
-    /// most as many publishers as existed at the same time, until its next change: an add, a removal
-    /// or a close frees all of them. [`docs::memory`](crate::docs::memory) has the sizes.
+    /// A [`publisher`](Bus::publisher) that takes over such lanes makes none, and touches no new
+    /// memory. The bus keeps the lanes of at most as many publishers as existed at the same time,
+    /// until its next change: an add, a removal or a close frees all of them.
+    /// [`docs::memory`](crate::docs::memory#kept-lanes) has the sizes.
     ///
     /// # Examples
     /// ```

@@ -1,7 +1,7 @@
 //! Links that outlive their publisher: a dropped publisher leaves its links to the next one.
 //!
-//! Making a publisher means making a lane into every sink, which costs microseconds and touches the
-//! memory of all rings. A program that makes a publisher for one task, or one request, would pay
+//! Making a publisher means making a lane into every sink, which allocates and touches the memory of
+//! all rings. A program that makes a publisher for one task, or one request, would pay
 //! that each time. So the bus keeps the links of a few dropped publishers on a stack, and a new
 //! publisher takes the top of it: the links whose memory was used last. Neither costs a publish
 //! anything.
@@ -56,8 +56,8 @@ impl<E: Send + 'static> Core<E> {
     pub(super) fn leave(&self, mut admission: Admission<E>) {
         if self.most_kept > 0 && admission.links.rest(&admission.slot.hazard) {
             match self.keep(admission, VecDeque::push_back) {
-                Ok(()) => return,
-                Err(back) => admission = back,
+                None => return,
+                Some(back) => admission = back,
             }
         }
         // The lanes are dropped first: while the bus knows the publisher's links, no removal reports
@@ -75,7 +75,7 @@ impl<E: Send + 'static> Core<E> {
         &self,
         admission: Admission<E>,
         push: impl FnOnce(&mut VecDeque<Kept<E>>, Kept<E>),
-    ) -> Result<(), Admission<E>> {
+    ) -> Option<Admission<E>> {
         let Admission { slot, links, seen } = admission;
         let mut garbage = Garbage::new();
         {
@@ -83,7 +83,7 @@ impl<E: Send + 'static> Core<E> {
             // Relaxed: L1: the version changes under this lock.
             let is_current = self.front.version.load(Ordering::Relaxed) == seen;
             let registered = if is_current { control.publishers.remove(&slot.id) } else { None };
-            let Some(mut registered) = registered else { return Err(Admission { slot, links, seen }) };
+            let Some(mut registered) = registered else { return Some(Admission { slot, links, seen }) };
             registered.settle(&mut garbage);
             if control.kept.len() == self.most_kept {
                 // The links that were not used for the longest time.
@@ -92,7 +92,7 @@ impl<E: Send + 'static> Core<E> {
             push(&mut control.kept, Kept { registered, links });
         }
         self.release(garbage);
-        Ok(())
+        None
     }
 
     /// Takes kept links for a new publisher, which is registered then. Returns `None` if it has to
@@ -122,7 +122,7 @@ impl<E: Send + 'static> Core<E> {
                 // The publisher in between has not published. Its links go to the other end, where
                 // they are dropped first.
                 Reuse::Later => {
-                    if let Err(back) = self.keep(admission, VecDeque::push_front) {
+                    if let Some(back) = self.keep(admission, VecDeque::push_front) {
                         self.leave(back);
                     }
                 }

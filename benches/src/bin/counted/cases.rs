@@ -17,7 +17,7 @@ const NAP: WaitStrategy = WaitStrategy::nap();
 type Case = (&'static str, fn(u64));
 
 /// All cases, each with a function that runs a number of blocks.
-pub(crate) const CASES: [Case; 32] = [
+pub(crate) const CASES: [Case; 31] = [
     ("harness", |blocks| publish(cost::base(), blocks)),
     ("publish, no sink", |blocks| publish(cost::lanes(0, NAP), blocks)),
     ("publish, 1 queue", |blocks| publish(cost::lanes(1, NAP), blocks)),
@@ -28,7 +28,6 @@ pub(crate) const CASES: [Case; 32] = [
     ("publish, filtered", |blocks| publish(cost::filtered(), blocks)),
     ("publish, with_local", |blocks| publish(cost::local(), blocks)),
     ("publish, Bus::publish", |blocks| publish(cost::bus_shared(), blocks)),
-    ("publish, a new publisher, 4 channels", by_new_publishers),
     ("publish, batch of 16", |blocks| publish(cost::lanes_in_slices::<16>(), blocks)),
     ("publish, JournalWriter", |blocks| publish(journal::single(1), blocks)),
     ("publish, Journal", |blocks| publish(journal::shared(1), blocks)),
@@ -93,26 +92,6 @@ fn check(contender: &mut impl Cost, first: u64) {
     let receivers = contender.receivers() as u64;
     let expected = Event::sum_without_end(first, BLOCK).wrapping_mul(receivers);
     assert_eq!((count, sum), (BLOCK * receivers, expected), "the receivers get the published events");
-}
-
-/// Counts publishers that are made, used once and dropped. The lanes have so much room that each
-/// publisher takes those of the one before it.
-fn by_new_publishers(blocks: u64) {
-    let bus = Bus::new();
-    let room = 4 * BLOCK as usize;
-    let mut receivers = [(); 4].map(|()| bus.subscribe_lossy(room).expect("the bus is open"));
-    for first in (0..blocks).map(|block| block * BLOCK) {
-        measured(|| {
-            for seq in first..first + BLOCK {
-                let published = bus.publisher().publish(Seed::new(seq, false).event());
-                assert!(published.is_ok_and(|published| published.is_complete()), "the channels have room");
-            }
-        });
-        for receiver in &mut receivers {
-            let sum = receiver.drain().fold(0, |sum: u64, event| sum.wrapping_add(event.sum()));
-            assert_eq!(sum, Event::sum_without_end(first, BLOCK), "the receivers get the published events");
-        }
-    }
 }
 
 fn read(mut readers: impl Readers, blocks: u64) {
