@@ -5,10 +5,11 @@ use buslane::source::{
     Connection, Fault, Item, Monitor, MonitorState, Session, Source, StopHook, StopReason, Update,
 };
 use buslane::stats::Finish;
-use buslane::{Sink, WriteError};
+use buslane::{Channel, Overflow, Receiver, Sink, WriteError};
 use loom_tests::{Arc, Condvar, LIMIT, Mutex, before, model, model_with, thread};
 use std::sync::Arc as Shared;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Where the source blocks until it is interrupted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -177,7 +178,8 @@ fn stop_interrupts_a_backoff() {
 
 #[test]
 fn stop_from_inside_the_sink_ends_the_monitor() {
-    // The worker does not wait for itself, and other threads see its end.
+    // The worker does not wait for itself, and other threads see its end. Fails, by a deadlock, when
+    // a stop waits inside.
     model_with(2, || {
         let place = Arc::new(Mutex::new(None));
         let (source, counts) = Blocking::new(Blocks::Read);
@@ -192,6 +194,25 @@ fn stop_from_inside_the_sink_ends_the_monitor() {
         assert!(live.is_ok() || monitor.state() == MonitorState::Stopped(StopReason::Requested));
         assert_stopped(&monitor, &counts, 1);
         drop(place.lock().unwrap().take());
+    });
+}
+
+#[test]
+fn stop_gives_up_a_wait_for_room() {
+    // `Connected` fills the channel, and the event waits for room. A stop whose deadline has passed
+    // seals the lane, and the worker ends. Fails, by a deadlock, without the seal.
+    model_with(2, || {
+        let (monitor, counts, receiver) = before(|| {
+            let (source, counts) = Blocking::new(Blocks::Read);
+            let (channel, receiver) =
+                Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();
+            let builder = Monitor::builder(source).backoff(Backoff::default().seed(1));
+            (builder.spawn(channel).unwrap(), counts, receiver)
+        });
+        let report = monitor.stop_timeout(Duration::ZERO);
+        assert!(report.forwarded == 0);
+        assert_stopped(&monitor, &counts, 1);
+        drop::<Receiver<_>>(receiver);
     });
 }
 

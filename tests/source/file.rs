@@ -113,10 +113,12 @@ fn rotated_file_is_read_to_its_end() {
     let rotated = folder.0.join("log.1");
     fs::rename(folder.log(), &rotated).unwrap();
     followed.poll();
+    followed.idle();
     append(&rotated, "two\n");
     append(&folder.log(), "four\n");
     followed.poll();
     followed.expect(&["two"]);
+    followed.idle();
     // The writer still has the old file open, and ends without a line feed.
     append(&rotated, "three");
     followed.poll();
@@ -202,6 +204,7 @@ fn missing_file_is_waited_for() {
     // Removed and created again while it is followed.
     fs::remove_file(folder.log()).unwrap();
     followed.poll();
+    followed.idle();
     append(&folder.log(), "two\n");
     followed.poll();
     followed.poll();

@@ -175,7 +175,7 @@ impl Transport for Connection {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.since_answer = 0;
-        let budget = Budget::new(timeout);
+        let budget = Budget::new(timeout.for_read());
         loop {
             let left = budget.left()?;
             self.stream.set_read_timeout(left)?;

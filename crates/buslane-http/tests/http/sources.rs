@@ -108,14 +108,22 @@ fn bad_answers_are_transient_faults() {
 }
 
 #[test]
-fn cut_body_and_silence_end_a_connection() {
+fn cut_body_ends_a_connection_with_an_error() {
     let chunked = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
     let (server, _heads) = server(&[&format!("{chunked}b\r\ndata: one\n\n\r\nff\r\ndata: tw")]);
-    let (monitor, seen) = start(source(&server), Duration::from_millis(20));
-    // The second connection is silent, and so is the third.
-    wait_for(|| monitor.snapshot().connects >= 3);
-    assert_eq!(texts(&seen)[0], "one");
-    assert!(monitor.snapshot().failures >= 2);
+    let (monitor, seen) = start(source(&server), GUARD);
+    wait_for(|| monitor.snapshot().connects >= 2);
+    assert_eq!(texts(&seen), ["one".to_owned(), format!("{:?}", GapReason::Unproven)]);
+    assert!(monitor.snapshot().last_error.is_some());
+    assert!(monitor.stop_timeout(GUARD).is_done());
+}
+
+#[test]
+fn silence_ends_a_connection() {
+    let (server, _heads) = server(&[]);
+    let (monitor, _seen) = start(source(&server), Duration::from_millis(20));
+    wait_for(|| monitor.snapshot().connects >= 2);
+    assert!(monitor.snapshot().failures >= 1);
     assert!(monitor.stop_timeout(GUARD).is_done());
 }
 
