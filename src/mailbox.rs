@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`overflow`] | the public policy for a full lane |
 //! | [`progress`], [`counters`] | the position of a consumer in a lane, and the consumer's counters |
+//! | [`dormant`] | how a consumer is told that it has to poll a lane again |
 //! | [`signals`] | how publishers and consumers park and wake each other |
 //! | [`shared_lane`] | the lane of all writers without a private one: a ring, or an unbounded queue |
 //! | [`view`], [`registry`] | a private lane as third parties see it; the consumer's half of each lane, and all lanes of a mailbox |
@@ -24,6 +25,7 @@
 pub(crate) mod consume;
 pub(crate) mod core;
 pub(crate) mod counters;
+mod dormant;
 pub(crate) mod end;
 pub(crate) mod goal;
 pub(crate) mod intake;

@@ -306,8 +306,8 @@ impl<E: Clone + Send + 'static> FilteredPush<'_, E> {
                 self.lost += 1;
             }
             // Checks whether the lane is being sealed. Nothing was pushed, so no fence has to come
-            // between.
-            self.attention |= lane.attention();
+            // between, and a dormant lane stays dormant.
+            self.attention |= lane.attention_without_event();
         }
         true
     }

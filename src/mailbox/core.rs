@@ -1,6 +1,7 @@
 //! The mailbox itself: its fields and its constructor.
 
 use super::counters::{BacklogMark, ConsumerCounters};
+use super::dormant::ActiveGroups;
 use super::members::Members;
 use super::overflow::Overflow;
 use super::registry::LaneRegistry;
@@ -102,6 +103,7 @@ impl<E: Send + 'static> Mailbox<E> {
                 crowd: several.then(|| {
                     Crowd::new(if wait.parks_rarely() { process_pair() } else { FencePair::Symmetric })
                 }),
+                active: ActiveGroups::default(),
             }),
             shared,
             capacity: config.capacity,

@@ -22,7 +22,19 @@ impl<E: Send + 'static> Mailbox<E> {
             let views = registry.views.iter().map(|view| view.entry().queued()).sum::<u64>();
             (lanes, views + registry.folded.queued() + self.shared.entry.queued())
         };
+        self.tell_of_pending(&lanes);
         Goal { shared: self.shared.position().unwrap_or(unbounded), lanes }
+    }
+
+    /// Tells the consumer to poll every lane that has not reached its target. A publisher that has
+    /// to do so may have been preempted, and the flush must not wait for it.
+    fn tell_of_pending(&self, lanes: &[(std::sync::Arc<LaneView<E>>, u64)]) {
+        if self.signals.active.is_used() {
+            lanes.iter().filter(|(view, target)| !view.has_reached(*target)).for_each(|(view, _)| {
+                view.make_active();
+                view.tell_consumer();
+            });
+        }
     }
 
     /// Waits until a goal is reached or the deadline has passed. Returns whether it is reached.

@@ -1,6 +1,7 @@
 //! The one consumer of a mailbox: it reads the lanes in turn, counts the events that it takes, and
 //! waits.
 
+mod dormant;
 mod single;
 mod sole;
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -22,6 +23,7 @@ use crate::sync::{Arc, MODEL, Ordering, lock, recheck, spin_hint, thread};
 use crate::wait::linger::Linger;
 use crate::wait::list::Want;
 use crate::wait::strategy::{Idler, Step};
+use dormant::{DormantLanes, Pace};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,9 @@ pub(crate) struct Reader<E> {
     /// The right to be the only consumer of the shared lane, unless it is unbounded or evicts.
     sole: Option<SoleConsumer>,
     lanes: Vec<LaneReader<E>>,
+    /// Lanes that are not polled, since they have been empty for long.
+    dormant: Option<Box<DormantLanes<E>>>,
+    pace: Pace,
     /// Lanes that are not read yet, since the shared lane still holds events that precede theirs.
     arriving: Vec<Arrival<E>>,
     /// The lane that a single read polls first; `lanes.len()` is the shared one.
@@ -69,6 +74,8 @@ impl<E: Send + 'static> Reader<E> {
             mailbox,
             sole,
             lanes: Vec::new(),
+            dormant: None,
+            pace: Pace::new(),
             arriving: Vec::new(),
             next: 0,
             turns: 0,
@@ -88,7 +95,7 @@ impl<E: Send + 'static> Reader<E> {
         (self.mailbox.capacity() / 4).max(1)
     }
 
-    /// Picks up the lanes that were added, if there are any.
+    /// Picks up the lanes that were added, and tends those that are dormant, if there are any.
     #[inline]
     fn pick_up(&mut self) {
         // ORD(mailbox.generation): Acquire; pairs with the Release in `Mailbox::lane`,
@@ -97,13 +104,21 @@ impl<E: Send + 'static> Reader<E> {
         if generation != self.generation {
             self.generation = generation;
             self.arriving.append(&mut lock(&self.mailbox.registry).arrivals);
-            // Reserved here, so that a drain allocates nothing.
-            self.ends.clear();
-            self.ends.reserve(self.lanes.len() + self.arriving.len() + 1);
+            self.reserve();
         }
         if !self.arriving.is_empty() {
             self.admit();
         }
+        self.tend_dormant();
+    }
+
+    /// Reserves memory for all lanes, so that reading allocates nothing.
+    fn reserve(&mut self) {
+        let lanes = self.lanes.len() + self.dormant_lanes() + self.arriving.len();
+        self.lanes.reserve(lanes - self.lanes.len());
+        self.reserve_dormant(lanes);
+        self.ends.clear();
+        self.ends.reserve(lanes + 1);
     }
 
     /// Starts to read the new lanes whose preceding events were read: after the other lanes, in the
@@ -114,6 +129,11 @@ impl<E: Send + 'static> Reader<E> {
         let ready = self.arriving.iter().take_while(|arrival| arrival.after <= read).count();
         let known = self.lanes.len();
         self.lanes.extend(self.arriving.drain(..ready).map(|arrival| arrival.lane));
+        self.lanes_were_added(known);
+    }
+
+    /// Records that lanes were added after the first `known` ones.
+    fn lanes_were_added(&mut self, known: usize) {
         // The shared lane follows the new ones: it completes a turn that it has begun, and gets no
         // second one.
         if self.next == known && self.turns > 0 {
@@ -150,10 +170,17 @@ impl<E: Send + 'static> Reader<E> {
         let mailbox = &self.mailbox;
         let mut total = Self::scan_shared(mailbox, self.sole.as_mut(), (visit, find), consume);
         let mut any_ended = false;
+        let mut idle = 0;
         for lane in &mut self.lanes {
             let count = match lane {
                 LaneReader::Spsc(consumer, view) => {
-                    Self::scan_lane(mailbox, consumer, view, (visit, find), consume)
+                    // An idle lane costs only these loads.
+                    let known = consumer.look(visit);
+                    if known == 0 && !consumer.is_sealed() {
+                        idle += 1;
+                        continue;
+                    }
+                    Self::scan_lane(mailbox, consumer, view, known, (visit, find), consume)
                 }
                 LaneReader::Evicting(ring, view) => {
                     Self::scan_source(mailbox, &**ring, view.progress(), (visit, find), consume)
@@ -165,6 +192,7 @@ impl<E: Send + 'static> Reader<E> {
         if any_ended {
             self.lanes.retain(|lane| lane.stays(&mailbox.registry));
         }
+        self.pace.polled_idle(idle);
         if total > 0 {
             self.mailbox.signals.blocked.notify_progress();
             self.idler.found(total);
@@ -173,7 +201,7 @@ impl<E: Send + 'static> Reader<E> {
         total
     }
 
-    /// Passes at most `visit` events of a private lane to `consume`.
+    /// Passes at most `visit` events of a private lane, of which `known` are known, to `consume`.
     ///
     /// A separate function, called once a visit, so that its loop has all registers.
     #[inline(never)]
@@ -181,15 +209,15 @@ impl<E: Send + 'static> Reader<E> {
         mailbox: &Mailbox<E>,
         consumer: &mut spsc::Consumer<E>,
         view: &LaneView<E>,
+        mut known: usize,
         (visit, find): (usize, Find),
         consume: &mut impl Consume<E>,
     ) -> usize {
         let mut tally = ConsumerTally::open(mailbox, view.progress());
         let capacity = mailbox.capacity();
         let mut count = 0;
-        // One load of the tail per visit, at its beginning: events that arrive later are for the
-        // next visit.
-        let mut known = consumer.look(visit);
+        // One load of the tail per visit, before it: events that arrive later are for the next
+        // visit.
         if known == 0 && find == Find::Written && settle_seal(consumer, view) {
             known = consumer.look(visit);
         }
@@ -365,8 +393,9 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             let registry = lock(&self.mailbox.registry);
             registry.arrivals.iter().map(|arrival| arrival.lane.pending()).sum()
         };
+        let dormant = self.dormant.iter().flat_map(|dormant| dormant.iter());
         let arriving = self.arriving.iter().map(|arrival| &arrival.lane);
-        let known = self.lanes.iter().chain(arriving).map(LaneReader::pending).sum::<u64>();
+        let known = self.lanes.iter().chain(dormant).chain(arriving).map(LaneReader::pending).sum::<u64>();
         added + known + self.mailbox.shared_len()
     }
 
@@ -379,10 +408,12 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         let sealed = {
             let mut registry = lock(&self.mailbox.registry);
             self.arriving.append(&mut registry.arrivals);
-            self.ends.clear();
-            self.ends.reserve(self.lanes.len() + self.arriving.len() + 1);
             registry.sealed
         };
+        self.reserve();
+        if self.dormant_lanes() > 0 {
+            self.resume_all();
+        }
         self.admit();
         self.lanes.retain(|lane| lane.stays(&self.mailbox.registry));
         let shared_ended = self.mailbox.shared.is_drained();
@@ -402,6 +433,7 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             || (!self.saw_shared_end
                 && self.mailbox.end() != End::Open
                 && self.mailbox.shared.shows_end())
+            || self.was_told()
             || self.lanes.iter_mut().any(LaneReader::has_work)
             // Otherwise the shared lane holds events that precede, and the writer that has claimed
             // their positions wakes this consumer.

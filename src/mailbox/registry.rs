@@ -157,6 +157,40 @@ impl<E> LaneReader<E> {
         }
     }
 
+    /// Returns the group of the lane.
+    pub(super) fn group(&self) -> usize {
+        self.view().group()
+    }
+
+    /// Returns whether the lane had no event since the last call.
+    pub(super) fn was_idle(&self) -> bool {
+        match self {
+            Self::Spsc(consumer, view) => view.was_idle_at(consumer.position()) && consumer.known() == 0,
+            // Such a ring has no handshake for dormancy.
+            Self::Evicting(..) => false,
+        }
+    }
+
+    /// Begins to make the lane dormant: see `ring::spsc`. Returns whether it did.
+    pub(super) fn make_dormant(&self) -> bool {
+        matches!(self, Self::Spsc(consumer, _) if consumer.make_dormant())
+    }
+
+    /// After the heavy fence: returns whether the lane is dormant, and otherwise makes it active.
+    pub(super) fn stays_dormant(&self) -> bool {
+        matches!(self, Self::Spsc(consumer, _) if consumer.stays_dormant())
+    }
+
+    pub(super) fn is_dormant(&self) -> bool {
+        matches!(self, Self::Spsc(consumer, _) if consumer.is_dormant())
+    }
+
+    pub(super) fn make_active(&self) {
+        if let Self::Spsc(consumer, _) = self {
+            consumer.make_active();
+        }
+    }
+
     pub(crate) fn has_work(&mut self) -> bool {
         match self {
             Self::Spsc(consumer, _) => consumer.has_next() || consumer.is_drained(),

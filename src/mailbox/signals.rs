@@ -1,5 +1,6 @@
 //! Where publishers and consumers of a mailbox wait for each other.
 
+use super::dormant::ActiveGroups;
 use crate::sync::CachePadded;
 use crate::sync::membarrier::light_fence;
 use crate::wait::crowd::Crowd;
@@ -13,6 +14,8 @@ pub(crate) struct Signals {
     pub(crate) blocked: WaitList,
     /// Where several consumers park. The cell then stays empty.
     pub(crate) crowd: Option<Crowd>,
+    /// The groups with lanes that the one consumer has to poll again.
+    pub(crate) active: ActiveGroups,
 }
 
 impl Signals {

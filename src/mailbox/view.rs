@@ -1,5 +1,6 @@
 //! A private lane as third parties see it: for seals, flushes, snapshots and the registry.
 
+use super::dormant::bit;
 use super::progress::Progress;
 use super::signals::Signals;
 use crate::ring::mpmc::Ring;
@@ -28,6 +29,10 @@ pub(crate) struct LaneView<E> {
     released: AtomicU64,
     /// Whether a lane without its own ring was sealed.
     closed: AtomicBool,
+    /// The group of the lane, for a consumer that does not poll dormant lanes.
+    group: usize,
+    /// The consumer's position when it last called [`was_idle_at`](Self::was_idle_at).
+    judged: AtomicU64,
 }
 
 impl<E> LaneView<E> {
@@ -43,6 +48,8 @@ impl<E> LaneView<E> {
             signals: signals.clone(),
             released: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            group: signals.active.next_group(),
+            judged: AtomicU64::new(0),
         })
     }
 
@@ -50,7 +57,9 @@ impl<E> LaneView<E> {
     pub(crate) fn mark(&self) {
         match &self.ring {
             ViewOf::Spsc(sealer) => {
-                sealer.mark();
+                if sealer.mark() {
+                    self.tell_consumer();
+                }
             }
             ViewOf::Evicting(ring) => {
                 ring.close();
@@ -91,6 +100,32 @@ impl<E> LaneView<E> {
         // ORD(spsc.fin): heavy fence; pairs with the light one of the publisher.
         heavy_fence_or_wait(process_pair());
         self.fix();
+    }
+
+    /// Tells the consumer that the lane is no longer dormant. The caller then wakes the consumer if
+    /// it is parked.
+    #[cold]
+    pub(super) fn tell_consumer(&self) {
+        self.signals.active.tell(bit(self.group));
+    }
+
+    /// Makes a dormant lane active, for a thread that waits for its events.
+    pub(super) fn make_active(&self) {
+        if let ViewOf::Spsc(sealer) = &self.ring {
+            sealer.make_active();
+        }
+    }
+
+    /// Returns whether the consumer was at this position when it last called this.
+    pub(super) fn was_idle_at(&self, position: u64) -> bool {
+        // A word of the consumer alone. It is here because the consumer's half is kept small.
+        let judged = self.judged.load(Ordering::Relaxed);
+        self.judged.store(position, Ordering::Relaxed);
+        judged == position
+    }
+
+    pub(super) fn group(&self) -> usize {
+        self.group
     }
 
     /// Returns what the lane's publisher waits for when its ring is full.

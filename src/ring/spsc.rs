@@ -23,6 +23,7 @@
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
 mod consumer;
+mod dormant;
 mod producer;
 mod sealer;
 
@@ -41,8 +42,10 @@ use std::ptr::NonNull;
 const OPEN: u64 = u64::MAX;
 /// `fin` while the final tail is not decided.
 const SEALING: u64 = u64::MAX - 1;
+/// `fin` of a ring that is not sealed, and that the consumer does not poll: see [`dormant`].
+const DORMANT: u64 = u64::MAX - 2;
 
-/// The word of a ring's end: [`OPEN`], [`SEALING`], or the final tail.
+/// The word of a ring's end: [`OPEN`], [`DORMANT`], [`SEALING`], or the final tail.
 ///
 /// The stored value is one more, so an open ring's word is zero. A publisher ORs it with the other
 /// words that need its attention, for all its lanes, and tests once.
@@ -58,11 +61,12 @@ impl Fin {
         self.0.load(ordering).wrapping_sub(1)
     }
 
-    /// Loads the word that a producer checks after a fence: zero while the ring is open.
+    /// Loads the word that a producer checks after a fence: zero while the ring is open and not
+    /// dormant.
     #[inline(always)]
     fn attention(&self) -> u64 {
         // ORD(spsc.fin): Relaxed; the fence before it pairs with the one between `Sealer::mark` and
-        // `Sealer::fix`.
+        // `Sealer::fix`, and with the one between `Consumer::make_dormant` and `stays_dormant`.
         self.0.load(Ordering::Relaxed)
     }
 
@@ -83,7 +87,7 @@ struct SpscRing<T> {
     /// The next position to consume; all values below are handled and their slots are free. Only
     /// the consumer stores it.
     head: CachePadded<AtomicU64>,
-    /// The end of the ring: `OPEN`, `SEALING`, or the final tail. It shares a cache line with
+    /// The end of the ring: `OPEN`, `DORMANT`, `SEALING`, or the final tail. It shares a cache line with
     /// fields that never change, which both halves keep cached. If it were next to the tail, each
     /// push would wait for the cache line that the consumer polls.
     fin: Fin,

@@ -1,6 +1,7 @@
 //! Waiting: the cell of one consumer, the list of many waiters, deadlines, and each strategy with a
 //! real queue.
 
+mod idle_publishers;
 mod wakeups;
 
 use buslane::error::ConfigErrorKind;

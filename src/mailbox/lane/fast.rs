@@ -143,6 +143,13 @@ impl<E: Send + 'static> FastLane<E> {
         self.signals.cell.attention() | self.producer.attention()
     }
 
+    /// As [`attention`](Self::attention), for a publish that has pushed nothing into the lane: a
+    /// dormant lane then needs no attention.
+    #[inline]
+    pub(crate) fn attention_without_event(&self) -> u64 {
+        self.signals.cell.attention() | u64::from(!self.producer.is_open())
+    }
+
     /// Returns whether the consumer asks publishers for a full fence.
     #[inline]
     pub(crate) fn asks_for_fence(&self) -> bool {
@@ -161,6 +168,12 @@ impl<E: Send + 'static> FastLane<E> {
     /// Returns `true` while the lane accepts events.
     #[cold]
     pub(crate) fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> bool {
+        if self.producer.make_active() {
+            self.view.tell_consumer();
+            // ORD(cell.state): full fence; pairs with the heavy one of a consumer that parks: the
+            // consumer was told before the load of its word.
+            light_fence(FencePair::Symmetric);
+        }
         self.signals.cell.wake_marked();
         let entry = &self.view.entry;
         self.producer.settle(|event| {
@@ -194,7 +207,9 @@ impl<E: Send + 'static> FastLane<E> {
 
 impl<E> Drop for FastLane<E> {
     fn drop(&mut self) {
-        self.producer.end();
+        if self.producer.end_as_found() {
+            self.view.tell_consumer();
+        }
         let_go(&self.view, &self.mailbox.registry);
     }
 }

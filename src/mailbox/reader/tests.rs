@@ -1,4 +1,5 @@
-//! The side that pays for the fences of parks changes with what the consumer does.
+//! The side that pays for the fences of parks changes with what the consumer does; idle lanes become
+//! dormant.
 
 use super::Reader;
 use crate::mailbox::core::{Mailbox, MailboxConfig};
@@ -80,5 +81,23 @@ fn publishers_pay_while_a_task_registers_often() {
         assert!(mailbox.signals.cell.asks_for_fence() && !mailbox.signals.cell.is_parked());
         flow(&mailbox, &mut reader);
         assert!(!mailbox.signals.cell.asks_for_fence());
+    }
+}
+
+#[test]
+fn idle_lanes_become_dormant_if_they_are_many() {
+    for (lanes, dormant) in [(8, 0), (9, 9), (100, 100)] {
+        let (mailbox, mut reader) = open(WaitStrategy::Park);
+        let mut made: Vec<_> = (0..lanes).map(|_| Mailbox::lane(&mailbox).unwrap()).collect();
+        (0..1000).for_each(|_| assert_eq!(reader.take(Find::Filled), None));
+        assert_eq!(reader.dormant_lanes(), dormant);
+        // An event brings back its lane, and no other.
+        assert!(made[3].push(7, Deadline::NOW).is_ok());
+        assert!(reader.has_work());
+        assert_eq!((reader.take(Find::Filled), reader.take(Find::Filled)), (Some(7), None));
+        assert_eq!(reader.dormant_lanes(), dormant.saturating_sub(1));
+        drop(made);
+        assert_eq!(reader.take(Find::Filled), None);
+        assert_eq!((reader.dormant_lanes(), reader.lanes.len()), (0, 0));
     }
 }

@@ -1,7 +1,7 @@
 //! The consumer's half of an SPSC ring.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
-use super::{OPEN, SEALING, Sealer, Slots, SpscRing};
+use super::{DORMANT, OPEN, SEALING, Sealer, Slots, SpscRing};
 use crate::sync::membarrier::light_fence;
 use crate::sync::slot::Slot;
 use crate::sync::{Arc, Ordering};
@@ -24,9 +24,9 @@ use std::fmt;
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Consumer<T> {
-    shared: Arc<SpscRing<T>>,
+    pub(super) shared: Arc<SpscRing<T>>,
     slots: Slots<T>,
-    head: u64,
+    pub(super) head: u64,
     /// The first position not known to be readable: the last loaded tail, or the end of a sealed
     /// ring if that is lower.
     end: u64,
@@ -223,13 +223,18 @@ impl<T> Consumer<T> {
         // ORD(spsc.tail): Acquire; pairs with the Release in `SpscRing::show`: the slots are
         // written.
         let tail = self.shared.tail.load(Ordering::Acquire);
+        if tail == self.end {
+            // No value was pushed since. An end that is fixed at or above this tail changes nothing
+            // before the tail has moved. So an idle ring costs a load of one cache line.
+            return self.head < self.end;
+        }
         // A tail may be trusted only if the ring was open *after* the tail was loaded, in the order
         // that the sealer sees: see the module documentation. ORD(spsc.fin): light fence; pairs
         // with the heavy fence between `Sealer::mark` and `Sealer::fix`.
         light_fence(self.shared.pair);
         // ORD(spsc.fin): Acquire; pairs with the Release of the thread that fixed it.
         self.end = match self.shared.fin.load(Ordering::Acquire) {
-            OPEN => tail,
+            OPEN | DORMANT => tail,
             // The tail may be older than the mark, and the producer may have returned success for
             // later values since. Only the sealer, after its heavy fence, and the producer itself
             // have a tail that may be proposed.
@@ -307,7 +312,7 @@ impl<T> Consumer<T> {
     #[inline]
     pub(crate) fn is_sealed(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of the thread that marked or fixed it.
-        self.shared.fin.load(Ordering::Acquire) != OPEN
+        !matches!(self.shared.fin.load(Ordering::Acquire), OPEN | DORMANT)
     }
 
     /// Returns a handle that can seal the ring.

@@ -1,7 +1,7 @@
 //! The producer's half of an SPSC ring.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
-use super::{OPEN, Sealer, Slots, SpscRing};
+use super::{Sealer, Slots, SpscRing};
 use crate::sync::prefetch::{LINE, bytes_ahead, prefetch_for_write};
 use crate::sync::{Arc, Ordering};
 use crate::wait::context::discard;
@@ -26,7 +26,7 @@ use std::fmt;
 /// # Ok::<(), buslane::error::BuildError>(())
 /// ```
 pub struct Producer<T> {
-    shared: Arc<SpscRing<T>>,
+    pub(super) shared: Arc<SpscRing<T>>,
     slots: Slots<T>,
     /// The next position to write; ahead of the shared tail between `write` and `commit`.
     tail: u64,
@@ -168,10 +168,11 @@ impl<T> Producer<T> {
     /// ```
     #[inline(always)]
     pub fn is_open(&self) -> bool {
-        self.attention() == 0
+        self.attention() == 0 || self.shared.fin.is_dormant()
     }
 
-    /// Returns the word that [`is_open`](Self::is_open) checks: zero while the ring is open.
+    /// Returns the word that the producer checks after a fence: zero while the ring is open and not
+    /// dormant.
     #[inline(always)]
     pub(crate) fn attention(&self) -> u64 {
         self.shared.fin.attention()
@@ -419,11 +420,18 @@ impl<T> Producer<T> {
     /// # Ok::<(), buslane::error::BuildError>(())
     /// ```
     pub fn end(&mut self) {
+        self.end_as_found();
+    }
+
+    /// Seals the ring as [`end`](Self::end) does. Returns whether the ring was dormant until now, so
+    /// that the caller tells the consumer.
+    pub(crate) fn end_as_found(&mut self) -> bool {
         // The producer knows the exact tail, so it needs no handshake: it replaces OPEN by itself,
         // or proposes.
         let committed = self.shared.tail.load(Ordering::Relaxed);
         let shared = &self.shared;
-        let fin = shared.fin.advance(OPEN, committed).unwrap_or_else(|_| shared.propose(committed));
+        let left = shared.fin.leave_open(committed);
+        let fin = if left.is_ok() { committed } else { shared.propose(committed) };
         while self.tail > fin {
             self.tail -= 1;
             // SAFETY: S1: the slot is not committed, or above the end, so it belongs to the
@@ -431,6 +439,7 @@ impl<T> Producer<T> {
             discard(unsafe { self.slots.at(self.tail).take() });
         }
         self.limit = self.tail;
+        left == Ok(true)
     }
 }
 

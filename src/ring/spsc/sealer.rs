@@ -1,6 +1,6 @@
 //! A handle to an SPSC ring for threads that own neither half.
 
-use super::{OPEN, SEALING, SpscRing};
+use super::{DORMANT, OPEN, SEALING, SpscRing};
 use crate::sync::{Arc, Ordering};
 use std::fmt;
 
@@ -29,9 +29,10 @@ impl<T> Clone for Sealer<T> {
 }
 
 impl<T> Sealer<T> {
-    /// Begins to seal the ring; returns whether this call was the first.
+    /// Begins to seal the ring. Returns whether the ring was dormant until now, so that the caller
+    /// tells the consumer.
     pub(crate) fn mark(&self) -> bool {
-        self.shared.fin.advance(OPEN, SEALING).is_ok()
+        self.shared.fin.leave_open(SEALING) == Ok(true)
     }
 
     /// Fixes the end of a marked ring, and returns it. The caller has executed a heavy fence after
@@ -82,7 +83,7 @@ impl<T> Sealer<T> {
         let tail = self.shared.tail.load(Ordering::Acquire);
         // ORD(spsc.fin): Acquire; pairs with the Release of the thread that fixed it.
         match self.shared.fin.load(Ordering::Acquire) {
-            OPEN | SEALING => tail,
+            OPEN | DORMANT | SEALING => tail,
             fin => tail.min(fin),
         }
     }
@@ -91,7 +92,7 @@ impl<T> Sealer<T> {
     pub(crate) fn end(&self) -> Option<u64> {
         // ORD(spsc.fin): Acquire; pairs with the Release of the thread that fixed it.
         match self.shared.fin.load(Ordering::Acquire) {
-            OPEN | SEALING => None,
+            OPEN | DORMANT | SEALING => None,
             fin => Some(fin),
         }
     }
@@ -147,7 +148,7 @@ impl<T> Sealer<T> {
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of the thread that marked or fixed it.
-        self.shared.fin.load(Ordering::Acquire) != OPEN
+        !matches!(self.shared.fin.load(Ordering::Acquire), OPEN | DORMANT)
     }
 }
 
