@@ -17,7 +17,7 @@ const NAP: WaitStrategy = WaitStrategy::nap();
 type Case = (&'static str, fn(u64));
 
 /// All cases, each with a function that runs a number of blocks.
-pub(crate) const CASES: [Case; 31] = [
+pub(crate) const CASES: [Case; 34] = [
     ("harness", |blocks| publish(cost::base(), blocks)),
     ("publish, no sink", |blocks| publish(cost::lanes(0, NAP), blocks)),
     ("publish, 1 queue", |blocks| publish(cost::lanes(1, NAP), blocks)),
@@ -29,6 +29,7 @@ pub(crate) const CASES: [Case; 31] = [
     ("publish, with_local", |blocks| publish(cost::local(), blocks)),
     ("publish, Bus::publish", |blocks| publish(cost::bus_shared(), blocks)),
     ("publish, batch of 16", |blocks| publish(cost::lanes_in_slices::<16>(), blocks)),
+    ("publish, a new publisher, 4 channels", by_new_publishers),
     ("publish, JournalWriter", |blocks| publish(journal::single(1), blocks)),
     ("publish, Journal", |blocks| publish(journal::shared(1), blocks)),
     ("publish, Journal, destructors", |blocks| publish(journal::shared_beside(0, 0), blocks)),
@@ -46,6 +47,8 @@ pub(crate) const CASES: [Case; 31] = [
     ("recv_async, 1 lane", |blocks| receive(Lane::Private, blocks, by_recv_async)),
     ("recv, shared lane", |blocks| receive(Lane::Shared, blocks, by_recv)),
     ("recv_batch of 64, shared lane", |blocks| receive(Lane::Shared, blocks, by_recv_batch)),
+    ("try_recv of nothing, 1 idle publisher", |blocks| find_nothing(1, blocks)),
+    ("try_recv of nothing, 1000 idle publishers", |blocks| find_nothing(1000, blocks)),
     ("read, journal", |blocks| read(read::try_recv(1), blocks)),
     ("read, journal in batches", |blocks| read(read::try_recv_slice(1), blocks)),
     ("by hand, 1 queue", by_hand),
@@ -92,6 +95,43 @@ fn check(contender: &mut impl Cost, first: u64) {
     let receivers = contender.receivers() as u64;
     let expected = Event::sum_without_end(first, BLOCK).wrapping_mul(receivers);
     assert_eq!((count, sum), (BLOCK * receivers, expected), "the receivers get the published events");
+}
+
+/// Counts publishers that are made, used once and dropped. The lanes have so much room that each
+/// publisher takes those of the one before it.
+fn by_new_publishers(blocks: u64) {
+    let bus = Bus::new();
+    let room = 4 * BLOCK as usize;
+    let mut receivers = [(); 4].map(|()| bus.subscribe_lossy(room).expect("the bus is open"));
+    for first in (0..blocks).map(|block| block * BLOCK) {
+        measured(|| {
+            for seq in first..first + BLOCK {
+                let published = bus.publisher().publish(Seed::new(seq, false).event());
+                assert!(published.is_ok_and(|published| published.is_complete()), "the channels have room");
+            }
+        });
+        for receiver in &mut receivers {
+            let sum = receiver.drain().fold(0, |sum: u64, event| sum.wrapping_add(event.sum()));
+            assert_eq!(sum, Event::sum_without_end(first, BLOCK), "the receivers get the published events");
+        }
+    }
+}
+
+/// Counts the reads of a receiver that finds no event, long after all publishers have spoken.
+fn find_nothing(publishers: usize, blocks: u64) {
+    let bus = Bus::new();
+    let mut receiver = bus.subscribe_lossy(4).expect("the bus is open");
+    let mut idle: Vec<_> = (0..publishers).map(|_| bus.publisher()).collect();
+    let seeds = (0..).map(|seq| Seed::new(seq, false));
+    for (publisher, seed) in idle.iter_mut().zip(seeds) {
+        assert!(publisher.publish(seed.event()).is_ok(), "the bus is open");
+    }
+    assert_eq!(receiver.drain().count(), publishers, "the receiver gets the published events");
+    let mut poll = || assert!(receiver.try_recv().is_err(), "all events were read");
+    (0..10_000).for_each(|_| poll());
+    for _ in 0..blocks {
+        measured(|| (0..BLOCK).for_each(|_| poll()));
+    }
 }
 
 fn read(mut readers: impl Readers, blocks: u64) {
