@@ -28,8 +28,8 @@ use std::time::Duration;
 /// - **Stop**: idempotent, from any thread, also from inside the sink. It interrupts a connect, a
 ///   read and a wait, and no attempt begins after it.
 /// - **Cost**: an event goes through a private lane of the sink, as if a
-///   [`Publisher`](crate::Publisher) had published it. Beside that, it costs two uncontended locks,
-///   for the stop flag and for the token, and no clock read.
+///   [`Publisher`](crate::Publisher) had published it. Beside that, it costs an uncontended lock for
+///   the token, and no clock read.
 /// - **Panics**: a panic of the source ends the connection, which is opened again after the backoff.
 ///   A panic of the sink loses its event, with a gap.
 /// - **Sink**: a sink without lanes is called on the monitor's thread, where nothing waits. The

@@ -193,6 +193,13 @@ impl Session {
         }
     }
 
+    /// Returns whether a stop has begun, by one load. The stop interrupts the pause after it has set
+    /// the flag, so a read that begins in between falls under S1.
+    #[inline]
+    pub(super) fn is_stopping(&self) -> bool {
+        self.0.pause.is_interrupted()
+    }
+
     /// Stops the session, and interrupts what blocks in it. The first call decides.
     pub(super) fn stop(&self) {
         let interrupts = {

@@ -134,7 +134,7 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
         if let Some(resumed) = core.called(|| Ok(connection.resumed()))? {
             self.go_live(resumed, live)?;
         }
-        while !core.session.is_stopped() {
+        while !core.session.is_stopping() {
             match core.called(|| connection.next())?.ok_or(End::Ended)? {
                 Item::Event(event, token) => {
                     if live.is_none() {
