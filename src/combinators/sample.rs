@@ -87,11 +87,13 @@ impl<E: Send + 'static, S: Sink<E>> Sink<E> for Sample<E, S> {
         }
         let one_in = self.sieve.test.one_in;
         let mut next = 0;
-        self.sieve.lane(&self.inner, move |_, _| {
+        let lane = self.sieve.lane(&self.inner, move |_, _| {
             let before = next;
             next = if before + 1 == one_in { 0 } else { before + 1 };
             Ok(before == 0)
-        })
+        });
+        // Each publisher has its own count.
+        Ok(lane?.map(Lane::for_one_publisher))
     }
 
     fn makes_lanes(&self, _: Internal) -> bool {

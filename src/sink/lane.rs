@@ -83,7 +83,7 @@ pub struct Lane<E> {
     pub(crate) kind: LaneKind<E>,
     /// The predicate that keeps events out of the lane.
     pub(crate) filter: Option<LaneFilter<E>>,
-    /// Whether user code in the lane belongs to its publisher, and ends with it.
+    /// Whether the lane has user code or a state that belongs to its publisher, and ends with it.
     pub(crate) ends_with_publisher: bool,
 }
 
@@ -116,18 +116,26 @@ impl<E: Send + 'static> Lane<E> {
     /// Puts a filter upstream of the lane. If the filter panics, the event does not pass.
     #[cfg(feature = "unstable")]
     #[must_use]
-    pub fn filtered(mut self, filter: impl FnMut(&E) -> bool + Send + 'static) -> Self {
-        self.ends_with_publisher = true;
+    pub fn filtered(self, filter: impl FnMut(&E) -> bool + Send + 'static) -> Self {
         let mut filter = Quiet::new(filter);
-        self.filtered_by(move |event| match crate::wait::context::user_code(|| (*filter)(event)) {
-            Ok(true) => None,
-            Ok(false) => Some(HeldBack::Filtered),
-            Err(_) => Some(HeldBack::Panicked),
+        self.for_one_publisher().filtered_by(move |event| {
+            match crate::wait::context::user_code(|| (*filter)(event)) {
+                Ok(true) => None,
+                Ok(false) => Some(HeldBack::Filtered),
+                Err(_) => Some(HeldBack::Panicked),
+            }
         })
     }
 
-    /// Puts a filter upstream of the lane, which all publishers share. The filter must not panic,
-    /// and nothing waits in it. An event that does not pass counts as accepted, and the filter counts what became of it.
+    /// Keeps the lane from the next publisher: it has a state that belongs to this one.
+    pub(crate) fn for_one_publisher(mut self) -> Self {
+        self.ends_with_publisher = true;
+        self
+    }
+
+    /// Puts a filter upstream of the lane, which another publisher may take over. The filter must
+    /// not panic, and nothing waits in it. An event that does not pass counts as accepted, and the
+    /// filter counts what became of it.
     ///
     /// A filter is cheaper than a stage: all filtered lanes of a publisher share its one fence.
     pub(crate) fn filtered_by(

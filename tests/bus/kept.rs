@@ -445,6 +445,18 @@ fn publisher_that_missed_a_removal_is_dropped() {
 }
 
 #[test]
+fn publishers_in_turn_have_samples_of_their_own() {
+    let (channel, mut receiver) = channel(64, Overflow::Refuse);
+    let bus = Bus::new();
+    bus.add(channel.sample(3)).unwrap();
+    for _ in 0..4 {
+        let mut publisher = bus.publisher();
+        (0..5).for_each(|event| assert!(publisher.publish(event).is_ok()));
+    }
+    assert_eq!(receiver.drain().collect::<Vec<_>>(), [0, 3, 0, 3, 0, 3, 0, 3]);
+}
+
+#[test]
 fn lane_with_a_stage_is_made_anew() {
     let bus: Bus<u64> = Bus::new();
     let (channel, mut receiver) = channel(8, Overflow::DropNewest);

@@ -16,10 +16,11 @@ const MANY: usize = if cfg!(miri) { 20 } else { 1000 };
 /// Empty polls after which a consumer has stopped to poll idle lanes.
 const POLLS: usize = if cfg!(miri) { 500 } else { 100 };
 
-/// Returns a bus with a channel, and publishers whose lanes the receiver has found empty often.
+/// Returns a bus with a channel, and publishers whose lanes the receiver has found empty often. The
+/// lanes of a dropped publisher end with it.
 fn idle(overflow: Overflow) -> (Bus<usize>, Receiver<usize>, Vec<Publisher<usize>>) {
     let (channel, mut receiver) = Channel::builder().capacity(4).overflow(overflow).build().unwrap();
-    let bus = Bus::new();
+    let bus = Bus::builder().kept_publishers(0).build();
     bus.add(channel).unwrap();
     let publishers = (0..MANY).map(|_| bus.publisher()).collect();
     poll_often(&mut receiver);
