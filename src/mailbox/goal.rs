@@ -26,14 +26,14 @@ impl<E: Send + 'static> Mailbox<E> {
         Goal { shared: self.shared.position().unwrap_or(unbounded), lanes }
     }
 
-    /// Tells the consumer to poll every lane that has not reached its target. A publisher that has
-    /// to do so may have been preempted, and the flush must not wait for it.
+    /// Tells the consumer of every lane that has not reached its target. A publisher that has to do so
+    /// may have been preempted, and the flush must not wait for it. The consumer then makes the lane
+    /// active: if this thread did, the publisher would find it so, and return before the consumer is
+    /// told.
     fn tell_of_pending(&self, lanes: &[(std::sync::Arc<LaneView<E>>, u64)]) {
         if self.signals.active.is_used() {
-            lanes.iter().filter(|(view, target)| !view.has_reached(*target)).for_each(|(view, _)| {
-                view.make_active();
-                view.tell_consumer();
-            });
+            let pending = lanes.iter().filter(|(view, target)| !view.has_reached(*target));
+            pending.for_each(|(view, _)| view.tell_consumer());
         }
     }
 

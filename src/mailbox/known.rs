@@ -68,7 +68,7 @@ impl<E: Send + 'static> Mailbox<E> {
     /// Frees the slot of the event that was taken from the shared lane, and counts the event.
     #[inline(never)]
     fn count_shared(&self, ring: &Ring<E>, sole: &SoleConsumer) {
-        // Counted first: a thread that no longer finds the event in the lane sees the count.
+        // Counted first: a thread that sees the progress, such as a flush, sees the count.
         self.consumer.note(Handled::Delivered);
         let position = ring.free_sole(sole);
         self.shared.progress.advance_to(position + 1);

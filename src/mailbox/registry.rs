@@ -181,10 +181,6 @@ impl<E> LaneReader<E> {
         matches!(self, Self::Spsc(consumer, _) if consumer.stays_dormant())
     }
 
-    pub(super) fn is_dormant(&self) -> bool {
-        matches!(self, Self::Spsc(consumer, _) if consumer.is_dormant())
-    }
-
     pub(super) fn make_active(&self) {
         if let Self::Spsc(consumer, _) = self {
             consumer.make_active();

@@ -188,8 +188,9 @@ impl<E: Send> SharedLane<E> {
     /// positions never has private lanes beside it.
     pub(super) fn is_read(&self) -> bool {
         match &self.events {
-            // The head is loaded with Acquire: a thread that finds its event taken writes elsewhere
-            // only after that.
+            // The head may be a mere number. What orders a later write into a private lane is that
+            // lane: the consumer found the write by an Acquire load of the tail. If that came before
+            // its store of the head, this load would have seen a store that happens after it.
             Events::Bounded(ring) => ring.is_empty(),
             Events::Unbounded(_) => true,
         }

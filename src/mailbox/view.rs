@@ -109,10 +109,11 @@ impl<E> LaneView<E> {
         self.signals.active.tell(bit(self.group));
     }
 
-    /// Makes a dormant lane active, for a thread that waits for its events.
-    pub(super) fn make_active(&self) {
+    /// Begins to seal the lane, as a thread does that stalls before it tells the consumer.
+    #[cfg(test)]
+    pub(super) fn mark_and_stall(&self) {
         if let ViewOf::Spsc(sealer) = &self.ring {
-            sealer.make_active();
+            sealer.mark();
         }
     }
 

@@ -280,7 +280,8 @@ impl<T> Ring<T> {
     /// the capacity is no power of two (or is one).
     #[inline(always)]
     fn is_full_at(&self, position: u64) -> bool {
-        // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`.
+        // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`. The head of an only consumer is
+        // a number, which needs no pair.
         self.capacity <= self.mask
             && position.saturating_sub(self.head.load(Ordering::Acquire)) >= self.capacity
     }
@@ -549,7 +550,8 @@ impl<T> Ring<T> {
     /// ```
     #[must_use]
     pub fn claimed(&self) -> u64 {
-        // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`.
+        // ORD(mpmc.head): Acquire; pairs with the Release in `pop_at`. The head of an only consumer is
+        // a number, which needs no pair.
         self.head.load(Ordering::Acquire)
     }
 

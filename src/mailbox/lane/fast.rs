@@ -168,7 +168,9 @@ impl<E: Send + 'static> FastLane<E> {
     /// Returns `true` while the lane accepts events.
     #[cold]
     pub(crate) fn settle_and_wake(&mut self, mut taken_back: impl FnMut(E)) -> bool {
-        if self.producer.make_active() {
+        // The thread that seals a dormant lane may not have told the consumer yet, and this push is
+        // about to return.
+        if self.producer.make_active() || !self.producer.is_open() {
             self.view.tell_consumer();
             // ORD(cell.state): full fence; pairs with the heavy one of a consumer that parks: the
             // consumer was told before the load of its word.
@@ -180,6 +182,12 @@ impl<E: Send + 'static> FastLane<E> {
             entry.count(EntryOutcome::RefusedClosed, 1);
             taken_back(event);
         })
+    }
+
+    /// Makes a dormant lane active, as a publisher does that stalls before it tells the consumer.
+    #[cfg(test)]
+    pub(crate) fn make_active_and_stall(&self) {
+        self.producer.make_active();
     }
 
     /// Does all three steps, with its own fence.

@@ -136,7 +136,7 @@ impl<E: Send + 'static> Reader<E> {
     #[cold]
     fn resume_told(&mut self) {
         let bits = self.mailbox.signals.active.take();
-        self.resume(bits, |lane| !lane.is_dormant());
+        self.resume(bits, |lane| !lane.stays_dormant());
     }
 
     /// Polls all lanes again, since the mailbox has ended (L3).
@@ -167,7 +167,10 @@ impl<E: Send + 'static> Reader<E> {
     /// Makes every private ring dormant that had no event since the last call.
     fn make_idle_dormant(&mut self) {
         let Self { lanes, dormant: Some(dormant), next, turns, .. } = self else { return };
-        let shared_is_next = *next >= lanes.len();
+        if *next > lanes.len() {
+            *next = 0;
+        }
+        let shared_is_next = *next == lanes.len();
         // The lanes from here on are being made dormant.
         let mut polled = lanes.len();
         let mut at = 0;

@@ -9,6 +9,9 @@
 //! | consumer | `fin`: OPEN → DORMANT · heavy fence · load the tail; if it has moved, `fin`: DORMANT → OPEN |
 //! | producer | store the tail · light fence · load `fin`; if DORMANT, `fin`: DORMANT → OPEN, and tell the consumer |
 //! | sealer, or a producer that ends | `fin`: DORMANT → SEALING, or the final tail, and tell the consumer |
+//! | producer that finds its ring sealed | tell the consumer: the sealer may not have done so yet |
+//! | flush | tell the consumer, which finds the tail |
+//! | consumer that was told | load the tail; if it has moved, `fin`: DORMANT → OPEN |
 //!
 //! It is the handshake of the seal, with the same fences: either the producer sees DORMANT, or the
 //! consumer sees the new tail. For a producer, a sealer and a reader of the tail, DORMANT means what
@@ -19,11 +22,23 @@
 //! - D2: the thread that moves a dormant ring to another state tells the consumer *afterward*, unless
 //!   it is the consumer. So a consumer that was told finds the ring in that state, and one that
 //!   finds it dormant is told later.
+//! - D3: a push that has returned is visible: the producer has told the consumer, or has found the
+//!   ring active, which only it and the consumer make it, or the consumer was told before.
 
-use super::{Consumer, DORMANT, Fin, OPEN, Producer, Sealer};
+use super::{Consumer, DORMANT, Fin, OPEN, Producer};
 use crate::sync::Ordering;
 
 impl Fin {
+    /// Returns whether no thread has begun to seal the ring.
+    ///
+    /// One load: a ring that becomes active between two of them would be neither active in the first
+    /// nor dormant in the second.
+    #[inline(always)]
+    pub(super) fn is_open(&self) -> bool {
+        // Relaxed: as in `attention`.
+        matches!(self.load(Ordering::Relaxed), OPEN | DORMANT)
+    }
+
     /// Returns whether the ring is dormant.
     pub(super) fn is_dormant(&self) -> bool {
         // ORD(spsc.fin): Acquire; pairs with the Release of the thread that changed it: the tail
@@ -60,11 +75,12 @@ impl<T> Consumer<T> {
         self.known() == 0 && self.shared.fin.advance(OPEN, DORMANT).is_ok()
     }
 
-    /// After the heavy fence: returns whether the ring is still dormant, and makes it active if it
-    /// holds a value.
+    /// After the heavy fence, or when the consumer was told: returns whether the ring is still
+    /// dormant, and makes it active if it holds a value.
     pub(crate) fn stays_dormant(&self) -> bool {
         // ORD(spsc.tail): Acquire; pairs with the Release in `SpscRing::show`. The heavy fence
-        // before it pairs with the light one of the producer.
+        // before it pairs with the light one of the producer. A thread that told the consumer
+        // because it saw a value here did so afterward, so the value is visible.
         let has_values = self.shared.tail.load(Ordering::Acquire) != self.head;
         if has_values {
             self.make_active();
@@ -77,8 +93,7 @@ impl<T> Consumer<T> {
         self.shared.fin.make_active();
     }
 
-    /// Returns whether the ring is dormant.
-    pub(crate) fn is_dormant(&self) -> bool {
+    fn is_dormant(&self) -> bool {
         self.shared.fin.is_dormant()
     }
 }
@@ -91,13 +106,5 @@ impl<T> Producer<T> {
             // A publisher whose filter holds events back finds its ring dormant, and leaves it so.
             && self.shared.tail.load(Ordering::Relaxed) != self.shared.head.load(Ordering::Relaxed)
             && self.shared.fin.make_active()
-    }
-}
-
-impl<T> Sealer<T> {
-    /// Makes the ring active, for a thread that waits for its values. The caller tells the consumer,
-    /// also where the producer has made the ring active: it may not have told the consumer yet.
-    pub(crate) fn make_active(&self) {
-        self.shared.fin.make_active();
     }
 }

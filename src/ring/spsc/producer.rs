@@ -168,7 +168,7 @@ impl<T> Producer<T> {
     /// ```
     #[inline(always)]
     pub fn is_open(&self) -> bool {
-        self.attention() == 0 || self.shared.fin.is_dormant()
+        self.shared.fin.is_open()
     }
 
     /// Returns the word that the producer checks after a fence: zero while the ring is open and not

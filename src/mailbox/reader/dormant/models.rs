@@ -5,9 +5,10 @@ use super::Reader;
 use crate::mailbox::core::{Mailbox, MailboxConfig};
 use crate::mailbox::end::End;
 use crate::mailbox::intake::Intake;
-use crate::mailbox::lane::PrivateLane;
+use crate::mailbox::lane::{PrivateLane, Reuse};
 use crate::mailbox::overflow::Overflow;
 use crate::mailbox::shared_lane::Find;
+use crate::stats::{Disposition, DropReason};
 use crate::sync::Arc;
 use crate::time::Deadline;
 use crate::wait::WaitStrategy;
@@ -16,6 +17,7 @@ use loom_tests::{before, model, model_with, thread};
 
 const FIRST: usize = 0;
 const SECOND: usize = 1;
+const THIRD: usize = 2;
 /// A number of lanes of which some may be dormant.
 const MANY: usize = super::FEW + 1;
 
@@ -74,10 +76,14 @@ fn read_until_no_lane(reader: &mut Reader<usize>) -> usize {
     }
 }
 
-/// Pushes an event like a publisher that stalls before it checks its lane.
-fn push_and_stall(lane: &mut PrivateLane<usize>, event: usize) {
+/// Pushes an event like a publisher that stalls before it checks its lane, or after it has made the
+/// lane active.
+fn push_and_stall(lane: &mut PrivateLane<usize>, event: usize, activates: bool) {
     let PrivateLane::Fast(lane) = lane else { unreachable!("a private ring") };
     lane.room().expect("room").push(event);
+    if activates {
+        lane.make_active_and_stall();
+    }
 }
 
 #[test]
@@ -137,8 +143,7 @@ fn close_reaches_a_lane_that_was_activated_and_not_told() {
     // when `drained` does not take all dormant lanes back.
     model(|| {
         let (mailbox, mut reader, mut lane) = open_dormant();
-        push_and_stall(&mut lane, FIRST);
-        lane.view().make_active();
+        push_and_stall(&mut lane, FIRST, true);
         let closer = thread::spawn(move || mailbox.seal(End::Closed));
         assert_eq!((receive(&mut reader), receive(&mut reader)), (Some(FIRST), None));
         assert!(closer.join().unwrap());
@@ -187,10 +192,7 @@ fn flush_needs_no_stalled_publisher() {
         model(move || {
             let (mailbox, mut reader, mut lane) = open_dormant();
             let publisher = thread::spawn(move || {
-                push_and_stall(&mut lane, FIRST);
-                if activates {
-                    lane.view().make_active();
-                }
+                push_and_stall(&mut lane, FIRST, activates);
                 lane
             });
             let flushed = mailbox.clone();
@@ -207,4 +209,71 @@ fn flush_needs_no_stalled_publisher() {
             let _lane = publisher.join().unwrap();
         });
     }
+}
+
+#[test]
+fn full_lane_beside_a_pass_is_not_closed() {
+    // A publisher without room asks whether its lane is open, while the reader makes the lane dormant
+    // and active again. Fails when `Fin::is_open` loads twice.
+    model(|| {
+        let (_mailbox, mut reader, mut lane) = before(|| {
+            let (mailbox, reader, mut lane) = open();
+            assert!(
+                [FIRST, SECOND].map(|event| lane.push(event, Deadline::NOW).is_ok()).iter().all(|ok| *ok)
+            );
+            (mailbox, reader, lane)
+        });
+        let publisher = thread::spawn(move || {
+            let third = lane.push(THIRD, Deadline::NOW);
+            assert!(matches!(third, Ok(Disposition::Dropped(DropReason::Full))), "nothing was read");
+            lane
+        });
+        reader.make_idle_dormant();
+        let _lane = publisher.join().unwrap();
+        assert_eq!(reader.take(Find::Filled), Some(FIRST));
+    });
+}
+
+#[test]
+fn reuse_beside_a_pass_finds_the_lane_open() {
+    // Fails when `Fin::is_open` loads twice.
+    model(|| {
+        let (_mailbox, mut reader, mut lane) = before(open);
+        let publisher = thread::spawn(move || {
+            assert!(lane.push(FIRST, Deadline::NOW).is_ok());
+            assert_ne!(lane.reuse(), Reuse::Never);
+            lane
+        });
+        reader.make_idle_dormant();
+        let _lane = publisher.join().unwrap();
+        assert_eq!(reader.take(Find::Filled), Some(FIRST));
+    });
+}
+
+#[test]
+fn flush_hides_no_push_that_has_returned() {
+    // The flush counts the event before the publisher checks its lane, and stalls. Fails when the flush
+    // itself makes the lane active.
+    model(|| {
+        let (mailbox, mut reader, mut lane) = open_dormant();
+        let flush = thread::spawn(move || mailbox.goal());
+        assert!(lane.push(FIRST, Deadline::NOW).is_ok());
+        assert_eq!(reader.take(Find::Filled), Some(FIRST));
+        let _goal = flush.join().unwrap();
+    });
+}
+
+#[test]
+fn seal_hides_no_push_that_has_returned() {
+    // The sealing thread stalls before it tells the reader. Fails when `settle_and_wake` does not tell
+    // the reader of a sealed lane.
+    model(|| {
+        let (_mailbox, mut reader, mut lane) = open_dormant();
+        let view = lane.view().clone();
+        let sealer = thread::spawn(move || view.mark_and_stall());
+        if lane.push(FIRST, Deadline::NOW).is_ok() {
+            assert_eq!(reader.take(Find::Filled), Some(FIRST));
+        }
+        sealer.join().unwrap();
+    });
 }
