@@ -29,7 +29,12 @@
 //! let stored: Option<FilePosition> = std::fs::read_to_string(&saved).ok().and_then(|text| text.parse().ok());
 //! let monitor = Monitor::builder(FileLines::new(&log).from_start())
 //!     .resume(stored)
-//!     .store_token(100, move |position| drop(std::fs::write(&saved, position.to_string())))
+//!     .store_token(100, move |position| {
+//!         // A crash between the two leaves the old position.
+//!         let new = saved.with_extension("new");
+//!         std::fs::write(&new, position.to_string())?;
+//!         std::fs::rename(new, &saved)
+//!     })
 //!     .spawn(bus.clone())?;
 //! assert_eq!(updates.recv()?, Update::Connected { resumed: false });
 //! assert_eq!(updates.recv()?, Update::Event("started".to_owned()));
@@ -95,8 +100,10 @@
 //!    notifies all threads that wait for that.
 //! 4. A stop that is called by the worker itself, in the sink or in the source, does not wait. Step 1
 //!    follows when the call returns.
-//! 5. A worker that waits for room in a queue or a channel holds an event that it has read. At the
-//!    deadline of the stop, the stop seals the lane. The worker gets the event back, and ends.
+//! 5. A worker that waits for room holds an event that it has read. At the deadline of the stop, the
+//!    stop seals the lane and detaches the worker's right to wait. The worker gets the event back,
+//!    and ends: at once if it waits in its own lane of a queue or a channel, and within a tenth of a
+//!    second if it waits in a bus or another chain without a sealer.
 //!
 //! `loom-tests/tests/source.rs` has the models.
 

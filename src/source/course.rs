@@ -7,11 +7,16 @@
 //!
 //! A token that the source refuses is dropped, and the next attempt follows at once, since nothing
 //! is wrong with the endpoint. That happens once in a row of failures. The second refusal is an
-//! ordinary failure.
+//! ordinary failure. For this rule a connection of less than a second ends no row, whatever the
+//! healthy time is: a source that refuses each token it has just given is not connected to in a hot
+//! loop.
 
 use crate::retry::{Attempt, AttemptError, Backoff, Next, RetryPolicy};
 use std::error::Error;
 use std::time::{Duration, Instant};
+
+/// The shortest live time after which a stale token is forgiven again.
+const LEAST_HEALTHY: Duration = Duration::from_secs(1);
 
 pub(super) struct Course {
     backoff: Backoff,
@@ -49,8 +54,9 @@ impl Course {
         is_stale: bool,
         error: &(dyn Error + Send + Sync + 'static),
     ) -> Onward {
-        if lived.is_some_and(|lived| lived >= self.healthy_after) {
-            (self.failures, self.first, self.was_stale) = (0, None, false);
+        if let Some(lived) = lived.filter(|lived| *lived >= self.healthy_after) {
+            (self.failures, self.first) = (0, None);
+            self.was_stale &= lived < LEAST_HEALTHY;
         }
         if is_stale && !std::mem::replace(&mut self.was_stale, true) {
             return Onward::After(Duration::ZERO);
@@ -101,6 +107,17 @@ mod tests {
         assert_eq!(after(&mut course, Some(SECOND), true), Onward::After(SECOND));
         assert_eq!(after(&mut course, None, true), Onward::After(2 * SECOND));
         assert_eq!(after(&mut course, Some(60 * SECOND), true), Onward::After(Duration::ZERO));
+    }
+
+    #[test]
+    fn stale_tokens_of_short_connections_back_off() {
+        let backoff = Backoff::new(SECOND, 60 * SECOND).jitter(0.0);
+        let mut course = Course::new(backoff, Duration::ZERO);
+        assert_eq!(after(&mut course, Some(Duration::ZERO), true), Onward::After(Duration::ZERO));
+        for _ in 0..3 {
+            assert_eq!(after(&mut course, Some(SECOND / 1000), true), Onward::After(SECOND));
+        }
+        assert_eq!(after(&mut course, Some(SECOND), true), Onward::After(Duration::ZERO));
     }
 
     #[test]

@@ -169,8 +169,9 @@ impl<T> Monitor<T> {
     /// Stops the monitor, and waits until it has ended or the limit has passed.
     ///
     /// The call interrupts what the source blocks in. An event that was read is forwarded before the
-    /// end. If it waits for room in a full queue or channel until the limit, it is
-    /// [undelivered](StopReport::undelivered).
+    /// end. If it waits for room in a full sink until the limit, it is
+    /// [undelivered](StopReport::undelivered). If the sink is a bus, the end of that wait takes up
+    /// to a tenth of a second more.
     ///
     /// A source or sink that does not return is abandoned: the monitor ends when it does. Inside the
     /// monitor's own sink or source, and in any other delivery, this call never waits

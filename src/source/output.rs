@@ -13,6 +13,9 @@ use crate::error::{OutOfMemory, WriteError};
 use crate::sink::Sink;
 use crate::sink::lane::{Lane, LaneSealer, Lanes};
 use crate::stats::Disposition;
+use crate::sync;
+use crate::sync::guarded::{Domain, Guarded, Hazard, Listed};
+use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
 use crate::time::Deadline;
 use crate::wait::context::{Delivery, caught, discard, dispose, error_text, event_of, user_code};
 use std::marker::PhantomData;
@@ -29,7 +32,58 @@ pub(super) struct Output<E, X, K> {
     is_told: bool,
     /// The gap that the sink has not accepted yet.
     owed: Option<Gap>,
+    ticket: Ticket,
     events: PhantomData<fn(E)>,
+}
+
+/// The right to wait for room in the sink, until a stop takes it back.
+///
+/// A call of the worker that may run user code is inside this value. A stop detaches the value as a
+/// removal detaches a sink: a wait inside ends at its next step, also in a bus, whose lanes change
+/// and so have no sealer. See `sync::guarded`.
+struct Ticket {
+    guard: sync::Arc<Guarded<()>>,
+    hazard: sync::Arc<Hazard>,
+}
+
+/// What ends the waits for room of the worker, from another thread.
+pub(super) struct WaitEnd {
+    /// Wakes a worker that waits in a lane. `None` if the lane cannot be sealed from outside.
+    sealer: Option<LaneSealer>,
+    guard: sync::Arc<Guarded<()>>,
+}
+
+impl WaitEnd {
+    /// Ends the worker's wait for room, and every later one: it gets the event back.
+    pub(super) fn end(&self) {
+        self.guard.detach();
+        LaneSealer::seal_all(self.sealer.as_slice(), || {
+            // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of
+            // `Consumer::refresh`.
+            heavy_fence_or_wait(process_pair());
+        });
+    }
+}
+
+impl Ticket {
+    fn new() -> Self {
+        // Nothing is taken out of the value, so its domain does not outlive this call.
+        let hazard = Domain::new(process_pair()).register();
+        Self { guard: Listed::new(1, ()).guarded().clone(), hazard }
+    }
+
+    /// Offers an update, and waits for room until a stop ends the wait. Such an update is returned
+    /// as one that a closed sink refuses.
+    fn offer<X: Send + 'static>(&self, lane: &mut Lane<X>, update: X) -> Result<Disposition, WriteError<X>> {
+        let offered = match self.guard.enter(&self.hazard, process_pair()) {
+            Some(entered) => entered.inside(|| lane.offer(update, Deadline::NEVER)),
+            None => lane.offer(update, Deadline::NOW),
+        };
+        match offered {
+            Err(error) if !self.guard.is_attached() => Err(WriteError::Closed(event_of(error))),
+            offered => offered,
+        }
+    }
 }
 
 /// What became of an event or update.
@@ -46,12 +100,21 @@ impl<E, X: Send + 'static, K: Sink<X>> Output<E, X, K> {
     pub(super) fn new(sink: K, wrap: fn(Update<E>) -> Option<X>, is_told: bool) -> Result<Self, OutOfMemory> {
         let lane = sink.lane()?;
         let is_guarded = lane.as_ref().is_none_or(Lane::has_user_code);
-        Ok(Self { sink, lane, is_guarded, wrap, is_told, owed: None, events: PhantomData })
+        Ok(Self {
+            sink,
+            lane,
+            is_guarded,
+            wrap,
+            is_told,
+            owed: None,
+            ticket: Ticket::new(),
+            events: PhantomData,
+        })
     }
 
-    /// Returns what ends a wait for room in the lane, from another thread.
-    pub(super) fn sealer(&self) -> Option<LaneSealer> {
-        self.lane.as_ref()?.sealer()
+    /// Returns what ends the waits for room, from another thread.
+    pub(super) fn wait_end(&self) -> WaitEnd {
+        WaitEnd { sealer: self.lane.as_ref().and_then(Lane::sealer), guard: self.ticket.guard.clone() }
     }
 
     pub(super) fn sink(&self) -> &K {
@@ -121,14 +184,14 @@ impl<E, X: Send + 'static, K: Sink<X>> Output<E, X, K> {
         let Some(update) = (self.wrap)(update) else { return Put::Accepted };
         match &mut self.lane {
             Some(lane) if !self.is_guarded => put(lane.offer(update, Deadline::NEVER)),
-            lane => Self::put_guarded(lane.as_mut(), &self.sink, update),
+            lane => Self::put_guarded(lane.as_mut(), &self.ticket, &self.sink, update),
         }
     }
 
     /// Pushes into a lane that runs user code, or calls the sink.
-    fn put_guarded(lane: Option<&mut Lane<X>>, sink: &K, update: X) -> Put {
+    fn put_guarded(lane: Option<&mut Lane<X>>, ticket: &Ticket, sink: &K, update: X) -> Put {
         let offered = match lane {
-            Some(lane) => caught(|| lane.offer(update, Deadline::NEVER)),
+            Some(lane) => caught(|| ticket.offer(lane, update)),
             None => match Delivery::enter() {
                 Some(_inside) => caught(|| sink.offer(update)),
                 None => Ok(Err(WriteError::Reentrant(update))),

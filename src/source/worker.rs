@@ -12,6 +12,7 @@ use super::output::{Output, Put};
 use super::state::{Count, StopReason};
 use super::update::{Disconnected, Gap, GapReason, Update};
 use crate::deadline::moment_after;
+use crate::error::BoxError;
 use crate::sink::Sink;
 use crate::stats::FlushReport;
 use crate::sync::MODEL;
@@ -45,9 +46,11 @@ pub(super) struct Worker<S: Source, X, K> {
 pub(super) struct Store<T> {
     /// The number of accepted events after which a token is stored.
     pub(super) every: u64,
-    pub(super) store: Box<dyn FnMut(&T) + Send>,
+    pub(super) store: Box<dyn FnMut(&T) -> Result<(), BoxError> + Send>,
     /// The number of events that were accepted since then.
     pub(super) since: u64,
+    /// Whether the token has moved since then without an event, or was not stored.
+    pub(super) is_behind: bool,
 }
 
 /// How a connection ended, or why there is none.
@@ -134,7 +137,9 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
         if let Some(resumed) = core.called(|| Ok(connection.resumed()))? {
             self.go_live(resumed, live)?;
         }
+        let mut is_first = true;
         while !core.session.is_stopping() {
+            let was_first = std::mem::replace(&mut is_first, false);
             match core.called(|| connection.next())?.ok_or(End::Ended)? {
                 Item::Event(event, token) => {
                     if live.is_none() {
@@ -148,16 +153,28 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
                     }
                 }
                 Item::Gap(gap) => self.gap(gap)?,
-                Item::Alive(token) => self.advance(token),
+                Item::Alive(token) => {
+                    self.advance(token);
+                    // Where a connection begins: otherwise a crash before its first event would
+                    // lose what comes until the next process begins.
+                    if was_first {
+                        self.store();
+                    }
+                }
                 Item::Duplicate(token) => {
                     core.counts.add(Count::Duplicates);
                     self.advance(token);
                 }
-                Item::Undecodable(error) => {
+                Item::Undecodable(error, token) => {
                     core.counts.add(Count::Undecodable);
                     core.set_error(error_text(&*error));
                     dispose(error);
-                    self.gap(Gap::new(GapReason::Undecodable).missed(1))?;
+                    // This gap is one known item. It does not tell what a connection that is not
+                    // resumed leaves out.
+                    self.report(Gap::new(GapReason::Undecodable).missed(1))?;
+                    if let Some(token) = token {
+                        self.advance(token);
+                    }
                 }
                 Item::Silent => core.called(|| connection.check())?,
             }
@@ -227,12 +244,19 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
             dispose(self.ahead.replace(token));
         } else {
             self.core.set_token(Some(token));
+            if let Some(store) = &mut self.store {
+                store.is_behind = true;
+            }
         }
     }
 
     fn gap(&mut self, gap: Gap) -> Result<(), End> {
-        self.core.counts.add(Count::Gaps);
         self.is_gap_told = true;
+        self.report(gap)
+    }
+
+    fn report(&mut self, gap: Gap) -> Result<(), End> {
+        self.core.counts.add(Count::Gaps);
         self.told(|output| output.gap(gap))
     }
 
@@ -340,28 +364,46 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
 
     /// Stores the token, once the sink has handled every event before it.
     fn store(&mut self) {
-        let Some(store) = self.store.as_mut().filter(|store| store.since > 0) else { return };
-        // If the sink is stuck, the next attempt comes after as many events, or at the end.
-        store.since = 0;
-        let limit = Deadline::after(FLUSH_LIMIT).min(self.core.stop_by().unwrap_or(Deadline::NEVER));
-        let (mut report, sink) = (FlushReport::default(), self.output.sink());
+        let Some(store) = self.store.as_mut().filter(|store| store.since > 0 || store.is_behind) else {
+            return;
+        };
+        // If the sink is stuck or the function fails, the next attempt comes after as many events, or
+        // at the end.
+        let had_events = std::mem::take(&mut store.since) > 0;
+        store.is_behind = false;
+        if had_events && !Self::is_flushed(&self.core, self.output.sink()) {
+            store.since = 1;
+            self.core.counts.add(Count::StoreFailures);
+            self.core.set_error(String::from("the token was not stored: the sink was not flushed in time"));
+            return;
+        }
+        let stored = user_code(|| match self.core.token() {
+            Some(token) => (store.store)(&token),
+            None => Ok(()),
+        });
+        let error = match stored {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                let text = error_text(&*error);
+                dispose(error);
+                format!("the token was not stored: {text}")
+            }
+            Err(text) => format!("storing the token panicked: {text}"),
+        };
+        store.is_behind = true;
+        self.core.counts.add(Count::StoreFailures);
+        self.core.set_error(error);
+    }
+
+    /// Flushes the sink, and returns whether it has handled everything.
+    fn is_flushed(core: &Core<S::Token>, sink: &K) -> bool {
+        let limit = Deadline::after(FLUSH_LIMIT).min(core.stop_by().unwrap_or(Deadline::NEVER));
+        let mut report = FlushReport::default();
         let flushed = {
             let _limit = WaitLimit::until(limit);
             caught(|| sink.flush_by(limit, &mut report)).is_ok()
         };
-        if !flushed || !report.is_done() {
-            store.since = 1;
-            self.core.set_error(String::from("the token was not stored: the sink was not flushed in time"));
-            return;
-        }
-        let stored = user_code(|| {
-            if let Some(token) = self.core.token() {
-                (store.store)(&token);
-            }
-        });
-        if let Err(text) = stored {
-            self.core.set_error(format!("storing the token panicked: {text}"));
-        }
+        flushed && report.is_done()
     }
 
     /// Tells the sink of the end, and drops what belongs to the user before any thread learns of it.
