@@ -110,7 +110,7 @@
 mod base;
 mod builder;
 mod core;
-mod course;
+mod failures;
 mod fault;
 mod file;
 mod monitor;

@@ -2,7 +2,7 @@
 
 use super::base::Source;
 use super::core::Core;
-use super::course::Course;
+use super::failures::FailureRow;
 use super::monitor::Monitor;
 use super::output::Output;
 use super::session::Session;
@@ -275,7 +275,7 @@ impl<S: Source> MonitorBuilder<S> {
             core: core.clone(),
             source,
             output,
-            course: Course::new(backoff, healthy_after),
+            failure_row: FailureRow::new(backoff, healthy_after),
             store,
             ahead: None,
             continues,

@@ -31,8 +31,8 @@ pub(super) struct Output<E, X, K> {
     /// Whether the sink gets more than events.
     is_told: bool,
     /// The gap that the sink has not accepted yet.
-    owed: Option<Gap>,
-    ticket: Ticket,
+    pending_gap: Option<Gap>,
+    permit: WaitPermit,
     events: PhantomData<fn(E)>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Output<E, X, K> {
 /// A call of the worker that may run user code is inside this value. A stop detaches the value as a
 /// removal detaches a sink: a wait inside ends at its next step, also in a bus, whose lanes change
 /// and so have no sealer. See `sync::guarded`.
-struct Ticket {
+struct WaitPermit {
     guard: sync::Arc<Guarded<()>>,
     hazard: sync::Arc<Hazard>,
 }
@@ -65,7 +65,7 @@ impl WaitEnd {
     }
 }
 
-impl Ticket {
+impl WaitPermit {
     fn new() -> Self {
         // Nothing is taken out of the value, so its domain does not outlive this call.
         let hazard = Domain::new(process_pair()).register();
@@ -88,7 +88,7 @@ impl Ticket {
 
 /// What became of an event or update.
 #[derive(Debug)]
-pub(super) enum Put {
+pub(super) enum Outcome {
     Accepted,
     Refused(String),
     Dropped,
@@ -106,15 +106,15 @@ impl<E, X: Send + 'static, K: Sink<X>> Output<E, X, K> {
             is_guarded,
             wrap,
             is_told,
-            owed: None,
-            ticket: Ticket::new(),
+            pending_gap: None,
+            permit: WaitPermit::new(),
             events: PhantomData,
         })
     }
 
     /// Returns what ends the waits for room, from another thread.
     pub(super) fn wait_end(&self) -> WaitEnd {
-        WaitEnd { sealer: self.lane.as_ref().and_then(Lane::sealer), guard: self.ticket.guard.clone() }
+        WaitEnd { sealer: self.lane.as_ref().and_then(Lane::sealer), guard: self.permit.guard.clone() }
     }
 
     pub(super) fn sink(&self) -> &K {
@@ -125,96 +125,96 @@ impl<E, X: Send + 'static, K: Sink<X>> Output<E, X, K> {
         user_code(|| self.sink.reports_closed()).unwrap_or(false)
     }
 
-    /// Forwards an event, after the gap that is owed.
+    /// Forwards an event, after a pending gap.
     #[inline]
-    pub(super) fn event(&mut self, event: E) -> Put {
-        if self.owed.is_some() {
-            match self.pay() {
-                Put::Accepted => {}
-                put => {
+    pub(super) fn event(&mut self, event: E) -> Outcome {
+        if self.pending_gap.is_some() {
+            match self.send_gap() {
+                Outcome::Accepted => {}
+                outcome => {
                     discard(event);
-                    self.lose();
-                    return put;
+                    self.note_loss();
+                    return outcome;
                 }
             }
         }
-        let put = self.put(Update::Event(event));
-        if matches!(put, Put::Refused(_) | Put::Dropped | Put::Panicked(_)) {
-            self.lose();
+        let outcome = self.send(Update::Event(event));
+        if matches!(outcome, Outcome::Refused(_) | Outcome::Dropped | Outcome::Panicked(_)) {
+            self.note_loss();
         }
-        put
+        outcome
     }
 
-    /// Forwards another update, after the gap that is owed.
-    pub(super) fn tell(&mut self, update: Update<E>) -> Put {
-        match self.pay() {
-            Put::Closed => Put::Closed,
-            _ => self.put(update),
+    /// Forwards another update, after a pending gap.
+    pub(super) fn tell(&mut self, update: Update<E>) -> Outcome {
+        match self.send_gap() {
+            Outcome::Closed => Outcome::Closed,
+            _ => self.send(update),
         }
     }
 
-    /// Forwards a gap. If the sink does not accept it, it is owed.
-    pub(super) fn gap(&mut self, gap: Gap) -> Put {
-        self.owe(gap);
-        self.pay()
+    /// Forwards a gap. If the sink does not accept it, it stays pending.
+    pub(super) fn gap(&mut self, gap: Gap) -> Outcome {
+        self.add_gap(gap);
+        self.send_gap()
     }
 
     #[cold]
-    fn lose(&mut self) {
-        self.owe(Gap::new(GapReason::SinkRefused).missed(1));
+    fn note_loss(&mut self) {
+        self.add_gap(Gap::new(GapReason::SinkRefused).missed(1));
     }
 
-    fn owe(&mut self, gap: Gap) {
+    fn add_gap(&mut self, gap: Gap) {
         if self.is_told {
-            self.owed = Some(self.owed.map_or(gap, |owed| owed.and(gap)));
+            self.pending_gap = Some(self.pending_gap.map_or(gap, |earlier| earlier.and(gap)));
         }
     }
 
-    fn pay(&mut self) -> Put {
-        let Some(gap) = self.owed else { return Put::Accepted };
-        let put = self.put(Update::Gap(gap));
-        if matches!(put, Put::Accepted) {
-            self.owed = None;
+    fn send_gap(&mut self) -> Outcome {
+        let Some(gap) = self.pending_gap else { return Outcome::Accepted };
+        let outcome = self.send(Update::Gap(gap));
+        if matches!(outcome, Outcome::Accepted) {
+            self.pending_gap = None;
         }
-        put
+        outcome
     }
 
     #[inline]
-    fn put(&mut self, update: Update<E>) -> Put {
-        let Some(update) = (self.wrap)(update) else { return Put::Accepted };
+    fn send(&mut self, update: Update<E>) -> Outcome {
+        let Some(update) = (self.wrap)(update) else { return Outcome::Accepted };
         match &mut self.lane {
-            Some(lane) if !self.is_guarded => put(lane.offer(update, Deadline::NEVER)),
-            lane => Self::put_guarded(lane.as_mut(), &self.ticket, &self.sink, update),
+            Some(lane) if !self.is_guarded => outcome_of(lane.offer(update, Deadline::NEVER)),
+            lane => Self::send_guarded(lane.as_mut(), &self.permit, &self.sink, update),
         }
     }
 
     /// Pushes into a lane that runs user code, or calls the sink.
-    fn put_guarded(lane: Option<&mut Lane<X>>, ticket: &Ticket, sink: &K, update: X) -> Put {
+    fn send_guarded(lane: Option<&mut Lane<X>>, permit: &WaitPermit, sink: &K, update: X) -> Outcome {
         let offered = match lane {
-            Some(lane) => caught(|| ticket.offer(lane, update)),
+            Some(lane) => caught(|| permit.offer(lane, update)),
             None => match Delivery::enter() {
                 Some(_inside) => caught(|| sink.offer(update)),
                 None => Ok(Err(WriteError::Reentrant(update))),
             },
         };
-        offered.map_or_else(Put::Panicked, put)
+        offered.map_or_else(Outcome::Panicked, outcome_of)
     }
 }
 
 #[inline]
-fn put<X>(offered: Result<Disposition, WriteError<X>>) -> Put {
+fn outcome_of<X>(offered: Result<Disposition, WriteError<X>>) -> Outcome {
     match offered {
-        Ok(Disposition::Dropped(_)) => Put::Dropped,
-        Ok(_) => Put::Accepted,
+        Ok(Disposition::Dropped(_)) => Outcome::Dropped,
+        Ok(_) => Outcome::Accepted,
         Err(error) => refused(error),
     }
 }
 
 #[cold]
-fn refused<X>(error: WriteError<X>) -> Put {
-    let put = if error.is_closed() { Put::Closed } else { Put::Refused(error_text(&error)) };
+fn refused<X>(error: WriteError<X>) -> Outcome {
+    let outcome = if error.is_closed() { Outcome::Closed } else { Outcome::Refused(error_text(&error)) };
     discard(event_of(error));
-    put
+    outcome
 }
 
 impl<E, X, K> Drop for Output<E, X, K> {

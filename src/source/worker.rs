@@ -1,14 +1,14 @@
 //! The thread of a monitor: it connects, reads, forwards, and connects again.
 //!
 //! The steps are in the table of the [module](crate::source). Everything that follows from the end
-//! of a connection is decided by [`Course`], and everything that the sink gets goes through
+//! of a connection is decided by [`FailureRow`], and everything that the sink gets goes through
 //! [`Output`].
 
 use super::base::{Connection, Item, Source};
 use super::core::{Core, Phase};
-use super::course::{Course, Onward};
+use super::failures::{Decision, FailureRow};
 use super::fault::Fault;
-use super::output::{Output, Put};
+use super::output::{Outcome, Output};
 use super::state::{Count, StopReason};
 use super::update::{Disconnected, Gap, GapReason, Update};
 use crate::deadline::moment_after;
@@ -31,7 +31,7 @@ pub(super) struct Worker<S: Source, X, K> {
     pub(super) core: Arc<Core<S::Token>>,
     pub(super) source: S,
     pub(super) output: Output<S::Event, X, K>,
-    pub(super) course: Course,
+    pub(super) failure_row: FailureRow,
     pub(super) store: Option<Store<S::Token>>,
     /// The position to read from, if it is later than that of the last event that the sink accepted:
     /// it has lost the events in between.
@@ -94,7 +94,7 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
                 return StopReason::SinkClosed;
             }
             self.core.counts.add(Count::Attempts);
-            self.core.enter(Phase::Connecting { attempt: self.course.failures().saturating_add(1) });
+            self.core.enter(Phase::Connecting { attempt: self.failure_row.failures().saturating_add(1) });
             let (end, live) = self.connect();
             if let ControlFlow::Break(reason) = self.after(end, live) {
                 return reason;
@@ -198,8 +198,8 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
     #[inline]
     fn forward(&mut self, event: S::Event, token: S::Token) -> Result<(), End> {
         self.core.counts.add(Count::Read);
-        let put = self.output.event(event);
-        if matches!(put, Put::Accepted) {
+        let outcome = self.output.event(event);
+        if matches!(outcome, Outcome::Accepted) {
             self.core.counts.add(Count::Forwarded);
             if self.ahead.is_some() {
                 dispose(self.ahead.take());
@@ -207,31 +207,31 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
             self.core.set_token(Some(token));
             return self.store_when_due();
         }
-        self.lost(put, token)
+        self.lost(outcome, token)
     }
 
     #[cold]
-    fn lost(&mut self, put: Put, token: S::Token) -> Result<(), End> {
-        let count = match put {
-            Put::Closed if self.core.session.is_stopped() => {
+    fn lost(&mut self, outcome: Outcome, token: S::Token) -> Result<(), End> {
+        let count = match outcome {
+            Outcome::Closed if self.core.session.is_stopped() => {
                 // The stop has ended a wait for room: the event stays undelivered.
                 dispose(token);
                 return Err(End::Stopped);
             }
-            Put::Closed => {
+            Outcome::Closed => {
                 self.core.counts.add(Count::Refused);
                 dispose(token);
                 return Err(End::SinkClosed);
             }
-            Put::Refused(error) => {
+            Outcome::Refused(error) => {
                 self.core.set_error(error);
                 Count::Refused
             }
-            Put::Panicked(text) => {
+            Outcome::Panicked(text) => {
                 self.core.set_error(format!("the sink panicked: {text}"));
                 Count::Panicked
             }
-            Put::Dropped | Put::Accepted => Count::Dropped,
+            Outcome::Dropped | Outcome::Accepted => Count::Dropped,
         };
         self.core.counts.add(count);
         dispose(self.ahead.replace(token));
@@ -264,18 +264,18 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
         self.told(|output| output.tell(update))
     }
 
-    fn told(&mut self, tell: impl FnOnce(&mut Output<S::Event, X, K>) -> Put) -> Result<(), End> {
+    fn told(&mut self, tell: impl FnOnce(&mut Output<S::Event, X, K>) -> Outcome) -> Result<(), End> {
         match tell(&mut self.output) {
-            Put::Closed => Err(End::SinkClosed),
-            Put::Refused(error) => {
+            Outcome::Closed => Err(End::SinkClosed),
+            Outcome::Refused(error) => {
                 self.core.set_error(error);
                 Ok(())
             }
-            Put::Panicked(text) => {
+            Outcome::Panicked(text) => {
                 self.core.set_error(format!("the sink panicked: {text}"));
                 Ok(())
             }
-            Put::Accepted | Put::Dropped => Ok(()),
+            Outcome::Accepted | Outcome::Dropped => Ok(()),
         }
     }
 
@@ -300,17 +300,17 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
         }
         let now = self.core.session.now();
         let is_stale = matches!(fault, Fault::StaleToken(_));
-        let onward = if matches!(fault, Fault::Fatal(_)) {
+        let decision = if matches!(fault, Fault::Fatal(_)) {
             None
         } else {
             let lived = live.map(|since| now.saturating_duration_since(since));
-            match self.course.failed(lived, now, is_stale, fault.error()) {
-                Onward::After(wait) => Some(wait),
-                Onward::GiveUp => None,
+            match self.failure_row.failed(lived, now, is_stale, fault.error()) {
+                Decision::After(wait) => Some(wait),
+                Decision::GiveUp => None,
             }
         };
         let text = error.clone().unwrap_or_else(|| error_text(&fault));
-        let Some(wait) = onward else {
+        let Some(wait) = decision else {
             let is_fatal = matches!(fault, Fault::Fatal(_));
             dispose(fault);
             let reason = if is_fatal { StopReason::Fatal(text) } else { StopReason::GaveUp(text) };
@@ -320,7 +320,7 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
         self.between(error, live.is_some(), is_stale, wait)?;
         if !wait.is_zero() {
             let until = moment_after(now, wait);
-            self.core.enter(Phase::Waiting { failures: self.course.failures(), until, error: text });
+            self.core.enter(Phase::Waiting { failures: self.failure_row.failures(), until, error: text });
             self.core.session.wait_until(now, until);
         }
         ControlFlow::Continue(())
@@ -336,7 +336,7 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
     ) -> ControlFlow<StopReason> {
         let mut told = Ok(());
         if was_live {
-            told = self.tell(Update::Disconnected(Disconnected { error, retry_after: Some(wait) }));
+            told = self.tell(Update::Disconnected(Disconnected::new(error, Some(wait))));
             self.store();
         }
         if is_stale {
@@ -416,7 +416,7 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
             // A thread waits for the end of a requested stop. So the last update does not wait for
             // room then.
             let _limit = (reason == StopReason::Requested).then(|| WaitLimit::begin(Duration::ZERO));
-            let _told = self.tell(Update::Disconnected(Disconnected { error, retry_after: None }));
+            let _told = self.tell(Update::Disconnected(Disconnected::new(error, None)));
         }
         self.store();
         let Self { core, source, output, store, ahead, .. } = self;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// The shortest live time after which a stale token is forgiven again.
 const LEAST_HEALTHY: Duration = Duration::from_secs(1);
 
-pub(super) struct Course {
+pub(super) struct FailureRow {
     backoff: Backoff,
     healthy_after: Duration,
     /// The failures in a row, and when the first of them happened.
@@ -30,13 +30,13 @@ pub(super) struct Course {
 
 /// What follows a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Onward {
+pub(super) enum Decision {
     /// Connect again after this wait.
     After(Duration),
     GiveUp,
 }
 
-impl Course {
+impl FailureRow {
     pub(super) fn new(backoff: Backoff, healthy_after: Duration) -> Self {
         Self { backoff, healthy_after, failures: 0, first: None, was_stale: false }
     }
@@ -53,78 +53,78 @@ impl Course {
         now: Instant,
         is_stale: bool,
         error: &(dyn Error + Send + Sync + 'static),
-    ) -> Onward {
+    ) -> Decision {
         if let Some(lived) = lived.filter(|lived| *lived >= self.healthy_after) {
             (self.failures, self.first) = (0, None);
             self.was_stale &= lived < LEAST_HEALTHY;
         }
         if is_stale && !std::mem::replace(&mut self.was_stale, true) {
-            return Onward::After(Duration::ZERO);
+            return Decision::After(Duration::ZERO);
         }
         self.failures = self.failures.saturating_add(1);
         let elapsed = now.saturating_duration_since(*self.first.get_or_insert(now));
         let attempt = Attempt::new(self.failures, elapsed, AttemptError::Failed(error));
         match self.backoff.failure(&(), &attempt) {
-            Next::Again => Onward::After(Duration::ZERO),
-            Next::After(wait) => Onward::After(wait),
-            Next::GiveUp => Onward::GiveUp,
+            Next::Again => Decision::After(Duration::ZERO),
+            Next::After(wait) => Decision::After(wait),
+            Next::GiveUp => Decision::GiveUp,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Course, Onward};
+    use super::{Decision, FailureRow};
     use crate::retry::Backoff;
     use std::time::{Duration, Instant};
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn course(backoff: Backoff) -> Course {
-        Course::new(backoff.jitter(0.0), 30 * SECOND)
+    fn row(backoff: Backoff) -> FailureRow {
+        FailureRow::new(backoff.jitter(0.0), 30 * SECOND)
     }
 
-    fn after(course: &mut Course, lived: Option<Duration>, is_stale: bool) -> Onward {
-        course.failed(lived, Instant::now(), is_stale, &std::fmt::Error)
+    fn after(row: &mut FailureRow, lived: Option<Duration>, is_stale: bool) -> Decision {
+        row.failed(lived, Instant::now(), is_stale, &std::fmt::Error)
     }
 
     #[test]
     fn short_connections_do_not_reset_the_backoff() {
-        let mut course = course(Backoff::new(SECOND, 60 * SECOND));
+        let mut row = row(Backoff::new(SECOND, 60 * SECOND));
         for wait in [1, 2, 4, 8] {
-            assert_eq!(after(&mut course, Some(29 * SECOND), false), Onward::After(wait * SECOND));
+            assert_eq!(after(&mut row, Some(29 * SECOND), false), Decision::After(wait * SECOND));
         }
-        assert_eq!(after(&mut course, Some(30 * SECOND), false), Onward::After(SECOND));
-        assert_eq!(after(&mut course, None, false), Onward::After(2 * SECOND));
-        assert_eq!(course.failures(), 2);
+        assert_eq!(after(&mut row, Some(30 * SECOND), false), Decision::After(SECOND));
+        assert_eq!(after(&mut row, None, false), Decision::After(2 * SECOND));
+        assert_eq!(row.failures(), 2);
     }
 
     #[test]
     fn stale_token_is_forgiven_once_in_a_row() {
-        let mut course = course(Backoff::new(SECOND, 60 * SECOND));
-        assert_eq!(after(&mut course, None, true), Onward::After(Duration::ZERO));
-        assert_eq!(course.failures(), 0);
-        assert_eq!(after(&mut course, Some(SECOND), true), Onward::After(SECOND));
-        assert_eq!(after(&mut course, None, true), Onward::After(2 * SECOND));
-        assert_eq!(after(&mut course, Some(60 * SECOND), true), Onward::After(Duration::ZERO));
+        let mut row = row(Backoff::new(SECOND, 60 * SECOND));
+        assert_eq!(after(&mut row, None, true), Decision::After(Duration::ZERO));
+        assert_eq!(row.failures(), 0);
+        assert_eq!(after(&mut row, Some(SECOND), true), Decision::After(SECOND));
+        assert_eq!(after(&mut row, None, true), Decision::After(2 * SECOND));
+        assert_eq!(after(&mut row, Some(60 * SECOND), true), Decision::After(Duration::ZERO));
     }
 
     #[test]
     fn stale_tokens_of_short_connections_back_off() {
         let backoff = Backoff::new(SECOND, 60 * SECOND).jitter(0.0);
-        let mut course = Course::new(backoff, Duration::ZERO);
-        assert_eq!(after(&mut course, Some(Duration::ZERO), true), Onward::After(Duration::ZERO));
+        let mut row = FailureRow::new(backoff, Duration::ZERO);
+        assert_eq!(after(&mut row, Some(Duration::ZERO), true), Decision::After(Duration::ZERO));
         for _ in 0..3 {
-            assert_eq!(after(&mut course, Some(SECOND / 1000), true), Onward::After(SECOND));
+            assert_eq!(after(&mut row, Some(SECOND / 1000), true), Decision::After(SECOND));
         }
-        assert_eq!(after(&mut course, Some(SECOND), true), Onward::After(Duration::ZERO));
+        assert_eq!(after(&mut row, Some(SECOND), true), Decision::After(Duration::ZERO));
     }
 
     #[test]
     fn limit_of_attempts_counts_failures_in_a_row() {
-        let mut course = course(Backoff::new(SECOND, 60 * SECOND).max_attempts(2));
-        assert_eq!(after(&mut course, None, false), Onward::After(SECOND));
-        assert_eq!(after(&mut course, Some(31 * SECOND), false), Onward::After(SECOND));
-        assert_eq!(after(&mut course, None, false), Onward::GiveUp);
+        let mut row = row(Backoff::new(SECOND, 60 * SECOND).max_attempts(2));
+        assert_eq!(after(&mut row, None, false), Decision::After(SECOND));
+        assert_eq!(after(&mut row, Some(31 * SECOND), false), Decision::After(SECOND));
+        assert_eq!(after(&mut row, None, false), Decision::GiveUp);
     }
 }
