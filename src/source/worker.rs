@@ -42,11 +42,14 @@ pub(super) struct Worker<S: Source, X, K> {
     pub(super) is_gap_told: bool,
 }
 
+/// The function that stores a token.
+type StoreToken<T> = dyn FnMut(&T) -> Result<(), BoxError> + Send;
+
 /// Where tokens are stored for a restart of the process.
 pub(super) struct Store<T> {
     /// The number of accepted events after which a token is stored.
     pub(super) every: u64,
-    pub(super) store: Box<dyn FnMut(&T) -> Result<(), BoxError> + Send>,
+    pub(super) store: Box<StoreToken<T>>,
     /// The number of events that were accepted since then.
     pub(super) since: u64,
     /// Whether the token has moved since then without an event, or was not stored.
