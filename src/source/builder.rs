@@ -164,7 +164,7 @@ impl<S: Source> MonitorBuilder<S> {
     /// comes later.
     ///
     /// So a crash repeats events (at-least-once), as far as the flush of the sink reaches: see
-    /// [`flush`](crate::Bus::flush).
+    /// [`flush_timeout`](crate::Bus::flush_timeout).
     ///
     /// - The handler of a queue has been called for every event before the token. An event on which
     ///   it failed or panicked does not come again.

@@ -12,15 +12,14 @@
 
 use super::base::{Connection, Item, Source};
 use super::fault::Fault;
+use super::position::FilePosition;
 use super::session::Session;
 use super::update::{Gap, GapReason};
 use crate::error::ConfigError;
 use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::num::ParseIntError;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// The number of bytes that one read asks for.
@@ -107,101 +106,6 @@ impl FileLines {
     }
 }
 
-/// A position in a followed file: which file, and how far into it.
-///
-/// Its text form is for storing it.
-///
-/// # Examples
-/// ```
-/// use buslane::source::FilePosition;
-/// let position: FilePosition = "2049:131:42".parse()?;
-/// assert_eq!(position.offset(), 42);
-/// assert_eq!(position.to_string(), "2049:131:42");
-/// assert!("42".parse::<FilePosition>().is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct FilePosition {
-    device: u64,
-    inode: u64,
-    offset: u64,
-}
-
-impl FilePosition {
-    /// Returns the number of bytes before the position.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::source::FilePosition;
-    /// assert_eq!("0:0:7".parse::<FilePosition>()?.offset(), 7);
-    /// # Ok::<(), buslane::source::ParsePositionError>(())
-    /// ```
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    fn of(metadata: &Metadata, offset: u64) -> Self {
-        #[cfg(unix)]
-        let (device, inode) = {
-            use std::os::unix::fs::MetadataExt;
-            (metadata.dev(), metadata.ino())
-        };
-        #[cfg(not(unix))]
-        let (device, inode) = {
-            let _ = metadata;
-            (0, 0)
-        };
-        Self { device, inode, offset }
-    }
-
-    fn is_same_file(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
-    }
-}
-
-impl fmt::Display for FilePosition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.device, self.inode, self.offset)
-    }
-}
-
-/// The error of parsing a [`FilePosition`].
-///
-/// # Examples
-/// ```
-/// use buslane::source::FilePosition;
-/// let error = "7:8".parse::<FilePosition>().unwrap_err();
-/// assert_eq!(error.to_string(), "a position is three numbers, such as 2049:131:42");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParsePositionError(());
-
-impl fmt::Display for ParsePositionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a position is three numbers, such as 2049:131:42")
-    }
-}
-
-impl std::error::Error for ParsePositionError {}
-
-impl From<ParseIntError> for ParsePositionError {
-    fn from(_: ParseIntError) -> Self {
-        Self(())
-    }
-}
-
-impl FromStr for FilePosition {
-    type Err = ParsePositionError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts: Vec<&str> = text.trim().split(':').collect();
-        let [device, inode, offset] = parts[..] else { return Err(ParsePositionError(())) };
-        Ok(Self { device: device.parse()?, inode: inode.parse()?, offset: offset.parse()? })
-    }
-}
-
 impl FileLines {
     /// Checks that this is a regular file.
     fn check(&self, metadata: &Metadata) -> Result<(), Fault> {
@@ -246,7 +150,7 @@ impl Source for FileLines {
             max_line: self.max_line,
             session: session.clone(),
             file,
-            position: FilePosition { offset, ..here },
+            position: here.at(offset),
             is_resumed: from.is_some(),
             is_announced: from.is_some(),
             buffer: Vec::new(),
@@ -376,7 +280,7 @@ impl FileConnection {
 
     /// Begins at the start of a file.
     fn begin(&mut self, file: FilePosition) {
-        self.position = FilePosition { offset: 0, ..file };
+        self.position = file.at(0);
         self.buffer.clear();
         self.parsed = 0;
         self.is_skipping = false;
