@@ -276,7 +276,8 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
     }
 
     fn sealer(&self) -> Option<LaneSealer> {
-        // A lane without a sealer never waits; a removal has to end the wait in the other lane.
+        // A lane without a sealer ends its waits when the value that it is inside is detached
+        // (`sync::guarded`). The other lane is sealed.
         match (self.first.lane().sealer(), self.second.lane().sealer()) {
             (Some(first), Some(second)) => Some(first.and(second)),
             (one, other) => one.or(other),

@@ -135,9 +135,10 @@ pub enum Item<E, T> {
     Alive(T),
     /// An event that was read before, and is not forwarded again; with the position after it.
     Duplicate(T),
-    /// Something that cannot be decoded. The monitor counts it and reports a gap of one event; the
-    /// connection continues.
-    Undecodable(BoxError),
+    /// Something that cannot be decoded, and the position after it, if the source knows one. The
+    /// monitor counts it and reports a gap of one event; the connection continues. Without a
+    /// position, a later connection may read it again.
+    Undecodable(BoxError, Option<T>),
     /// Nothing was read for [`Session::silence`]. The monitor calls [`Connection::check`].
     Silent,
 }
@@ -151,7 +152,7 @@ impl<E, T> fmt::Debug for Item<E, T> {
             Self::Gap(gap) => f.debug_tuple("Gap").field(gap).finish(),
             Self::Alive(_) => f.write_str("Alive(..)"),
             Self::Duplicate(_) => f.write_str("Duplicate(..)"),
-            Self::Undecodable(error) => f.debug_tuple("Undecodable").field(error).finish(),
+            Self::Undecodable(error, _) => f.debug_tuple("Undecodable").field(error).finish_non_exhaustive(),
             Self::Silent => f.write_str("Silent"),
         }
     }

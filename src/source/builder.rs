@@ -2,13 +2,13 @@
 
 use super::base::Source;
 use super::core::Core;
-use super::course::Course;
+use super::failures::FailureRow;
 use super::monitor::Monitor;
 use super::output::Output;
 use super::session::Session;
 use super::update::Update;
 use super::worker::{Store, Worker};
-use crate::error::{ConfigError, Invalid, SpawnError};
+use crate::error::{BoxError, ConfigError, Invalid, SpawnError};
 use crate::retry::Backoff;
 use crate::sink::Sink;
 use crate::sink::control::validated;
@@ -155,12 +155,24 @@ impl<S: Source> MonitorBuilder<S> {
     }
 
     /// Calls a function with a token that a later process may resume from: after every `every`
-    /// events, at the end of each connection, and when the monitor stops.
+    /// events, at a position that a connection reports before its first event, at the end of each
+    /// connection, and when the monitor stops.
     ///
-    /// Before each call, the monitor flushes its sink. So the sink has handled every event before
-    /// the token, also a sink with a queue, and a crash repeats events but loses none
-    /// (at-least-once). The flush waits for at most a second. If the sink is not flushed then, the
-    /// function is not called, and the next attempt comes later.
+    /// Before a token that comes after new events, the monitor flushes its sink, which waits for at
+    /// most a second. If the sink is not flushed then, or the function fails or panics, the
+    /// [snapshot](super::MonitorSnapshot::store_failures) counts a failure, and the next attempt
+    /// comes later.
+    ///
+    /// So a crash repeats events (at-least-once), as far as the flush of the sink reaches: see
+    /// [`flush_timeout`](crate::Bus::flush_timeout).
+    ///
+    /// - The handler of a queue has been called for every event before the token. An event on which
+    ///   it failed or panicked does not come again.
+    /// - The receiver of a channel has read these events. It may not have handled them.
+    /// - A queue, channel or journal that has evicted an event has lost it, although it had accepted
+    ///   it.
+    /// - A bus accepts an event if any of its sinks does. An event that another sink refused does not
+    ///   come again.
     ///
     /// `every` of 0 is invalid. With 1, each event waits for its own flush.
     ///
@@ -175,15 +187,23 @@ impl<S: Source> MonitorBuilder<S> {
     /// let queue = Queue::builder().spawn(move |n: u32| handled.lock().unwrap().push(format!("event {n}")))?;
     /// let script = Script::new().connect().event(7).event(8).event(9).end();
     /// let monitor = Monitor::builder(script.clone())
-    ///     .store_token(2, move |token| stored.lock().unwrap().push(format!("token {token}")))
+    ///     .store_token(2, move |token| {
+    ///         stored.lock().unwrap().push(format!("token {token}"));
+    ///         Ok::<(), std::io::Error>(())
+    ///     })
     ///     .spawn_events(queue)?;
     /// script.wait_played();
     /// assert!(monitor.stop().is_done());
     /// assert_eq!(*log.lock().unwrap(), ["event 7", "event 8", "token 2", "event 9", "token 3"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn store_token(mut self, every: u64, store: impl FnMut(&S::Token) + Send + 'static) -> Self {
-        self.store = Some(Store { every, store: Box::new(store), since: 0 });
+    pub fn store_token<R: Into<BoxError>>(
+        mut self,
+        every: u64,
+        mut store: impl FnMut(&S::Token) -> Result<(), R> + Send + 'static,
+    ) -> Self {
+        let store = Box::new(move |token: &S::Token| store(token).map_err(Into::into));
+        self.store = Some(Store { every, store, since: 0, is_behind: false });
         self
     }
 
@@ -250,12 +270,12 @@ impl<S: Source> MonitorBuilder<S> {
         let Self { source, name, backoff, healthy_after, silence, clock, token, store } = self;
         let output = Output::new(sink, wrap, is_told)?;
         let continues = token.is_some();
-        let core = Arc::new(Core::new(Session::new(clock, silence), token, output.sealer()));
+        let core = Arc::new(Core::new(Session::new(clock, silence), token, output.wait_end()));
         let worker = Worker {
             core: core.clone(),
             source,
             output,
-            course: Course::new(backoff, healthy_after),
+            failure_row: FailureRow::new(backoff, healthy_after),
             store,
             ahead: None,
             continues,

@@ -4,11 +4,10 @@
 //! code runs. Threads wait on one list for a change of the status, and the worker notifies that list
 //! after each change. So a thread sees the change, or is woken by it.
 
+use super::output::WaitEnd;
 use super::session::Session;
 use super::state::{Count, Counts, MonitorSnapshot, MonitorState, NotLive, StopReason, StopReport};
-use crate::sink::lane::LaneSealer;
 use crate::stats::Finish;
-use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
 use crate::sync::{Mutex, lock};
 use crate::time::Deadline;
 use crate::wait::context::{Crew, cloned, dispose, must_not_wait};
@@ -25,8 +24,7 @@ pub(super) struct Core<T> {
     token: Mutex<Token<T>>,
     /// Where threads wait for a change of the status.
     changed: WaitList,
-    /// Ends the worker's wait for room in the lane.
-    sealer: Option<LaneSealer>,
+    wait_end: WaitEnd,
     stop_by: Mutex<Option<Deadline>>,
 }
 
@@ -55,7 +53,7 @@ enum Token<T> {
 }
 
 impl<T> Core<T> {
-    pub(super) fn new(session: Session, token: Option<T>, sealer: Option<LaneSealer>) -> Self {
+    pub(super) fn new(session: Session, token: Option<T>, wait_end: WaitEnd) -> Self {
         let since = session.now();
         let phase = Phase::Connecting { attempt: 1 };
         Self {
@@ -65,7 +63,7 @@ impl<T> Core<T> {
             status: Mutex::new(Status { phase, since, last_error: None, lives: 0 }),
             token: Mutex::new(token.map_or(Token::None, Token::Owned)),
             changed: WaitList::new(FencePair::Symmetric),
-            sealer,
+            wait_end,
             stop_by: Mutex::new(None),
         }
     }
@@ -156,6 +154,7 @@ impl<T> Core<T> {
             undecodable: count(Count::Undecodable),
             gaps: count(Count::Gaps),
             source_panics: count(Count::SourcePanics),
+            store_failures: count(Count::StoreFailures),
             last_error,
         }
     }
@@ -223,13 +222,7 @@ impl<T> Core<T> {
 
     /// Ends the worker's wait for room in a full sink: it gets the event back, and ends.
     pub(super) fn end_wait_for_room(&self) {
-        if let Some(sealer) = &self.sealer {
-            LaneSealer::seal_all(std::slice::from_ref(sealer), || {
-                // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of
-                // `Consumer::refresh`.
-                heavy_fence_or_wait(process_pair());
-            });
-        }
+        self.wait_end.end();
     }
 
     fn report(&self, finish: Finish) -> StopReport {

@@ -8,19 +8,18 @@
 //! - It names another file: the open one was rotated. It is read until two polls in a row find
 //!   nothing, since its writer may not have opened the new file yet. Then the new file is read from
 //!   its start, and no line is missing.
-//! - It names no file: the open one is read until a new one appears.
+//! - It names no file, or none that is regular: the open one is read until a new one appears.
 
 use super::base::{Connection, Item, Source};
 use super::fault::Fault;
+use super::position::FilePosition;
 use super::session::Session;
 use super::update::{Gap, GapReason};
 use crate::error::ConfigError;
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::num::ParseIntError;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// The number of bytes that one read asks for.
@@ -47,9 +46,11 @@ const CHUNK: usize = 64 * 1024;
 /// - **Truncation**: a gap, and the file is read from its start. If the file has grown beyond the
 ///   position before the next poll, the truncation is not noticed. The same holds for a new file
 ///   that the system gave the number of the old one while no connection was open.
-/// - **A missing file** is a transient fault for a new connection. An open one waits for the next
-///   file.
-/// - **Systems** other than Unix do not identify files. There a rotation looks like a truncation.
+/// - **A missing file**, and what is no regular file, is a transient fault for a new connection. An
+///   open one waits for the next file. A pipe is never opened, since that would block.
+/// - **Systems** other than Unix: files are not identified there. A rotation by renaming is never
+///   noticed: the source keeps reading the renamed file, and no line of the new one is an event.
+///   Only truncations are noticed there.
 ///
 /// # Examples
 /// ```
@@ -105,98 +106,15 @@ impl FileLines {
     }
 }
 
-/// A position in a followed file: which file, and how far into it.
-///
-/// Its text form is for storing it.
-///
-/// # Examples
-/// ```
-/// use buslane::source::FilePosition;
-/// let position: FilePosition = "2049:131:42".parse()?;
-/// assert_eq!(position.offset(), 42);
-/// assert_eq!(position.to_string(), "2049:131:42");
-/// assert!("42".parse::<FilePosition>().is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct FilePosition {
-    device: u64,
-    inode: u64,
-    offset: u64,
-}
-
-impl FilePosition {
-    /// Returns the number of bytes before the position.
-    ///
-    /// # Examples
-    /// ```
-    /// use buslane::source::FilePosition;
-    /// assert_eq!("0:0:7".parse::<FilePosition>()?.offset(), 7);
-    /// # Ok::<(), buslane::source::ParsePositionError>(())
-    /// ```
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    fn of(metadata: &Metadata, offset: u64) -> Self {
-        #[cfg(unix)]
-        let (device, inode) = {
-            use std::os::unix::fs::MetadataExt;
-            (metadata.dev(), metadata.ino())
+impl FileLines {
+    /// Checks that this is a regular file.
+    fn check(&self, metadata: &Metadata) -> Result<(), Fault> {
+        let kind = match () {
+            () if metadata.is_file() => return Ok(()),
+            () if metadata.is_dir() => "a directory",
+            () => "not a regular file",
         };
-        #[cfg(not(unix))]
-        let (device, inode) = {
-            let _ = metadata;
-            (0, 0)
-        };
-        Self { device, inode, offset }
-    }
-
-    fn is_same_file(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
-    }
-}
-
-impl fmt::Display for FilePosition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.device, self.inode, self.offset)
-    }
-}
-
-/// The error of parsing a [`FilePosition`].
-///
-/// # Examples
-/// ```
-/// use buslane::source::FilePosition;
-/// let error = "7:8".parse::<FilePosition>().unwrap_err();
-/// assert_eq!(error.to_string(), "a position is three numbers, such as 2049:131:42");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParsePositionError(());
-
-impl fmt::Display for ParsePositionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a position is three numbers, such as 2049:131:42")
-    }
-}
-
-impl std::error::Error for ParsePositionError {}
-
-impl From<ParseIntError> for ParsePositionError {
-    fn from(_: ParseIntError) -> Self {
-        Self(())
-    }
-}
-
-impl FromStr for FilePosition {
-    type Err = ParsePositionError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts: Vec<&str> = text.trim().split(':').collect();
-        let [device, inode, offset] = parts[..] else { return Err(ParsePositionError(())) };
-        Ok(Self { device: device.parse()?, inode: inode.parse()?, offset: offset.parse()? })
+        Err(Fault::transient(format!("{} is {kind}", self.path.display())))
     }
 }
 
@@ -206,11 +124,11 @@ impl Source for FileLines {
     type Connection = FileConnection;
 
     fn connect(&mut self, from: Option<&FilePosition>, session: &Session) -> Result<FileConnection, Fault> {
+        // The path first: opening a pipe would block, and a stop could not interrupt it.
+        self.check(&fs::metadata(&self.path)?)?;
         let mut file = File::open(&self.path)?;
         let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(Fault::transient(format!("{} is a directory", self.path.display())));
-        }
+        self.check(&metadata)?;
         let here = FilePosition::of(&metadata, metadata.len());
         let offset = match from {
             Some(from) if !from.is_same_file(&here) || from.offset > here.offset => {
@@ -232,13 +150,14 @@ impl Source for FileLines {
             max_line: self.max_line,
             session: session.clone(),
             file,
-            position: FilePosition { offset, ..here },
+            position: here.at(offset),
             is_resumed: from.is_some(),
             is_announced: from.is_some(),
             buffer: Vec::new(),
             parsed: 0,
             is_skipping: false,
             is_rotated: false,
+            has_waited: true,
         })
     }
 
@@ -272,6 +191,9 @@ pub struct FileConnection {
     is_skipping: bool,
     /// Whether the path names another file, and the last poll found nothing more in this one.
     is_rotated: bool,
+    /// Whether the source has waited since it last reported a truncation. Some files have content
+    /// and no length, such as those of `/proc`: each poll finds them truncated.
+    has_waited: bool,
 }
 
 type LineItem = Item<String, FilePosition>;
@@ -296,7 +218,7 @@ impl FileConnection {
         self.position.offset += 1;
         Some(match item {
             Ok(line) => Item::Event(line, self.position),
-            Err(error) => Item::Undecodable(error.into()),
+            Err(error) => Item::Undecodable(error.into(), Some(self.position)),
         })
     }
 
@@ -323,40 +245,55 @@ impl FileConnection {
     fn at_end(&mut self) -> io::Result<Option<LineItem>> {
         let len = self.file.metadata()?.len();
         if len < self.position.offset + self.buffer.len() as u64 {
+            if !std::mem::take(&mut self.has_waited) {
+                return Ok(None);
+            }
             self.file.seek(SeekFrom::Start(0))?;
             self.begin(self.position);
+            self.is_announced = false;
             return Ok(Some(Item::Gap(Gap::new(GapReason::HistoryLost))));
         }
-        let named = match File::open(&self.path) {
-            Ok(named) => named,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let other = FilePosition::of(&named.metadata()?, 0);
-        if other.is_same_file(&self.position) {
+        let Some(named) = regular(fs::metadata(&self.path))? else { return Ok(None) };
+        if FilePosition::of(&named, 0).is_same_file(&self.position) {
             self.is_rotated = false;
             return Ok(None);
         }
         if !std::mem::replace(&mut self.is_rotated, true) {
             return Ok(None);
         }
+        let named = match File::open(&self.path) {
+            Ok(named) => named,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(metadata) = regular(named.metadata())? else { return Ok(None) };
         // What has no line feed now never will.
         let last = (!self.buffer.is_empty() || self.is_skipping).then(|| self.take(self.buffer.len()));
         self.file = named;
-        self.begin(other);
-        Ok(last.map(|line| match line {
-            Ok(line) => Item::Event(line, self.position),
-            Err(error) => Item::Undecodable(error.into()),
+        self.begin(FilePosition::of(&metadata, 0));
+        Ok(Some(match last {
+            None => Item::Alive(self.position),
+            Some(Ok(line)) => Item::Event(line, self.position),
+            Some(Err(error)) => Item::Undecodable(error.into(), Some(self.position)),
         }))
     }
 
     /// Begins at the start of a file.
     fn begin(&mut self, file: FilePosition) {
-        self.position = FilePosition { offset: 0, ..file };
+        self.position = file.at(0);
         self.buffer.clear();
         self.parsed = 0;
         self.is_skipping = false;
         self.is_rotated = false;
+    }
+}
+
+/// Returns the metadata of a regular file, or `None` for a missing file and for any other.
+fn regular(found: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
+    match found {
+        Ok(metadata) => Ok(metadata.is_file().then_some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -376,6 +313,10 @@ impl Connection for FileConnection {
             if let Some(item) = self.line() {
                 return Ok(Some(item));
             }
+            // Also while a long line is skipped, which returns no item.
+            if self.session.is_stopped() {
+                return Err(Fault::transient("the monitor was stopped"));
+            }
             if self.read()? > 0 {
                 self.is_rotated = false;
                 continue;
@@ -383,13 +324,10 @@ impl Connection for FileConnection {
             if let Some(item) = self.at_end()? {
                 return Ok(Some(item));
             }
-            // A new file is read at once.
-            if self.position.offset == 0 && self.buffer.is_empty() && self.read()? > 0 {
-                continue;
-            }
             if !self.session.wait(self.poll_interval) {
                 return Err(Fault::transient("the monitor was stopped"));
             }
+            self.has_waited = true;
         }
     }
 }

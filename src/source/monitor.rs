@@ -20,8 +20,11 @@ use std::time::Duration;
 ///   concurrent calls of its handles.
 /// - **Start**: starting neither waits for the source nor fails because of it. The monitor's thread
 ///   makes the first attempt; [`wait_live`](Self::wait_live) waits for it.
-/// - **No silent loss**: where events may be missing, a [`Gap`](crate::source::Gap) comes before the
-///   next event, whether the source, the connection or the sink lost them.
+/// - **Gaps**: where events may be missing because the source or the connection lost them, or the
+///   sink refused or dropped them at once, a [`Gap`](crate::source::Gap) comes before the next
+///   event. What a sink loses after it has accepted an event leaves no gap: an eviction, or a
+///   handler that fails. A bus accepts an event if any of its sinks does. The ledger of each sink
+///   counts these losses.
 /// - **No silent end**: the monitor ends only with a [`StopReason`](crate::source::StopReason).
 ///   Until then, it connects again after every fault, panic or clean end.
 /// - **Order**: the sink gets events in the order of the source.
@@ -29,13 +32,14 @@ use std::time::Duration;
 ///   read and a wait, and no attempt begins after it.
 /// - **Cost**: an event goes through a private lane of the sink, as if a
 ///   [`Publisher`](crate::Publisher) had published it. Beside that, it costs an uncontended lock for
-///   the token, and no clock read.
+///   the token, and no clock read. A bus, or another sink whose calls may run user code, costs a
+///   fence more, which is no instruction where the system has asymmetric fences.
 /// - **Panics**: a panic of the source ends the connection, which is opened again after the backoff.
 ///   A panic of the sink loses its event, with a gap.
 /// - **Sink**: a sink without lanes is called on the monitor's thread, where nothing waits. The
 ///   monitor does not close its sink; it drops it when it stops.
 /// - **Drop**: dropping the last handle stops the monitor and waits for at most half a second. Then
-///   it gives up an event that waits for room. Inside a delivery and while unwinding, it does not
+///   it gives up an event that waits for room, in any sink. Inside a delivery and while unwinding, it does not
 ///   wait, and such an event is delivered when there is room.
 ///
 /// # Examples
@@ -169,8 +173,9 @@ impl<T> Monitor<T> {
     /// Stops the monitor, and waits until it has ended or the limit has passed.
     ///
     /// The call interrupts what the source blocks in. An event that was read is forwarded before the
-    /// end. If it waits for room in a full queue or channel until the limit, it is
-    /// [undelivered](StopReport::undelivered).
+    /// end. If it waits for room in a full sink until the limit, it is
+    /// [undelivered](StopReport::undelivered). If the sink is a bus, the end of that wait takes up
+    /// to a tenth of a second more.
     ///
     /// A source or sink that does not return is abandoned: the monitor ends when it does. Inside the
     /// monitor's own sink or source, and in any other delivery, this call never waits

@@ -13,6 +13,9 @@ use crate::error::{OutOfMemory, WriteError};
 use crate::sink::Sink;
 use crate::sink::lane::{Lane, LaneSealer, Lanes};
 use crate::stats::Disposition;
+use crate::sync;
+use crate::sync::guarded::{Domain, Guarded, Hazard, Listed};
+use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
 use crate::time::Deadline;
 use crate::wait::context::{Delivery, caught, discard, dispose, error_text, event_of, user_code};
 use std::marker::PhantomData;
@@ -28,13 +31,64 @@ pub(super) struct Output<E, X, K> {
     /// Whether the sink gets more than events.
     is_told: bool,
     /// The gap that the sink has not accepted yet.
-    owed: Option<Gap>,
+    pending_gap: Option<Gap>,
+    permit: WaitPermit,
     events: PhantomData<fn(E)>,
+}
+
+/// The right to wait for room in the sink, until a stop takes it back.
+///
+/// A call of the worker that may run user code is inside this value. A stop detaches the value as a
+/// removal detaches a sink: a wait inside ends at its next step, also in a bus, whose lanes change
+/// and so have no sealer. See `sync::guarded`.
+struct WaitPermit {
+    guard: sync::Arc<Guarded<()>>,
+    hazard: sync::Arc<Hazard>,
+}
+
+/// What ends the waits for room of the worker, from another thread.
+pub(super) struct WaitEnd {
+    /// Wakes a worker that waits in a lane. `None` if the lane cannot be sealed from outside.
+    sealer: Option<LaneSealer>,
+    guard: sync::Arc<Guarded<()>>,
+}
+
+impl WaitEnd {
+    /// Ends the worker's wait for room, and every later one: it gets the event back.
+    pub(super) fn end(&self) {
+        self.guard.detach();
+        LaneSealer::seal_all(self.sealer.as_slice(), || {
+            // ORD(spsc.fin): heavy fence; pairs with the light ones of publishers and of
+            // `Consumer::refresh`.
+            heavy_fence_or_wait(process_pair());
+        });
+    }
+}
+
+impl WaitPermit {
+    fn new() -> Self {
+        // Nothing is taken out of the value, so its domain does not outlive this call.
+        let hazard = Domain::new(process_pair()).register();
+        Self { guard: Listed::new(1, ()).guarded().clone(), hazard }
+    }
+
+    /// Offers an update, and waits for room until a stop ends the wait. Such an update is returned
+    /// as one that a closed sink refuses.
+    fn offer<X: Send + 'static>(&self, lane: &mut Lane<X>, update: X) -> Result<Disposition, WriteError<X>> {
+        let offered = match self.guard.enter(&self.hazard, process_pair()) {
+            Some(entered) => entered.inside(|| lane.offer(update, Deadline::NEVER)),
+            None => lane.offer(update, Deadline::NOW),
+        };
+        match offered {
+            Err(error) if !self.guard.is_attached() => Err(WriteError::Closed(event_of(error))),
+            offered => offered,
+        }
+    }
 }
 
 /// What became of an event or update.
 #[derive(Debug)]
-pub(super) enum Put {
+pub(super) enum Outcome {
     Accepted,
     Refused(String),
     Dropped,
@@ -46,12 +100,21 @@ impl<E, X: Send + 'static, K: Sink<X>> Output<E, X, K> {
     pub(super) fn new(sink: K, wrap: fn(Update<E>) -> Option<X>, is_told: bool) -> Result<Self, OutOfMemory> {
         let lane = sink.lane()?;
         let is_guarded = lane.as_ref().is_none_or(Lane::has_user_code);
-        Ok(Self { sink, lane, is_guarded, wrap, is_told, owed: None, events: PhantomData })
+        Ok(Self {
+            sink,
+            lane,
+            is_guarded,
+            wrap,
+            is_told,
+            pending_gap: None,
+            permit: WaitPermit::new(),
+            events: PhantomData,
+        })
     }
 
-    /// Returns what ends a wait for room in the lane, from another thread.
-    pub(super) fn sealer(&self) -> Option<LaneSealer> {
-        self.lane.as_ref()?.sealer()
+    /// Returns what ends the waits for room, from another thread.
+    pub(super) fn wait_end(&self) -> WaitEnd {
+        WaitEnd { sealer: self.lane.as_ref().and_then(Lane::sealer), guard: self.permit.guard.clone() }
     }
 
     pub(super) fn sink(&self) -> &K {
@@ -62,96 +125,96 @@ impl<E, X: Send + 'static, K: Sink<X>> Output<E, X, K> {
         user_code(|| self.sink.reports_closed()).unwrap_or(false)
     }
 
-    /// Forwards an event, after the gap that is owed.
+    /// Forwards an event, after a pending gap.
     #[inline]
-    pub(super) fn event(&mut self, event: E) -> Put {
-        if self.owed.is_some() {
-            match self.pay() {
-                Put::Accepted => {}
-                put => {
+    pub(super) fn event(&mut self, event: E) -> Outcome {
+        if self.pending_gap.is_some() {
+            match self.send_gap() {
+                Outcome::Accepted => {}
+                outcome => {
                     discard(event);
-                    self.lose();
-                    return put;
+                    self.note_loss();
+                    return outcome;
                 }
             }
         }
-        let put = self.put(Update::Event(event));
-        if matches!(put, Put::Refused(_) | Put::Dropped | Put::Panicked(_)) {
-            self.lose();
+        let outcome = self.send(Update::Event(event));
+        if matches!(outcome, Outcome::Refused(_) | Outcome::Dropped | Outcome::Panicked(_)) {
+            self.note_loss();
         }
-        put
+        outcome
     }
 
-    /// Forwards another update, after the gap that is owed.
-    pub(super) fn tell(&mut self, update: Update<E>) -> Put {
-        match self.pay() {
-            Put::Closed => Put::Closed,
-            _ => self.put(update),
+    /// Forwards another update, after a pending gap.
+    pub(super) fn tell(&mut self, update: Update<E>) -> Outcome {
+        match self.send_gap() {
+            Outcome::Closed => Outcome::Closed,
+            _ => self.send(update),
         }
     }
 
-    /// Forwards a gap. If the sink does not accept it, it is owed.
-    pub(super) fn gap(&mut self, gap: Gap) -> Put {
-        self.owe(gap);
-        self.pay()
+    /// Forwards a gap. If the sink does not accept it, it stays pending.
+    pub(super) fn gap(&mut self, gap: Gap) -> Outcome {
+        self.add_gap(gap);
+        self.send_gap()
     }
 
     #[cold]
-    fn lose(&mut self) {
-        self.owe(Gap::new(GapReason::SinkRefused).missed(1));
+    fn note_loss(&mut self) {
+        self.add_gap(Gap::new(GapReason::SinkRefused).missed(1));
     }
 
-    fn owe(&mut self, gap: Gap) {
+    fn add_gap(&mut self, gap: Gap) {
         if self.is_told {
-            self.owed = Some(self.owed.map_or(gap, |owed| owed.and(gap)));
+            self.pending_gap = Some(self.pending_gap.map_or(gap, |earlier| earlier.and(gap)));
         }
     }
 
-    fn pay(&mut self) -> Put {
-        let Some(gap) = self.owed else { return Put::Accepted };
-        let put = self.put(Update::Gap(gap));
-        if matches!(put, Put::Accepted) {
-            self.owed = None;
+    fn send_gap(&mut self) -> Outcome {
+        let Some(gap) = self.pending_gap else { return Outcome::Accepted };
+        let outcome = self.send(Update::Gap(gap));
+        if matches!(outcome, Outcome::Accepted) {
+            self.pending_gap = None;
         }
-        put
+        outcome
     }
 
     #[inline]
-    fn put(&mut self, update: Update<E>) -> Put {
-        let Some(update) = (self.wrap)(update) else { return Put::Accepted };
+    fn send(&mut self, update: Update<E>) -> Outcome {
+        let Some(update) = (self.wrap)(update) else { return Outcome::Accepted };
         match &mut self.lane {
-            Some(lane) if !self.is_guarded => put(lane.offer(update, Deadline::NEVER)),
-            lane => Self::put_guarded(lane.as_mut(), &self.sink, update),
+            Some(lane) if !self.is_guarded => outcome_of(lane.offer(update, Deadline::NEVER)),
+            lane => Self::send_guarded(lane.as_mut(), &self.permit, &self.sink, update),
         }
     }
 
     /// Pushes into a lane that runs user code, or calls the sink.
-    fn put_guarded(lane: Option<&mut Lane<X>>, sink: &K, update: X) -> Put {
+    fn send_guarded(lane: Option<&mut Lane<X>>, permit: &WaitPermit, sink: &K, update: X) -> Outcome {
         let offered = match lane {
-            Some(lane) => caught(|| lane.offer(update, Deadline::NEVER)),
+            Some(lane) => caught(|| permit.offer(lane, update)),
             None => match Delivery::enter() {
                 Some(_inside) => caught(|| sink.offer(update)),
                 None => Ok(Err(WriteError::Reentrant(update))),
             },
         };
-        offered.map_or_else(Put::Panicked, put)
+        offered.map_or_else(Outcome::Panicked, outcome_of)
     }
 }
 
 #[inline]
-fn put<X>(offered: Result<Disposition, WriteError<X>>) -> Put {
+fn outcome_of<X>(offered: Result<Disposition, WriteError<X>>) -> Outcome {
     match offered {
-        Ok(Disposition::Dropped(_)) => Put::Dropped,
-        Ok(_) => Put::Accepted,
+        Ok(Disposition::Dropped(_)) => Outcome::Dropped,
+        Ok(_) => Outcome::Accepted,
         Err(error) => refused(error),
     }
 }
 
 #[cold]
-fn refused<X>(error: WriteError<X>) -> Put {
-    let put = if error.is_closed() { Put::Closed } else { Put::Refused(error_text(&error)) };
+fn refused<X>(error: WriteError<X>) -> Outcome {
+    let outcome = if error.is_closed() { Outcome::Closed } else { Outcome::Refused(error_text(&error)) };
     discard(event_of(error));
-    put
+    outcome
 }
 
 impl<E, X, K> Drop for Output<E, X, K> {

@@ -144,7 +144,10 @@ pub struct MonitorSnapshot {
     pub gaps: u64,
     /// The panics of the source.
     pub source_panics: u64,
-    /// The last error of the source or the sink.
+    /// The times that the token was not stored: its function failed or panicked, or the sink was not
+    /// flushed in time.
+    pub store_failures: u64,
+    /// The last error of the source, the sink or the function that stores the token.
     pub last_error: Option<String>,
 }
 
@@ -161,6 +164,7 @@ impl fmt::Display for MonitorSnapshot {
             (self.undecodable, "undecodable"),
             (self.gaps, "gaps"),
             (self.source_panics, "panics of the source"),
+            (self.store_failures, "failures to store the token"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {name}")?;
@@ -258,7 +262,7 @@ impl Error for NotLive {}
 /// The counters of a monitor. Only its worker writes them.
 pub(super) struct Counts([AtomicU64; COUNTS]);
 
-const COUNTS: usize = 12;
+const COUNTS: usize = 13;
 
 /// One counter.
 #[derive(Clone, Copy)]
@@ -276,6 +280,7 @@ pub(super) enum Count {
     Undecodable,
     Gaps,
     SourcePanics,
+    StoreFailures,
 }
 
 impl Counts {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 /// An event of a source, or a change of the connection to it, in the order in which they happened.
 ///
-/// Between two events without a [`Gap`](Self::Gap) between them no event is missing: the source has
-/// proved that, or the connection did not end.
+/// Between two events without a [`Gap`](Self::Gap) between them the monitor has left none out: the
+/// source has proved that none is missing, or the connection did not end. What a sink loses after it
+/// has accepted it is counted in its ledger.
 ///
 /// # Examples
 /// A handler that reads a state anew whenever events may be missing:
@@ -165,11 +166,11 @@ impl fmt::Display for GapReason {
 ///
 /// # Examples
 /// ```
-/// use buslane::source::Update;
-/// let update: Update<u32> = Update::Connected { resumed: false };
-/// if let Update::Disconnected(end) = update {
-///     println!("{end}");
+/// use buslane::source::{Disconnected, Update};
+/// fn is_last(update: &Update<u32>) -> bool {
+///     matches!(update, Update::Disconnected(end) if end.retry_after.is_none())
 /// }
+/// assert!(is_last(&Update::Disconnected(Disconnected::new(None, None))));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -181,6 +182,22 @@ pub struct Disconnected {
     /// The time until the next attempt to connect. `None` if the monitor has stopped: this is its
     /// last update.
     pub retry_after: Option<Duration>,
+}
+
+impl Disconnected {
+    /// Makes the end of a connection, with its error and the time until the next attempt.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::source::Disconnected;
+    /// use std::time::Duration;
+    /// let end = Disconnected::new(Some("connection reset".to_owned()), Some(Duration::from_secs(2)));
+    /// assert_eq!(end.to_string(), "disconnected: connection reset; next attempt after 2.0s");
+    /// ```
+    #[must_use]
+    pub fn new(error: Option<String>, retry_after: Option<Duration>) -> Self {
+        Self { error, retry_after }
+    }
 }
 
 impl fmt::Display for Disconnected {

@@ -1,17 +1,18 @@
 //! The thread of a monitor: it connects, reads, forwards, and connects again.
 //!
 //! The steps are in the table of the [module](crate::source). Everything that follows from the end
-//! of a connection is decided by [`Course`], and everything that the sink gets goes through
+//! of a connection is decided by [`FailureRow`], and everything that the sink gets goes through
 //! [`Output`].
 
 use super::base::{Connection, Item, Source};
 use super::core::{Core, Phase};
-use super::course::{Course, Onward};
+use super::failures::{Decision, FailureRow};
 use super::fault::Fault;
-use super::output::{Output, Put};
+use super::output::{Outcome, Output};
 use super::state::{Count, StopReason};
 use super::update::{Disconnected, Gap, GapReason, Update};
 use crate::deadline::moment_after;
+use crate::error::BoxError;
 use crate::sink::Sink;
 use crate::stats::FlushReport;
 use crate::sync::MODEL;
@@ -30,7 +31,7 @@ pub(super) struct Worker<S: Source, X, K> {
     pub(super) core: Arc<Core<S::Token>>,
     pub(super) source: S,
     pub(super) output: Output<S::Event, X, K>,
-    pub(super) course: Course,
+    pub(super) failure_row: FailureRow,
     pub(super) store: Option<Store<S::Token>>,
     /// The position to read from, if it is later than that of the last event that the sink accepted:
     /// it has lost the events in between.
@@ -41,13 +42,18 @@ pub(super) struct Worker<S: Source, X, K> {
     pub(super) is_gap_told: bool,
 }
 
+/// The function that stores a token.
+type StoreToken<T> = dyn FnMut(&T) -> Result<(), BoxError> + Send;
+
 /// Where tokens are stored for a restart of the process.
 pub(super) struct Store<T> {
     /// The number of accepted events after which a token is stored.
     pub(super) every: u64,
-    pub(super) store: Box<dyn FnMut(&T) + Send>,
+    pub(super) store: Box<StoreToken<T>>,
     /// The number of events that were accepted since then.
     pub(super) since: u64,
+    /// Whether the token has moved since then without an event, or was not stored.
+    pub(super) is_behind: bool,
 }
 
 /// How a connection ended, or why there is none.
@@ -91,7 +97,7 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
                 return StopReason::SinkClosed;
             }
             self.core.counts.add(Count::Attempts);
-            self.core.enter(Phase::Connecting { attempt: self.course.failures().saturating_add(1) });
+            self.core.enter(Phase::Connecting { attempt: self.failure_row.failures().saturating_add(1) });
             let (end, live) = self.connect();
             if let ControlFlow::Break(reason) = self.after(end, live) {
                 return reason;
@@ -134,7 +140,9 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
         if let Some(resumed) = core.called(|| Ok(connection.resumed()))? {
             self.go_live(resumed, live)?;
         }
+        let mut is_first = true;
         while !core.session.is_stopping() {
+            let was_first = std::mem::replace(&mut is_first, false);
             match core.called(|| connection.next())?.ok_or(End::Ended)? {
                 Item::Event(event, token) => {
                     if live.is_none() {
@@ -148,16 +156,28 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
                     }
                 }
                 Item::Gap(gap) => self.gap(gap)?,
-                Item::Alive(token) => self.advance(token),
+                Item::Alive(token) => {
+                    self.advance(token);
+                    // Where a connection begins: otherwise a crash before its first event would
+                    // lose what comes until the next process begins.
+                    if was_first {
+                        self.store();
+                    }
+                }
                 Item::Duplicate(token) => {
                     core.counts.add(Count::Duplicates);
                     self.advance(token);
                 }
-                Item::Undecodable(error) => {
+                Item::Undecodable(error, token) => {
                     core.counts.add(Count::Undecodable);
                     core.set_error(error_text(&*error));
                     dispose(error);
-                    self.gap(Gap::new(GapReason::Undecodable).missed(1))?;
+                    // This gap is one known item. It does not tell what a connection that is not
+                    // resumed leaves out.
+                    self.report(Gap::new(GapReason::Undecodable).missed(1))?;
+                    if let Some(token) = token {
+                        self.advance(token);
+                    }
                 }
                 Item::Silent => core.called(|| connection.check())?,
             }
@@ -181,8 +201,8 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
     #[inline]
     fn forward(&mut self, event: S::Event, token: S::Token) -> Result<(), End> {
         self.core.counts.add(Count::Read);
-        let put = self.output.event(event);
-        if matches!(put, Put::Accepted) {
+        let outcome = self.output.event(event);
+        if matches!(outcome, Outcome::Accepted) {
             self.core.counts.add(Count::Forwarded);
             if self.ahead.is_some() {
                 dispose(self.ahead.take());
@@ -190,31 +210,31 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
             self.core.set_token(Some(token));
             return self.store_when_due();
         }
-        self.lost(put, token)
+        self.lost(outcome, token)
     }
 
     #[cold]
-    fn lost(&mut self, put: Put, token: S::Token) -> Result<(), End> {
-        let count = match put {
-            Put::Closed if self.core.session.is_stopped() => {
+    fn lost(&mut self, outcome: Outcome, token: S::Token) -> Result<(), End> {
+        let count = match outcome {
+            Outcome::Closed if self.core.session.is_stopped() => {
                 // The stop has ended a wait for room: the event stays undelivered.
                 dispose(token);
                 return Err(End::Stopped);
             }
-            Put::Closed => {
+            Outcome::Closed => {
                 self.core.counts.add(Count::Refused);
                 dispose(token);
                 return Err(End::SinkClosed);
             }
-            Put::Refused(error) => {
+            Outcome::Refused(error) => {
                 self.core.set_error(error);
                 Count::Refused
             }
-            Put::Panicked(text) => {
+            Outcome::Panicked(text) => {
                 self.core.set_error(format!("the sink panicked: {text}"));
                 Count::Panicked
             }
-            Put::Dropped | Put::Accepted => Count::Dropped,
+            Outcome::Dropped | Outcome::Accepted => Count::Dropped,
         };
         self.core.counts.add(count);
         dispose(self.ahead.replace(token));
@@ -227,12 +247,19 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
             dispose(self.ahead.replace(token));
         } else {
             self.core.set_token(Some(token));
+            if let Some(store) = &mut self.store {
+                store.is_behind = true;
+            }
         }
     }
 
     fn gap(&mut self, gap: Gap) -> Result<(), End> {
-        self.core.counts.add(Count::Gaps);
         self.is_gap_told = true;
+        self.report(gap)
+    }
+
+    fn report(&mut self, gap: Gap) -> Result<(), End> {
+        self.core.counts.add(Count::Gaps);
         self.told(|output| output.gap(gap))
     }
 
@@ -240,18 +267,18 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
         self.told(|output| output.tell(update))
     }
 
-    fn told(&mut self, tell: impl FnOnce(&mut Output<S::Event, X, K>) -> Put) -> Result<(), End> {
+    fn told(&mut self, tell: impl FnOnce(&mut Output<S::Event, X, K>) -> Outcome) -> Result<(), End> {
         match tell(&mut self.output) {
-            Put::Closed => Err(End::SinkClosed),
-            Put::Refused(error) => {
+            Outcome::Closed => Err(End::SinkClosed),
+            Outcome::Refused(error) => {
                 self.core.set_error(error);
                 Ok(())
             }
-            Put::Panicked(text) => {
+            Outcome::Panicked(text) => {
                 self.core.set_error(format!("the sink panicked: {text}"));
                 Ok(())
             }
-            Put::Accepted | Put::Dropped => Ok(()),
+            Outcome::Accepted | Outcome::Dropped => Ok(()),
         }
     }
 
@@ -276,17 +303,17 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
         }
         let now = self.core.session.now();
         let is_stale = matches!(fault, Fault::StaleToken(_));
-        let onward = if matches!(fault, Fault::Fatal(_)) {
+        let decision = if matches!(fault, Fault::Fatal(_)) {
             None
         } else {
             let lived = live.map(|since| now.saturating_duration_since(since));
-            match self.course.failed(lived, now, is_stale, fault.error()) {
-                Onward::After(wait) => Some(wait),
-                Onward::GiveUp => None,
+            match self.failure_row.failed(lived, now, is_stale, fault.error()) {
+                Decision::After(wait) => Some(wait),
+                Decision::GiveUp => None,
             }
         };
         let text = error.clone().unwrap_or_else(|| error_text(&fault));
-        let Some(wait) = onward else {
+        let Some(wait) = decision else {
             let is_fatal = matches!(fault, Fault::Fatal(_));
             dispose(fault);
             let reason = if is_fatal { StopReason::Fatal(text) } else { StopReason::GaveUp(text) };
@@ -296,7 +323,7 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
         self.between(error, live.is_some(), is_stale, wait)?;
         if !wait.is_zero() {
             let until = moment_after(now, wait);
-            self.core.enter(Phase::Waiting { failures: self.course.failures(), until, error: text });
+            self.core.enter(Phase::Waiting { failures: self.failure_row.failures(), until, error: text });
             self.core.session.wait_until(now, until);
         }
         ControlFlow::Continue(())
@@ -312,7 +339,7 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
     ) -> ControlFlow<StopReason> {
         let mut told = Ok(());
         if was_live {
-            told = self.tell(Update::Disconnected(Disconnected { error, retry_after: Some(wait) }));
+            told = self.tell(Update::Disconnected(Disconnected::new(error, Some(wait))));
             self.store();
         }
         if is_stale {
@@ -340,28 +367,46 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
 
     /// Stores the token, once the sink has handled every event before it.
     fn store(&mut self) {
-        let Some(store) = self.store.as_mut().filter(|store| store.since > 0) else { return };
-        // If the sink is stuck, the next attempt comes after as many events, or at the end.
-        store.since = 0;
-        let limit = Deadline::after(FLUSH_LIMIT).min(self.core.stop_by().unwrap_or(Deadline::NEVER));
-        let (mut report, sink) = (FlushReport::default(), self.output.sink());
+        let Some(store) = self.store.as_mut().filter(|store| store.since > 0 || store.is_behind) else {
+            return;
+        };
+        // If the sink is stuck or the function fails, the next attempt comes after as many events, or
+        // at the end.
+        let had_events = std::mem::take(&mut store.since) > 0;
+        store.is_behind = false;
+        if had_events && !Self::is_flushed(&self.core, self.output.sink()) {
+            store.since = 1;
+            self.core.counts.add(Count::StoreFailures);
+            self.core.set_error(String::from("the token was not stored: the sink was not flushed in time"));
+            return;
+        }
+        let stored = user_code(|| match self.core.token() {
+            Some(token) => (store.store)(&token),
+            None => Ok(()),
+        });
+        let error = match stored {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                let text = error_text(&*error);
+                dispose(error);
+                format!("the token was not stored: {text}")
+            }
+            Err(text) => format!("storing the token panicked: {text}"),
+        };
+        store.is_behind = true;
+        self.core.counts.add(Count::StoreFailures);
+        self.core.set_error(error);
+    }
+
+    /// Flushes the sink, and returns whether it has handled everything.
+    fn is_flushed(core: &Core<S::Token>, sink: &K) -> bool {
+        let limit = Deadline::after(FLUSH_LIMIT).min(core.stop_by().unwrap_or(Deadline::NEVER));
+        let mut report = FlushReport::default();
         let flushed = {
             let _limit = WaitLimit::until(limit);
             caught(|| sink.flush_by(limit, &mut report)).is_ok()
         };
-        if !flushed || !report.is_done() {
-            store.since = 1;
-            self.core.set_error(String::from("the token was not stored: the sink was not flushed in time"));
-            return;
-        }
-        let stored = user_code(|| {
-            if let Some(token) = self.core.token() {
-                (store.store)(&token);
-            }
-        });
-        if let Err(text) = stored {
-            self.core.set_error(format!("storing the token panicked: {text}"));
-        }
+        flushed && report.is_done()
     }
 
     /// Tells the sink of the end, and drops what belongs to the user before any thread learns of it.
@@ -374,7 +419,7 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
             // A thread waits for the end of a requested stop. So the last update does not wait for
             // room then.
             let _limit = (reason == StopReason::Requested).then(|| WaitLimit::begin(Duration::ZERO));
-            let _told = self.tell(Update::Disconnected(Disconnected { error, retry_after: None }));
+            let _told = self.tell(Update::Disconnected(Disconnected::new(error, None)));
         }
         self.store();
         let Self { core, source, output, store, ahead, .. } = self;

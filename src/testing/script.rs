@@ -158,7 +158,7 @@ impl<E> Script<E> {
 
     /// Sends something that cannot be decoded.
     pub fn undecodable(self, error: &str) -> Self {
-        self.step(Step::Item(Item::Undecodable(error.into())))
+        self.step(Step::Item(Item::Undecodable(error.into(), None)))
     }
 
     /// Sends nothing for the time of silence.
@@ -376,7 +376,7 @@ impl<E: Send + 'static> Connection for ScriptConnection<E> {
             Item::Duplicate(()) => Item::Duplicate(moved()),
             Item::Resumed(resumed) => Item::Resumed(resumed),
             Item::Gap(gap) => Item::Gap(gap),
-            Item::Undecodable(error) => Item::Undecodable(error),
+            Item::Undecodable(error, _) => Item::Undecodable(error, None),
             Item::Silent => Item::Silent,
         }))
     }

@@ -6,6 +6,8 @@ use buslane::{Channel, Receiver};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -103,6 +105,7 @@ fn appended_lines_are_events() {
     assert_eq!(followed.stop().map(|position| position.offset()), Some(18));
 }
 
+#[cfg(unix)]
 #[test]
 fn rotated_file_is_read_to_its_end() {
     let folder = Folder::new();
@@ -190,6 +193,7 @@ fn position_beyond_the_end_is_stale() {
     followed.stop();
 }
 
+#[cfg(unix)]
 #[test]
 fn missing_file_is_waited_for() {
     let folder = Folder::new();
@@ -244,6 +248,105 @@ fn folder_is_a_fault() {
     let followed = Followed::new(FileLines::new(&folder.0), None);
     followed.idle();
     assert!(followed.monitor.snapshot().last_error.is_some_and(|error| error.ends_with("is a directory")));
+}
+
+#[cfg(unix)]
+#[test]
+fn pipe_is_a_fault_and_is_not_opened() {
+    let folder = Folder::new();
+    let make = || Command::new("mkfifo").arg(folder.log()).status();
+    if !make().is_ok_and(|status| status.success()) {
+        return; // no such program
+    }
+    let followed = Followed::new(FileLines::new(folder.log()), None);
+    followed.idle();
+    let error = followed.monitor.snapshot().last_error;
+    assert!(error.is_some_and(|error| error.ends_with("is not a regular file")));
+    drop(followed);
+
+    // A pipe in the place of the file that is open is not opened either.
+    fs::remove_file(folder.log()).unwrap();
+    append(&folder.log(), "one\n");
+    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    followed.expect(&["resumed: false", "one"]);
+    followed.idle();
+    fs::remove_file(folder.log()).unwrap();
+    assert!(make().unwrap().success());
+    followed.poll();
+    followed.poll();
+    followed.idle();
+    fs::remove_file(folder.log()).unwrap();
+    append(&folder.log(), "two\n");
+    followed.poll();
+    followed.poll();
+    followed.expect(&["two"]);
+    followed.stop();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn file_without_a_length_is_polled() {
+    let mut followed = Followed::new(FileLines::new("/proc/self/comm").from_start(), None);
+    followed.expect(&["resumed: false"]);
+    for waits in 1..=3 {
+        followed.idle();
+        assert!(followed.monitor.snapshot().gaps <= waits);
+        followed.poll();
+    }
+    followed.stop();
+}
+
+#[test]
+fn bad_last_line_is_reported_once() {
+    let folder = Folder::new();
+    append(&folder.log(), b"good\n\xff\n");
+    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    followed.expect(&["resumed: false", "good", "Undecodable"]);
+    followed.idle();
+    let token = followed.stop();
+    let mut followed = Followed::new(FileLines::new(folder.log()), token);
+    followed.expect(&["resumed: true"]);
+    followed.idle();
+    assert_eq!(followed.monitor.snapshot().undecodable, 0);
+    followed.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn position_follows_a_rotation_and_a_truncation() {
+    let folder = Folder::new();
+    append(&folder.log(), "one\n");
+    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    followed.expect(&["resumed: false", "one"]);
+    followed.idle();
+    File::create(folder.log()).unwrap();
+    followed.poll();
+    followed.expect(&["HistoryLost"]);
+    followed.idle();
+    let truncated = followed.monitor.token().unwrap();
+    fs::rename(folder.log(), folder.0.join("log.1")).unwrap();
+    append(&folder.log(), "");
+    followed.poll();
+    followed.poll();
+    followed.idle();
+    let rotated = followed.stop().unwrap();
+    assert_eq!((truncated.offset(), rotated.offset()), (0, 0));
+    assert_ne!(truncated, rotated);
+    append(&folder.log(), "two\n");
+    let mut followed = Followed::new(FileLines::new(folder.log()), Some(rotated));
+    followed.expect(&["resumed: true", "two"]);
+    followed.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn stop_interrupts_the_skip_of_a_long_line() {
+    let folder = Folder::new();
+    // Sparse, so that it takes no room: a line of 256 GiB.
+    File::create(folder.log()).unwrap().set_len(1 << 38).unwrap();
+    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    followed.expect(&["resumed: false"]);
+    followed.stop();
 }
 
 #[test]

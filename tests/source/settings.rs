@@ -10,6 +10,7 @@ use buslane::source::{
 use buslane::testing::Collect;
 use buslane::{SinkExt, noop};
 use serde_json::{from_value, json, to_value};
+use std::fmt::Error;
 use std::time::Duration;
 use test_support::invalid;
 
@@ -20,7 +21,10 @@ fn invalid_settings_are_typed_errors() {
     let zero = Duration::ZERO;
     assert_eq!(invalid(builder().name("a\0b").spawn(Seen::new())), ConfigErrorKind::Name);
     assert_eq!(invalid(builder().silence(zero).spawn(Seen::new())), ConfigErrorKind::Silence);
-    assert_eq!(invalid(builder().store_token(0, |_| ()).spawn(Seen::new())), ConfigErrorKind::TokenInterval);
+    assert_eq!(
+        invalid(builder().store_token(0, |_| Ok::<_, Error>(())).spawn(Seen::new())),
+        ConfigErrorKind::TokenInterval
+    );
     let backoff = Backoff::new(zero, zero);
     assert_eq!(invalid(builder().backoff(backoff).spawn(Seen::new())), ConfigErrorKind::Backoff);
     assert_eq!(invalid(builder().spawn_events(noop().sample(0))), ConfigErrorKind::Sample);

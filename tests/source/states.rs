@@ -100,6 +100,14 @@ fn event_before_the_answer_is_not_resumed() {
 }
 
 #[test]
+fn undecodable_item_does_not_hide_an_unproven_gap() {
+    let script = Script::new().connect().event(1).end().connect_undecided().undecodable("garbage");
+    let (seen, _clock, _monitor) = played(script.resumed(false).event(2));
+    let expected = ["Undecodable Some(1)", "Unproven None", "connected", "2"];
+    assert_eq!(texts(&seen)[3..], expected);
+}
+
+#[test]
 fn gap_of_the_source_replaces_the_unproven_one() {
     let lost = Gap::new(GapReason::HistoryLost).missed(3);
     let script = Script::new().connect().event(1).end().connect_undecided().gap(lost).resumed(false).event(2);

@@ -4,7 +4,7 @@ use crate::{GUARD, ManualClock, SECOND, Script, Seen, backoff, texts, wait_for};
 use buslane::source::{Monitor, MonitorState, StopReason, Update};
 use buslane::stats::Finish;
 use buslane::time::Deadline;
-use buslane::{Channel, Sink, sink_fn};
+use buslane::{Bus, Channel, Receiver, Sink, sink_fn};
 use std::sync::{Arc, Mutex, OnceLock};
 use test_support::waits;
 
@@ -120,6 +120,44 @@ fn drop_gives_up_a_wait_for_room() {
     let (channel, mut receiver) = Channel::lossless(1).unwrap();
     let script = Script::new().connect().event(1);
     let monitor = Monitor::builder(script.clone()).spawn(channel).unwrap();
+    wait_for(|| monitor.snapshot().events == 1);
+    drop(monitor);
+    wait_for(|| script.open() == 0);
+    assert_eq!(receiver.recv(), Ok(Update::Connected { resumed: false }));
+    assert!(receiver.recv().is_err());
+}
+
+/// A bus whose only sink has room for one update, and the receiver of that sink.
+fn full_bus() -> (Bus<Update<u32>>, Receiver<Update<u32>>) {
+    let (channel, receiver) = Channel::lossless(1).unwrap();
+    let bus = Bus::new();
+    bus.add(channel).unwrap();
+    (bus, receiver)
+}
+
+#[test]
+fn stop_gives_up_a_wait_for_room_in_a_bus() {
+    let (bus, mut receiver) = full_bus();
+    let outer = Bus::new();
+    outer.add(bus.clone()).unwrap();
+    for sink in [bus, outer] {
+        let script = Script::new().connect().event(1).event(2);
+        let monitor = Monitor::builder(script.clone()).spawn(sink).unwrap();
+        wait_for(|| monitor.snapshot().events == 1);
+        let report = monitor.stop_timeout(SECOND / 100);
+        assert_eq!((report.finish, report.forwarded, report.undelivered), (Finish::TimedOut, 0, 1));
+        wait_for(|| is_stopped(&monitor));
+        assert_eq!((script.open(), monitor.token(), monitor.snapshot().refused), (0, None, 0));
+        assert_eq!(receiver.recv(), Ok(Update::Connected { resumed: false }));
+        assert!(receiver.try_recv().is_err());
+    }
+}
+
+#[test]
+fn drop_gives_up_a_wait_for_room_in_a_bus() {
+    let (bus, mut receiver) = full_bus();
+    let script = Script::new().connect().event(1);
+    let monitor = Monitor::builder(script.clone()).spawn(bus).unwrap();
     wait_for(|| monitor.snapshot().events == 1);
     drop(monitor);
     wait_for(|| script.open() == 0);

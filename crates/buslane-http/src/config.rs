@@ -45,6 +45,8 @@ pub enum HttpConfigErrorKind {
     Proxy,
     /// The timeout of a request is zero.
     Timeout,
+    /// The longest event of a source is zero.
+    MaxEvent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,7 @@ pub(crate) enum Invalid {
         setting: &'static str,
     },
     ZeroTimeout,
+    ZeroMaxEvent,
 }
 
 impl HttpConfigError {
@@ -78,6 +81,7 @@ impl HttpConfigError {
             Invalid::Certificate => HttpConfigErrorKind::Certificate,
             Invalid::Proxy { .. } => HttpConfigErrorKind::Proxy,
             Invalid::ZeroTimeout => HttpConfigErrorKind::Timeout,
+            Invalid::ZeroMaxEvent => HttpConfigErrorKind::MaxEvent,
         }
     }
 }
@@ -108,6 +112,9 @@ impl fmt::Display for HttpConfigError {
                 write!(f, "{setting} is invalid: give a proxy URL, http://host:port or https://host:port")
             }
             Invalid::ZeroTimeout => f.write_str("timeout 0s is invalid: a request needs more than 0s"),
+            Invalid::ZeroMaxEvent => {
+                f.write_str("longest event of 0 bytes is invalid: it must be at least 1 byte")
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! HTTP sinks for [buslane]: events of a bus, posted as JSON to an endpoint.
+//! HTTP sinks and sources for [buslane]: events of a bus, posted as JSON to an endpoint, and
+//! server-sent events for a bus.
 //!
 //! Use this crate for webhooks and collectors. A service publishes on a bus, and an endpoint
 //! receives each event, or each batch of events, as the body of a `POST` request. A sink itself
@@ -47,6 +48,7 @@
 //! | [`HttpSinkBuilder::proxy`] | the proxy from the environment, chosen as curl does; none for [`HttpSink::direct`] |
 //! | [`HttpSinkBuilder::root_certificates`] | Mozilla's certificate authorities |
 //! | [`HttpRetry::max_retry_after`] | 60 s |
+//! | [`HttpSourceBuilder::timeout`], [`HttpSourceBuilder::max_event`] | 1 s, 1 MiB |
 //!
 //! The crate has no features of its own.
 

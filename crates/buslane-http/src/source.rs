@@ -3,7 +3,7 @@
 use crate::USER_AGENT;
 use crate::builder::{HttpSinkBuilder, LONGEST};
 use crate::client::{Settings, refusal};
-use crate::config::HttpConfigError;
+use crate::config::{HttpConfigError, Invalid};
 use crate::error::HttpError;
 use crate::proxy::Via;
 use crate::resolver::Remembering;
@@ -28,7 +28,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
 /// A source of server-sent events (`text/event-stream`), for a [`Monitor`](buslane::source::Monitor).
 ///
-/// The token is the id of the last event, which the source sends as `Last-Event-ID` when it connects
+/// The token is the last id that the server sent, also without data, which the source sends as `Last-Event-ID` when it connects
 /// again. HTTP does not tell whether the server continues there. So the monitor reports a gap,
 /// unless [`assume_resumed`](HttpSourceBuilder::assume_resumed) is set.
 ///
@@ -99,7 +99,8 @@ impl HttpSource {
         Agent::with_parts(config, connector, self.resolver.clone())
     }
 
-    fn request(&self, from: Option<&String>) -> Request<()> {
+    /// Makes a request, and returns whether it has the id.
+    fn request(&self, from: Option<&String>) -> (Request<()>, bool) {
         let mut request = Request::new(());
         *request.uri_mut() = self.settings.uri.clone();
         let headers = request.headers_mut();
@@ -108,10 +109,11 @@ impl HttpSource {
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static(EVENT_STREAM));
         // An id that no header can hold was not sent by a server that means it as one.
         let id = from.filter(|id| !id.is_empty()).and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok());
+        let has_id = id.is_some();
         if let Some(id) = id {
             headers.insert(LAST_EVENT_ID, id);
         }
-        request
+        (request, has_id)
     }
 }
 
@@ -145,7 +147,8 @@ impl Source for HttpSource {
         let agent = self.agent();
         let other = agent.clone();
         let interrupt = session.on_stop(move || other.shutdown());
-        let request = agent.configure_request(self.request(from));
+        let (request, has_id) = self.request(from);
+        let request = agent.configure_request(request);
         let request = request.timeout_per_read(Some(session.silence().min(LONGEST))).build();
         let response = agent.run(request).map_err(|error| {
             self.resolver.forget();
@@ -156,7 +159,7 @@ impl Source for HttpSource {
             reader: response.into_body().into_reader(),
             decoder: Decoder::new(from.cloned().unwrap_or_default(), self.longest),
             longest: self.longest,
-            resumed: self.assumes_resumed && from.is_some_and(|id| !id.is_empty()),
+            resumed: self.assumes_resumed && has_id,
             retry: self.retry.clone(),
             _interrupt: interrupt,
         })
@@ -195,10 +198,11 @@ impl Connection for HttpStream {
                     let id = event.id.clone();
                     return Ok(Some(Item::Event(event, id)));
                 }
-                Some(Decoded::TooLong) => {
+                Some(Decoded::TooLong(id)) => {
                     let text = format!("an event is longer than {} bytes", self.longest);
-                    return Ok(Some(Item::Undecodable(text.into())));
+                    return Ok(Some(Item::Undecodable(text.into(), Some(id))));
                 }
+                Some(Decoded::Id(id)) => return Ok(Some(Item::Alive(id))),
                 Some(Decoded::Retry(wait)) => {
                     let millis = wait.as_millis().try_into().unwrap_or(u64::MAX);
                     self.retry.store(millis, Ordering::Relaxed);
@@ -275,14 +279,14 @@ impl HttpSourceBuilder {
         self
     }
 
-    /// Sets the longest line and the longest data of an event, in bytes.
+    /// Sets the longest line and the longest data of an event, in bytes. Zero is invalid.
     pub fn max_event(mut self, bytes: usize) -> Self {
         self.longest = bytes;
         self
     }
 
-    /// Trusts the server to continue after `Last-Event-ID`, so that a connection with an id leaves
-    /// no gap.
+    /// Trusts the server to continue after `Last-Event-ID`, so that a connection that sends an id
+    /// leaves no gap. An id that no header can hold is not sent, and leaves one.
     pub fn assume_resumed(mut self) -> Self {
         self.assumes_resumed = true;
         self
@@ -295,6 +299,9 @@ impl HttpSourceBuilder {
     /// [an HTTP sink](crate::HttpSinkBuilder::build).
     pub fn build(self) -> Result<HttpSource, HttpConfigError> {
         let settings = self.inner.settings()?;
+        if self.longest == 0 {
+            return Err(Invalid::ZeroMaxEvent.into());
+        }
         let proxy = settings.proxy.as_ref().map(|proxy| proxy.uri.clone());
         Ok(HttpSource {
             resolver: Remembering::new(proxy),

@@ -30,8 +30,10 @@ pub struct ServerEvent {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
     Event(ServerEvent),
-    /// An event that is longer than the limit, and was dropped.
-    TooLong,
+    /// An event that is longer than the limit, and was dropped; with the last id, as in an event.
+    TooLong(String),
+    /// Another id, which came without data.
+    Id(String),
     /// The time that the server wants a client to wait before it connects again.
     Retry(Duration),
 }
@@ -49,6 +51,8 @@ pub(crate) struct Decoder {
     /// Whether the rest of the line is skipped.
     skips_line: bool,
     id: String,
+    /// Whether the id is new since the last empty line.
+    is_new_id: bool,
     kind: String,
     data: String,
     has_data: bool,
@@ -66,6 +70,7 @@ impl Decoder {
             after_return: false,
             skips_line: false,
             id,
+            is_new_id: false,
             kind: String::new(),
             data: String::new(),
             has_data: false,
@@ -83,24 +88,23 @@ impl Decoder {
     /// Returns what the bytes that were read contain next.
     pub(crate) fn next(&mut self) -> Option<Decoded> {
         loop {
-            if self.after_return && self.buffer.get(self.at) == Some(&b'\n') {
-                self.at += 1;
+            // Decided by the next byte, which may not be there yet.
+            if self.after_return && self.at < self.buffer.len() {
+                self.after_return = false;
+                self.at += usize::from(self.buffer[self.at] == b'\n');
             }
-            self.after_return &= self.at == self.buffer.len();
             let rest = &self.buffer[self.at..];
             let Some(len) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
                 if rest.len() > self.longest {
                     // The start of the line is not kept, so that memory is bounded.
+                    self.skip_line();
                     self.at = self.buffer.len();
-                    self.skips_line = true;
-                    self.is_too_long = true;
                 }
                 return None;
             };
             let end = self.at + len;
             if len > self.longest {
-                self.skips_line = true;
-                self.is_too_long = true;
+                self.skip_line();
             }
             self.after_return = self.buffer[end] == b'\r';
             let line = String::from_utf8_lossy(&self.buffer[self.at..end]).into_owned();
@@ -114,6 +118,18 @@ impl Decoder {
             if decoded.is_some() {
                 return decoded;
             }
+        }
+    }
+
+    /// Skips the rest of a line that is too long. Its event is too long with it, unless the line is
+    /// a comment.
+    fn skip_line(&mut self) {
+        let rest = &self.buffer[self.at..];
+        let mark = if self.has_begun { None } else { rest.strip_prefix("\u{feff}".as_bytes()) };
+        let is_comment = mark.unwrap_or(rest).starts_with(b":");
+        // Otherwise the start of the line has decided.
+        if !std::mem::replace(&mut self.skips_line, true) && !is_comment {
+            self.is_too_long = true;
         }
     }
 
@@ -135,7 +151,10 @@ impl Decoder {
                 self.has_data = true;
             }
             "event" => value.clone_into(&mut self.kind),
-            "id" if !value.contains('\0') => value.clone_into(&mut self.id),
+            "id" if !value.contains('\0') => {
+                self.is_new_id |= self.id != value;
+                value.clone_into(&mut self.id);
+            }
             "retry" if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 return Some(Decoded::Retry(Duration::from_millis(value.parse().unwrap_or(u64::MAX))));
             }
@@ -147,11 +166,15 @@ impl Decoder {
     fn end_event(&mut self) -> Option<Decoded> {
         let (kind, data) = (std::mem::take(&mut self.kind), std::mem::take(&mut self.data));
         let has_data = std::mem::take(&mut self.has_data);
+        let is_new_id = std::mem::take(&mut self.is_new_id);
         if std::mem::take(&mut self.is_too_long) {
-            return Some(Decoded::TooLong);
+            return Some(Decoded::TooLong(self.id.clone()));
+        }
+        if !has_data {
+            return is_new_id.then(|| Decoded::Id(self.id.clone()));
         }
         let kind = if kind.is_empty() { String::from("message") } else { kind };
-        has_data.then(|| Decoded::Event(ServerEvent { id: self.id.clone(), kind, data }))
+        Some(Decoded::Event(ServerEvent { id: self.id.clone(), kind, data }))
     }
 }
 
@@ -164,7 +187,7 @@ mod tests {
         Decoded::Event(ServerEvent { id: id.into(), kind: kind.into(), data: data.into() })
     }
 
-    /// Decodes a stream whole, and byte by byte, with the same result.
+    /// Decodes a stream whole, byte by byte, and in each two parts, with the same result.
     fn decoded(stream: impl AsRef<[u8]>) -> Vec<Decoded> {
         let stream = stream.as_ref();
         let decode = |pieces: &mut dyn Iterator<Item = &[u8]>| {
@@ -179,6 +202,11 @@ mod tests {
         };
         let (whole, bytes) = (decode(&mut [stream].into_iter()), decode(&mut stream.chunks(1)));
         assert_eq!(whole, bytes, "{:?}", String::from_utf8_lossy(stream));
+        for at in 0..stream.len() {
+            let (first, second) = stream.split_at(at);
+            let parts = decode(&mut [first, second].into_iter());
+            assert_eq!(whole, parts, "{:?} at {at}", String::from_utf8_lossy(stream));
+        }
         whole
     }
 
@@ -207,12 +235,48 @@ mod tests {
     }
 
     #[test]
+    fn line_feed_is_part_of_one_return_in_all_segmentations() {
+        let stream = b"data: a\r\n\ndata: b\n\n";
+        let expected = [event("", "message", "a"), event("", "message", "b")];
+        assert_eq!(decoded(stream), expected);
+        for cuts in 0..1_u32 << (stream.len() - 1) {
+            let (mut decoder, mut all) = (Decoder::new(String::new(), 40), Vec::new());
+            let mut begun = 0;
+            for end in 1..=stream.len() {
+                if end == stream.len() || cuts & (1 << (end - 1)) != 0 {
+                    decoder.feed(&stream[begun..end]);
+                    all.extend(std::iter::from_fn(|| decoder.next()));
+                    begun = end;
+                }
+            }
+            assert_eq!(all, expected, "{cuts:b}");
+        }
+    }
+
+    #[test]
+    fn id_without_data_is_kept() {
+        let id = |id: &str| Decoded::Id(id.into());
+        assert_eq!(decoded("id: 7\n\nid: 7\n\nid\n\n"), [id("7"), id("")]);
+        assert_eq!(decoded("id: 7\ndata: a\n\nid: 7\n\n"), [event("7", "message", "a")]);
+        let long = "x".repeat(50);
+        let expected = [Decoded::TooLong("7".into()), Decoded::TooLong("7".into())];
+        assert_eq!(decoded(format!("id: 7\ndata: {long}\n\nid: 8\0\ndata: {long}\n\n")), expected);
+    }
+
+    #[test]
+    fn long_comment_belongs_to_no_event() {
+        let long = "x".repeat(120);
+        let stream = format!("\u{feff}:{long}\ndata: a\n: {long}\n\ndata: b\n\n");
+        assert_eq!(decoded(stream), [event("", "message", "a"), event("", "message", "b")]);
+    }
+
+    #[test]
     fn event_beyond_the_limit_is_dropped() {
         let (long, part) = ("x".repeat(50), "y".repeat(20));
         let stream =
             format!("data: {long}\n\ndata: ok\n\ndata: {part}\ndata: {part}\ndata: y\n\ndata: ok\n\n");
-        let expected =
-            [Decoded::TooLong, event("", "message", "ok"), Decoded::TooLong, event("", "message", "ok")];
+        let too_long = || Decoded::TooLong(String::new());
+        let expected = [too_long(), event("", "message", "ok"), too_long(), event("", "message", "ok")];
         assert_eq!(decoded(stream), expected);
     }
 }

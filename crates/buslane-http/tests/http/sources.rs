@@ -82,9 +82,31 @@ fn reconnect_sends_the_last_event_id() {
 fn trusted_server_leaves_no_gap() {
     let (server, _heads) = server(&[&format!("{HEAD}id: 1\ndata: one\n\n")]);
     let (monitor, seen) = start(source(&server).assume_resumed(), GUARD);
-    wait_for(|| monitor.snapshot().connects >= 2);
+    wait_for(|| seen.events().contains(&Update::Connected { resumed: true }));
     assert_eq!(texts(&seen), ["one"]);
-    assert!(seen.events().contains(&Update::Connected { resumed: true }));
+    assert!(monitor.stop_timeout(GUARD).is_done());
+}
+
+#[test]
+fn id_that_no_header_can_hold_leaves_a_gap() {
+    let (server, heads) = server(&[&format!("{HEAD}id: a\u{1}b\ndata: one\n\n")]);
+    let (monitor, seen) = start(source(&server).assume_resumed(), GUARD);
+    wait_for(|| seen.events().ends_with(&[Update::Connected { resumed: false }]) && texts(&seen).len() > 1);
+    assert_eq!(texts(&seen), ["one".to_owned(), format!("{:?}", GapReason::Unproven)]);
+    assert!(!heads.lock().unwrap()[1].contains("last-event-id"));
+    assert!(monitor.stop_timeout(GUARD).is_done());
+}
+
+#[test]
+fn id_without_data_moves_the_token() {
+    let long = "x".repeat(100);
+    let first = format!("{HEAD}id: 1\ndata: one\n\nid: 2\n\n");
+    let second = format!("{HEAD}id: 3\ndata: {long}\n\n");
+    let (server, heads) = server(&[&first, &second]);
+    let (monitor, _seen) = start(source(&server).max_event(50), GUARD);
+    wait_for(|| monitor.snapshot().connects >= 3);
+    let heads = heads.lock().unwrap().clone();
+    assert!(heads[1].contains("last-event-id: 2\r\n") && heads[2].contains("last-event-id: 3\r\n"));
     assert!(monitor.stop_timeout(GUARD).is_done());
 }
 
@@ -163,6 +185,7 @@ fn invalid_settings_are_typed_errors() {
     assert_eq!(kind(HttpSource::builder("ssh://host/")), HttpConfigErrorKind::Url);
     let builder = || HttpSource::builder("http://host/").direct();
     assert_eq!(kind(builder().timeout(Duration::ZERO)), HttpConfigErrorKind::Timeout);
+    assert_eq!(kind(builder().max_event(0)), HttpConfigErrorKind::MaxEvent);
     assert_eq!(kind(builder().header("Host", "other")), HttpConfigErrorKind::Header);
     assert_eq!(kind(builder().root_certificates(b"none")), HttpConfigErrorKind::Certificate);
     assert_eq!(kind(builder().proxy("socks5://proxy")), HttpConfigErrorKind::Proxy);
