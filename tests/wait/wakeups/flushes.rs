@@ -29,68 +29,80 @@ fn flushes(flush: impl Fn() -> FlushReport + Clone + Send + 'static) -> Blocked 
     })
 }
 
+/// Other work on the machine only adds sleeps: it preempts a thread that holds a lock, and the others
+/// sleep until that thread runs. So the least of up to three rounds counts.
 #[track_caller]
-fn assert_few(blocked: Blocked, what: &str) {
-    let slept = blocked.end();
-    println!("{what}: {slept} sleeps of {WAITING} threads in {EVENTS} events");
-    assert!(slept <= MOST_SLEEPS * EVENTS, "{what}: {slept} sleeps of {WAITING} threads in {EVENTS} events");
+fn assert_few(what: &str, round: impl Fn() -> Blocked) {
+    let rounds = (0..3).map(|_| {
+        let slept = round().end();
+        println!("{what}: {slept} sleeps of {WAITING} threads in {EVENTS} events");
+        slept
+    });
+    let failed = rounds.take_while(|slept| *slept > MOST_SLEEPS * EVENTS).count();
+    assert!(failed < 3, "{what}: too many sleeps of {WAITING} threads in {EVENTS} events, three times");
 }
 
 #[test]
 fn progress_wakes_one_flush_of_a_channel() {
     ends(|| {
-        let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
-        (0..EVENTS).for_each(|n| channel.write(n).unwrap());
-        let flushing = channel.clone();
-        let blocked = flushes(move || flushing.flush_timeout(GUARD));
-        for _ in 0..EVENTS {
-            receiver.recv().unwrap();
-            dawdle();
-        }
-        assert_few(blocked, "channel");
+        assert_few("channel", || {
+            let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
+            (0..EVENTS).for_each(|n| channel.write(n).unwrap());
+            let flushing = channel.clone();
+            let blocked = flushes(move || flushing.flush_timeout(GUARD));
+            for _ in 0..EVENTS {
+                receiver.recv().unwrap();
+                dawdle();
+            }
+            blocked
+        });
     });
 }
 
 #[test]
 fn progress_wakes_one_flush_of_several_lanes() {
     ends(|| {
-        let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
-        let mut lanes: Vec<_> = (0..4).map(|_| channel.lane().unwrap().unwrap()).collect();
-        for n in 0..EVENTS {
-            lanes[n as usize % 4].push(n, Deadline::NOW).unwrap();
-        }
-        let flushing = channel.clone();
-        let blocked = flushes(move || flushing.flush_timeout(GUARD));
-        for _ in 0..EVENTS {
-            receiver.recv().unwrap();
-            dawdle();
-        }
-        assert_few(blocked, "lanes");
+        assert_few("lanes", || {
+            let (channel, mut receiver) = Channel::builder().capacity(EVENTS as usize).build().unwrap();
+            let mut lanes: Vec<_> = (0..4).map(|_| channel.lane().unwrap().unwrap()).collect();
+            for n in 0..EVENTS {
+                lanes[n as usize % 4].push(n, Deadline::NOW).unwrap();
+            }
+            let flushing = channel.clone();
+            let blocked = flushes(move || flushing.flush_timeout(GUARD));
+            for _ in 0..EVENTS {
+                receiver.recv().unwrap();
+                dawdle();
+            }
+            blocked
+        });
     });
 }
 
 #[test]
 fn progress_wakes_one_flush_beside_several_receivers() {
     ends(|| {
-        let builder = Channel::builder().capacity(EVENTS as usize);
-        let (channel, receiver) = builder.build_shared().unwrap();
-        (0..EVENTS).for_each(|n| channel.write(n).unwrap());
-        let flushing = channel.clone();
-        let blocked = flushes(move || flushing.flush_timeout(GUARD));
-        let left = AtomicU64::new(EVENTS);
-        thread::scope(|scope| {
-            for mut receiver in [receiver.clone(), receiver] {
-                let left = &left;
-                scope.spawn(move || {
-                    let one_more = |left: u64| left.checked_sub(1);
-                    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
-                        receiver.recv().unwrap();
-                        dawdle();
-                    }
-                });
-            }
+        assert_few("two receivers", || {
+            let builder = Channel::builder().capacity(EVENTS as usize);
+            let (channel, receiver) = builder.build_shared().unwrap();
+            (0..EVENTS).for_each(|n| channel.write(n).unwrap());
+            let flushing = channel.clone();
+            let blocked = flushes(move || flushing.flush_timeout(GUARD));
+            let left = AtomicU64::new(EVENTS);
+            thread::scope(|scope| {
+                for mut receiver in [receiver.clone(), receiver] {
+                    let left = &left;
+                    scope.spawn(move || {
+                        let one_more = |left: u64| left.checked_sub(1);
+                        while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
+                            receiver.recv().unwrap();
+                            dawdle();
+                        }
+                    });
+                }
+            });
+            blocked
         });
-        assert_few(blocked, "two receivers");
     });
 }
 
@@ -124,12 +136,14 @@ fn shapes() -> [(&'static str, Shape); 3] {
 fn queue_flush_is_woken_only_for_its_answers() {
     for (what, shape) in shapes() {
         ends(move || {
-            let gate = Gate::closed();
-            let queue = full(&gate, shape);
-            let flushing = queue.clone();
-            let blocked = flushes(move || flushing.flush_timeout(GUARD));
-            gate.open();
-            assert_few(blocked, what);
+            assert_few(what, || {
+                let gate = Gate::closed();
+                let queue = full(&gate, shape);
+                let flushing = queue.clone();
+                let blocked = flushes(move || flushing.flush_timeout(GUARD));
+                gate.open();
+                blocked
+            });
         });
     }
 }
@@ -138,14 +152,16 @@ fn queue_flush_is_woken_only_for_its_answers() {
 fn queue_close_is_woken_only_for_its_end() {
     for (what, shape) in shapes() {
         ends(move || {
-            let gate = Gate::closed();
-            let queue = full(&gate, shape);
-            let blocked = Blocked::begin(WAITING, || {
-                let queue = queue.clone();
-                Box::new(move || assert!(queue.close_timeout(GUARD).is_done()))
+            assert_few(what, || {
+                let gate = Gate::closed();
+                let queue = full(&gate, shape);
+                let blocked = Blocked::begin(WAITING, || {
+                    let queue = queue.clone();
+                    Box::new(move || assert!(queue.close_timeout(GUARD).is_done()))
+                });
+                gate.open();
+                blocked
             });
-            gate.open();
-            assert_few(blocked, what);
         });
     }
 }
@@ -155,19 +171,22 @@ fn refused_writes_wake_no_flush() {
     // The channel is closed and has a backlog; its writers do not know that yet.
     for overflow in [Overflow::DropNewest, Overflow::DropOldest, Overflow::Refuse] {
         ends(move || {
-            let (channel, mut receiver) = Channel::builder().capacity(4).overflow(overflow).build().unwrap();
-            let mut lane = channel.lane().unwrap().unwrap();
-            channel.write(0).unwrap();
-            lane.push(0, Deadline::NOW).unwrap();
-            let flushing = channel.clone();
-            let blocked = flushes(move || flushing.flush_timeout(GUARD));
-            channel.close();
-            for n in 0..EVENTS {
-                assert!(channel.write(n).is_err() && lane.push(n, Deadline::NOW).is_err());
-                thread::yield_now();
-            }
-            while receiver.recv().is_ok() {}
-            assert_few(blocked, &format!("{overflow:?}"));
+            assert_few(&format!("{overflow:?}"), || {
+                let (channel, mut receiver) =
+                    Channel::builder().capacity(4).overflow(overflow).build().unwrap();
+                let mut lane = channel.lane().unwrap().unwrap();
+                channel.write(0).unwrap();
+                lane.push(0, Deadline::NOW).unwrap();
+                let flushing = channel.clone();
+                let blocked = flushes(move || flushing.flush_timeout(GUARD));
+                channel.close();
+                for n in 0..EVENTS {
+                    assert!(channel.write(n).is_err() && lane.push(n, Deadline::NOW).is_err());
+                    thread::yield_now();
+                }
+                while receiver.recv().is_ok() {}
+                blocked
+            });
         });
     }
 }
