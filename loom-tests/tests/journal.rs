@@ -187,7 +187,8 @@ fn gating_subscriber_receives_every_event() {
     //   missing (a deadlock),
     // - the subscriber does not notify the gates of its new position (a deadlock),
     // - ORD(blocks.tail), or the Acquire of ORD(blocks.state) in `retire`, is Relaxed.
-    model(|| {
+    // Held to two preemptions: 18 s; three pass in minutes.
+    model_with(2, || {
         let journal = new(1);
         let subscriber = journal.subscription().start(Start::Oldest).gating().subscribe().unwrap();
         let reader = thread::spawn(move || read_to_the_end(subscriber));
