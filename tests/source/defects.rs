@@ -8,6 +8,12 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use test_support::ends;
 
+/// Starts a monitor of the script by a clock that does not let it wait.
+fn watch(script: &Script<u32>, seen: &Seen) -> Monitor<u64> {
+    let builder = Monitor::builder(script.clone()).backoff(backoff()).clock(ManualClock::hurrying());
+    builder.spawn(seen.clone()).unwrap()
+}
+
 #[test]
 fn e17_start_never_waits_for_a_reader_of_errors() {
     // The seed's start sent its error to a channel that no thread read yet, and blocked forever.
@@ -20,11 +26,7 @@ fn e17_start_never_waits_for_a_reader_of_errors() {
 
     let script = Script::new().refuse("no route").connect().event(7);
     let seen = Seen::new();
-    let monitor = Monitor::builder(script.clone())
-        .backoff(backoff())
-        .clock(ManualClock::hurrying())
-        .spawn(seen.clone())
-        .unwrap();
+    let monitor = watch(&script, &seen);
     monitor.wait_live(GUARD).unwrap();
     script.wait_played();
     assert_eq!(texts(&seen), ["connected", "7"]);
@@ -117,11 +119,7 @@ fn e21_reconnect_resumes_or_reports_a_gap() {
         .connect()
         .event(5);
     let seen = Seen::new();
-    let monitor = Monitor::builder(script.clone())
-        .backoff(backoff())
-        .clock(ManualClock::hurrying())
-        .spawn(seen.clone())
-        .unwrap();
+    let monitor = watch(&script, &seen);
     script.wait_played();
     assert_eq!(script.tokens(), [None, Some(2), Some(4)]);
     let expected = [

@@ -50,6 +50,14 @@ struct Followed {
 }
 
 impl Followed {
+    fn from_start(folder: &Folder) -> Self {
+        Self::new(FileLines::new(folder.log()).from_start(), None)
+    }
+
+    fn resumed(folder: &Folder, token: Option<FilePosition>) -> Self {
+        Self::new(FileLines::new(folder.log()), token)
+    }
+
     fn new(source: FileLines, token: Option<FilePosition>) -> Self {
         let (channel, updates) = Channel::lossless(1024).unwrap();
         let clock = ManualClock::new();
@@ -92,7 +100,7 @@ impl Followed {
 fn appended_lines_are_events() {
     let folder = Folder::new();
     append(&folder.log(), "old\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()), None);
+    let mut followed = Followed::resumed(&folder, None);
     followed.expect(&["resumed: false"]);
     followed.idle();
     append(&folder.log(), "one\ntwo\nhal");
@@ -110,7 +118,7 @@ fn appended_lines_are_events() {
 fn rotated_file_is_read_to_its_end() {
     let folder = Folder::new();
     append(&folder.log(), "one\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    let mut followed = Followed::from_start(&folder);
     followed.expect(&["resumed: false", "one"]);
     followed.idle();
     let rotated = folder.0.join("log.1");
@@ -138,7 +146,7 @@ fn rotated_file_is_read_to_its_end() {
 fn truncated_file_leaves_a_gap() {
     let folder = Folder::new();
     append(&folder.log(), "one\ntwo\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    let mut followed = Followed::from_start(&folder);
     followed.expect(&["resumed: false", "one", "two"]);
     followed.idle();
     File::create(folder.log()).unwrap();
@@ -152,13 +160,13 @@ fn truncated_file_leaves_a_gap() {
 fn stored_position_resumes() {
     let folder = Folder::new();
     append(&folder.log(), "one\ntwo\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    let mut followed = Followed::from_start(&folder);
     followed.expect(&["resumed: false", "one", "two"]);
     followed.idle();
     let token = followed.stop().unwrap();
     append(&folder.log(), "three\n");
     let token = token.to_string().parse().unwrap();
-    let mut followed = Followed::new(FileLines::new(folder.log()), Some(token));
+    let mut followed = Followed::resumed(&folder, Some(token));
     followed.expect(&["resumed: true", "three"]);
     followed.stop();
 }
@@ -168,13 +176,13 @@ fn stored_position_resumes() {
 fn position_in_a_rotated_file_is_stale() {
     let folder = Folder::new();
     append(&folder.log(), "one\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    let mut followed = Followed::from_start(&folder);
     followed.expect(&["resumed: false", "one"]);
     followed.idle();
     let token = followed.stop();
     fs::rename(folder.log(), folder.0.join("log.1")).unwrap();
     append(&folder.log(), "two\nthree\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()), token);
+    let mut followed = Followed::resumed(&folder, token);
     followed.expect(&["StaleToken", "resumed: false", "two", "three"]);
     followed.stop();
 }
@@ -183,12 +191,12 @@ fn position_in_a_rotated_file_is_stale() {
 fn position_beyond_the_end_is_stale() {
     let folder = Folder::new();
     append(&folder.log(), "one\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    let mut followed = Followed::from_start(&folder);
     followed.expect(&["resumed: false", "one"]);
     followed.idle();
     let token = followed.stop();
     File::create(folder.log()).unwrap();
-    let mut followed = Followed::new(FileLines::new(folder.log()), token);
+    let mut followed = Followed::resumed(&folder, token);
     followed.expect(&["StaleToken", "resumed: false"]);
     followed.stop();
 }
@@ -197,7 +205,7 @@ fn position_beyond_the_end_is_stale() {
 #[test]
 fn missing_file_is_waited_for() {
     let folder = Folder::new();
-    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    let mut followed = Followed::from_start(&folder);
     followed.idle();
     assert!(followed.monitor.snapshot().last_error.is_some_and(|error| error.contains("os error 2")));
     append(&folder.log(), "one\n");
@@ -258,7 +266,7 @@ fn pipe_is_a_fault_and_is_not_opened() {
     if !make().is_ok_and(|status| status.success()) {
         return; // no such program
     }
-    let followed = Followed::new(FileLines::new(folder.log()), None);
+    let followed = Followed::resumed(&folder, None);
     followed.idle();
     let error = followed.monitor.snapshot().last_error;
     assert!(error.is_some_and(|error| error.ends_with("is not a regular file")));
@@ -267,7 +275,7 @@ fn pipe_is_a_fault_and_is_not_opened() {
     // A pipe in the place of the file that is open is not opened either.
     fs::remove_file(folder.log()).unwrap();
     append(&folder.log(), "one\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    let mut followed = Followed::from_start(&folder);
     followed.expect(&["resumed: false", "one"]);
     followed.idle();
     fs::remove_file(folder.log()).unwrap();
@@ -300,11 +308,11 @@ fn file_without_a_length_is_polled() {
 fn bad_last_line_is_reported_once() {
     let folder = Folder::new();
     append(&folder.log(), b"good\n\xff\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    let mut followed = Followed::from_start(&folder);
     followed.expect(&["resumed: false", "good", "Undecodable"]);
     followed.idle();
     let token = followed.stop();
-    let mut followed = Followed::new(FileLines::new(folder.log()), token);
+    let mut followed = Followed::resumed(&folder, token);
     followed.expect(&["resumed: true"]);
     followed.idle();
     assert_eq!(followed.monitor.snapshot().undecodable, 0);
@@ -316,7 +324,7 @@ fn bad_last_line_is_reported_once() {
 fn position_follows_a_rotation_and_a_truncation() {
     let folder = Folder::new();
     append(&folder.log(), "one\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    let mut followed = Followed::from_start(&folder);
     followed.expect(&["resumed: false", "one"]);
     followed.idle();
     File::create(folder.log()).unwrap();
@@ -333,7 +341,7 @@ fn position_follows_a_rotation_and_a_truncation() {
     assert_eq!((truncated.offset(), rotated.offset()), (0, 0));
     assert_ne!(truncated, rotated);
     append(&folder.log(), "two\n");
-    let mut followed = Followed::new(FileLines::new(folder.log()), Some(rotated));
+    let mut followed = Followed::resumed(&folder, Some(rotated));
     followed.expect(&["resumed: true", "two"]);
     followed.stop();
 }
@@ -344,7 +352,7 @@ fn stop_interrupts_the_skip_of_a_long_line() {
     let folder = Folder::new();
     // Sparse, so that it takes no room: a line of 256 GiB.
     File::create(folder.log()).unwrap().set_len(1 << 38).unwrap();
-    let mut followed = Followed::new(FileLines::new(folder.log()).from_start(), None);
+    let mut followed = Followed::from_start(&folder);
     followed.expect(&["resumed: false"]);
     followed.stop();
 }
