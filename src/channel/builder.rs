@@ -9,7 +9,6 @@ use crate::mailbox::reader::Reader;
 use crate::mailbox::{MailboxConfig, quiet_hook};
 use crate::stats::DropReason;
 use crate::wait::WaitStrategy;
-use crate::wait::context::Crew;
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,15 +34,7 @@ pub struct ChannelBuilder<E>(MailboxConfig<E>);
 
 impl<E: Send + 'static> ChannelBuilder<E> {
     pub(super) fn new() -> Self {
-        Self(MailboxConfig {
-            capacity: 1024,
-            unbounded: false,
-            overflow: Overflow::default(),
-            wait: WaitStrategy::SpinPark,
-            on_drop: None,
-            crew: Crew::new(),
-            scales: std::sync::Arc::default(),
-        })
+        Self(MailboxConfig::new(WaitStrategy::SpinPark))
     }
 
     /// Sets the number of events that each lane holds.

@@ -41,6 +41,21 @@ pub(crate) struct MailboxConfig<E> {
     pub(crate) scales: std::sync::Arc<Scales>,
 }
 
+impl<E> MailboxConfig<E> {
+    /// Returns the defaults of a bounded mailbox, with this wait strategy.
+    pub(crate) fn new(wait: WaitStrategy) -> Self {
+        Self {
+            capacity: 1024,
+            unbounded: false,
+            overflow: Overflow::default(),
+            wait,
+            on_drop: None,
+            crew: Crew::new(),
+            scales: std::sync::Arc::default(),
+        }
+    }
+}
+
 impl<E> Clone for MailboxConfig<E> {
     fn clone(&self) -> Self {
         let (on_drop, crew, scales) = (self.on_drop.clone(), self.crew.clone(), self.scales.clone());

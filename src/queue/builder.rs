@@ -7,7 +7,7 @@ use crate::mailbox::overflow::Overflow;
 use crate::mailbox::{MailboxConfig, quiet_hook};
 use crate::stats::DropReason;
 use crate::wait::WaitStrategy;
-use crate::wait::context::{Crew, Quiet};
+use crate::wait::context::Quiet;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -55,15 +55,7 @@ impl<E: Send + 'static> QueueBuilder<E> {
     pub(super) fn new() -> Self {
         Self {
             name: String::from("buslane-queue"),
-            mailbox: MailboxConfig {
-                capacity: 1024,
-                unbounded: false,
-                overflow: Overflow::default(),
-                wait: WaitStrategy::nap(),
-                on_drop: None,
-                crew: Crew::new(),
-                scales: std::sync::Arc::default(),
-            },
+            mailbox: MailboxConfig::new(WaitStrategy::nap()),
             workers: 1,
             key: None,
             max_batch: 1024,

@@ -30,6 +30,7 @@
 //! - M8: the number of cells is a power of two, and `mask` is one less.
 #![expect(unsafe_code, reason = "slots are written on one thread and read on another")]
 
+mod outcome;
 mod sole;
 
 use crate::error::{BuildError, OutOfMemory};
@@ -38,6 +39,7 @@ use crate::sync::prefetch::{bytes_ahead, prefetch_line_for_write};
 use crate::sync::slot::{Aligned, Slot};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 use crate::wait::context::discard;
+pub use outcome::{Pop, PushError};
 pub(crate) use sole::SoleConsumer;
 use std::fmt;
 
@@ -79,35 +81,6 @@ pub struct Ring<T> {
     ahead: u64,
 }
 
-/// The reason why a push failed, with the value.
-///
-/// # Examples
-/// ```
-/// use buslane::ring::mpmc::{PushError, Ring};
-/// let ring = Ring::new(1)?;
-/// assert!(ring.push("a").is_ok());
-/// assert_eq!(ring.push("b"), Err(PushError::Full("b")));
-/// ring.close();
-/// assert_eq!(ring.push("b"), Err(PushError::Closed("b")));
-/// # Ok::<(), buslane::error::BuildError>(())
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum PushError<T> {
-    /// The ring holds `capacity` values.
-    Full(T),
-    /// The ring is closed.
-    Closed(T),
-}
-
-impl<T> fmt::Debug for PushError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "Full(..)",
-            Self::Closed(_) => "Closed(..)",
-        })
-    }
-}
-
 /// The reason why a claim failed.
 pub(crate) enum Refusal {
     Full,
@@ -131,28 +104,6 @@ impl<T> Claimed<'_, T> {
         // ORD(mpmc.stamp): Release; pairs with the Acquire in `pop`: the value is written.
         self.cell.stamp.store(self.position + 1, Ordering::Release);
     }
-}
-
-/// The result of a pop.
-///
-/// # Examples
-/// ```
-/// use buslane::ring::mpmc::{Pop, Ring};
-/// let ring = Ring::new(1)?;
-/// assert_eq!(ring.pop(), Pop::Empty);
-/// assert!(ring.push("a").is_ok());
-/// assert_eq!(ring.pop(), Pop::Value("a"));
-/// # Ok::<(), buslane::error::BuildError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pop<T> {
-    /// The oldest value.
-    Value(T),
-    /// The ring is empty.
-    Empty,
-    /// The oldest position is claimed, but its producer has not filled it yet. A pop finds the
-    /// value once it is filled.
-    Pending,
 }
 
 impl<T: Send> Ring<T> {

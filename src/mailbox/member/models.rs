@@ -4,12 +4,10 @@
 use super::{Mailbox, MailboxConfig, Member};
 use crate::mailbox::end::End;
 use crate::mailbox::intake::Intake;
-use crate::mailbox::overflow::Overflow;
 use crate::mailbox::shared_lane::Find;
 use crate::sync::Arc;
 use crate::time::Deadline;
 use crate::wait::WaitStrategy;
-use crate::wait::context::Crew;
 use loom_tests::{model_with, thread};
 
 const FIRST: usize = 0;
@@ -17,15 +15,7 @@ const SECOND: usize = 1;
 
 /// Makes a mailbox whose consumers park, and its first consumer.
 fn open(capacity: usize) -> (Arc<Mailbox<usize>>, Member<usize>) {
-    let config = MailboxConfig {
-        capacity,
-        unbounded: false,
-        overflow: Overflow::DropNewest,
-        wait: WaitStrategy::Park,
-        on_drop: None,
-        crew: Crew::new(),
-        scales: std::sync::Arc::default(),
-    };
+    let config = MailboxConfig { capacity, ..MailboxConfig::new(WaitStrategy::Park) };
     Member::open(config).expect("a small mailbox")
 }
 

@@ -10,7 +10,6 @@ use crate::sync::Arc;
 use crate::sync::membarrier::{FencePair, process_pair};
 use crate::time::Deadline;
 use crate::wait::WaitStrategy;
-use crate::wait::context::Crew;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -19,15 +18,7 @@ const CAPACITY: usize = 64;
 const MANY: u64 = 10_000;
 
 fn open(wait: WaitStrategy) -> (Arc<Mailbox<u64>>, Reader<u64>) {
-    let config = MailboxConfig {
-        capacity: CAPACITY,
-        unbounded: false,
-        overflow: Overflow::Refuse,
-        wait,
-        on_drop: None,
-        crew: Crew::new(),
-        scales: std::sync::Arc::default(),
-    };
+    let config = MailboxConfig { capacity: CAPACITY, overflow: Overflow::Refuse, ..MailboxConfig::new(wait) };
     Reader::open(config).unwrap()
 }
 

@@ -6,13 +6,11 @@ use crate::mailbox::core::{Mailbox, MailboxConfig};
 use crate::mailbox::end::End;
 use crate::mailbox::intake::Intake;
 use crate::mailbox::lane::{PrivateLane, Reuse};
-use crate::mailbox::overflow::Overflow;
 use crate::mailbox::shared_lane::Find;
 use crate::stats::{Disposition, DropReason};
 use crate::sync::Arc;
 use crate::time::Deadline;
 use crate::wait::WaitStrategy;
-use crate::wait::context::Crew;
 use loom_tests::{before, model, model_with, thread};
 
 const FIRST: usize = 0;
@@ -23,15 +21,7 @@ const MANY: usize = super::FEW + 1;
 
 /// Makes a mailbox whose reader parks, and one lane that the reader has picked up.
 fn open() -> (Arc<Mailbox<usize>>, Reader<usize>, PrivateLane<usize>) {
-    let config = MailboxConfig {
-        capacity: 2,
-        unbounded: false,
-        overflow: Overflow::DropNewest,
-        wait: WaitStrategy::Park,
-        on_drop: None,
-        crew: Crew::new(),
-        scales: std::sync::Arc::default(),
-    };
+    let config = MailboxConfig { capacity: 2, ..MailboxConfig::new(WaitStrategy::Park) };
     let (mailbox, mut reader) = Reader::open(config).expect("a small mailbox");
     let lane = Mailbox::lane(&mailbox).expect("memory");
     reader.reserve_dormant(MANY);
