@@ -26,8 +26,8 @@ impl<E: Clone + Send + 'static> Bus<E> {
     /// - A thread above the limit continues to use the shared lanes, and requests lanes again every
     ///   64 events.
     ///
-    /// A thread leaves its lanes to the bus when it ends, as a dropped publisher does. The events of a thread keep their order
-    /// as it moves to its own lanes.
+    /// A thread leaves its lanes to the bus when it ends, as a dropped publisher does. The events of a
+    /// thread keep their order as it moves to its own lanes.
     ///
     /// A runtime's thread that becomes a thread for a blocking call (`block_in_place`) keeps its
     /// publisher, which counts against the limit until that thread ends. A thread that must have

@@ -208,7 +208,8 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
                 dispose(self.ahead.take());
             }
             self.core.set_token(Some(token));
-            return self.store_when_due();
+            self.store_when_due();
+            return Ok(());
         }
         self.lost(outcome, token)
     }
@@ -355,14 +356,13 @@ impl<S: Source, X: Send + 'static, K: Sink<X>> Worker<S, X, K> {
     }
 
     #[inline]
-    fn store_when_due(&mut self) -> Result<(), End> {
+    fn store_when_due(&mut self) {
         if let Some(store) = &mut self.store {
             store.since += 1;
             if store.since >= store.every {
                 self.store();
             }
         }
-        Ok(())
     }
 
     /// Stores the token, once the sink has handled every event before it.
