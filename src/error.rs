@@ -261,6 +261,10 @@ impl<E> Error for Closed<E> {}
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+// As large as a word, and so is the tag of a `Result` with an event: a smaller tag leaves bytes between
+// itself and the event, and a compiler that copies the result with these bytes reads across what it has
+// just written in other pieces. Some processors wait ten nanoseconds for that.
+#[repr(usize)]
 pub enum RecvError {
     /// The channel or the journal was closed, or the subscription reached its
     /// [end](crate::journal::Until).
@@ -298,6 +302,8 @@ impl Error for RecvError {}
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+// As `RecvError`.
+#[repr(usize)]
 pub enum TryRecvError {
     /// No event is available now.
     Empty,
@@ -345,6 +351,8 @@ impl From<RecvError> for TryRecvError {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+// As `RecvError`.
+#[repr(usize)]
 pub enum RecvTimeoutError {
     /// No event arrived before the deadline.
     Timeout,

@@ -1,7 +1,7 @@
 //! Reading as a task: futures, polls, and wakers that are neither lost nor leaked.
 
 use crate::filled;
-use buslane::error::RecvError;
+use buslane::error::{RecvError, RecvTimeoutError, TryRecvError};
 use buslane::{Channel, Overflow};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -150,4 +150,14 @@ fn every_kind_of_end_wakes_a_waiting_task() {
     while entry.write(1).is_ok() {}
     assert_eq!(end.recv_timeout(GUARD), Ok(Some(Err(RecvError::Overflowed))));
     task.join().unwrap();
+}
+
+#[test]
+fn tag_of_an_outcome_fills_a_word() {
+    // A `Result` of an event and a smaller error has bytes between its tag and the event, which copies of
+    // the result include: `RecvError` says what that costs.
+    let word = align_of::<usize>();
+    assert_eq!(align_of::<RecvError>(), word);
+    assert_eq!(align_of::<TryRecvError>(), word);
+    assert_eq!(align_of::<RecvTimeoutError>(), word);
 }

@@ -123,21 +123,26 @@ fn write_row(section: &mut Section<'_>, text: &str, is_one: bool) {
     ));
     for label in NAMES {
         let name = format!("{label}, {text}");
-        let median = |figure: &str| section.median(&format!("{name}, {figure}")).unwrap_or(f64::NAN);
-        let [p50, p99, p999, besides, lost, interval] =
-            ["p50", "p99", "p99.9", "besides", "lost", "interval"].map(median);
+        let median = |figure: &str| section.median(&format!("{name}, {figure}"));
+        let whole = |figure| cell(median(figure), 1.0, 0);
+        let [p50, p99, p999] = ["p50", "p99", "p99.9"].map(whole);
+        let besides = cell(median("besides"), 1e3, 2);
+        let lost = cell(median("lost"), 1.0, 2);
+        let interval = cell(median("interval"), 1e3, 2);
         let (moved, slices) = section.slices_with([&format!("{name}, preempted"), &format!("{name}, slept")]);
         // Several publishers yield, which counts as a preemption.
         let moved = if is_one { format!("{moved} of {slices}") } else { "–".to_owned() };
-        let all = section.of_all(&name, 99.9).unwrap_or(f64::NAN);
+        let all = cell(section.of_all(&name, 99.9), 1.0, 0);
         let ping = section.placed(&format!("{name}, p50"));
         section.line(format_args!(
-            "| {label} | {p50:.0} | {p99:.0} | {p999:.0} ({all:.0}) | {:.2} | {lost:.2} | {moved} | {:.2} \
-             | {ping} |",
-            besides / 1e3,
-            interval / 1e3
+            "| {label} | {p50} | {p99} | {p999} ({all}) | {besides} | {lost} | {moved} | {interval} | {ping} |"
         ));
     }
+}
+
+/// Returns a figure in this unit, or a dash if too few samples were kept.
+fn cell(figure: Option<f64>, unit: f64, decimals: usize) -> String {
+    figure.map_or_else(|| "–".to_owned(), |figure| format!("{:.decimals$}", figure / unit))
 }
 
 /// Writes the ratios that have targets.
