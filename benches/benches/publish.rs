@@ -48,7 +48,7 @@ fn publish(criterion: &mut Criterion) {
     bench(&mut group, "buslane/poll/1", || cost::lanes(1, WaitStrategy::poll()));
     bench(&mut group, "buslane/filter/1", cost::filtered);
     bench(&mut group, "buslane/with_local/1", cost::local);
-    bench(&mut group, "buslane/bus_publish/1", cost::bus_shared);
+    bench(&mut group, "buslane/bus_publish/1", || cost::bus_shared(1));
     bench(&mut group, "ring_spsc", cost::peer::<BareRing>);
     bench(&mut group, "rtrb", cost::peer::<Rtrb>);
     bench(&mut group, "nexus_queue_spsc", cost::peer::<NexusSpsc>);

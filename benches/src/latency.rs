@@ -8,11 +8,14 @@
 //!
 //! Both threads are pinned, the publisher spins until the next due time, and the route decides how
 //! the consumer waits.
+//!
+//! Idle publishers, where there are any, publish one event each before the first one that is due, and
+//! then keep their place without publishing.
 
 use crate::event::{Event, Seed};
 use crate::histogram;
 use crate::machine::on_consumer;
-use crate::route::Route;
+use crate::route::{Line, Route};
 use hdrhistogram::Histogram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,9 +38,12 @@ pub struct Lateness {
 /// The consumer's record.
 struct Clock {
     base: Instant,
-    /// The due time of the first event, in nanoseconds after `base`.
+    /// The time at which event 0 would have been due, in nanoseconds after `base`; wraps where that
+    /// is before it.
     begin: Arc<AtomicU64>,
     interval: u64,
+    /// The first event that is recorded.
+    first: u64,
     late: Histogram<u64>,
     handled: u64,
     /// The sum of the handled events, and its expected value while nothing is lost.
@@ -50,8 +56,8 @@ impl Clock {
     #[inline(always)]
     fn see(&mut self, event: &Event) {
         let now = nanoseconds(self.base.elapsed());
-        let due = self.begin.load(Ordering::Relaxed) + event.seq * self.interval;
-        if event.seq >= WARM_UP {
+        let due = self.begin.load(Ordering::Relaxed).wrapping_add(event.seq * self.interval);
+        if event.seq >= self.first {
             histogram::record(&mut self.late, Duration::from_nanos(now.saturating_sub(due)));
         }
         self.handled += 1;
@@ -74,26 +80,55 @@ fn nanoseconds(duration: Duration) -> u64 {
 /// # Panics
 /// If an event is lost, duplicated or changed.
 pub fn run<R: Route>(route: R, rate: u64, duration: Duration) -> Lateness {
+    beside_idle(route, 0, rate, duration)
+}
+
+/// Sends `rate` events per second for about `duration`, beside `idle` publishers that have published
+/// one event each.
+///
+/// # Panics
+/// If an event is lost, duplicated or changed, or if an event of an idle publisher is not handled.
+pub fn beside_idle<R: Route>(route: R, idle: usize, rate: u64, duration: Duration) -> Lateness {
     let interval = 1_000_000_000 / rate;
-    let events = WARM_UP + nanoseconds(duration).div_ceil(interval);
+    let before = idle as u64;
+    let events = before + WARM_UP + nanoseconds(duration).div_ceil(interval);
     let (reports, reported) = channel();
     let (base, begin) = (Instant::now(), Arc::<AtomicU64>::default());
     let mut clock = Clock {
         base,
         begin: begin.clone(),
         interval,
+        first: before + WARM_UP,
         late: histogram::empty(),
         handled: 0,
         sum: 0,
         intact: true,
         reports,
     };
-    let (_consumer, mut send) = on_consumer(|| route.open(1, move |event| clock.see(event))).single();
-    // Enough time for the consumer to start.
+    let handled = Arc::<AtomicU64>::default();
+    let seen = handled.clone();
+    let line = on_consumer(|| {
+        route.open(1 + idle, move |event| {
+            clock.see(event);
+            // Only while the idle publishers publish: a store at each event would be measured, too.
+            if event.seq < before {
+                seen.store(clock.handled, Ordering::Relaxed);
+            }
+        })
+    });
+    let Line { consumer: _consumer, senders: mut idle } = line;
+    let mut send = idle.pop().expect("one publishes");
+    idle.iter_mut().zip(0..).for_each(|(send, seq)| send(Seed::new(seq, false)));
+    let patience = Instant::now();
+    while handled.load(Ordering::Relaxed) < before {
+        assert!(patience.elapsed() < PATIENCE, "the consumer handles what idle publishers have published");
+        std::thread::yield_now();
+    }
+    // Enough time for the consumer to start, and to find that the others are idle.
     let first = nanoseconds(base.elapsed()) + 1_000_000;
-    begin.store(first, Ordering::Relaxed);
-    for seq in 0..events {
-        let due = first + seq * interval;
+    begin.store(first.wrapping_sub(before * interval), Ordering::Relaxed);
+    for seq in before..events {
+        let due = first + (seq - before) * interval;
         while nanoseconds(base.elapsed()) < due {
             std::hint::spin_loop();
         }
@@ -104,4 +139,20 @@ pub fn run<R: Route>(route: R, rate: u64, duration: Duration) -> Lateness {
     assert!(intact, "events were changed");
     assert!(R::LOSSY || handled == events, "{} of {events} events were lost", events - handled);
     Lateness { histogram, lost: events - handled }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{beside_idle, run};
+    use crate::route::lanes::{Queued, Received};
+    use std::time::Duration;
+
+    const SHORT: Duration = Duration::from_millis(3);
+
+    #[test]
+    fn events_of_idle_publishers_are_not_recorded() {
+        assert_eq!(run(Queued::SPINNING, 100_000, SHORT).histogram.len(), 300);
+        assert_eq!(beside_idle(Queued::SPINNING, 70, 100_000, SHORT).histogram.len(), 300);
+        assert_eq!(beside_idle(Received::DEFAULT, 1, 100_000, SHORT).histogram.len(), 300);
+    }
 }

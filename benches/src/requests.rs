@@ -72,17 +72,19 @@ impl Service {
         self.rate
     }
 
-    /// Runs the service for one sample, with this bus, and returns its report.
+    /// Runs the service for one sample, with this bus and its options, and returns its report.
     fn report(&self, bus: &str) -> io::Result<Value> {
         let (seconds, load) = ((WARM_UP + self.slice).as_secs_f64().to_string(), format!("{}/s", self.rate));
-        let arguments = ["--bus", bus, "--seconds", &seconds, "--load", &load, "--slice-ms", "0"];
+        let mut arguments = vec!["--bus"];
+        arguments.extend(bus.split(' '));
+        arguments.extend(["--seconds", &seconds, "--load", &load, "--slice-ms", "0"]);
         ask(&self.program, &arguments)
     }
 }
 
 impl Contender {
-    /// Measures the requests of a service with this bus; the figures are those of [`FIGURES`], as
-    /// `name, p50` and so on.
+    /// Measures the requests of a service with this bus, and options of the program after it; the
+    /// figures are those of [`FIGURES`], as `name, p50` and so on.
     ///
     /// # Panics
     /// A sample panics if the program fails.

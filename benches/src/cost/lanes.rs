@@ -99,12 +99,12 @@ pub fn local() -> impl Cost {
     }
 }
 
-/// `Bus::publish`, through the shared lane of one channel.
+/// `Bus::publish`, through the shared lanes of these channels.
 #[must_use]
-pub fn bus_shared() -> impl Cost {
-    let (bus, mut receivers) = bus(1, WaitStrategy::nap());
+pub fn bus_shared(channels: usize) -> impl Cost {
+    let (bus, mut receivers) = bus(channels, WaitStrategy::nap());
     Singly {
-        receivers: 1,
+        receivers: channels,
         publish: move |seed: Seed| {
             let _ = bus.publish(seed.event()).expect(OPEN);
         },

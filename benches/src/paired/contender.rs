@@ -210,8 +210,19 @@ impl Contender {
         duration: Duration,
         make: impl Fn() -> R + 'static,
     ) -> Self {
+        Self::latency_beside_idle(name, 0, rate, duration, make)
+    }
+
+    /// Measures the same beside `idle` publishers that publish nothing.
+    pub fn latency_beside_idle<R: Route>(
+        name: &str,
+        idle: usize,
+        rate: u64,
+        duration: Duration,
+        make: impl Fn() -> R + 'static,
+    ) -> Self {
         Self::percentiles(vec![name.to_owned()], &[format!("{name}, lost")], move || {
-            let lateness = latency::run(make(), rate, duration);
+            let lateness = latency::beside_idle(make(), idle, rate, duration);
             (vec![lateness.histogram], vec![lateness.lost as f64])
         })
     }

@@ -14,6 +14,7 @@
 mod apart;
 mod asleep;
 mod churn;
+mod idle;
 mod in_place;
 mod journal;
 mod latency;
@@ -103,6 +104,8 @@ enum Name {
     Asleep,
     /// The latency of events.
     Latency,
+    /// The latency of events beside idle publishers.
+    Idle,
     /// Many asynchronous tasks into one.
     Tasks,
     /// The cost of a publish of larger events.
@@ -193,7 +196,7 @@ struct Bench {
     telemetry: Option<PathBuf>,
 }
 
-const ALL: [Name; 18] = [
+const ALL: [Name; 19] = [
     Name::Publish,
     Name::Stream,
     Name::Waiting,
@@ -208,6 +211,7 @@ const ALL: [Name; 18] = [
     Name::Quota,
     Name::Asleep,
     Name::Latency,
+    Name::Idle,
     Name::Tasks,
     Name::SizesPublish,
     Name::SizesStream,
@@ -231,6 +235,7 @@ impl Name {
             Self::Quota => quota::run(bench),
             Self::Asleep => asleep::run(bench),
             Self::Latency => latency::run(bench),
+            Self::Idle => idle::run(bench),
             Self::Tasks => tasks::run(bench),
             Self::SizesPublish => sizes::publish(bench),
             Self::SizesStream => sizes::streaming(bench),

@@ -98,7 +98,7 @@ fn contenders() -> Vec<Contender> {
         many("buslane Publisher::publish, 16 lanes", 16),
         Contender::cost("buslane Publisher::publish, filter", cost::filtered),
         Contender::cost("buslane Bus::with_local", cost::local),
-        Contender::cost("buslane Bus::publish", cost::bus_shared),
+        Contender::cost("buslane Bus::publish", || cost::bus_shared(1)),
         Contender::cost("buslane Publisher::publish_batch of 16", cost::lanes_in_slices::<16>),
         Contender::cost("ring::spsc", cost::peer::<BareRing>),
         Contender::cost("rtrb", cost::peer::<Rtrb>),

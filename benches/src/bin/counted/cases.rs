@@ -17,7 +17,7 @@ const NAP: WaitStrategy = WaitStrategy::nap();
 type Case = (&'static str, fn(u64));
 
 /// All cases, each with a function that runs a number of blocks.
-pub(crate) const CASES: [Case; 34] = [
+pub(crate) const CASES: [Case; 35] = [
     ("harness", |blocks| publish(cost::base(), blocks)),
     ("publish, no sink", |blocks| publish(cost::lanes(0, NAP), blocks)),
     ("publish, 1 queue", |blocks| publish(cost::lanes(1, NAP), blocks)),
@@ -27,7 +27,8 @@ pub(crate) const CASES: [Case; 34] = [
     ("publish, 1 queue, DropOldest", |blocks| publish(cost::lane_with(Overflow::DropOldest), blocks)),
     ("publish, filtered", |blocks| publish(cost::filtered(), blocks)),
     ("publish, with_local", |blocks| publish(cost::local(), blocks)),
-    ("publish, Bus::publish", |blocks| publish(cost::bus_shared(), blocks)),
+    ("publish, Bus::publish", |blocks| publish(cost::bus_shared(1), blocks)),
+    ("publish, Bus::publish, 3 channels", |blocks| publish(cost::bus_shared(3), blocks)),
     ("publish, batch of 16", |blocks| publish(cost::lanes_in_slices::<16>(), blocks)),
     ("publish, a new publisher, 4 channels", by_new_publishers),
     ("publish, JournalWriter", |blocks| publish(journal::single(1), blocks)),
@@ -38,7 +39,7 @@ pub(crate) const CASES: [Case; 34] = [
     ("publish, journal on a bus", |blocks| publish(journal::on_bus(1), blocks)),
     ("publish, journal on a bus, 2 publishers", |blocks| publish(journal::on_bus_by_two(1), blocks)),
     ("drain, 1 lane", |blocks| drain(cost::lanes(1, NAP), blocks)),
-    ("drain, shared lane", |blocks| drain(cost::bus_shared(), blocks)),
+    ("drain, shared lane", |blocks| drain(cost::bus_shared(1), blocks)),
     ("recv, 1 lane", |blocks| receive(Lane::Private, blocks, by_recv)),
     ("iter, 1 lane", |blocks| receive(Lane::Private, blocks, by_iter)),
     ("try_recv, 1 lane", |blocks| receive(Lane::Private, blocks, by_try_recv)),
