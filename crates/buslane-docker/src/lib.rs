@@ -78,6 +78,9 @@ pub use stream::DockerStream;
 pub use token::{DockerToken, ParseTokenError};
 pub use version::{ApiVersion, ParseVersionError};
 
+#[cfg(all(feature = "testing", unix))]
+pub mod testing;
+
 /// Compiles the code of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
