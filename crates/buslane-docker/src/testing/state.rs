@@ -229,7 +229,8 @@ impl State {
             None => {
                 // The clock is later than each of its events, so one that asks for what happens from
                 // now on does not get the last event as well.
-                let now = std::mem::replace(&mut self.clock, time::after(self.clock, STEP));
+                let now = self.clock;
+                self.clock = time::after(now, STEP);
                 event.at(now)
             }
         };
