@@ -227,8 +227,11 @@ impl State {
         let event = match event.time() {
             Some(_) => event,
             None => {
-                self.clock = time::after(self.clock, STEP);
-                event.at(self.clock)
+                // The clock is later than each of its events, so one that asks for what happens from
+                // now on does not get the last event as well.
+                let now = self.clock;
+                self.clock = time::after(now, STEP);
+                event.at(now)
             }
         };
         let event = Arc::new(event);
