@@ -1,0 +1,156 @@
+//! The thread that makes a connection, and then does nothing but read and decode.
+//!
+//! It never waits for the monitor or the sink, so the engine is never slowed by a slow consumer.
+
+use crate::attempt::Attempt;
+use crate::client::{Client, Query};
+use crate::error::DockerError;
+use crate::frame::{Decoded, Decoder};
+use crate::identity::Identity;
+use crate::inbox::{Entry, Inbox};
+use crate::token::Timestamp;
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+use ureq::BodyReader;
+
+/// How much earlier Podman is asked, in nanoseconds.
+const PODMAN_MARGIN: i64 = 1000;
+
+/// What to ask the engine for.
+pub(crate) struct Plan {
+    /// The engine that the token belongs to, if it names one.
+    pub(crate) engine: Option<String>,
+    /// The time from which to ask. Without one, from now on.
+    pub(crate) since: Option<i64>,
+    pub(crate) until: Option<i64>,
+    /// The filter for the engine, as JSON.
+    pub(crate) filter: Option<String>,
+    /// The longest event, in bytes.
+    pub(crate) longest: usize,
+}
+
+/// What is known of an engine when the stream begins.
+pub(crate) struct Opened {
+    pub(crate) engine: Option<Arc<str>>,
+    /// The engine's time before the stream was asked for.
+    pub(crate) now: Option<i64>,
+}
+
+/// Connects, reports how that went, and reads to the end of the stream.
+pub(crate) fn run(client: &Client, plan: &Plan, inbox: &Inbox, opening: &Attempt<Opened>) {
+    let end = EndOnDrop(inbox, opening);
+    match open(client, plan, opening) {
+        Ok(reader) => inbox.end(read(client, reader, Decoder::new(plan.longest), inbox)),
+        // With Podman, the opening may have ended before.
+        Err(error) => {
+            opening.finish(Err(error.clone()));
+            inbox.end(Err(error));
+        }
+    }
+    drop(end);
+}
+
+/// Ends the stream also if the thread panics, so that the monitor never waits for a thread that is
+/// gone.
+struct EndOnDrop<'a>(&'a Inbox, &'a Attempt<Opened>);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.1.finish(Err(DockerError::Protocol));
+        self.0.end(Err(DockerError::Protocol));
+    }
+}
+
+fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<BodyReader<'static>, DockerError> {
+    let ping = client.ping()?;
+    let info = client.info(&ping)?;
+    if let (Some(wanted), Some(id)) = (&plan.engine, &info.id)
+        && **wanted != **id
+    {
+        return Err(DockerError::OtherEngine);
+    }
+    // The time was read before the stream is asked for, so nothing that follows is missed.
+    let since = plan.since.or(info.time);
+    // Podman's bound is exclusive, and a fraction of it is inexact.
+    let since = since.map(|since| if ping.is_podman { since.saturating_sub(PODMAN_MARGIN) } else { since });
+    let mut query = Query::default();
+    for (name, time) in [("since", since), ("until", plan.until)] {
+        if let Some(time) = time {
+            query.push(name, &Timestamp(time).to_string());
+        }
+    }
+    if let Some(filter) = &plan.filter {
+        query.push("filters", filter);
+    }
+    let opened = Opened { engine: info.id, now: info.time };
+    if ping.is_podman {
+        // Podman may answer only with the first event.
+        opening.finish(Ok(opened));
+        return client.events(&ping, &query);
+    }
+    let reader = client.events(&ping, &query)?;
+    opening.finish(Ok(opened));
+    Ok(reader)
+}
+
+/// Reads and decodes to the end of the stream, or until the inbox is closed.
+fn read(
+    client: &Client,
+    mut reader: BodyReader<'static>,
+    mut decoder: Decoder,
+    inbox: &Inbox,
+) -> Result<(), DockerError> {
+    loop {
+        let mut end = fill(client, &mut reader, &mut decoder);
+        let mut batch = inbox.batch();
+        loop {
+            match decoder.next() {
+                Ok(Some(Decoded::Event(event))) => {
+                    let identity = Identity::of(&event);
+                    batch.push_back(Entry::Event(event, identity));
+                }
+                Ok(Some(Decoded::Undecodable(error))) => batch.push_back(Entry::Undecodable(error)),
+                Ok(None) => break,
+                Err(error) => {
+                    end = Some(Err(error));
+                    break;
+                }
+            }
+        }
+        if !inbox.push(batch) {
+            return Ok(());
+        }
+        match end {
+            None => {}
+            // Half a value is a broken connection, however it ended.
+            Some(Ok(())) if decoder.is_inside() => {
+                return Err(client.read_error(&ErrorKind::UnexpectedEof.into()));
+            }
+            Some(end) => return end,
+        }
+    }
+}
+
+/// Waits for bytes, and reads all that are there. Returns the end of the stream.
+fn fill(
+    client: &Client,
+    reader: &mut BodyReader<'static>,
+    decoder: &mut Decoder,
+) -> Option<Result<(), DockerError>> {
+    client.pace.refuse_waits(false);
+    loop {
+        match reader.read(decoder.room()) {
+            Ok(0) => return Some(Ok(())),
+            Ok(bytes) => {
+                decoder.filled(bytes);
+                if !decoder.has_room() {
+                    return None;
+                }
+                client.pace.refuse_waits(true);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Some(Err(client.read_error(&error))),
+        }
+    }
+}
