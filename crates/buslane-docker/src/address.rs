@@ -146,13 +146,25 @@ mod tests {
             assert_eq!(Address::parse(host), Ok(address), "{host}");
         }
         for host in [
-            "", "server", "tcp://", "tcp://me@server", "tcp://server:x", "tcp://server:70000", "tcp://a/b",
-            "unix://", "unix://docker.sock", "://x", "a b://x", "tcp:///",
+            "",
+            "server",
+            "tcp://",
+            "tcp://me@server",
+            "tcp://server:x",
+            "tcp://server:70000",
+            "tcp://a/b",
+            "unix://",
+            "unix://docker.sock",
+            "://x",
+            "a b://x",
+            "tcp:///",
         ] {
             let error = Address::parse(host).unwrap_err();
             assert_eq!(error.kind(), DockerConfigErrorKind::Host, "{host}");
         }
-        for (host, text) in [("ssh://me@server", "ssh"), ("npipe:////./pipe/docker_engine", "npipe"), ("https://x", "https")] {
+        for (host, text) in
+            [("ssh://me@server", "ssh"), ("npipe:////./pipe/docker_engine", "npipe"), ("https://x", "https")]
+        {
             let error = Address::parse(host).unwrap_err().to_string();
             assert_eq!(error, format!("the scheme {text} is not supported: give unix://, tcp:// or http://"));
         }

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The result of a request, when it is there. Clones belong to the same request.
-pub(crate) struct Attempt<T>(Arc<(Mutex<Option<Result<T, DockerError>>>, Condvar)>);
+pub(crate) struct Attempt<T>(Arc<(Mutex<Outcome<T>>, Condvar)>);
+
+type Outcome<T> = Option<Result<T, DockerError>>;
 
 impl<T> Attempt<T> {
     pub(crate) fn new() -> Self {
@@ -26,21 +28,18 @@ impl<T> Attempt<T> {
         changed.notify_all();
     }
 
-    /// Waits for the result.
-    ///
-    /// # Errors
-    /// That of the request, or [`DockerError::Timeout`]. A result that comes later is dropped.
-    pub(crate) fn wait(&self, limit: Duration) -> Result<T, DockerError> {
+    /// Waits for the result, and takes it. Returns `None` if it does not come in time.
+    pub(crate) fn wait(&self, limit: Duration) -> Option<Result<T, DockerError>> {
         let (state, changed) = &*self.0;
         let until = Instant::now() + limit.min(LONGEST);
         let mut result = lock(state);
         loop {
-            if let Some(result) = result.take() {
-                return result;
+            if result.is_some() {
+                return result.take();
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(DockerError::Timeout);
+                return None;
             }
             result = changed.wait_timeout(result, left).unwrap_or_else(PoisonError::into_inner).0;
         }

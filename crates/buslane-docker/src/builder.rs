@@ -237,6 +237,7 @@ impl DockerSourceBuilder {
 
 /// Converts a time into nanoseconds since 1970.
 fn nanos(time: Option<SystemTime>) -> Result<Option<i64>, DockerConfigError> {
-    let nanos = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos().try_into().ok();
+    let nanos =
+        |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos().try_into().ok();
     time.map(|time| nanos(time).ok_or(Invalid::TimeOutOfRange.into())).transpose()
 }

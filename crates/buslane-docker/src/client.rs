@@ -71,11 +71,16 @@ impl Client {
         let agent = {
             use crate::socket::{HostResolver, SocketConnector};
             let connector = SocketConnector(address.clone()).chain(TcpConnector::default());
-            let resolver = HostResolver { has_host: address.path().is_none(), hosts: DefaultResolver::default() };
+            let resolver =
+                HostResolver { has_host: address.path().is_none(), hosts: DefaultResolver::default() };
             Agent::with_parts(config, connector.chain(pace.clone()), resolver)
         };
         #[cfg(not(unix))]
-        let agent = Agent::with_parts(config, ().chain(TcpConnector::default()).chain(pace.clone()), DefaultResolver::default());
+        let agent = Agent::with_parts(
+            config,
+            ().chain(TcpConnector::default()).chain(pace.clone()),
+            DefaultResolver::default(),
+        );
         Self { agent, address, timeout, pace }
     }
 

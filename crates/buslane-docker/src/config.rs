@@ -90,15 +90,15 @@ impl fmt::Display for DockerConfigError {
             Invalid::Scheme(scheme) => {
                 write!(f, "the scheme {scheme} is not supported: give unix://, tcp:// or http://")
             }
-            Invalid::Host => {
-                f.write_str("the engine's address is invalid: give unix:///path, tcp://host:port or http://host:port")
-            }
+            Invalid::Host => f.write_str(
+                "the engine's address is invalid: give unix:///path, tcp://host:port or http://host:port",
+            ),
             Invalid::NoUnixSockets => {
                 f.write_str("this system has no Unix sockets: give tcp://host:port or http://host:port")
             }
-            Invalid::Tls => {
-                f.write_str("DOCKER_TLS_VERIFY asks for TLS, which is not supported: give a Unix socket or a local proxy")
-            }
+            Invalid::Tls => f.write_str(
+                "DOCKER_TLS_VERIFY asks for TLS, which is not supported: give a Unix socket or a local proxy",
+            ),
             Invalid::EmptyFilter => {
                 f.write_str("a filter with an empty name or value is invalid: the engine ignores it")
             }
@@ -109,7 +109,9 @@ impl fmt::Display for DockerConfigError {
             Invalid::MaxEvent { limit, most } => {
                 write!(f, "longest event of {limit} bytes is invalid: it must be 1 to {most} bytes")
             }
-            Invalid::ZeroBuffer => f.write_str("buffer of 0 events is invalid: it must hold at least 1 event"),
+            Invalid::ZeroBuffer => {
+                f.write_str("buffer of 0 events is invalid: it must hold at least 1 event")
+            }
             Invalid::TimeOutOfRange => {
                 f.write_str("the time is invalid: the engine's clock counts from 1970 to 2262")
             }

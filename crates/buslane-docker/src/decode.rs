@@ -322,6 +322,7 @@ impl<'de> Visitor<'de> for EventSeed<'_> {
                 Field::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
+        let rest = &*rest;
         let of = |span: Span| &rest[span.at as usize..span.end as usize];
         if kind.is_none() && action.is_none() && actor.is_none() && status.is_none() {
             *message = reported.map(|span| shortened(of(span)));

@@ -126,7 +126,11 @@ impl fmt::Display for DockerError {
                 write!(f, "the engine refused its own version of the API: {message}")
             }
             Self::TooOld { version } => {
-                write!(f, "version {version} of the engine's API is too old: events need at least {OLDEST}", OLDEST = ApiVersion::OLDEST)
+                write!(
+                    f,
+                    "version {version} of the engine's API is too old: events need at least {OLDEST}",
+                    OLDEST = ApiVersion::OLDEST
+                )
             }
             Self::OtherEngine => f.write_str("the token belongs to another engine"),
             Self::NotAnEvent { message: None } => {

@@ -193,7 +193,9 @@ impl<'a> Key<'a> {
                 let Some((id, name)) = of_image.or(of_container) else { return false };
                 let name = name.unwrap_or_default();
                 any(&|value| {
-                    [id, name].iter().any(|known| !known.is_empty() && (*known == value || untagged(known) == value))
+                    [id, name]
+                        .iter()
+                        .any(|known| !known.is_empty() && (*known == value || untagged(known) == value))
                 })
             }
             Self::Object(kind) => {

@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn values_that_are_no_events_are_skipped() {
-        let stream = format!("{{}}{ONE}[{ONE}]{ONE}\"x{{\" {{\"Type\":7}}{ONE}{{\"Type\":{{\"a\":[]}}}} null {ONE}");
+        let stream =
+            format!("{{}}{ONE}[{ONE}]{ONE}\"x{{\" {{\"Type\":7}}{ONE}{{\"Type\":{{\"a\":[]}}}} null {ONE}");
         let (skipped, one) = ("skipped", "volume mount a");
         let expected = [skipped, one, skipped, one, skipped, skipped, one, skipped, skipped, one];
         assert_eq!(decoded(stream), expected);
@@ -322,7 +323,8 @@ mod tests {
 
     #[test]
     fn broken_json_ends_the_stream() {
-        for broken in ["{\"Type\":}", "nonsense", "{]", "}", "{\"Type\":\"\u{1}\"}", "{\"Type\" \"volume\"}"] {
+        for broken in ["{\"Type\":}", "nonsense", "{]", "}", "{\"Type\":\"\u{1}\"}", "{\"Type\" \"volume\"}"]
+        {
             assert_eq!(decoded(format!("{ONE}{broken} {ONE}")), ["volume mount a", "broken"], "{broken}");
         }
         let bytes = [b"{\"Type\":\"", &b"\xff"[..], b"\"}"].concat();
@@ -332,19 +334,23 @@ mod tests {
     #[test]
     fn memory_of_a_long_value_is_bounded() {
         let mut decoder = Decoder::new(1 << 16);
-        let (mut feed, mut results) = (|bytes: &[u8]| {
-            let room = decoder.room();
-            let length = bytes.len().min(room.len());
-            room[..length].copy_from_slice(&bytes[..length]);
-            decoder.filled(length);
-            let next = decoder.next();
-            (decoder.buffer.len(), next)
-        }, Vec::new());
+        let (mut feed, mut results) = (
+            |bytes: &[u8]| {
+                let room = decoder.room();
+                let length = bytes.len().min(room.len());
+                room[..length].copy_from_slice(&bytes[..length]);
+                decoder.filled(length);
+                let next = decoder.next();
+                (decoder.buffer.len(), next)
+            },
+            Vec::new(),
+        );
         results.push(feed(br#"{"Type":""#));
         results.extend((0..10_000).map(|_| feed(&[b'x'; 10_000])));
         results.push(feed(br#""}"#));
         assert!(results.iter().all(|(size, _)| *size <= 1 << 18));
-        let ends = results.iter().filter(|(_, next)| matches!(next, Ok(Some(Decoded::Undecodable(_))))).count();
+        let ends =
+            results.iter().filter(|(_, next)| matches!(next, Ok(Some(Decoded::Undecodable(_))))).count();
         assert_eq!(ends, 1);
         assert!(results.iter().all(|(_, next)| !matches!(next, Err(_) | Ok(Some(Decoded::Event(_))))));
     }

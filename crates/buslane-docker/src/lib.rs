@@ -33,6 +33,7 @@
 //! | [`DockerSource`], [`DockerSourceBuilder`], [`DockerStream`] | the source, its settings, and its connection |
 //! | [`DockerEvent`], [`Attributes`], [`Kind`], [`Action`], [`Scope`] | an event, and what it says |
 //! | [`Filter`] | which events are wanted |
+//! | [`EventReader`] | the events of a recorded stream |
 //! | [`DockerToken`], [`ParseTokenError`] | where a later process continues |
 //! | [`DockerError`], [`DockerConfigError`], [`DockerConfigErrorKind`] | why there is no connection, and why a setting is invalid |
 //! | [`ApiVersion`], [`ParseVersionError`] | a version of the engine's API |
@@ -59,6 +60,7 @@ mod inbox;
 mod kind;
 mod pace;
 mod position;
+mod reader;
 mod settings;
 #[cfg(unix)]
 mod socket;
@@ -73,6 +75,7 @@ pub use error::DockerError;
 pub use event::{Attributes, DockerEvent};
 pub use filter::Filter;
 pub use kind::{Action, Kind, Scope};
+pub use reader::EventReader;
 pub use source::DockerSource;
 pub use stream::DockerStream;
 pub use token::{DockerToken, ParseTokenError};

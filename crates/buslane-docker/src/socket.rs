@@ -138,7 +138,12 @@ pub(crate) struct HostResolver {
 }
 
 impl Resolver for HostResolver {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
         if self.has_host {
             return self.hosts.resolve(uri, config, timeout);
         }

@@ -9,12 +9,13 @@ use crate::event::DockerEvent;
 use crate::inbox::Inbox;
 use crate::position::Position;
 use crate::settings::Settings;
-use crate::stream::{DockerStream, Reader, fault};
+use crate::stream::{DockerStream, LINGER, Reader, fault};
 use crate::token::DockerToken;
 use buslane::source::{Fault, Session, Source};
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
+use std::time::Duration;
 
 /// The requests of one connection: ping, info and events.
 const REQUESTS: u32 = 3;
@@ -86,14 +87,10 @@ impl DockerSource {
         Self { settings, address: Arc::new(address), position: Arc::default(), abandoned: Weak::new() }
     }
 
-    /// Opens a connection that continues at a position, if there is one.
-    fn open(
-        &mut self,
-        position: Option<Position>,
-        session: &Session,
-    ) -> Result<DockerStream, (Fault, Option<Position>)> {
+    /// Opens a connection that continues at a position, if there is one, and takes the position.
+    fn open(&mut self, position: &mut Option<Position>, session: &Session) -> Result<DockerStream, Fault> {
         if self.abandoned.strong_count() > 0 {
-            return Err((Fault::transient(DockerError::StillConnecting), position));
+            return Err(Fault::transient(DockerError::StillConnecting));
         }
         let settings = &self.settings;
         let client = Client::new(self.address.clone(), settings.timeout);
@@ -114,36 +111,34 @@ impl DockerSource {
             filter: settings.remote_filter(),
             longest: settings.longest,
         };
-        let alive = Arc::new(());
+        let (alive, over) = (Arc::new(()), Attempt::new());
         let abandoned = Arc::downgrade(&alive);
         let spawned = thread::Builder::new().name(String::from("buslane-docker")).spawn({
-            let (client, inbox, opening) = (client.clone(), inbox.clone(), opening.clone());
+            let (client, inbox, opening, over) =
+                (client.clone(), inbox.clone(), opening.clone(), over.clone());
             move || {
                 drain::run(&client, &plan, &inbox, &opening);
                 drop(alive);
+                over.finish(Ok(()));
             }
         });
-        let thread = match spawned {
-            Ok(thread) => thread,
-            Err(error) => return Err((Fault::transient(DockerError::Thread(error.kind())), position)),
-        };
-        match opening.wait(settings.timeout.saturating_mul(REQUESTS)) {
+        if let Err(error) = spawned {
+            return Err(Fault::transient(DockerError::Thread(error.kind())));
+        }
+        let opened = opening.wait(settings.timeout.saturating_mul(REQUESTS));
+        let reader = Reader::new(client, inbox, over, interrupt);
+        match opened.unwrap_or(Err(DockerError::Timeout)) {
             Ok(opened) => {
-                let position = self.position_at(position, &opened);
-                let reader = Reader::new(client, inbox, thread, interrupt);
+                let position = self.position_at(position.take(), &opened);
                 Ok(DockerStream::new(reader, position, self.position.clone(), settings, &opened, session))
             }
             Err(error) => {
-                inbox.close();
-                client.shut_down();
-                // The thread ends soon, unless the system holds it in a connect.
-                self.abandoned = abandoned;
-                if matches!(error, DockerError::Timeout | DockerError::Stopped) {
-                    drop(thread);
-                } else {
-                    let _joined = thread.join();
+                // A stop does not wait for a thread that the system may hold in a connect.
+                let limit = if error == DockerError::Stopped { Duration::ZERO } else { LINGER };
+                if !reader.end(limit) {
+                    self.abandoned = abandoned;
                 }
-                Err((fault(error), position))
+                Err(fault(error))
             }
         }
     }
@@ -170,15 +165,16 @@ impl Source for DockerSource {
 
     fn connect(&mut self, from: Option<&DockerToken>, session: &Session) -> Result<DockerStream, Fault> {
         let kept = lock(&self.position).take();
-        let position = from.map(|token| match kept {
+        let mut position = from.map(|token| match kept {
             // It remembers more than the token.
             Some(position) if position.is_at(token) => position,
             _ => Position::resume(token, self.settings.margin),
         });
-        self.open(position, session).map_err(|(fault, position)| {
+        let opened = self.open(&mut position, session);
+        if opened.is_err() {
             *lock(&self.position) = position;
-            fault
-        })
+        }
+        opened
     }
 }
 

@@ -22,9 +22,11 @@ use buslane::source::{Connection, Fault, Gap, GapReason, Item, Session, StopHook
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+/// How long the end of a thread is waited for. It ends at once, unless the system holds it.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// The most events that are held. Docker's history is 256; Podman's is longer.
 const MOST_HELD: usize = 4096;
 
@@ -49,7 +51,10 @@ pub struct DockerStream {
 pub(crate) struct Reader {
     client: Client,
     inbox: Arc<Inbox>,
-    thread: Option<JoinHandle<()>>,
+    /// Set when the thread has ended.
+    over: Attempt<()>,
+    /// Whether the thread was told to end.
+    is_told: bool,
     _interrupt: StopHook,
 }
 
@@ -77,17 +82,29 @@ pub(crate) fn fault(error: DockerError) -> Fault {
 }
 
 impl Reader {
-    pub(crate) fn new(client: Client, inbox: Arc<Inbox>, thread: JoinHandle<()>, interrupt: StopHook) -> Self {
-        Self { client, inbox, thread: Some(thread), _interrupt: interrupt }
+    pub(crate) fn new(client: Client, inbox: Arc<Inbox>, over: Attempt<()>, interrupt: StopHook) -> Self {
+        Self { client, inbox, over, is_told: false, _interrupt: interrupt }
+    }
+
+    /// Ends the thread. Returns whether it has ended within the limit.
+    pub(crate) fn end(mut self, limit: Duration) -> bool {
+        self.ended_within(limit)
+    }
+
+    fn ended_within(&mut self, limit: Duration) -> bool {
+        if std::mem::replace(&mut self.is_told, true) {
+            return true;
+        }
+        self.inbox.close();
+        self.client.shut_down();
+        self.over.wait(limit).is_some()
     }
 }
 
 impl Drop for Reader {
-    /// Ends the thread. It is beyond the connect, so the shutdown reaches it.
+    /// Ends the thread, so that the next connection does not meet this one.
     fn drop(&mut self) {
-        self.inbox.close();
-        self.client.shut_down();
-        let _joined = self.thread.take().map(JoinHandle::join);
+        self.ended_within(LINGER);
     }
 }
 
@@ -165,7 +182,9 @@ impl DockerStream {
 
     /// Ends the wait for a proof, and releases what was held.
     fn settle(&mut self, is_proved: bool, last: Option<Entry>) {
-        let Proof::Awaited { mut held, .. } = std::mem::replace(&mut self.proof, Proof::Settled) else { return };
+        let Proof::Awaited { mut held, .. } = std::mem::replace(&mut self.proof, Proof::Settled) else {
+            return;
+        };
         if !is_proved {
             self.announced.push_back(Item::Gap(Gap::new(GapReason::HistoryLost)));
         }
@@ -295,7 +314,7 @@ impl Connection for DockerStream {
             move || ping.finish(client.ping().map(drop))
         });
         let checked = match spawned {
-            Ok(_) => ping.wait(client.timeout().saturating_mul(2)),
+            Ok(_) => ping.wait(client.timeout().saturating_mul(2)).unwrap_or(Err(DockerError::Timeout)),
             Err(error) => Err(DockerError::Thread(error.kind())),
         };
         client.shut_down();

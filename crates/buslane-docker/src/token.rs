@@ -131,7 +131,8 @@ impl DockerToken {
 
 impl PartialEq for DockerToken {
     fn eq(&self, other: &Self) -> bool {
-        (self.since, self.engine()) == (other.since, other.engine()) && self.identities().eq(other.identities())
+        (self.since, self.engine()) == (other.since, other.engine())
+            && self.identities().eq(other.identities())
     }
 }
 
@@ -173,7 +174,8 @@ impl FromStr for DockerToken {
             Some(_) => Err(ParseTokenError(Reason::Field(name))),
         };
         let engine = text_of("engine")?.map(Arc::from);
-        let since = text_of("since")?.map(|text| Timestamp::parse(text).ok_or(ParseTokenError(Reason::Field("since"))));
+        let since = text_of("since")?
+            .map(|text| Timestamp::parse(text).ok_or(ParseTokenError(Reason::Field("since"))));
         let seen = ParseTokenError(Reason::Field("seen"));
         let list = parsed.get("seen").and_then(Value::as_array).ok_or(seen.clone())?;
         let mut end = TrailEnd::new(engine);
@@ -186,7 +188,9 @@ impl FromStr for DockerToken {
 
 fn identity(value: &Value) -> Option<Identity> {
     let [time, hash] = value.as_array()?.as_slice() else { return None };
-    let hash = hash.as_str().filter(|hash| hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    let hash = hash
+        .as_str()
+        .filter(|hash| hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
     Some(Identity { time: time.as_i64()?, hash: u64::from_str_radix(hash, 16).ok()? })
 }
 

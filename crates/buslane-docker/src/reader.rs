@@ -1,0 +1,86 @@
+//! Events from anything that can be read, such as a recorded stream.
+
+use crate::error::DockerError;
+use crate::event::{DockerEvent, LONGEST_TEXT};
+use crate::frame::{Decoded, Decoder};
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+
+/// An iterator over the events of a reader: a recorded stream of the API, or the lines of
+/// `docker events --format '{{json .}}'`.
+///
+/// An object that is no event, or longer than 16 MiB, is an error of the kind `InvalidData`, and the
+/// next event follows. What is no JSON is the last item, and so is an error of the reader.
+///
+/// # Examples
+/// ```
+/// use buslane_docker::{Action, EventReader};
+/// let recorded = r#"{"Type":"volume","Action":"mount"} {"answer":42} {"Type":"volume","Action":"unmount"}"#;
+/// let mut events = EventReader::new(recorded.as_bytes());
+/// assert!(events.next().is_some_and(|event| event.is_ok_and(|event| event.action() == Action::Mount)));
+/// assert!(events.next().is_some_and(|event| event.is_err()));
+/// assert_eq!(events.count(), 1);
+/// ```
+#[must_use = "an iterator does nothing until it is read"]
+pub struct EventReader<R> {
+    input: R,
+    decoder: Decoder,
+    is_over: bool,
+}
+
+impl<R: Read> EventReader<R> {
+    /// Makes an iterator over the events of a reader, which needs no buffer of its own.
+    pub fn new(input: R) -> Self {
+        Self { input, decoder: Decoder::new(LONGEST_TEXT), is_over: false }
+    }
+
+    /// Reads more. Returns `false` at the end.
+    fn read(&mut self) -> io::Result<bool> {
+        loop {
+            match self.input.read(self.decoder.room()) {
+                Ok(0) if self.decoder.is_inside() => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(bytes) => {
+                    self.decoder.filled(bytes);
+                    return Ok(bytes > 0);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn end(&mut self, error: io::Error) -> Option<io::Result<DockerEvent>> {
+        self.is_over = true;
+        Some(Err(error))
+    }
+}
+
+fn invalid(error: DockerError) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
+}
+
+impl<R: Read> Iterator for EventReader<R> {
+    type Item = io::Result<DockerEvent>;
+
+    fn next(&mut self) -> Option<io::Result<DockerEvent>> {
+        while !self.is_over {
+            match self.decoder.next() {
+                Ok(Some(Decoded::Event(event))) => return Some(Ok(event)),
+                Ok(Some(Decoded::Undecodable(error))) => return Some(Err(invalid(error))),
+                Err(error) => return self.end(invalid(error)),
+                Ok(None) => match self.read() {
+                    Ok(true) => {}
+                    Ok(false) => self.is_over = true,
+                    Err(error) => return self.end(error),
+                },
+            }
+        }
+        None
+    }
+}
+
+impl<R> fmt::Debug for EventReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventReader").field("is_over", &self.is_over).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,166 @@
+//! Random stories of an engine and its connections. Whatever happens, each event comes exactly once
+//! and in order, or a gap covers it.
+
+use crate::{GUARD, Seen, monitor, prepared, source, volume};
+use buslane::source::Update;
+use buslane_docker::testing::{Cut, Framing, ScriptedEngine};
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::test_runner::Config;
+use std::time::Duration;
+use test_support::wait_for;
+
+/// One step of a story.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Events, and whether the next step waits until they are forwarded.
+    Emit(u8, bool),
+    EmitCut(Cut),
+    End,
+    Cut,
+    /// Stops listening; events happen meanwhile.
+    Away(u16),
+    Restart,
+    /// Moves the clock, in milliseconds.
+    Clock(i16),
+    Framing(Framing),
+    Repeat(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let cut = prop_oneof![Just(Cut::MidChunk), Just(Cut::MidObject), Just(Cut::MidCharacter)];
+    let framing = prop_oneof![
+        Just(Framing::Lines),
+        Just(Framing::NoNewlines),
+        Just(Framing::CarriageReturns),
+        Just(Framing::SharedChunks),
+        Just(Framing::SingleBytes)
+    ];
+    prop_oneof![
+        6 => (1..20_u8, any::<bool>()).prop_map(|(events, waits)| Step::Emit(events, waits)),
+        2 => cut.prop_map(Step::EmitCut),
+        1 => Just(Step::End),
+        2 => Just(Step::Cut),
+        2 => prop_oneof![4 => 0..40_u16, 1 => 250..400_u16].prop_map(Step::Away),
+        1 => Just(Step::Restart),
+        1 => any::<i16>().prop_map(Step::Clock),
+        1 => framing.prop_map(Step::Framing),
+        1 => (0..5_u8).prop_map(Step::Repeat),
+    ]
+}
+
+struct Story {
+    engine: ScriptedEngine,
+    seen: Seen,
+    events: u32,
+}
+
+impl Story {
+    fn next(&mut self) -> u32 {
+        self.events += 1;
+        self.events - 1
+    }
+
+    fn emit(&mut self, events: u32) {
+        let numbers: Vec<u32> = (0..events).map(|_| self.next()).collect();
+        self.engine.emit_all(numbers.iter().map(|number| volume(&number.to_string())));
+    }
+
+    /// Waits until a new event is forwarded. Each one before it was, or is covered by a gap.
+    fn settle(&mut self) {
+        // A client that is about to connect again may miss it, so there may be several.
+        loop {
+            let number = self.next().to_string();
+            self.engine.emit(volume(&number));
+            let connections = self.engine.connections();
+            let mut is_there = false;
+            wait_for(|| {
+                is_there = self.numbers().any(|known| known.to_string() == number);
+                is_there || self.engine.connections() > connections
+            });
+            if is_there {
+                return;
+            }
+        }
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.seen.events().into_iter().filter_map(Update::into_event).map(|event| event.id().parse().unwrap())
+    }
+
+    fn play(&mut self, step: &Step) {
+        match *step {
+            Step::Emit(events, waits) => {
+                self.emit(events.into());
+                if waits {
+                    self.settle();
+                }
+            }
+            Step::EmitCut(cut) => {
+                let number = self.next().to_string();
+                self.engine.emit_cut(volume(&number).attribute("name", "ä"), cut);
+            }
+            Step::End => self.engine.end(),
+            Step::Cut => self.engine.cut(),
+            Step::Away(events) => {
+                self.engine.stop();
+                self.emit(events.into());
+                self.engine.listen().unwrap();
+            }
+            Step::Restart => self.engine.restart().unwrap(),
+            Step::Clock(millis) => {
+                let now = self.engine.now();
+                self.engine.set_time(now.saturating_add_signed(i64::from(millis) * 1_000_000));
+            }
+            Step::Framing(framing) => self.engine.set_framing(framing),
+            Step::Repeat(events) => self.engine.repeat_at_seam(events.into()),
+        }
+    }
+
+    /// Checks that events are in order, none comes twice, and none is missing without a gap.
+    fn check(&self) {
+        let (mut next, mut has_gap) = (0, false);
+        let updates = self.seen.events();
+        let texts = || updates.iter().cloned().map(crate::text).collect::<Vec<_>>();
+        for update in updates.clone() {
+            match update {
+                Update::Gap(_) => has_gap = true,
+                Update::Event(event) => {
+                    let number: u32 = event.id().parse().unwrap();
+                    assert!(number >= next, "{number} comes too late or twice: {:?}", texts());
+                    assert!(number == next || has_gap, "{next} is missing: {:?}", texts());
+                    (next, has_gap) = (number + 1, false);
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(next, self.events, "the last event is there");
+    }
+}
+
+fn config() -> Config {
+    // A failure becomes a named test, not a file of seeds.
+    Config { failure_persistence: None, cases: 48, ..Config::default() }
+}
+
+proptest::proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_event_comes_once_or_is_covered_by_a_gap(steps in vec(step(), 1..25)) {
+        let engine = prepared(ScriptedEngine::start().unwrap());
+        let seen = Seen::new();
+        let source = source(&engine).proof_wait(Duration::from_millis(30));
+        let monitor = monitor(source).spawn(seen.clone()).unwrap();
+        engine.wait_streams(1);
+        let mut story = Story { engine, seen, events: 0 };
+        // The beginning is known, so nothing before the first gap may be missing.
+        story.settle();
+        for step in &steps {
+            story.play(step);
+        }
+        story.settle();
+        assert!(monitor.stop_timeout(GUARD).is_done());
+        story.check();
+    }
+}
