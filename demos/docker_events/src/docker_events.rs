@@ -12,28 +12,28 @@ use buslane::source::MonitorState;
 use buslane_docker::{DockerSource, DockerSourceBuilder, Filter, Kind};
 use demo_support::{Failure, Interrupt, Mark, Story, console};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often the state of the monitor is checked.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let (waker, alarm) = mpsc::sync_channel(1);
-    let wake = move || {
-        // Without room, the alarm is already pending.
-        let _ = waker.try_send(());
-    };
-    let interrupt = Interrupt::listen(wake.clone())?;
+    // The main thread parks while it waits for the end.
+    let main = thread::current();
+    let interrupt = Interrupt::listen({
+        let main = main.clone();
+        move || main.unpark()
+    })?;
     let end = interrupt.clone();
     let story = Story::start(options.json, move || {
         end.ask();
-        wake();
+        main.unpark();
     });
     let record = if options.fake { Record::complete() } else { Record::default() };
     let board = Arc::new(Board::new(story.clone(), record, options.json));
     let run = if options.fake { follow_script } else { follow_engine };
-    let outcome = run(options, &board, &interrupt, &alarm);
+    let outcome = run(options, &board, &interrupt);
     board.clear();
     let outcome = outcome?;
     outcome.print(&board.shown().containers, &story);
@@ -42,12 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 /// Follows a real engine until Ctrl-C, or for some seconds.
-fn follow_engine(
-    options: &Options,
-    board: &Arc<Board>,
-    interrupt: &Interrupt,
-    alarm: &Receiver<()>,
-) -> Result<Outcome, Failure> {
+fn follow_engine(options: &Options, board: &Arc<Board>, interrupt: &Interrupt) -> Result<Outcome, Failure> {
     let file = options.token.as_deref().map(|path| TokenFile::at(Some(path)));
     let mut source = DockerSource::builder();
     if let Some(host) = &options.host {
@@ -61,7 +56,7 @@ fn follow_engine(
     }
     let follower = Follower::start(built(source)?, Backoff::default(), file.as_ref(), board)?;
     let until = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.get().into()));
-    watch(&follower, board, until, alarm);
+    watch(&follower, board, until, interrupt);
     let followed = follower.stop();
     if followed.monitor.connects == 0 {
         let error = followed.monitor.last_error.as_deref().unwrap_or("it did not answer yet");
@@ -71,14 +66,15 @@ fn follow_engine(
 }
 
 /// Waits for the end, and shows why there is no connection.
-fn watch(follower: &Follower, board: &Board, until: Option<Instant>, alarm: &Receiver<()>) {
+fn watch(follower: &Follower, board: &Board, until: Option<Instant>, interrupt: &Interrupt) {
     let mut told = String::new();
     loop {
         let wait =
             until.map_or(INTERVAL, |until| until.saturating_duration_since(Instant::now()).min(INTERVAL));
-        if wait.is_zero() || alarm.recv_timeout(wait).is_ok() {
+        if wait.is_zero() || interrupt.is_asked() {
             return;
         }
+        thread::park_timeout(wait);
         match follower.monitor().state() {
             MonitorState::Waiting { error, .. } if error != told => {
                 board.tell(Mark::Notice, "monitor", format_args!("no connection: {error}"));
@@ -91,12 +87,7 @@ fn watch(follower: &Follower, board: &Board, until: Option<Instant>, alarm: &Rec
 }
 
 /// Follows the scripted engine, by two monitors one after the other.
-fn follow_script(
-    _: &Options,
-    board: &Arc<Board>,
-    interrupt: &Interrupt,
-    _: &Receiver<()>,
-) -> Result<Outcome, Failure> {
+fn follow_script(_: &Options, board: &Arc<Board>, interrupt: &Interrupt) -> Result<Outcome, Failure> {
     let mut script = Script::start(board, interrupt)?;
     let file = TokenFile::at(None);
     let host = script.host();

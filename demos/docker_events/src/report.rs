@@ -104,7 +104,9 @@ impl Outcome {
             report.finding(Mark::Neutral, "sent", format_args!("{} = {sum}{left}", grouped(total)));
         }
         report.ledger(&self.checks);
-        report.table(&containers.table(ROWS));
+        if containers.len() > 0 {
+            report.table(&containers.table(ROWS));
+        }
         let header =
             ["monitors", "connects", "failures", "events", "forwarded", "duplicates", "undecodable", "gaps"];
         let mut table = Table::new(header);
