@@ -13,6 +13,9 @@ use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use ureq::BodyReader;
 
+/// How much earlier Podman is asked, in nanoseconds.
+const PODMAN_MARGIN: i64 = 1000;
+
 /// What to ask the engine for.
 pub(crate) struct Plan {
     /// The engine that the token belongs to, if it names one.
@@ -68,6 +71,8 @@ fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<BodyR
     }
     // The time was read before the stream is asked for, so nothing that follows is missed.
     let since = plan.since.or(info.time);
+    // Podman's bound is exclusive, and a fraction of it is inexact.
+    let since = since.map(|since| if ping.is_podman { since.saturating_sub(PODMAN_MARGIN) } else { since });
     let mut query = Query::default();
     for (name, time) in [("since", since), ("until", plan.until)] {
         if let Some(time) = time {

@@ -89,12 +89,8 @@ mod tests {
     #[test]
     fn hash_never_changes() {
         let values = [&b""[..], b"a", b"0123456789abcdef", b"0123456789abcdefg"].map(hash);
-        let first = [
-            0x4b24_d35c_ba4a_63b0,
-            0x3a8d_21b8_f89d_c44d,
-            0x45dd_423b_47ee_4d91,
-            0x888d_8d53_a40f_95d3,
-        ];
+        let first =
+            [0x4b24_d35c_ba4a_63b0, 0x3a8d_21b8_f89d_c44d, 0x45dd_423b_47ee_4d91, 0x888d_8d53_a40f_95d3];
         assert_eq!(values, first, "stored tokens contain the values of the first version");
     }
 

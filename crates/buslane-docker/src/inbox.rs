@@ -26,7 +26,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The identities of evicted events that are kept: those that the next replay may contain.
+/// The identities of evicted events that are kept: the first ones, which may be repeated by this
+/// replay, and the newest ones, which may be repeated by the next.
 const KEPT_IDENTITIES: usize = 1024;
 /// The empty batches that are kept for another use.
 const KEPT_BATCHES: usize = 4;
@@ -47,8 +48,25 @@ pub(crate) enum Entry {
 #[derive(Default)]
 pub(crate) struct Lost {
     pub(crate) events: u64,
-    /// The identities of the newest of them.
-    pub(crate) identities: VecDeque<Identity>,
+    first: Vec<Identity>,
+    newest: VecDeque<Identity>,
+}
+
+impl Lost {
+    fn push(&mut self, identity: Identity) {
+        if self.first.len() < KEPT_IDENTITIES {
+            return self.first.push(identity);
+        }
+        if self.newest.len() == KEPT_IDENTITIES {
+            self.newest.pop_front();
+        }
+        self.newest.push_back(identity);
+    }
+
+    /// Returns the identities of the first and the newest of them, in order.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = Identity> {
+        self.first.iter().chain(&self.newest).copied()
+    }
 }
 
 /// Why there is nothing to forward.
@@ -196,10 +214,7 @@ impl State {
         self.bytes -= entry.size();
         self.lost.events += 1;
         if let Entry::Event(_, Some(identity)) = &entry {
-            if self.lost.identities.len() == KEPT_IDENTITIES {
-                self.lost.identities.pop_front();
-            }
-            self.lost.identities.push_back(*identity);
+            self.lost.push(*identity);
         }
         Some(entry)
     }
@@ -258,7 +273,7 @@ mod tests {
         hand.clear();
         assert!(inbox.take(&mut hand, Duration::ZERO).is_ok());
         let Some(Entry::Lost(lost)) = hand.pop_front() else { panic!("no gap") };
-        assert_eq!((lost.events, lost.identities.len()), (2, 2));
+        assert_eq!((lost.events, lost.identities().count()), (2, 2));
         assert_eq!(taken(&inbox), [6, 7, 8, 9]);
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Position {
     last: Option<i64>,
     /// The time where this source began. What happened before is not asked for.
     begin: Option<i64>,
+    /// The event that was received first, if this is where it all began.
+    first: Option<Identity>,
     /// How much earlier than the last event a connection asks.
     margin: i64,
     trail: TrailEnd,
@@ -24,7 +26,7 @@ impl Position {
     /// Begins at a time. Without one, at the first event.
     pub(crate) fn begin(engine: Option<Arc<str>>, begin: Option<i64>, margin: i64) -> Self {
         let trail = TrailEnd::new(engine.clone());
-        Self { engine, seen: Seen::default(), last: None, begin, margin, trail }
+        Self { engine, seen: Seen::default(), last: None, begin, first: None, margin, trail }
     }
 
     /// Continues at a token of another source or process.
@@ -33,6 +35,8 @@ impl Position {
         for identity in token.identities() {
             position.receive(identity);
         }
+        // What was received first is not known.
+        position.first = None;
         position
     }
 
@@ -52,6 +56,9 @@ impl Position {
     /// Takes note of an event that was received.
     #[inline]
     pub(crate) fn receive(&mut self, identity: Identity) {
+        if self.last.is_none() {
+            self.first = Some(identity);
+        }
         self.seen.push(identity);
         self.trail.push(identity);
         self.pass(identity.time);
@@ -70,6 +77,12 @@ impl Position {
     #[inline]
     pub(crate) fn has_received(&self, identity: Identity) -> bool {
         self.seen.contains(identity)
+    }
+
+    /// Returns whether an event happened before this source began. It is upstream of `next` in the
+    /// engine's history, and its time may be later than that of the bound if the clock was set back.
+    pub(crate) fn precedes(&self, time: i64, next: Identity) -> bool {
+        self.first == Some(next) && self.begin.is_some_and(|begin| time < begin)
     }
 
     /// Returns whether there is an event by which a connection can prove that it continues.

@@ -14,6 +14,7 @@ use crate::drain::Opened;
 use crate::error::DockerError;
 use crate::event::DockerEvent;
 use crate::filter::Filter;
+use crate::identity::Identity;
 use crate::inbox::{Batch, Entry, Inbox, Lost, Nothing};
 use crate::position::Position;
 use crate::settings::Settings;
@@ -198,12 +199,21 @@ impl DockerStream {
     /// Holds an entry, unless it settles the proof.
     #[cold]
     fn hold(&mut self, entry: Entry) {
-        let known = match (&entry, &self.position) {
-            (Entry::Event(_, Some(identity)), Some(position)) => position.has_received(*identity),
-            _ => false,
+        let (Proof::Awaited { until, held }, Some(position)) = (&mut self.proof, &self.position) else {
+            return;
         };
-        let Proof::Awaited { until, held } = &mut self.proof else { return };
-        if known {
+        let is_known = |identity: &Identity| position.has_received(*identity);
+        let known = match &entry {
+            Entry::Event(_, identity) => identity.filter(is_known),
+            Entry::Lost(lost) => lost.identities().find(is_known),
+            Entry::Undecodable(_) => None,
+        };
+        if let Some(known) = known {
+            let is_ours = |entry: &Entry| match entry {
+                Entry::Event(_, Some(identity)) => !position.precedes(identity.time, known),
+                _ => true,
+            };
+            held.retain(is_ours);
             return self.settle(true, Some(entry));
         }
         held.push_back(entry);
@@ -238,13 +248,21 @@ impl DockerStream {
 }
 
 /// Makes a gap of evicted events. They are not forwarded when a replay repeats them: that would be
-/// out of order.
+/// out of order. Those that were received before are not missing.
 #[cold]
 fn lost_item(position: &mut Position, lost: &Lost) -> Item<DockerEvent, DockerToken> {
-    for identity in &lost.identities {
-        position.receive(*identity);
+    let mut missing = lost.events;
+    for identity in lost.identities() {
+        if position.has_received(identity) {
+            missing = missing.saturating_sub(1);
+        } else {
+            position.receive(identity);
+        }
     }
-    Item::Gap(Gap::new(GapReason::SinkRefused).missed(lost.events))
+    match missing {
+        0 => Item::Alive(position.token()),
+        _ => Item::Gap(Gap::new(GapReason::SinkRefused).missed(missing)),
+    }
 }
 
 impl Proof {

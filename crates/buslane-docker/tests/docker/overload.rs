@@ -21,8 +21,11 @@ fn engine_is_not_slowed_by_a_blocked_sink() {
     // As Docker does, it drops events of a client that does not read.
     let engine = crate::prepared(ScriptedEngine::builder().client_buffer(1024).start().unwrap());
     let (gate, seen) = (Gate::closed(), crate::Seen::new());
-    let queue =
-        Queue::builder().capacity(16).overflow(Overflow::Block).spawn_sink(gate.before(seen.clone())).unwrap();
+    let queue = Queue::builder()
+        .capacity(16)
+        .overflow(Overflow::Block)
+        .spawn_sink(gate.before(seen.clone()))
+        .unwrap();
     let slow = monitor(source(&engine).buffer(1000)).spawn(queue).unwrap();
     engine.wait_streams(1);
     for _ in 0..20 {
