@@ -73,6 +73,11 @@ impl Seen {
         self.latest = self.latest.max(Some(identity.time));
     }
 
+    /// Returns whether the event is one of the newest ones that were seen.
+    pub(crate) fn is_among_newest(&self, identity: Identity, count: usize) -> bool {
+        self.newest.iter().rev().take(count).any(|known| *known == identity)
+    }
+
     /// Returns whether the event was seen. An event that is later than all of them, as nearly every
     /// one is, costs a comparison.
     #[inline]

@@ -15,8 +15,12 @@ pub(crate) struct Position {
     last: Option<i64>,
     /// The time where this source began. What happened before is not asked for.
     begin: Option<i64>,
-    /// The event that was received first, if this is where it all began.
+    /// The number of events that were received since the last gap, and the first of them. Another
+    /// process, whose token this continues, has received the first one.
+    unbroken: usize,
     first: Option<Identity>,
+    /// Whether there was a gap. It covers all that happened before the first event after it.
+    is_broken: bool,
     /// How much earlier than the last event a connection asks.
     margin: i64,
     trail: TrailEnd,
@@ -26,7 +30,17 @@ impl Position {
     /// Begins at a time. Without one, at the first event.
     pub(crate) fn begin(engine: Option<Arc<str>>, begin: Option<i64>, margin: i64) -> Self {
         let trail = TrailEnd::new(engine.clone());
-        Self { engine, seen: Seen::default(), last: None, begin, first: None, margin, trail }
+        Self {
+            engine,
+            seen: Seen::default(),
+            last: None,
+            begin,
+            unbroken: 0,
+            first: None,
+            is_broken: false,
+            margin,
+            trail,
+        }
     }
 
     /// Continues at a token of another source or process.
@@ -56,9 +70,10 @@ impl Position {
     /// Takes note of an event that was received.
     #[inline]
     pub(crate) fn receive(&mut self, identity: Identity) {
-        if self.last.is_none() {
+        if self.unbroken == 0 {
             self.first = Some(identity);
         }
+        self.unbroken += 1;
         self.seen.push(identity);
         self.trail.push(identity);
         self.pass(identity.time);
@@ -79,10 +94,26 @@ impl Position {
         self.seen.contains(identity)
     }
 
-    /// Returns whether an event happened before this source began. It is upstream of `next` in the
-    /// engine's history, and its time may be later than that of the bound if the clock was set back.
-    pub(crate) fn precedes(&self, time: i64, next: Identity) -> bool {
-        self.first == Some(next) && self.begin.is_some_and(|begin| time < begin)
+    /// Takes note of a gap: it is unknown what happened between the last event and the next one.
+    pub(crate) fn break_off(&mut self) {
+        (self.unbroken, self.first, self.is_broken) = (0, None, true);
+    }
+
+    /// Returns whether a replay that contains an event continues after the last event. Events from
+    /// before the last gap prove nothing, unless there are no others.
+    pub(crate) fn proves(&self, identity: Identity) -> bool {
+        match self.unbroken {
+            0 => self.has_received(identity),
+            count => self.seen.is_among_newest(identity, count),
+        }
+    }
+
+    /// Returns whether an event that a replay has upstream of `next` is none of this source, because a
+    /// gap covers it or it happened before the source began. The time alone does not decide, since the
+    /// clock may have been set back.
+    pub(crate) fn precedes(&self, identity: Identity, next: Identity) -> bool {
+        let is_covered = self.is_broken || self.begin.is_some_and(|begin| identity.time < begin);
+        self.first == Some(next) && is_covered && !self.has_received(identity)
     }
 
     /// Returns whether there is an event by which a connection can prove that it continues.

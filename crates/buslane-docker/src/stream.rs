@@ -6,7 +6,8 @@
 //! nothing after it is missing. Until one comes, events are held; then they follow in the order of
 //! the engine. If none comes in time, or too many others do, a gap comes first. More than 256 events
 //! meanwhile, a restart of the engine and a clock that was set back look alike, and the gap covers
-//! all of them.
+//! all of them. A later replay may contain events that a gap has covered; they are left out, since
+//! events after them were forwarded.
 
 use crate::attempt::{Attempt, lock};
 use crate::client::Client;
@@ -188,6 +189,9 @@ impl DockerStream {
         };
         if !is_proved {
             self.announced.push_back(Item::Gap(Gap::new(GapReason::HistoryLost)));
+            if let Some(position) = &mut self.position {
+                position.break_off();
+            }
         }
         self.announced.push_back(Item::Resumed(is_proved));
         held.extend(last);
@@ -202,15 +206,15 @@ impl DockerStream {
         let (Proof::Awaited { until, held }, Some(position)) = (&mut self.proof, &self.position) else {
             return;
         };
-        let is_known = |identity: &Identity| position.has_received(*identity);
-        let known = match &entry {
-            Entry::Event(_, identity) => identity.filter(is_known),
-            Entry::Lost(lost) => lost.identities().find(is_known),
+        let is_proof = |identity: &Identity| position.proves(*identity);
+        let proof = match &entry {
+            Entry::Event(_, identity) => identity.filter(is_proof),
+            Entry::Lost(lost) => lost.identities().find(is_proof),
             Entry::Undecodable(_) => None,
         };
-        if let Some(known) = known {
+        if let Some(proof) = proof {
             let is_ours = |entry: &Entry| match entry {
-                Entry::Event(_, Some(identity)) => !position.precedes(identity.time, known),
+                Entry::Event(_, Some(identity)) => !position.precedes(*identity, proof),
                 _ => true,
             };
             held.retain(is_ours);

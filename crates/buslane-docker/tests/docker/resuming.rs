@@ -266,3 +266,27 @@ fn monitor_ends_at_the_end_that_was_asked_for() {
     let events: Vec<_> = seen.events().into_iter().filter_map(Update::into_event).collect();
     assert_eq!(events.len(), 1);
 }
+
+#[test]
+fn events_that_a_gap_has_covered_stay_away() {
+    let engine = engine();
+    let (monitor, seen) = start(hasty(&engine));
+    engine.wait_streams(1);
+    engine.emit(volume("0"));
+    expect(&seen, &["connected", "0"]);
+    engine.stop();
+    // The replay ends at the first event that is too old, so none of these is in it.
+    engine.set_time(engine.now() - 3_000_000_000);
+    engine.emit_all(volumes(1..5));
+    engine.listen().unwrap();
+    let before = ["connected", "0", "fault", "HistoryLost", "connected"];
+    expect(&seen, &before);
+    engine.emit(volume("5"));
+    expect(&seen, &names(&before, 5..6));
+    // The next replay has all of them.
+    engine.end();
+    let before = ["connected", "0", "fault", "HistoryLost", "connected", "5", "end", "resumed"];
+    expect(&seen, &before);
+    engine.emit(volume("6"));
+    stop_and_expect(&monitor, &seen, &names(&before, 6..7));
+}
