@@ -164,8 +164,8 @@ impl DockerSourceBuilder {
         self
     }
 
-    /// Sets how long a new connection waits for the proof that it continues. Other events are held
-    /// for so long at most.
+    /// Sets how long a new connection waits for the proof that it continues. Until then, other events
+    /// are held.
     pub fn proof_wait(mut self, wait: Duration) -> Self {
         self.proof_wait = wait;
         self

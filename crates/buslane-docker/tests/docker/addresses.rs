@@ -76,7 +76,7 @@ fn socket_without_permission_is_an_error() {
     let folder = Folder::new("closed");
     let path = folder.0.join("docker.sock");
     let _listener = UnixListener::bind(&path).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if UnixStream::connect(&path).is_ok() {
         println!("skipped: this user may use every socket");
         return;

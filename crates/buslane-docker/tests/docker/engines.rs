@@ -7,8 +7,11 @@ use buslane_docker::testing::{Answer, Endpoint, ScriptedEngine, ScriptedEvent};
 use buslane_docker::{Action, Filter, Kind};
 use std::time::Duration;
 
+/// The version of a request, and a parameter.
+type Asked = (Option<(u16, u16)>, Option<String>);
+
 /// Returns the versions and a parameter of the requests for events.
-fn asked(engine: &ScriptedEngine, parameter: &str) -> Vec<(Option<(u16, u16)>, Option<String>)> {
+fn asked(engine: &ScriptedEngine, parameter: &str) -> Vec<Asked> {
     let requests = engine.requests();
     let requests = requests.iter().filter(|request| request.endpoint() == Endpoint::Events);
     requests.map(|request| (request.version(), request.parameter(parameter).map(str::to_owned))).collect()

@@ -1,7 +1,7 @@
 //! A stop ends what the source waits for.
 
 use crate::{GUARD, engine, expect, follow, monitor, source, start, volume};
-use buslane::source::{MonitorState, StopReason};
+use buslane::source::StopReason;
 use buslane_docker::DockerSource;
 use buslane_docker::testing::{Answer, Endpoint};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -97,7 +97,7 @@ fn drop_of_the_handle_stops_the_source() {
     let engine = engine();
     let (monitor, seen) = follow(&engine);
     expect(&seen, &["connected"]);
-    assert_eq!(monitor.state(), MonitorState::Live);
+    assert!(monitor.wait_live(GUARD).is_ok());
     drop(monitor);
     engine.wait_streams(0);
     expect(&seen, &["connected", "end"]);
