@@ -112,7 +112,7 @@ impl Board {
     fn change(&self, change: impl FnOnce(&mut Shown)) {
         let mut shown = self.shown();
         change(&mut shown);
-        let table = (!self.live.is_hidden()).then(|| {
+        let table = (!self.live.is_hidden() && shown.containers.len() > 0).then(|| {
             let doubt = if shown.containers.is_doubtful {
                 "\nevents may be missing, so a state may be old"
             } else {
