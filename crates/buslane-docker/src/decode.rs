@@ -1,6 +1,8 @@
 //! Decoding of one event: a visitor that moves strings into a text that is reused.
 //!
 //! Written by hand, because a derived implementation would allocate each string and each attribute.
+//! Strings are taken as bytes, and the text of the whole event is checked once: whether it is UTF-8 is
+//! asked once for an event, and not once for each of its strings.
 
 use crate::event::{DockerEvent, ENTRY_HEAD, LONGEST_TEXT, Precision, Span, encode};
 use crate::kind::Scope;
@@ -66,7 +68,7 @@ impl<'de> DeserializeSeed<'de> for FieldSeed {
     type Value = Field;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field, D::Error> {
-        deserializer.deserialize_identifier(self)
+        deserializer.deserialize_bytes(self)
     }
 }
 
@@ -78,18 +80,23 @@ impl Visitor<'_> for FieldSeed {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Field, E> {
+        self.visit_bytes(name.as_bytes())
+    }
+
+    #[inline]
+    fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Field, E> {
         Ok(match name {
-            "Type" => Field::Kind,
-            "Action" => Field::Action,
-            "Actor" => Field::Actor,
-            "scope" => Field::Scope,
-            "time" => Field::Time,
-            "timeNano" => Field::TimeNano,
-            "status" => Field::Status,
-            "id" => Field::Id,
-            "from" => Field::From,
-            "HealthStatus" => Field::Health,
-            "message" => Field::Message,
+            b"Type" => Field::Kind,
+            b"Action" => Field::Action,
+            b"Actor" => Field::Actor,
+            b"scope" => Field::Scope,
+            b"time" => Field::Time,
+            b"timeNano" => Field::TimeNano,
+            b"status" => Field::Status,
+            b"id" => Field::Id,
+            b"from" => Field::From,
+            b"HealthStatus" => Field::Health,
+            b"message" => Field::Message,
             _ => Field::Other,
         })
     }
@@ -101,12 +108,13 @@ struct TextSeed<'a>(&'a mut Vec<u8>);
 impl<'de> DeserializeSeed<'de> for TextSeed<'_> {
     type Value = Option<Span>;
 
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Span>, D::Error> {
-        deserializer.deserialize_any(self)
+        deserializer.deserialize_option(self)
     }
 }
 
-impl Visitor<'_> for TextSeed<'_> {
+impl<'de> Visitor<'de> for TextSeed<'_> {
     type Value = Option<Span>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,13 +122,30 @@ impl Visitor<'_> for TextSeed<'_> {
     }
 
     #[inline]
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Span>, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+
     fn visit_str<E: Error>(self, text: &str) -> Result<Option<Span>, E> {
+        self.visit_bytes(text.as_bytes())
+    }
+
+    #[inline]
+    fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<Option<Span>, E> {
         let at = self.0.len();
         if at + text.len() + ENTRY_HEAD > LONGEST_TEXT {
             return Err(E::custom("the event is too long"));
         }
-        self.0.extend_from_slice(text.as_bytes());
+        // No string ends inside a character then, if the text of all of them is UTF-8.
+        if text.first().is_some_and(|byte| byte & 0xc0 == 0x80) {
+            return Err(E::custom("a string is no UTF-8"));
+        }
+        self.0.extend_from_slice(text);
         Ok(Some(span(at, self.0.len())))
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Option<Span>, E> {
+        Ok(None)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Option<Span>, E> {
@@ -223,7 +248,7 @@ impl<'de> DeserializeSeed<'de> for ActorFieldSeed {
     type Value = ActorField;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<ActorField, D::Error> {
-        deserializer.deserialize_identifier(self)
+        deserializer.deserialize_bytes(self)
     }
 }
 
@@ -235,9 +260,14 @@ impl Visitor<'_> for ActorFieldSeed {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<ActorField, E> {
+        self.visit_bytes(name.as_bytes())
+    }
+
+    #[inline]
+    fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<ActorField, E> {
         Ok(match name {
-            "ID" => ActorField::Id,
-            "Attributes" => ActorField::Attributes,
+            b"ID" => ActorField::Id,
+            b"Attributes" => ActorField::Attributes,
             _ => ActorField::Other,
         })
     }
@@ -352,7 +382,7 @@ impl<'de> Visitor<'de> for EventSeed<'_> {
             (None, Some(seconds)) => (seconds.saturating_mul(SECOND), Precision::Seconds),
             (None, None) => (0, Precision::None),
         };
-        // Every part of it was a string, or is ASCII.
+        // Fails if a string is no UTF-8.
         let text: Arc<str> = std::str::from_utf8(text).map_err(de::Error::custom)?.into();
         Ok(DockerEvent {
             text,

@@ -79,7 +79,7 @@ fn message_in_place_of_an_event_is_the_error() {
 
 #[test]
 fn broken_json_is_a_fault() {
-    for broken in ["error reading events: EOF\n", "{\"Type\":}\n", "}", "{\"Type\":\"\u{7}\"}\n"] {
+    for broken in ["error reading events: EOF\n", "{\"Type\":}\n", "}"] {
         let engine = engine();
         let (monitor, seen) = follow(&engine);
         engine.emit(volume("one"));
