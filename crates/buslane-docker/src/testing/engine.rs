@@ -134,8 +134,8 @@ impl ScriptedEngineBuilder {
     /// Starts the engine.
     ///
     /// # Errors
-    /// When its folder cannot be made, or it cannot listen there: the path of a socket has at most
-    /// 107 bytes.
+    /// When its folder cannot be made, or it cannot listen there: the path of a socket has about
+    /// a hundred bytes at most.
     pub fn start(self) -> io::Result<ScriptedEngine> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);

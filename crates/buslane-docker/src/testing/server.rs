@@ -37,7 +37,7 @@ fn serve(core: &Core, number: u64, socket: UnixStream) {
     let Ok(reading) = socket.try_clone() else { return };
     let mut reader = BufReader::new(reading);
     while let Some(request) = read_request(&mut reader) {
-        let route = core.change(|state| state.route(&request));
+        let route = core.change(|state| state.route(number, &request));
         let answer = match route {
             Route::Stopped => return,
             Route::Scripted(answer) => Scripted(answer),

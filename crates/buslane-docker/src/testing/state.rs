@@ -269,11 +269,15 @@ impl State {
     pub(super) fn stop(&mut self, end: End) {
         self.is_listening = false;
         self.end(end);
-        for (number, connection) in &self.connections {
-            if !self.streams.contains_key(number) {
+        let streams = &self.streams;
+        // A connection that is forgotten asks for nothing, even if the engine soon listens again.
+        self.connections.retain(|number, connection| {
+            let is_stream = streams.contains_key(number);
+            if !is_stream {
                 let _ = connection.shutdown(Shutdown::Both);
             }
-        }
+            is_stream
+        });
     }
 
     /// Ends every connection at once.
@@ -297,8 +301,8 @@ impl State {
     }
 
     /// Notes a request, and decides what becomes of it.
-    pub(super) fn route(&mut self, request: &ScriptedRequest) -> Route {
-        if !self.is_listening {
+    pub(super) fn route(&mut self, number: u64, request: &ScriptedRequest) -> Route {
+        if !self.is_listening || !self.connections.contains_key(&number) {
             return Route::Stopped;
         }
         self.requests.push(request.clone());

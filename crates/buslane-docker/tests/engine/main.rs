@@ -9,6 +9,7 @@ mod container;
 mod daemon;
 mod feed;
 mod happened;
+mod judging;
 mod relay;
 mod stalled;
 

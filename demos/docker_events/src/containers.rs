@@ -1,0 +1,119 @@
+//! The table of containers, which is made of events alone.
+
+use buslane_docker::{Action, DockerEvent, Kind};
+use demo_support::{Table, grouped};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The containers that events were about, and the number of events about anything else.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Containers {
+    /// By id.
+    #[serde(skip)]
+    known: BTreeMap<String, Container>,
+    /// Events of each kind.
+    pub(crate) kinds: BTreeMap<String, u64>,
+    /// Whether events may be missing, so that a container may be in another state.
+    pub(crate) is_doubtful: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Container {
+    name: String,
+    image: String,
+    state: State,
+    events: u64,
+    last: String,
+    /// The number of the last event, over all containers.
+    changed: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Unknown,
+    Created,
+    Running,
+    Paused,
+    Exited(Option<i32>),
+    Removed,
+}
+
+impl Containers {
+    /// Takes an event in.
+    pub(crate) fn apply(&mut self, event: &DockerEvent) {
+        *self.kinds.entry(event.kind().to_string()).or_default() += 1;
+        if event.kind() != Kind::Container {
+            return;
+        }
+        let changed = self.events();
+        let container = self.known.entry(event.id().to_owned()).or_insert_with(|| Container {
+            name: String::new(),
+            image: String::new(),
+            state: State::Unknown,
+            events: 0,
+            last: String::new(),
+            changed,
+        });
+        container.events += 1;
+        container.changed = changed;
+        container.last = event.full_action().to_owned();
+        // A rename has the new name.
+        if let Some(name) = event.name() {
+            container.name = name.to_owned();
+        }
+        if let Some(image) = event.image() {
+            container.image = image.to_owned();
+        }
+        container.state = match event.action() {
+            Action::Create => State::Created,
+            Action::Start | Action::Restart | Action::Unpause => State::Running,
+            Action::Pause => State::Paused,
+            Action::Die => State::Exited(event.exit_code()),
+            Action::Destroy | Action::Remove => State::Removed,
+            _ => container.state,
+        };
+    }
+
+    /// Returns the number of events taken in.
+    pub(crate) fn events(&self) -> u64 {
+        self.kinds.values().sum()
+    }
+
+    /// Returns the number of events about containers, as the rows count them.
+    pub(crate) fn events_in_rows(&self) -> u64 {
+        self.known.values().map(|container| container.events).sum()
+    }
+
+    /// Returns the number of containers.
+    pub(crate) fn len(&self) -> u64 {
+        self.known.len() as u64
+    }
+
+    /// Returns a table of at most `rows` containers, those that changed last at the end.
+    pub(crate) fn table(&self, rows: usize) -> Table {
+        let mut all: Vec<_> = self.known.iter().collect();
+        all.sort_by_key(|(_, container)| container.changed);
+        let mut table = Table::new(["containers", "image", "state", "events", "last event"]);
+        for (id, Container { name, image, state, events, last, .. }) in &all[all.len().saturating_sub(rows)..]
+        {
+            let name = if name.is_empty() { id.chars().take(12).collect() } else { name.clone() };
+            table.row([name, image.clone(), state.to_string(), grouped(*events), last.clone()]);
+        }
+        table
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Exited(Some(code)) => return write!(f, "exited {code}"),
+            Self::Exited(None) => "exited",
+            Self::Removed => "removed",
+        })
+    }
+}
