@@ -163,7 +163,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         self.detach(seat, epoch);
         if reader == Reader::Worker {
             lock(&seat.state).workers -= 1;
-            seat.ended.notify();
+            seat.common.ended.notify();
         }
     }
 
@@ -350,7 +350,7 @@ fn await_workers<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, deadline: Dea
     if must_not_wait() {
         return Finish::Pending;
     }
-    if seat.ended.wait_until(deadline, is_done).is_some() { Finish::Done } else { Finish::TimedOut }
+    if seat.common.ended.wait_until(deadline, is_done).is_some() { Finish::Done } else { Finish::TimedOut }
 }
 
 fn worse(one: Finish, other: Finish) -> Finish {

@@ -91,7 +91,12 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                     self.seat.common.timers.set(self.seat.number, &self.seat.bell, until);
                     return Step::Wait { for_events };
                 }
-                Choice::End => return Step::End,
+                Choice::End => {
+                    if lock(&self.seat.state).presence == Presence::Drained {
+                        self.seat.common.timers.set(self.seat.number, &self.seat.bell, None);
+                    }
+                    return Step::End;
+                }
             }
         }
     }
@@ -277,5 +282,13 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     pub(super) fn unregister(&mut self) {
         self.seat.bell.leave();
         self.cursor.subscriber.cancel();
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Drop for Driver<E> {
+    fn drop(&mut self) {
+        // The destructors of events are user code.
+        let open = self.cursor.take();
+        self.seat.common.discard_events(open.events);
     }
 }

@@ -27,8 +27,7 @@ use super::settings::Settings;
 use super::ticket::{AckError, Desk, Verdict};
 use crate::deadline::moment_after;
 use crate::journal::OpenGate;
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
-use crate::wait::{FencePair, WaitList};
+use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, lock};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,11 +38,10 @@ pub(super) struct Seat<E: Clone + Send + Sync + 'static> {
     pub(super) name: Arc<str>,
     pub(super) common: Arc<Common<E>>,
     pub(super) bell: Arc<Bell>,
-    /// The epoch of the session, 0 if there is none: a copy for publishers, who only look.
-    pub(super) current: AtomicU64,
+    /// The epoch of the session, 0 if there is none: a copy for publishers, which only load it. On a
+    /// cache line of its own, since the reader writes the record all the time.
+    current: CachePadded<AtomicU64>,
     pub(super) state: Mutex<SeatState<E>>,
-    /// Where threads wait for the end of the worker.
-    pub(super) ended: WaitList,
 }
 
 /// Whether a member has a session.
@@ -169,9 +167,8 @@ impl<E: Clone + Send + Sync + 'static> Seat<E> {
             name,
             common,
             bell: Arc::new(Bell::new()),
-            current: AtomicU64::new(0),
+            current: CachePadded::new(AtomicU64::new(0)),
             state: Mutex::new(SeatState::new(epoch, settings)),
-            ended: WaitList::new(FencePair::Symmetric),
         }
     }
 
@@ -337,5 +334,12 @@ impl<E: Clone + Send + Sync + 'static> Desk for Seat<E> {
         }
         self.finish(key.epoch, outcome);
         self.bell.ring();
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Drop for Seat<E> {
+    fn drop(&mut self) {
+        // The destructors of events are user code.
+        self.discard_all();
     }
 }

@@ -64,6 +64,6 @@ impl<E: Clone + Send + Sync + 'static> Drop for End<E> {
             let mut state = lock(&self.0.state);
             state.workers -= 1;
         }
-        self.0.ended.notify();
+        self.0.common.ended.notify();
     }
 }
