@@ -26,7 +26,7 @@ pub(super) struct Common<E: Clone + Send + Sync + 'static> {
     pub(super) ended: WaitList,
     /// Letters that the sink did not accept.
     pub(super) letters_refused: AtomicU64,
-    /// Unicasts to a member that had left when they were published.
+    /// Unicasts and root events to a member that had left when they were published.
     pub(super) orphans: AtomicU64,
 }
 

@@ -74,11 +74,14 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         }
         let subscriber = self.subscribe(Start::Now, settings.lossless)?;
         let begin = subscriber.next_sequence().get();
+        // Its destructor may be user code, which must not run under the lock.
+        let mut settings = Some(settings);
         let entered = self.registry.with(|members| {
             if let Some(error) = refused(members.is_closed, members.seats.contains_key(&name)) {
                 return Err(error);
             }
             let (number, epoch) = (members.number(), members.epoch());
+            let settings = settings.take().unwrap_or_default();
             let seat = Arc::new(Seat::new(number, name.clone(), settings, self.common.clone(), epoch));
             {
                 let mut state = lock(&seat.state);
@@ -118,9 +121,11 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         // S2: from here on no other session commits.
         let (next, is_lossless, old) = {
             let mut state = lock(&seat.state);
-            if state.presence == Presence::Left || state.epoch > epoch {
-                // It has left meanwhile, or a later rejoin was faster.
+            if state.presence == Presence::Left {
                 return Err(unknown());
+            }
+            if state.epoch > epoch {
+                return Err(JoinError::Replaced { name: name.to_owned() });
             }
             let gate = state.end_session(Presence::Detached);
             let old = settings.map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));

@@ -246,7 +246,12 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     /// A node has returned from its call with a packet.
     pub(super) fn returned(&self, packet: Packet<E>, verdict: Verdict) {
         let key = packet.key();
-        lock(&self.seat.state).in_call = None;
+        {
+            let mut state = lock(&self.seat.state);
+            if state.epoch == self.epoch {
+                state.in_call = None;
+            }
+        }
         // Refused if the session was replaced during the call.
         let _ = self.seat.settle(key, verdict);
         self.seat.common.discard_packets([packet.into_core()]);

@@ -250,7 +250,7 @@ pub struct DirectorSnapshot {
     pub is_closed: bool,
     /// The number of members that have left.
     pub left: u64,
-    /// The unicasts whose receiver left while they were published.
+    /// The unicasts and root events whose receiver left while they were sent.
     pub orphans: u64,
     /// The dead letters that their sink did not accept.
     pub letters_refused: u64,

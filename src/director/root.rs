@@ -5,7 +5,7 @@ use super::error::SendError;
 use super::packet::PacketEvent;
 use super::seat::Seat;
 use crate::journal::Sequence;
-use crate::sync::lock;
+use crate::sync::{Ordering, lock};
 use crate::wait::context::{cloned, discard};
 use std::fmt;
 use std::sync::Arc;
@@ -99,7 +99,11 @@ impl<'a, E: Clone + Send + Sync + 'static> Root<'a, E> {
         for (seat, event) in events {
             match seat.push_root(PacketEvent::new(sequence, 0, event)) {
                 Ok(evicted) => left.extend(evicted),
-                Err(back) => left.push(back),
+                Err(back) => {
+                    // Relaxed: the count publishes nothing.
+                    self.0.common.orphans.fetch_add(1, Ordering::Relaxed);
+                    left.push(back);
+                }
             }
         }
         *next += 1;

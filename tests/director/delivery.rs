@@ -1,7 +1,7 @@
 //! Who gets which event, in which order and in which packets.
 
 use crate::{
-    SECOND, announce, assert_balanced, assert_empty, balanced, director, drain, events, join, small,
+    GUARD, SECOND, announce, assert_balanced, assert_empty, balanced, director, drain, events, join, small,
 };
 use buslane::director::{Delivery, Packet};
 use std::sync::mpsc::channel;
