@@ -1,7 +1,7 @@
 //! A member's cursor in the journal: it reads the stream and fills packets.
 //!
 //! The cursor belongs to the reader of the outbox. What it has read counts only when the reader
-//! commits it to the seat, so a session that ends in between loses nothing: the next one reads from
+//! commits it to the record, so a session that ends in between loses nothing: the next one reads from
 //! the committed position.
 
 use super::envelope::Envelope;

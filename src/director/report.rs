@@ -1,7 +1,7 @@
 //! What a director reports of itself: snapshots, and the reports of a leave and a close.
 
 use super::key::Epoch;
-use super::seat::{Presence, SeatState};
+use super::record::{Presence, RecordState};
 use crate::journal::Sequence;
 use crate::stats::Finish;
 use std::fmt;
@@ -129,7 +129,7 @@ pub struct MemberSnapshot {
 }
 
 impl MemberSnapshot {
-    pub(super) fn of<E>(name: &str, state: &SeatState<E>, tail: u64, now: Instant) -> Self {
+    pub(super) fn of<E>(name: &str, state: &RecordState<E>, tail: u64, now: Instant) -> Self {
         let counts = &state.counts;
         let status = match state.presence {
             Presence::Left => MemberStatus::Left,

@@ -3,7 +3,7 @@
 use crate::{
     Reporting, SECOND, announce, assert_balanced, director, drain, events, join, next, small, stuck, telling,
 };
-use buslane::director::{Delivery, Director, Packet, PacketKind, SendError};
+use buslane::director::{Delivery, Director, PacketKind, SendError};
 
 /// Members were added to an unlocked map while another thread iterated over it.
 #[test]

@@ -5,7 +5,6 @@ use crate::{
 };
 use buslane::director::{Delivery, Packet};
 use std::sync::mpsc::channel;
-use test_support::GUARD;
 
 #[test]
 fn broadcast_reaches_all_but_the_sender() {

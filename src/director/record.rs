@@ -3,7 +3,7 @@
 //! # Protocol
 //! A member has at most one *session* at a time, named by its epoch. The reader of the session (a
 //! worker thread, or the user of an outbox) owns the cursor. Everything else is under the lock of
-//! the seat, which is held for a few instructions. No user code runs under it: events, packets,
+//! the record, which is held for a few instructions. No user code runs under it: events, packets,
 //! wakers and letters are carried out of it ([`Outcome`]).
 //!
 //! - S1: the reader takes the next packet, commits what it has read, and settles a packet only if
@@ -32,7 +32,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(super) struct Seat<E: Clone + Send + Sync + 'static> {
+pub(super) struct Record<E: Clone + Send + Sync + 'static> {
     /// The address of unicasts. It stays the same through all sessions of the member.
     pub(super) number: u64,
     pub(super) name: Arc<str>,
@@ -41,7 +41,7 @@ pub(super) struct Seat<E: Clone + Send + Sync + 'static> {
     /// The epoch of the session, 0 if there is none: a copy for publishers, which only load it. On a
     /// cache line of its own, since the reader writes the record all the time.
     current: CachePadded<AtomicU64>,
-    pub(super) state: Mutex<SeatState<E>>,
+    pub(super) state: Mutex<RecordState<E>>,
 }
 
 /// Whether a member has a session.
@@ -54,7 +54,7 @@ pub(super) enum Presence {
     Left,
 }
 
-pub(super) struct SeatState<E> {
+pub(super) struct RecordState<E> {
     /// The settings of the session, or of the last one.
     pub(super) settings: Arc<Settings<E>>,
     pub(super) presence: Presence,
@@ -89,7 +89,7 @@ pub(super) struct SeatState<E> {
     pub(super) last_error: Option<Arc<str>>,
 }
 
-impl<E> SeatState<E> {
+impl<E> RecordState<E> {
     pub(super) fn new(epoch: Epoch, settings: Settings<E>) -> Self {
         Self {
             settings: Arc::new(settings),
@@ -154,7 +154,7 @@ impl<E> SeatState<E> {
     }
 }
 
-impl<E: Clone + Send + Sync + 'static> Seat<E> {
+impl<E: Clone + Send + Sync + 'static> Record<E> {
     pub(super) fn new(
         number: u64,
         name: Arc<str>,
@@ -168,7 +168,7 @@ impl<E: Clone + Send + Sync + 'static> Seat<E> {
             common,
             bell: Arc::new(Bell::new()),
             current: CachePadded::new(AtomicU64::new(0)),
-            state: Mutex::new(SeatState::new(epoch, settings)),
+            state: Mutex::new(RecordState::new(epoch, settings)),
         }
     }
 
@@ -305,7 +305,7 @@ impl<E: Clone + Send + Sync + 'static> Seat<E> {
     }
 }
 
-impl<E: Clone + Send + Sync + 'static> Desk for Seat<E> {
+impl<E: Clone + Send + Sync + 'static> Desk for Record<E> {
     fn settle(&self, key: PacketKey, verdict: Verdict) -> Result<(), AckError> {
         self.settle_as(key, verdict)
     }
@@ -337,7 +337,7 @@ impl<E: Clone + Send + Sync + 'static> Desk for Seat<E> {
     }
 }
 
-impl<E: Clone + Send + Sync + 'static> Drop for Seat<E> {
+impl<E: Clone + Send + Sync + 'static> Drop for Record<E> {
     fn drop(&mut self) {
         // The destructors of events are user code.
         self.discard_all();
