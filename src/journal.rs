@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod biased;
 mod bounds;
 mod builder;
 mod core;
@@ -39,10 +40,12 @@ mod time;
 mod writer;
 
 pub use crate::ring::blocks::OnLag;
+pub(crate) use biased::BiasedWriter;
 pub use builder::JournalBuilder;
 pub use entry::{Entry, Sequence, Start, Until};
 pub use feed::Feed;
 pub use iter::{IntoIter, Iter, TryIter};
+pub(crate) use subscriber::OpenGate;
 pub use subscriber::{RecvEntry, Subscriber};
 pub use subscription::Subscription;
 pub use writer::JournalWriter;
