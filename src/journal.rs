@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod biased;
 mod bounds;
 mod builder;
 mod core;
@@ -39,6 +40,7 @@ mod time;
 mod writer;
 
 pub use crate::ring::blocks::OnLag;
+pub(crate) use biased::BiasedWriter;
 pub use builder::JournalBuilder;
 pub use entry::{Entry, Sequence, Start, Until};
 pub use feed::Feed;

@@ -163,6 +163,7 @@ pub mod bus;
 pub mod channel;
 mod combinators;
 mod deadline;
+pub mod director;
 pub mod docs;
 pub mod error;
 mod events;

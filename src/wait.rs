@@ -38,7 +38,7 @@ const DEGRADED_LIMIT: Duration = Duration::from_millis(1);
 
 /// Parks the calling thread, which has announced itself and then executed a heavy fence; `fenced`
 /// is the result of that fence.
-fn park_fenced(thread: &Unparker, limit: Option<Duration>, fenced: bool) {
+pub(crate) fn park_fenced(thread: &Unparker, limit: Option<Duration>, fenced: bool) {
     let most = if fenced { SAFETY_LIMIT } else { DEGRADED_LIMIT };
     // Models have no time: there a lost wake-up is a deadlock, which they report.
     thread.park(if MODEL { None } else { Some(limit.map_or(most, |limit| limit.min(most))) });
@@ -61,11 +61,11 @@ impl Sleeper {
     /// Clones the waker of a task.
     ///
     /// The clone is user code: call this where nothing is borrowed or half changed.
-    fn task(waker: &Waker) -> Self {
+    pub(crate) fn task(waker: &Waker) -> Self {
         Self::Task(Task(Some(cloned(waker))))
     }
 
-    fn wake(self) {
+    pub(crate) fn wake(self) {
         match self {
             Self::Thread(thread) => thread.unpark(),
             // The waker may poll the task at once, where no wait is allowed.

@@ -249,6 +249,18 @@ impl Sleepers {
     /// assert!(begin.elapsed() < Duration::from_secs(3600));
     /// ```
     pub fn park_unless(&self, berth: &mut Berth, limit: Option<Duration>, ready: impl FnOnce() -> bool) {
+        self.park_as(&Unparker::current(), berth, limit, ready);
+    }
+
+    /// Parks like [`park_unless`](Self::park_unless), as a handle that the calling thread has made
+    /// and that another thread may unpark as well.
+    pub(crate) fn park_as(
+        &self,
+        thread: &Unparker,
+        berth: &mut Berth,
+        limit: Option<Duration>,
+        ready: impl FnOnce() -> bool,
+    ) {
         /// Takes the thread out also when `ready` unwinds.
         struct Stay<'a>(&'a Berth);
         impl Drop for Stay<'_> {
@@ -257,14 +269,13 @@ impl Sleepers {
             }
         }
         self.check(berth);
-        let thread = Unparker::current();
         drop(berth.get_up());
         self.lie_down(berth, Sleeper::Thread(thread.clone()));
         let _stay = Stay(berth);
         // ORD(sleepers.first): heavy fence; pairs with the light ones in `wake` and `call`.
         let fenced = heavy_fence(self.pair);
         if !recheck(ready) {
-            park_fenced(&thread, limit, fenced);
+            park_fenced(thread, limit, fenced);
         }
     }
 

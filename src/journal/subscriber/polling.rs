@@ -8,7 +8,7 @@ use crate::wait::context::UserCode;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
     /// Returns a future that takes the next entry.
@@ -89,8 +89,19 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Poll::Pending
     }
 
+    /// Registers a task that the next event wakes. The caller checks for
+    /// [news](Self::has_news) afterwards.
+    pub(crate) fn register(&mut self, task: &Waker) {
+        self.shared.sleepers.register(&mut self.berth, task);
+    }
+
+    /// Returns whether there is an event after the subscriber's position, or the journal is closed.
+    pub(crate) fn has_news(&self) -> bool {
+        self.reader.has_news()
+    }
+
     /// Unregisters the task that polled last.
-    pub(super) fn cancel(&mut self) {
+    pub(crate) fn cancel(&mut self) {
         self.shared.sleepers.cancel(&mut self.berth);
     }
 }

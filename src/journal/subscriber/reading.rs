@@ -4,6 +4,7 @@ use super::Subscriber;
 use super::find::Found;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::journal::entry::{Entry, Sequence};
+use crate::sync::parking::Unparker;
 use crate::sync::{MODEL, spin_hint, thread};
 use crate::time::Deadline;
 use crate::wait::context::{UserCode, caught};
@@ -230,6 +231,18 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// Waits by the wait strategy, for at most `limit`. May return spuriously.
     #[cold]
     pub(super) fn wait(&mut self, limit: Option<Duration>) {
+        self.wait_beside(&Unparker::current(), limit, || false);
+    }
+
+    /// Waits for news of the journal like [`wait`](Self::wait), or until another thread unparks
+    /// `thread`, which is a handle of the calling thread, or `ready` returns `true`.
+    #[cold]
+    pub(crate) fn wait_beside(
+        &mut self,
+        thread: &Unparker,
+        limit: Option<Duration>,
+        ready: impl Fn() -> bool,
+    ) {
         let limit = match (limit, self.bounds.remaining()) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -249,10 +262,10 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             Step::Yield => thread::yield_now(),
             Step::Nap(nap) => {
                 let nap = limit.map_or(nap, |limit| limit.min(nap));
-                seat.cell.nap_unless(nap, || reader.has_news());
+                seat.cell.nap_unless(nap, || reader.has_news() || ready());
             }
             Step::Park => {
-                shared.sleepers.park_unless(berth, limit, || reader.has_news());
+                shared.sleepers.park_as(thread, berth, limit, || reader.has_news() || ready());
             }
         }
     }

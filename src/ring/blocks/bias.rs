@@ -113,6 +113,12 @@ impl<T: Send + Sync> Bias<T> {
 }
 
 impl<T> Bias<T> {
+    /// Returns the position after the last value that was put under this bias.
+    #[inline(always)]
+    pub(crate) fn position(&self) -> u64 {
+        self.term.position
+    }
+
     /// Returns whether this writer holds the bias, and its next value begins a block.
     #[inline]
     pub(crate) fn is_at_a_block(&self) -> bool {

@@ -1,0 +1,343 @@
+//! What the handles of a director share: the journal, the members, and the steps by which they come
+//! and go.
+
+use super::common::Common;
+use super::cursor::Cursor;
+use super::driver::Driver;
+use super::envelope::Envelope;
+use super::error::JoinError;
+use super::key::{Epoch, PacketKind};
+use super::packet::{PacketCore, StateRoster};
+use super::registry::Registry;
+use super::report::{DirectorReport, DirectorSnapshot, LeaveReport, MemberReport, MemberSnapshot};
+use super::seat::{Presence, Seat, SeatState};
+use super::settings::Settings;
+use crate::error::SubscribeError;
+use crate::journal::{Entry, Journal, Sequence, Start, Subscriber};
+use crate::stats::Finish;
+use crate::sync::{Mutex, Ordering, lock};
+use crate::time::Deadline;
+use crate::wait::context::must_not_wait;
+use std::sync::Arc;
+
+pub(super) struct DirectorCore<E: Clone + Send + Sync + 'static> {
+    pub(super) journal: Journal<Envelope<E>>,
+    pub(super) common: Arc<Common<E>>,
+    pub(super) registry: Arc<Registry<E>>,
+    pub(super) defaults: Settings<E>,
+    /// The position of the next root event. Root events enter all inboxes under this lock, so all
+    /// members get them in one order.
+    pub(super) root: Mutex<u64>,
+}
+
+/// Whether a session has a thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    Worker,
+    Outbox,
+}
+
+/// A session that has just begun.
+pub(super) struct Session<E: Clone + Send + Sync + 'static> {
+    pub(super) seat: Arc<Seat<E>>,
+    pub(super) epoch: Epoch,
+    pub(super) driver: Driver<E>,
+}
+
+impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
+    fn subscribe(&self, start: Start, is_lossless: bool) -> Result<Subscriber<Envelope<E>>, SubscribeError> {
+        let subscription = self.common.feed.subscription().start(start);
+        if is_lossless { subscription.gating().subscribe() } else { subscription.subscribe() }
+    }
+
+    /// Makes a member: its cursor is placed, and then it enters the list.
+    pub(super) fn join(
+        &self,
+        name: Arc<str>,
+        settings: Settings<E>,
+        reader: Reader,
+    ) -> Result<Session<E>, JoinError> {
+        settings.check()?;
+        if name.is_empty() {
+            return Err(JoinError::EmptyName);
+        }
+        let refused = |is_closed: bool, is_known: bool| {
+            if is_closed {
+                Some(JoinError::Closed)
+            } else {
+                is_known.then(|| JoinError::AlreadyMember { name: name.to_string() })
+            }
+        };
+        let is_refused = self.registry.with(|members| (members.is_closed, members.seats.contains_key(&name)));
+        if let Some(error) = refused(is_refused.0, is_refused.1) {
+            return Err(error);
+        }
+        let subscriber = self.subscribe(Start::Now, settings.lossless)?;
+        let begin = subscriber.next_sequence().get();
+        let entered = self.registry.with(|members| {
+            if let Some(error) = refused(members.is_closed, members.seats.contains_key(&name)) {
+                return Err(error);
+            }
+            let (number, epoch) = (members.number(), members.epoch());
+            let seat = Arc::new(Seat::new(number, name.clone(), settings, self.common.clone(), epoch));
+            {
+                let mut state = lock(&seat.state);
+                (state.begin, state.next) = (begin, begin);
+                begin_session(&seat, &mut state, epoch, reader);
+                push_state_packet(&seat, &mut state);
+            }
+            members.seats.insert(name.clone(), seat.clone());
+            Ok((seat, epoch))
+        });
+        let (seat, epoch) = entered?;
+        let cursor = Cursor::new(subscriber, seat.number, epoch.get());
+        let driver =
+            Driver::new(seat.clone(), epoch, cursor, self.registry.clone(), reader == Reader::Outbox);
+        Ok(Session { seat, epoch, driver })
+    }
+
+    /// Begins a new session of a member, in place of the present one if there is one.
+    pub(super) fn rejoin(
+        &self,
+        name: &str,
+        settings: Option<Settings<E>>,
+        reader: Reader,
+    ) -> Result<Session<E>, JoinError> {
+        if let Some(settings) = &settings {
+            settings.check()?;
+        }
+        let unknown = || JoinError::UnknownMember { name: name.to_owned() };
+        let (seat, epoch) = self.registry.with(|members| {
+            if members.is_closed {
+                return Err(JoinError::Closed);
+            }
+            let seat = members.seats.get(name).cloned().ok_or_else(unknown)?;
+            Ok((seat, members.epoch()))
+        })?;
+        // S2: from here on no other session commits.
+        let (next, is_lossless, old) = {
+            let mut state = lock(&seat.state);
+            if state.presence == Presence::Left || state.epoch > epoch {
+                // It has left meanwhile, or a later rejoin was faster.
+                return Err(unknown());
+            }
+            state.end_session(Presence::Detached);
+            let old = settings.map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));
+            begin_session(&seat, &mut state, epoch, reader);
+            (state.next, state.settings.lossless, old)
+        };
+        drop(old);
+        seat.bell.ring();
+        let subscriber = match self.subscribe(Start::At(Sequence::new(next)), is_lossless) {
+            Ok(subscriber) => subscriber,
+            Err(error) => {
+                self.abandon(&seat, epoch, reader);
+                return Err(error.into());
+            }
+        };
+        if self.common.feed.oldest().get() > next {
+            // The history does not reach back: the state has to be pulled again.
+            let mut state = lock(&seat.state);
+            if state.is_session(epoch) && state.state.is_empty() {
+                push_state_packet(&seat, &mut state);
+            }
+        }
+        let cursor = Cursor::new(subscriber, seat.number, epoch.get());
+        let driver =
+            Driver::new(seat.clone(), epoch, cursor, self.registry.clone(), reader == Reader::Outbox);
+        Ok(Session { seat, epoch, driver })
+    }
+
+    /// Undoes a session that got no reader.
+    pub(super) fn abandon(&self, seat: &Seat<E>, epoch: Epoch, reader: Reader) {
+        self.detach(seat, epoch);
+        if reader == Reader::Worker {
+            lock(&seat.state).workers -= 1;
+            seat.ended.notify();
+        }
+    }
+
+    /// Ends the session of this epoch. The member stays in the list.
+    pub(super) fn detach(&self, seat: &Seat<E>, epoch: Epoch) {
+        detach(seat, epoch);
+    }
+
+    /// Takes a member out of the list, and waits for the end of its worker.
+    pub(super) fn leave(&self, seat: &Arc<Seat<E>>, epoch: Epoch, deadline: Deadline) -> LeaveReport {
+        let has_left = self.registry.with(|members| {
+            let mut state = lock(&seat.state);
+            if state.epoch != epoch || state.presence == Presence::Left {
+                return false;
+            }
+            let is_listed = members.seats.get(&seat.name).is_some_and(|listed| Arc::ptr_eq(listed, seat));
+            if is_listed {
+                members.seats.remove(&seat.name);
+                members.left += 1;
+            }
+            state.end_session(Presence::Left);
+            // S3: under the lock.
+            state.end = self.common.feed.next().get();
+            seat.set_current(None);
+            true
+        });
+        if !has_left {
+            let member = self.report(seat);
+            return LeaveReport { finish: Finish::Done, was_member: false, member };
+        }
+        self.common.timers.set(seat.number, &seat.bell, None);
+        seat.bell.ring();
+        self.common.probes.lost(seat.number, 0, u64::MAX);
+        let finish = await_workers(seat, deadline);
+        let member = self.report(seat);
+        seat.discard_all();
+        LeaveReport { finish, was_member: true, member }
+    }
+
+    /// Ends the waits for a retry of a member.
+    pub(super) fn ready(&self, seat: &Seat<E>) {
+        lock(&seat.state).all_flights().into_iter().for_each(|flights| flights.hurry());
+        seat.bell.ring();
+    }
+
+    /// Closes the stream, and waits until each worker has drained it.
+    pub(super) fn close(&self, deadline: Deadline) -> DirectorReport {
+        self.registry.with(|members| members.is_closed = true);
+        self.journal.close();
+        let seats = self.registry.all();
+        seats.iter().for_each(|seat| seat.bell.ring());
+        let mut finish = Finish::Done;
+        let mut members = Vec::with_capacity(seats.len());
+        for seat in &seats {
+            let mut one = await_workers(seat, deadline);
+            if one == Finish::TimedOut {
+                lock(&seat.state).is_aborted = true;
+                seat.bell.ring();
+            }
+            let report = self.report(seat);
+            if one == Finish::Pending && report.undelivered + report.member.root_pending == 0 {
+                // The user of the outbox has drained it, and has not asked again.
+                one = Finish::Done;
+            }
+            finish = worse(finish, one);
+            members.push(report);
+        }
+        DirectorReport { finish, members }
+    }
+
+    pub(super) fn snapshot(&self) -> DirectorSnapshot {
+        let tail = self.common.feed.next();
+        let (left, is_closed) = self.registry.with(|members| (members.left, members.is_closed));
+        DirectorSnapshot {
+            published: tail.get(),
+            oldest: self.common.feed.oldest(),
+            is_closed,
+            left,
+            // Relaxed: the counts publish nothing.
+            orphans: self.common.orphans.load(Ordering::Relaxed),
+            letters_refused: self.common.letters_refused.load(Ordering::Relaxed),
+            members: self.registry.all().iter().map(|seat| self.member(seat)).collect(),
+        }
+    }
+
+    pub(super) fn member(&self, seat: &Seat<E>) -> MemberSnapshot {
+        let now = self.common.timers.now();
+        let state = lock(&seat.state);
+        // Loaded under the lock, so that it is not before the member's own position.
+        let tail = if state.presence == Presence::Left { state.end } else { self.common.feed.next().get() };
+        MemberSnapshot::of(&seat.name, &state, tail, now)
+    }
+
+    /// Returns what a member has got and what it has not.
+    fn report(&self, seat: &Seat<E>) -> MemberReport {
+        let snapshot = self.member(seat);
+        let (from, to) = (snapshot.next.get(), snapshot.next.get() + snapshot.unread);
+        let unread = self.count_own(seat, snapshot.epoch, from, to);
+        MemberReport { undelivered: snapshot.in_flight + unread, member: snapshot }
+    }
+
+    /// Counts the events for a member in a part of the stream. Positions that were overwritten count
+    /// as its own.
+    fn count_own(&self, seat: &Seat<E>, epoch: Epoch, from: u64, to: u64) -> u64 {
+        if from >= to {
+            return 0;
+        }
+        let Ok(mut reader) = self.subscribe(Start::At(Sequence::new(from)), false) else { return to - from };
+        let mut own = 0;
+        while reader.next_sequence().get() < to {
+            match reader.try_recv_with(|envelope| envelope.is_for(seat.number, epoch.get())) {
+                Ok(Entry::Event(_, is_own)) => own += u64::from(is_own),
+                Ok(Entry::Lagged(count)) => own += count,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        own
+    }
+}
+
+/// A session of this epoch begins, under the lock of the seat.
+fn begin_session<E: Clone + Send + Sync + 'static>(
+    seat: &Seat<E>,
+    state: &mut SeatState<E>,
+    epoch: Epoch,
+    reader: Reader,
+) {
+    state.presence = Presence::Attached;
+    state.epoch = epoch;
+    state.root_row = 0;
+    if reader == Reader::Worker {
+        state.workers += 1;
+    }
+    seat.set_current(Some(epoch));
+}
+
+/// The member has to pull the state before anything else.
+fn push_state_packet<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, state: &mut SeatState<E>) {
+    let core = PacketCore {
+        member: seat.name.clone(),
+        kind: PacketKind::State,
+        id: state.packet_id(),
+        lagged: 0,
+        events: Vec::new(),
+        roster: Some(StateRoster::new(state.acked_through())),
+        probes: Vec::new(),
+    };
+    state.state.push(Arc::new(core));
+}
+
+/// Ends the session of this epoch, if it is the present one.
+pub(super) fn detach<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, epoch: Epoch) {
+    {
+        let mut state = lock(&seat.state);
+        if state.epoch != epoch || state.presence != Presence::Attached {
+            return;
+        }
+        state.end_session(Presence::Detached);
+        seat.set_current(None);
+    }
+    seat.common.timers.set(seat.number, &seat.bell, None);
+    seat.bell.ring();
+    seat.common.probes.lost(seat.number, 0, u64::MAX);
+}
+
+fn await_workers<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, deadline: Deadline) -> Finish {
+    let is_done = || (lock(&seat.state).workers == 0).then_some(());
+    if is_done().is_some() {
+        let state = lock(&seat.state);
+        // An outbox is drained by its user, at any time.
+        let is_left = state.presence == Presence::Attached && !state.is_aborted;
+        return if is_left { Finish::Pending } else { Finish::Done };
+    }
+    if must_not_wait() {
+        return Finish::Pending;
+    }
+    if seat.ended.wait_until(deadline, is_done).is_some() { Finish::Done } else { Finish::TimedOut }
+}
+
+fn worse(one: Finish, other: Finish) -> Finish {
+    match (one, other) {
+        (Finish::TimedOut, _) | (_, Finish::TimedOut) => Finish::TimedOut,
+        (Finish::Pending, _) | (_, Finish::Pending) => Finish::Pending,
+        _ => Finish::Done,
+    }
+}

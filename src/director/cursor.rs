@@ -1,0 +1,144 @@
+//! A member's cursor in the journal: it reads the stream and fills packets.
+//!
+//! The cursor belongs to the reader of the outbox. What it has read counts only when the reader
+//! commits it to the seat, so a session that ends in between loses nothing: the next one reads from
+//! the committed position.
+
+use super::envelope::Envelope;
+use super::packet::PacketEvent;
+use super::settings::Settings;
+use crate::error::TryRecvError;
+use crate::journal::{Entry, Sequence, Subscriber};
+use crate::wait::context::cloned;
+use std::time::Instant;
+
+/// The most positions that one fill reads, so that other work has its turn in a steady flow.
+const READ_AT_ONCE: u64 = 4096;
+
+pub(super) struct Cursor<E: Clone + Send + Sync + 'static> {
+    pub(super) subscriber: Subscriber<Envelope<E>>,
+    number: u64,
+    epoch: u64,
+    /// The packet that is being filled.
+    pub(super) open: Open<E>,
+    /// When the first event of the open packet was read, if it may wait for more.
+    pub(super) opened: Option<Instant>,
+    bytes: usize,
+    /// Whether the open packet is complete.
+    is_sealed: bool,
+    /// Positions that were lost after the open packet.
+    lost_after: u64,
+    /// Whether the stream has ended.
+    pub(super) has_ended: bool,
+}
+
+/// What was read and not committed.
+pub(super) struct Open<E> {
+    pub(super) events: Vec<PacketEvent<E>>,
+    pub(super) probes: Vec<(Sequence, u64)>,
+    /// Events for other members.
+    pub(super) others: u64,
+    /// Positions lost before the first event.
+    pub(super) lost: u64,
+    /// Events whose clone panicked.
+    pub(super) panicked: u64,
+}
+
+impl<E> Open<E> {
+    fn new() -> Self {
+        Self { events: Vec::new(), probes: Vec::new(), others: 0, lost: 0, panicked: 0 }
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Cursor<E> {
+    pub(super) fn new(subscriber: Subscriber<Envelope<E>>, number: u64, epoch: u64) -> Self {
+        Self {
+            subscriber,
+            number,
+            epoch,
+            open: Open::new(),
+            opened: None,
+            bytes: 0,
+            is_sealed: false,
+            lost_after: 0,
+            has_ended: false,
+        }
+    }
+
+    /// Returns whether reading would find something.
+    pub(super) fn has_news(&self) -> bool {
+        !self.has_ended && self.subscriber.has_news()
+    }
+
+    /// Returns whether the stream has ended and everything that was read was taken.
+    pub(super) fn has_ended_empty(&self) -> bool {
+        self.has_ended && self.open.events.is_empty()
+    }
+
+    /// Returns whether the open packet is to be handed out at `now`.
+    pub(super) fn is_due(&self, now: Instant, settings: &Settings<E>) -> bool {
+        let lingers = |opened: Instant| now.saturating_duration_since(opened) < settings.linger;
+        !self.open.events.is_empty()
+            && (self.is_sealed || self.has_ended || !self.opened.is_some_and(lingers))
+    }
+
+    /// Returns the position after what was read.
+    pub(super) fn position(&self) -> u64 {
+        self.subscriber.next_sequence().get() - self.lost_after
+    }
+
+    /// Reads until the packet is complete or the stream is dry.
+    pub(super) fn fill(&mut self, settings: &Settings<E>) {
+        let begin = self.subscriber.next_sequence().get();
+        let (number, epoch) = (self.number, self.epoch);
+        while !self.is_sealed && self.subscriber.next_sequence().get() - begin < READ_AT_ONCE {
+            let weigh = settings.bytes.as_ref().map(|(_, weigh)| weigh);
+            let read = self.subscriber.try_recv_with(|envelope| {
+                // The clone and the weighing are user code. Nothing is locked here.
+                envelope.is_for(number, epoch).then(|| {
+                    let bytes = weigh.map_or(0, |weigh| weigh(&envelope.event));
+                    (envelope.from, envelope.probe(), cloned(&envelope.event), bytes)
+                })
+            });
+            match read {
+                Ok(Entry::Event(sequence, Some((from, probe, event, bytes)))) => {
+                    self.open.probes.extend(probe.map(|probe| (sequence, probe)));
+                    self.open.events.push(PacketEvent::new(sequence.get(), from, event));
+                    self.bytes = self.bytes.saturating_add(bytes);
+                    let is_heavy = settings.bytes.as_ref().is_some_and(|(most, _)| self.bytes >= *most);
+                    self.is_sealed = is_heavy || self.open.events.len() >= settings.packet;
+                }
+                Ok(Entry::Event(_, None)) => self.open.others += 1,
+                Ok(Entry::Lagged(count)) if self.open.events.is_empty() => self.open.lost += count,
+                Ok(Entry::Lagged(count)) => {
+                    // The gap comes before the next packet.
+                    self.lost_after = count;
+                    self.is_sealed = true;
+                }
+                Ok(Entry::Panicked(_)) => self.open.panicked += 1,
+                Err(TryRecvError::Closed | TryRecvError::Overflowed) => {
+                    self.has_ended = true;
+                    return;
+                }
+                Err(TryRecvError::Empty) => return,
+            }
+        }
+    }
+
+    /// Begins the linger of the open packet, if it has an event.
+    pub(super) fn note_opened(&mut self, now: Instant) {
+        if !self.open.events.is_empty() {
+            self.opened.get_or_insert(now);
+        }
+    }
+
+    /// Takes what was read, and begins a new packet.
+    pub(super) fn take(&mut self) -> Open<E> {
+        let open = std::mem::replace(&mut self.open, Open::new());
+        self.open.lost = std::mem::take(&mut self.lost_after);
+        self.opened = None;
+        self.bytes = 0;
+        self.is_sealed = false;
+        open
+    }
+}

@@ -1,0 +1,276 @@
+//! The next step of a session: what its reader does now. A worker thread and the user of an outbox
+//! take the same steps.
+//!
+//! The order is: the state packet, and nothing beside it until it is acknowledged; then root events,
+//! of which at most [`ROOT_ROW`] packets come in a row while events wait; then events. A root packet
+//! that waits for a retry does not hold events up, and neither does a packet of events hold up root
+//! events.
+
+use super::cursor::Cursor;
+use super::flight::Outcome;
+use super::key::{Epoch, PacketKey, PacketKind};
+use super::packet::{Packet, PacketCore, TicketSource};
+use super::registry::Registry;
+use super::seat::{Presence, Seat, SeatState};
+use super::settings::Settings;
+use super::ticket::{Desk, Ticket, Verdict};
+use crate::deadline::moment_after;
+use crate::sync::lock;
+use crate::sync::parking::Unparker;
+use crate::wait::{Sleeper, park_fenced};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// The most root packets in a row while events wait.
+const ROOT_ROW: u32 = 8;
+
+/// What the reader of a session does next.
+pub(super) enum Step<E> {
+    /// Hand out this packet.
+    Deliver(Packet<E>),
+    /// Wait for a ring, and for events of the stream if there is room for them.
+    Wait { for_events: bool },
+    /// The session is over: replaced, detached, left, aborted, or drained after a close.
+    End,
+}
+
+enum Choice<E> {
+    Deliver(PacketKind, Arc<PacketCore<E>>, u32),
+    Fill,
+    Wait { for_events: bool, until: Option<Instant> },
+    End,
+}
+
+/// The reader's part of a session.
+pub(super) struct Driver<E: Clone + Send + Sync + 'static> {
+    pub(super) seat: Arc<Seat<E>>,
+    pub(super) epoch: Epoch,
+    cursor: Cursor<E>,
+    registry: Arc<Registry<E>>,
+    /// The settings of this session.
+    settings: Arc<Settings<E>>,
+    /// Whether the packets go to the user of an outbox.
+    is_manual: bool,
+}
+
+impl<E: Clone + Send + Sync + 'static> Driver<E> {
+    pub(super) fn new(
+        seat: Arc<Seat<E>>,
+        epoch: Epoch,
+        cursor: Cursor<E>,
+        registry: Arc<Registry<E>>,
+        is_manual: bool,
+    ) -> Self {
+        let settings = lock(&seat.state).settings.clone();
+        Self { seat, epoch, cursor, registry, settings, is_manual }
+    }
+
+    /// Returns what to do now.
+    pub(super) fn step(&mut self) -> Step<E> {
+        loop {
+            // Whatever is rung for after this is found below, or rings again.
+            self.seat.bell.take();
+            let now = self.seat.common.timers.now();
+            let mut outcome = Outcome::new();
+            let choice = {
+                let mut state = lock(&self.seat.state);
+                self.choose(&mut state, now, &mut outcome)
+            };
+            self.seat.finish(self.epoch, outcome);
+            match choice {
+                Choice::Deliver(kind, core, attempt) => {
+                    return Step::Deliver(self.packet(kind, core, attempt));
+                }
+                Choice::Fill => {
+                    self.cursor.fill(&self.settings);
+                    self.cursor.note_opened(now);
+                    self.commit(now);
+                }
+                Choice::Wait { for_events, until } => {
+                    self.seat.common.timers.set(self.seat.number, &self.seat.bell, until);
+                    return Step::Wait { for_events };
+                }
+                Choice::End => return Step::End,
+            }
+        }
+    }
+
+    fn choose(&self, state: &mut SeatState<E>, now: Instant, outcome: &mut Outcome<E>) -> Choice<E> {
+        let settings = &*self.settings;
+        if !state.is_session(self.epoch) {
+            return Choice::End;
+        }
+        for kind in [PacketKind::State, PacketKind::Root, PacketKind::Events] {
+            let before = outcome.given_up.len();
+            let expired = state.flights(kind).expire(now, &self.seat.common.backoff, outcome);
+            state.counts.ack_timeouts += expired;
+            state.counts.given_up(kind, &outcome.given_up[before..]);
+        }
+        if !state.state.is_empty() {
+            return match state.state.due(now) {
+                Some(index) => self.hand_out(state, PacketKind::State, index, now),
+                None => Choice::Wait { for_events: false, until: state.state.next_moment() },
+            };
+        }
+        let due = state.events.due(now);
+        let has_room = state.events.has_room(settings.in_flight) && !self.cursor.has_ended_empty();
+        let may_fill = has_room && (self.cursor.has_news() || self.cursor.is_due(now, settings));
+        let has_root = state.root.due(now).is_some() || state.root.is_empty() && !state.inbox.is_empty();
+        if has_root && (state.root_row < ROOT_ROW || !(due.is_some() || may_fill)) {
+            state.root_row = state.root_row.saturating_add(1);
+            let index = state.root.due(now).unwrap_or_else(|| self.pack_root(state));
+            return self.hand_out(state, PacketKind::Root, index, now);
+        }
+        if due.is_some() || may_fill {
+            state.root_row = 0;
+        }
+        match due {
+            Some(index) => return self.hand_out(state, PacketKind::Events, index, now),
+            None if may_fill => return Choice::Fill,
+            None => {}
+        }
+        let is_drained = self.cursor.has_ended_empty()
+            && state.events.is_empty()
+            && state.root.is_empty()
+            && state.inbox.is_empty();
+        if is_drained {
+            state.presence = Presence::Drained;
+            return Choice::End;
+        }
+        let lingers = self.cursor.opened.map(|opened| moment_after(opened, settings.linger));
+        let moments = [state.root.next_moment(), state.events.next_moment(), lingers.filter(|_| has_room)];
+        Choice::Wait {
+            for_events: has_room && !self.cursor.has_ended,
+            until: moments.into_iter().flatten().min(),
+        }
+    }
+
+    fn hand_out(&self, state: &mut SeatState<E>, kind: PacketKind, index: usize, now: Instant) -> Choice<E> {
+        let until = self.is_manual.then(|| moment_after(now, self.settings.ack_timeout));
+        let Some((core, attempt)) = state.flights(kind).hand_out(index, now, until) else {
+            return Choice::Wait { for_events: false, until: None };
+        };
+        state.counts.packets += u64::from(attempt == 1);
+        state.counts.attempts += 1;
+        if !self.is_manual {
+            state.in_call = Some(now);
+        }
+        Choice::Deliver(kind, core, attempt)
+    }
+
+    /// Moves root events into a packet, and returns its index.
+    fn pack_root(&self, state: &mut SeatState<E>) -> usize {
+        let count = state.inbox.len().min(self.settings.packet);
+        let core = PacketCore {
+            member: self.seat.name.clone(),
+            kind: PacketKind::Root,
+            id: state.packet_id(),
+            lagged: std::mem::take(&mut state.root_lagged),
+            events: state.inbox.drain(..count).collect(),
+            roster: None,
+            probes: Vec::new(),
+        };
+        state.root.push(Arc::new(core));
+        0
+    }
+
+    /// Counts what the cursor has read, and puts a complete packet into the queue: S1.
+    fn commit(&mut self, now: Instant) {
+        let Self { seat, cursor, epoch, settings, .. } = self;
+        let is_due = cursor.is_due(now, settings);
+        if !cursor.open.events.is_empty() && !is_due {
+            return;
+        }
+        let position = cursor.position();
+        let open = cursor.take();
+        let lost = {
+            let mut state = lock(&seat.state);
+            if !state.is_session(*epoch) {
+                // The next session reads it again.
+                Some(open)
+            } else {
+                state.counts.others += open.others;
+                state.counts.lost += open.lost;
+                state.counts.clone_panics += open.panicked;
+                state.lagged += open.lost;
+                let from = std::mem::replace(&mut state.next, position);
+                if !open.events.is_empty() {
+                    let core = PacketCore {
+                        member: seat.name.clone(),
+                        kind: PacketKind::Events,
+                        id: state.packet_id(),
+                        lagged: std::mem::take(&mut state.lagged),
+                        events: open.events,
+                        roster: None,
+                        probes: open.probes,
+                    };
+                    state.events.push(Arc::new(core));
+                }
+                drop(state);
+                if open.lost > 0 {
+                    seat.common.probes.lost(seat.number, from, from + open.lost);
+                }
+                None
+            }
+        };
+        if let Some(open) = lost {
+            seat.common.discard_events(open.events);
+        }
+    }
+
+    fn packet(&self, kind: PacketKind, core: Arc<PacketCore<E>>, attempt: u32) -> Packet<E> {
+        if let Some(roster) = &core.roster {
+            roster.fill(|next| self.registry.roster(next));
+        }
+        let key = PacketKey { epoch: self.epoch, kind, id: core.id, attempt };
+        let desk: Arc<dyn Desk> = self.seat.clone();
+        let ticket = if self.is_manual {
+            TicketSource::Outbox(Ticket::counted(desk, key))
+        } else {
+            TicketSource::Node(Ticket::silent(desk, key))
+        };
+        Packet::new(core, attempt, self.epoch, ticket)
+    }
+
+    /// A node has returned from its call with a packet.
+    pub(super) fn returned(&self, packet: Packet<E>, verdict: Verdict) {
+        let key = packet.key();
+        lock(&self.seat.state).in_call = None;
+        // Refused if the session was replaced during the call.
+        let _ = self.seat.settle(key, verdict);
+        self.seat.common.discard_packets([packet.into_core()]);
+    }
+
+    /// Parks the calling thread until a ring, news of the stream, or the limit.
+    pub(super) fn wait(&mut self, for_events: bool, limit: Option<Duration>) {
+        let bell = self.seat.bell.clone();
+        let thread = Unparker::current();
+        // B1.
+        bell.enter(Sleeper::Thread(thread.clone()));
+        if for_events {
+            self.cursor.subscriber.wait_beside(&thread, limit, || bell.is_rung());
+        } else if !bell.is_rung() {
+            park_fenced(&thread, limit, true);
+        }
+        bell.leave();
+    }
+
+    /// Registers a task for a ring, and for news of the stream. Returns `true` if there is one
+    /// already.
+    pub(super) fn register(&mut self, for_events: bool, task: &Waker) -> bool {
+        self.seat.bell.enter(Sleeper::task(task));
+        if for_events {
+            self.cursor.subscriber.register(task);
+        } else {
+            self.cursor.subscriber.cancel();
+        }
+        self.seat.bell.is_rung() || for_events && self.cursor.has_news()
+    }
+
+    /// Withdraws a registered task.
+    pub(super) fn unregister(&mut self) {
+        self.seat.bell.leave();
+        self.cursor.subscriber.cancel();
+    }
+}

@@ -1,0 +1,90 @@
+//! Probes: which members have acknowledged one event.
+//!
+//! The number of a probe travels with the event. A member that puts the event into a packet notes the
+//! probe in it, and resolves the probe when that event is acknowledged or given up. So a probe needs
+//! no lock of a member, and an event without one costs nothing.
+
+use crate::sync::{Mutex, lock};
+use crate::time::Deadline;
+use crate::wait::{FencePair, WaitList};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+#[derive(Default)]
+pub(super) struct Probes(Mutex<ProbeMap>);
+
+#[derive(Default)]
+struct ProbeMap {
+    next: u64,
+    active: HashMap<u64, Arc<Probe>>,
+}
+
+/// The members from which one event awaits an acknowledgement.
+pub(super) struct Probe {
+    state: Mutex<ProbeState>,
+    resolved: WaitList,
+}
+
+struct ProbeState {
+    /// The position of the event, once it is published.
+    position: Option<u64>,
+    /// By the number of the member: whether it has acknowledged the event, once that is decided.
+    members: BTreeMap<u64, Option<bool>>,
+}
+
+impl Probes {
+    /// Begins a probe for these members. Returns its number, too.
+    pub(super) fn begin(&self, members: impl IntoIterator<Item = (u64, Option<bool>)>) -> (u64, Arc<Probe>) {
+        let state = Mutex::new(ProbeState { position: None, members: members.into_iter().collect() });
+        let probe = Arc::new(Probe { state, resolved: WaitList::new(FencePair::Symmetric) });
+        let mut map = lock(&self.0);
+        let number = map.next;
+        map.next += 1;
+        map.active.insert(number, probe.clone());
+        (number, probe)
+    }
+
+    pub(super) fn end(&self, number: u64) {
+        let probe = lock(&self.0).active.remove(&number);
+        drop(probe);
+    }
+
+    /// A member has acknowledged the event of a probe, or has given it up.
+    pub(super) fn resolve(&self, number: u64, member: u64, acked: bool) {
+        let probe = lock(&self.0).active.get(&number).cloned();
+        if let Some(probe) = probe {
+            probe.resolve(member, acked);
+        }
+    }
+
+    /// A member has lost the positions from `from` up to `to`, or has gone if that is the last one.
+    pub(super) fn lost(&self, member: u64, from: u64, to: u64) {
+        let active: Vec<_> = lock(&self.0).active.values().cloned().collect();
+        for probe in active {
+            let is_lost = lock(&probe.state).position.is_some_and(|at| (from..to).contains(&at));
+            if is_lost || to == u64::MAX {
+                probe.resolve(member, false);
+            }
+        }
+    }
+}
+
+impl Probe {
+    pub(super) fn published_at(&self, position: u64) {
+        lock(&self.state).position = Some(position);
+    }
+
+    fn resolve(&self, member: u64, acked: bool) {
+        if let Some(known) = lock(&self.state).members.get_mut(&member) {
+            known.get_or_insert(acked);
+        }
+        self.resolved.notify();
+    }
+
+    /// Waits until each member is decided, and returns what is known then.
+    pub(super) fn wait(&self, deadline: Deadline) -> BTreeMap<u64, Option<bool>> {
+        let is_decided = || lock(&self.state).members.values().all(Option::is_some).then_some(());
+        let _ = self.resolved.wait_until(deadline, is_decided);
+        lock(&self.state).members.clone()
+    }
+}

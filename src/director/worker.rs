@@ -1,0 +1,69 @@
+//! The thread of a member: it hands packets to the node until the session ends.
+
+use super::base::{Delivery, Node};
+use super::driver::{Driver, Step};
+use super::key::PacketKind;
+use super::packet::Packet;
+use super::seat::Seat;
+use super::ticket::Verdict;
+use crate::sync::lock;
+use crate::wait::context::{discard, dispose, error_text, user_code};
+use std::sync::Arc;
+
+pub(super) struct Worker<E: Clone + Send + Sync + 'static, N> {
+    pub(super) driver: Driver<E>,
+    pub(super) node: N,
+}
+
+impl<E: Clone + Send + Sync + 'static, N: Node<E>> Worker<E, N> {
+    pub(super) fn run(self) {
+        let Self { mut driver, mut node } = self;
+        // Also if a panic ever escapes everything that catches panics.
+        let end = End(driver.seat.clone());
+        loop {
+            match driver.step() {
+                Step::Deliver(packet) => {
+                    let verdict = call(&mut node, &packet);
+                    driver.returned(packet, verdict);
+                }
+                Step::Wait { for_events } => driver.wait(for_events, None),
+                Step::End => break,
+            }
+        }
+        drop(driver);
+        dispose(node);
+        drop(end);
+    }
+}
+
+/// Calls the node with a packet.
+fn call<E, N: Node<E>>(node: &mut N, packet: &Packet<E>) -> Verdict {
+    let called = user_code(|| match (packet.kind(), packet.roster()) {
+        (PacketKind::State, Some(roster)) => node.joined(roster, packet),
+        _ => node.deliver(packet),
+    });
+    match called {
+        Ok(Delivery::Done) => Verdict::Acked,
+        Ok(Delivery::Pending) => Verdict::Pending,
+        Ok(Delivery::Retry(wait)) => Verdict::Failed(wait),
+        Ok(Delivery::Reject(reason)) => {
+            let text = error_text(&*reason);
+            discard(reason);
+            Verdict::Rejected(text)
+        }
+        Err(text) => Verdict::Panicked(text),
+    }
+}
+
+/// Reports the end of the worker.
+struct End<E: Clone + Send + Sync + 'static>(Arc<Seat<E>>);
+
+impl<E: Clone + Send + Sync + 'static> Drop for End<E> {
+    fn drop(&mut self) {
+        {
+            let mut state = lock(&self.0.state);
+            state.workers -= 1;
+        }
+        self.0.ended.notify();
+    }
+}

@@ -1,0 +1,46 @@
+//! A writer of a journal with a bias of its own, for a layer above that needs the position of each
+//! event.
+
+use super::Journal;
+use super::core::{JournalCore, drop_overwritten};
+use super::entry::Sequence;
+use super::publish::publish;
+use crate::error::WriteError;
+use crate::ring::blocks::Bias;
+use crate::time::Deadline;
+use crate::wait::Sleepers;
+use std::sync::Arc;
+
+/// A writer that claims the journal for each event, or not at all while it is the only writer.
+///
+/// It does not keep the journal open.
+pub(crate) struct BiasedWriter<E: Send + Sync + 'static> {
+    bias: Bias<E>,
+    sleepers: Arc<Sleepers>,
+    shared: Arc<JournalCore<E>>,
+}
+
+impl<E: Send + Sync + 'static> Journal<E> {
+    /// Creates a writer with a bias of its own.
+    pub(crate) fn biased_writer(&self) -> BiasedWriter<E> {
+        let shared = self.0.shared.clone();
+        BiasedWriter { bias: Bias::new(&self.0.writer), sleepers: shared.sleepers.clone(), shared }
+    }
+}
+
+impl<E: Send + Sync + 'static> BiasedWriter<E> {
+    /// Publishes an event as [`Journal::publish`] does.
+    #[inline]
+    pub(crate) fn publish(&mut self, event: E) -> Result<Sequence, WriteError<E>> {
+        match self.bias.put(event) {
+            Ok(old) => {
+                // The put has advanced the position.
+                let sequence = Sequence::new(self.bias.position() - 1);
+                self.sleepers.wake();
+                drop_overwritten(old, None);
+                Ok(sequence)
+            }
+            Err(event) => publish(self.bias.claiming(), &self.shared, event, Deadline::NEVER, None),
+        }
+    }
+}
