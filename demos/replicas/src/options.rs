@@ -12,7 +12,7 @@ use std::time::Duration;
     after_help = "Exit code: 0 all nodes have the same data, 1 they do not, 2 it could not start."
 )]
 pub(crate) struct Options {
-    /// Seconds of writes and troubles, with one trouble of each kind at least
+    /// Seconds of writes and troubles; one of each kind at least
     #[arg(long, value_name = "N", default_value = "6", value_parser = number::<u32>(WHOLE))]
     pub(crate) seconds: u32,
 
@@ -28,7 +28,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value = "400", value_parser = number::<NonZeroU64>(AT_LEAST_1))]
     pub(crate) rate: NonZeroU64,
 
-    /// Changes that the director keeps: a node that lags further must pull the data of others
+    /// Changes that the director keeps, the newest ones
     #[arg(long, value_name = "N", default_value = "128", value_parser = history)]
     pub(crate) history: usize,
 
