@@ -45,6 +45,7 @@ pub use builder::JournalBuilder;
 pub use entry::{Entry, Sequence, Start, Until};
 pub use feed::Feed;
 pub use iter::{IntoIter, Iter, TryIter};
+pub(crate) use subscriber::OpenGate;
 pub use subscriber::{RecvEntry, Subscriber};
 pub use subscription::Subscription;
 pub use writer::JournalWriter;

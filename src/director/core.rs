@@ -13,7 +13,7 @@ use super::report::{DirectorReport, DirectorSnapshot, LeaveReport, MemberReport,
 use super::seat::{Presence, Seat, SeatState};
 use super::settings::Settings;
 use crate::error::SubscribeError;
-use crate::journal::{Entry, Journal, Sequence, Start, Subscriber};
+use crate::journal::{Entry, Journal, OpenGate, Sequence, Start, Subscriber};
 use crate::stats::Finish;
 use crate::sync::{Mutex, Ordering, lock};
 use crate::time::Deadline;
@@ -83,6 +83,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
             {
                 let mut state = lock(&seat.state);
                 (state.begin, state.next) = (begin, begin);
+                state.gate = state.settings.lossless.then(|| subscriber.gate());
                 begin_session(&seat, &mut state, epoch, reader);
                 push_state_packet(&seat, &mut state);
             }
@@ -121,12 +122,13 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
                 // It has left meanwhile, or a later rejoin was faster.
                 return Err(unknown());
             }
-            state.end_session(Presence::Detached);
+            let gate = state.end_session(Presence::Detached);
             let old = settings.map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));
             begin_session(&seat, &mut state, epoch, reader);
-            (state.next, state.settings.lossless, old)
+            (state.next, state.settings.lossless, (old, gate))
         };
-        drop(old);
+        drop(old.0);
+        open(old.1);
         seat.bell.ring();
         let subscriber = match self.subscribe(Start::At(Sequence::new(next)), is_lossless) {
             Ok(subscriber) => subscriber,
@@ -135,13 +137,21 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
                 return Err(error.into());
             }
         };
-        if self.common.feed.oldest().get() > next {
-            // The history does not reach back: the state has to be pulled again.
+        let reaches_back = self.common.feed.oldest().get() <= next;
+        let stale = {
             let mut state = lock(&seat.state);
-            if state.is_session(epoch) && state.state.is_empty() {
-                push_state_packet(&seat, &mut state);
+            if !state.is_session(epoch) {
+                Some(subscriber.gate())
+            } else {
+                state.gate = is_lossless.then(|| subscriber.gate());
+                if !reaches_back && state.state.is_empty() {
+                    // The history does not reach back: the state has to be pulled again.
+                    push_state_packet(&seat, &mut state);
+                }
+                None
             }
-        }
+        };
+        open(stale);
         let cursor = Cursor::new(subscriber, seat.number, epoch.get());
         let driver =
             Driver::new(seat.clone(), epoch, cursor, self.registry.clone(), reader == Reader::Outbox);
@@ -164,26 +174,27 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
 
     /// Takes a member out of the list, and waits for the end of its worker.
     pub(super) fn leave(&self, seat: &Arc<Seat<E>>, epoch: Epoch, deadline: Deadline) -> LeaveReport {
-        let has_left = self.registry.with(|members| {
+        let left = self.registry.with(|members| {
             let mut state = lock(&seat.state);
             if state.epoch != epoch || state.presence == Presence::Left {
-                return false;
+                return None;
             }
             let is_listed = members.seats.get(&seat.name).is_some_and(|listed| Arc::ptr_eq(listed, seat));
             if is_listed {
                 members.seats.remove(&seat.name);
                 members.left += 1;
             }
-            state.end_session(Presence::Left);
+            let gate = state.end_session(Presence::Left);
             // S3: under the lock.
             state.end = self.common.feed.next().get();
             seat.set_current(None);
-            true
+            Some(gate)
         });
-        if !has_left {
+        let Some(gate) = left else {
             let member = self.report(seat);
             return LeaveReport { finish: Finish::Done, was_member: false, member };
-        }
+        };
+        open(gate);
         self.common.timers.set(seat.number, &seat.bell, None);
         seat.bell.ring();
         self.common.probes.lost(seat.number, 0, u64::MAX);
@@ -307,17 +318,25 @@ fn push_state_packet<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, state: &m
 
 /// Ends the session of this epoch, if it is the present one.
 pub(super) fn detach<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, epoch: Epoch) {
-    {
+    let gate = {
         let mut state = lock(&seat.state);
         if state.epoch != epoch || state.presence != Presence::Attached {
             return;
         }
-        state.end_session(Presence::Detached);
         seat.set_current(None);
-    }
+        state.end_session(Presence::Detached)
+    };
+    open(gate);
     seat.common.timers.set(seat.number, &seat.bell, None);
     seat.bell.ring();
     seat.common.probes.lost(seat.number, 0, u64::MAX);
+}
+
+/// Releases the publishers that wait for a session that is over.
+fn open<E: Send + Sync + 'static>(gate: Option<OpenGate<E>>) {
+    if let Some(gate) = gate {
+        gate.open();
+    }
 }
 
 fn await_workers<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, deadline: Deadline) -> Finish {

@@ -122,11 +122,11 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
             let index = state.root.due(now).unwrap_or_else(|| self.pack_root(state));
             return self.hand_out(state, PacketKind::Root, index, now);
         }
-        if due.is_some() || may_fill {
-            state.root_row = 0;
-        }
         match due {
-            Some(index) => return self.hand_out(state, PacketKind::Events, index, now),
+            Some(index) => {
+                state.root_row = 0;
+                return self.hand_out(state, PacketKind::Events, index, now);
+            }
             None if may_fill => return Choice::Fill,
             None => {}
         }
@@ -180,6 +180,8 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         let Self { seat, cursor, epoch, settings, .. } = self;
         let is_due = cursor.is_due(now, settings);
         if !cursor.open.events.is_empty() && !is_due {
+            // Root events do not wait for a packet that lingers.
+            lock(&seat.state).root_row = 0;
             return;
         }
         let position = cursor.position();
@@ -195,7 +197,10 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                 state.counts.clone_panics += open.panicked;
                 state.lagged += open.lost;
                 let from = std::mem::replace(&mut state.next, position);
-                if !open.events.is_empty() {
+                if open.events.is_empty() {
+                    // Nothing was for this member: it is the turn of root events.
+                    state.root_row = 0;
+                } else {
                     let core = PacketCore {
                         member: seat.name.clone(),
                         kind: PacketKind::Events,

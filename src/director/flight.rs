@@ -340,10 +340,9 @@ impl<E> Flights<E> {
 
     /// Gives a packet up at once.
     pub(super) fn reject(&mut self, id: u64, outcome: &mut Outcome<E>) {
-        if let Some(index) = self.find(id) {
-            if self.0[index].status != Status::Acked {
-                self.give_up(index, outcome);
-            }
+        let index = self.find(id).filter(|index| self.0[*index].status != Status::Acked);
+        if let Some(index) = index {
+            self.give_up(index, outcome);
         }
     }
 

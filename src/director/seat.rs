@@ -19,12 +19,14 @@
 use super::bell::Bell;
 use super::common::Common;
 use super::counts::Counts;
+use super::envelope::Envelope;
 use super::flight::{Failure, Flights, Outcome};
 use super::key::{Epoch, PacketKey, PacketKind};
 use super::packet::{PacketCore, PacketEvent};
 use super::settings::Settings;
 use super::ticket::{AckError, Desk, Verdict};
 use crate::deadline::moment_after;
+use crate::journal::OpenGate;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::wait::{FencePair, WaitList};
 use std::collections::VecDeque;
@@ -81,6 +83,8 @@ pub(super) struct SeatState<E> {
     pub(super) is_aborted: bool,
     /// The worker threads of this member that have not ended.
     pub(super) workers: u32,
+    /// How to release publishers that wait for a lossless session.
+    pub(super) gate: Option<OpenGate<Envelope<E>>>,
     /// Since when a node has been in a call.
     pub(super) in_call: Option<Instant>,
     pub(super) counts: Counts,
@@ -106,6 +110,7 @@ impl<E> SeatState<E> {
             next_packet: 0,
             is_aborted: false,
             workers: 0,
+            gate: None,
             in_call: None,
             counts: Counts::default(),
             last_error: None,
@@ -136,11 +141,13 @@ impl<E> SeatState<E> {
         id
     }
 
-    /// Ends the session, if there is one: tickets are stale from here on.
-    pub(super) fn end_session(&mut self, presence: Presence) {
+    /// Ends the session, if there is one: tickets are stale from here on. Returns its gate, to be
+    /// opened outside the lock: the reader may be in a call, and holds publishers back until then.
+    pub(super) fn end_session(&mut self, presence: Presence) -> Option<OpenGate<Envelope<E>>> {
         self.presence = presence;
         self.in_call = None;
         self.all_flights().into_iter().for_each(Flights::restart);
+        self.gate.take()
     }
 
     /// Returns the position of the first event that was not acknowledged, lost or passed.

@@ -31,6 +31,9 @@ struct TimerState {
     runs: bool,
 }
 
+/// The earliest time that is left, and the pause to wait for it in.
+type NextWait = (Instant, Arc<Pause>);
+
 impl Timers {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let pause = Arc::new(Pause::new());
@@ -78,7 +81,7 @@ impl Timers {
 
     /// Takes out the bells whose time has come, and returns them and the earliest time that is
     /// left. If there is none, the thread ends: T3.
-    fn take_due(&self, now: Instant) -> (Vec<Arc<Bell>>, Option<(Instant, Arc<Pause>)>) {
+    fn take_due(&self, now: Instant) -> (Vec<Arc<Bell>>, Option<NextWait>) {
         let mut state = lock(&self.state);
         let mut bells = Vec::new();
         while let Some(entry) = state.due.first_entry() {

@@ -6,6 +6,7 @@ mod reading;
 #[cfg(not(all(loom, feature = "loom")))]
 mod slices;
 
+pub(crate) use find::OpenGate;
 pub use polling::RecvEntry;
 
 use super::bounds::{Bounds, Judgement, Wanted};

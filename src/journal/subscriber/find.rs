@@ -3,8 +3,11 @@
 use super::Subscriber;
 use crate::error::RecvError;
 use crate::journal::bounds::{Judgement, ask};
+use crate::journal::core::JournalCore;
 use crate::journal::entry::Sequence;
+use crate::journal::seat::Seat;
 use crate::ring::blocks::Look;
+use std::sync::Arc;
 
 /// The next entry of the stream.
 pub(super) enum Found {
@@ -97,6 +100,11 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Checks whether the next event is wanted. Returns an error if user code panics. Checks each
     /// event once.
+    /// Returns a handle with which another thread makes this subscriber cease to gate.
+    pub(crate) fn gate(&self) -> OpenGate<E> {
+        OpenGate { shared: self.shared.clone(), seat: self.seat.clone() }
+    }
+
     fn judge(&mut self) -> Result<Judgement, String> {
         let Self { reader, bounds, wanted, judged, .. } = self;
         let position = reader.position();
@@ -141,5 +149,19 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         if self.bounds.end_before(self.reader.position()) {
             self.end_subscription();
         }
+    }
+}
+
+/// The gate of one subscriber, for a thread that ends its hold on publishers.
+pub(crate) struct OpenGate<E> {
+    shared: Arc<JournalCore<E>>,
+    seat: Arc<Seat>,
+}
+
+impl<E> OpenGate<E> {
+    /// No publisher waits for the subscriber any more. It does nothing for one that is not gating.
+    pub(crate) fn open(&self) {
+        self.shared.gates.remove(&self.seat);
+        self.shared.gate_moved();
     }
 }

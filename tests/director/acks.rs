@@ -1,0 +1,258 @@
+//! Acknowledgements: tickets, late and stale ones, and broadcasts that wait for them.
+
+use crate::{GUARD, SECOND, announce, assert_empty, balanced, director, drain, events, join, next, small};
+use buslane::director::{AckError, Delivery, Packet};
+use buslane::journal::Sequence;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+#[test]
+fn next_packet_waits_for_the_acknowledgement() {
+    let (builder, _clock) = small();
+    let director = builder.packet(2).build().unwrap();
+    let (bob, mut outbox) = join(&director, "bob");
+    announce(&director, 0..4);
+    let first = outbox.try_packet().unwrap();
+    assert_empty(&mut outbox);
+    assert_eq!(balanced(bob.snapshot()).in_flight, 2);
+    first.ack().unwrap();
+    assert_eq!(events(&outbox.try_packet().unwrap()), [2, 3]);
+}
+
+#[test]
+fn several_packets_are_in_flight_when_asked_for() {
+    let (builder, _clock) = small();
+    let director = builder.packet(1).in_flight(3).build().unwrap();
+    let (bob, mut outbox) = join(&director, "bob");
+    announce(&director, 0..5);
+    let [one, two, three] = [0; 3].map(|_| outbox.try_packet().unwrap());
+    assert_empty(&mut outbox);
+    // The second one alone makes room for one more, and does not move the position.
+    two.ack().unwrap();
+    assert_eq!(bob.snapshot().acked_through, Sequence::new(0));
+    let four = outbox.try_packet().unwrap();
+    assert_eq!(events(&four), [3]);
+    one.ack().unwrap();
+    assert_eq!(bob.snapshot().acked_through, Sequence::new(2));
+    three.ack().unwrap();
+    four.ack().unwrap();
+    assert_eq!(drain(&mut outbox), [4]);
+    assert_eq!(balanced(bob.snapshot()).delivered, 5);
+}
+
+#[test]
+fn failed_packet_comes_again_with_those_after_it() {
+    let (builder, clock) = small();
+    let director = builder.packet(1).in_flight(4).build().unwrap();
+    let (bob, mut outbox) = join(&director, "bob");
+    announce(&director, 0..4);
+    let packets: Vec<_> = (0..4).map(|_| outbox.try_packet().unwrap()).collect();
+    let ids: Vec<_> = packets.iter().map(Packet::id).collect();
+    packets[0].ack().unwrap();
+    packets[2].ack().unwrap();
+    packets[1].retry().unwrap();
+    director.announce(4).unwrap();
+    assert_empty(&mut outbox);
+    clock.advance(SECOND);
+    let again: Vec<_> = (0..3).map(|_| outbox.try_packet().unwrap()).collect();
+    let seen: Vec<_> = again.iter().map(|packet| (packet.id(), packet.attempt(), events(packet))).collect();
+    assert_eq!(seen[..2], [(ids[1], 2, vec![1]), (ids[3], 2, vec![3])], "not the acknowledged one");
+    assert_eq!(seen[2].2, [4]);
+    again.iter().for_each(|packet| packet.ack().unwrap());
+    assert_eq!(balanced(bob.snapshot()).delivered, 5);
+}
+
+#[test]
+fn ack_through_acknowledges_a_part() {
+    let (builder, clock) = small();
+    let director = builder.packet(4).in_flight(2).build().unwrap();
+    let (bob, mut outbox) = join(&director, "bob");
+    announce(&director, 0..8);
+    let [_first, second] = [0; 2].map(|_| outbox.try_packet().unwrap());
+    // Through the second packet, so all of the first one, too.
+    second.ack_through(Sequence::new(5)).unwrap();
+    let snapshot = balanced(bob.snapshot());
+    assert_eq!((snapshot.delivered, snapshot.in_flight, snapshot.acked_through.get()), (6, 2, 6));
+    second.retry().unwrap();
+    clock.advance(SECOND);
+    let again = outbox.try_packet().unwrap();
+    assert_eq!((again.id(), events(&again)), (second.id(), vec![4, 5, 6, 7]), "the same boundaries");
+    again.ack().unwrap();
+    assert_eq!(balanced(bob.snapshot()).delivered, 8);
+}
+
+#[test]
+fn ack_of_what_was_not_delivered_is_refused() {
+    let (director, _clock) = director();
+    let (bob, mut outbox) = join(&director, "bob");
+    director.announce(7).unwrap();
+    let packet = outbox.try_packet().unwrap();
+    let error = packet.ack_through(Sequence::new(9)).unwrap_err();
+    let last = Some(Sequence::new(0));
+    assert_eq!(error, AckError::NotDelivered { asked: Sequence::new(9), last });
+    assert_eq!(error.to_string(), "sequence 9 was not delivered: acknowledge at most 0");
+    let snapshot = balanced(bob.snapshot());
+    assert_eq!((snapshot.refused_acks, snapshot.delivered, snapshot.in_flight), (1, 0, 1));
+}
+
+#[test]
+fn ack_of_an_earlier_attempt_counts() {
+    let (director, clock) = director();
+    let (bob, mut outbox) = join(&director, "bob");
+    director.announce(7).unwrap();
+    let first = outbox.try_packet().unwrap();
+    let early = first.ticket();
+    first.retry().unwrap();
+    clock.advance(SECOND);
+    let second = outbox.try_packet().unwrap();
+    assert_eq!((second.id(), second.attempt()), (first.id(), 2));
+    early.ack().unwrap();
+    let snapshot = balanced(bob.snapshot());
+    assert_eq!((snapshot.late_acks, snapshot.delivered), (1, 1));
+    second.ack().unwrap(); // nothing is left to acknowledge
+    drop((first, second));
+    assert_empty(&mut outbox);
+    assert_eq!(balanced(bob.snapshot()).delivered, 1);
+}
+
+#[test]
+fn ack_of_an_older_epoch_is_refused() {
+    let (director, _clock) = director();
+    let (old, mut outbox) = join(&director, "bob");
+    director.announce(7).unwrap();
+    let packet = outbox.try_packet().unwrap();
+    let (new, mut outbox) = director.rejoin_manual("bob").unwrap();
+    let again = outbox.try_packet().unwrap();
+    assert_eq!((again.id(), again.attempt()), (packet.id(), 2));
+    assert_eq!(packet.ack(), Err(AckError::StaleEpoch { epoch: old.epoch() }));
+    assert_eq!(packet.ticket().ack(), Err(AckError::StaleEpoch { epoch: old.epoch() }));
+    let snapshot = balanced(new.snapshot());
+    assert_eq!((snapshot.refused_acks, snapshot.delivered), (2, 0));
+    again.ack().unwrap();
+    assert_eq!(new.snapshot().delivered, 1);
+}
+
+#[test]
+fn dropped_ticket_brings_the_packet_again() {
+    let (director, clock) = director();
+    let (bob, mut outbox) = join(&director, "bob");
+    director.announce(7).unwrap();
+    let packet = outbox.try_packet().unwrap();
+    let (id, ticket) = (packet.id(), packet.ticket());
+    drop(packet);
+    assert_empty(&mut outbox); // the ticket is there
+    drop(ticket);
+    // At once the first time, and then by the backoff.
+    let again = outbox.try_packet().unwrap();
+    assert_eq!((again.id(), again.attempt()), (id, 2));
+    drop(again);
+    assert_empty(&mut outbox);
+    clock.advance(2 * SECOND);
+    outbox.try_packet().unwrap().ack().unwrap();
+    assert_eq!(balanced(bob.snapshot()).dropped_tickets, 2);
+}
+
+#[test]
+fn pending_without_a_ticket_is_a_failure() {
+    let (director, clock) = director();
+    let (node, called) = crate::Reporting::new(|packet| match packet.attempt() {
+        1 | 2 => Delivery::Pending,
+        _ => Delivery::Done,
+    });
+    let bob = director.join("bob", node).unwrap();
+    director.announce(7).unwrap();
+    assert_eq!((next(&called).attempt, next(&called).attempt), (1, 2));
+    clock.await_sleepers(1);
+    clock.advance(2 * SECOND);
+    assert_eq!(next(&called).attempt, 3);
+    assert!(director.close().is_done());
+    assert_eq!(balanced(bob.snapshot()).dropped_tickets, 2);
+}
+
+#[test]
+fn ticket_of_a_node_acknowledges_from_another_thread() {
+    let (director, _clock) = director();
+    let (hand_over, handed) = channel();
+    let bob = director.join("bob", move |packet: &Packet<u32>| {
+        hand_over.send((packet.ticket(), events(packet))).unwrap();
+        Delivery::Pending
+    });
+    let bob = bob.unwrap();
+    for n in 0..10 {
+        director.announce(n).unwrap();
+        let (ticket, seen) = handed.recv_timeout(GUARD).unwrap();
+        assert_eq!(seen, [n]);
+        assert_eq!(bob.snapshot().in_flight, 1);
+        ticket.ack().unwrap();
+    }
+    assert!(director.close().is_done());
+    assert_eq!(balanced(bob.snapshot()).delivered, 10);
+}
+
+#[test]
+fn overdue_acknowledgement_brings_the_packet_again() {
+    let (builder, clock) = small();
+    let director = builder.ack_timeout(30 * SECOND).build().unwrap();
+    let (bob, mut outbox) = join(&director, "bob");
+    director.announce(7).unwrap();
+    let packet = outbox.try_packet().unwrap();
+    clock.advance(29 * SECOND);
+    assert_empty(&mut outbox);
+    clock.advance(SECOND);
+    let again = outbox.try_packet().unwrap();
+    assert_eq!((again.id(), again.attempt()), (packet.id(), 2));
+    again.ack().unwrap();
+    assert_eq!(balanced(bob.snapshot()).ack_timeouts, 1);
+}
+
+#[test]
+fn broadcast_acked_names_who_is_missing() {
+    let (director, _clock) = director();
+    let (mut alice, _to_alice) = join(&director, "alice");
+    let _done = director.join("done", |_: &Packet<u32>| Delivery::Done).unwrap();
+    let (_silent, _to_silent) = join(&director, "silent");
+    let (away, _) = join(&director, "away");
+    away.detach();
+    let (rejecting, _to_rejecting) = join(&director, "rejecting");
+    drop(rejecting);
+    let refuses = |_: &Packet<u32>| Delivery::Reject("never".into());
+    let _refuses = director.join("refuses", refuses).unwrap();
+    let acks = alice.broadcast_acked(7, Duration::from_millis(200)).unwrap();
+    assert!(acks.missing.contains(&String::from("silent")));
+    assert_eq!(acks.missing, ["away", "refuses", "silent"]);
+    assert_eq!(acks.acked, ["done"]);
+}
+
+#[test]
+fn broadcast_acked_returns_when_all_have_acked() {
+    let (director, _clock) = director();
+    let (mut alice, _to_alice) = join(&director, "alice");
+    let _nodes: Vec<_> = (0..5)
+        .map(|n| director.join(format!("node {n}"), |_: &Packet<u32>| Delivery::Done).unwrap())
+        .collect();
+    for n in 0..20 {
+        let acks = alice.broadcast_acked(n, GUARD).unwrap();
+        assert!(acks.is_complete() && acks.acked.len() == 5, "{acks:?}");
+        assert_eq!(acks.sequence, Sequence::new(u64::from(n)));
+    }
+}
+
+#[test]
+fn broadcast_acked_counts_a_member_that_leaves_as_missing() {
+    let (director, _clock) = director();
+    let (mut alice, _to_alice) = join(&director, "alice");
+    let (bob, _to_bob) = join(&director, "bob");
+    let (begun, begins) = channel();
+    let leaver = std::thread::spawn(move || {
+        begins.recv().unwrap();
+        bob.leave()
+    });
+    // The limit is never reached: the leave decides.
+    let waiting = std::thread::spawn(move || {
+        begun.send(()).unwrap();
+        alice.broadcast_acked(7, GUARD).unwrap()
+    });
+    assert!(leaver.join().unwrap().was_member);
+    let acks = waiting.join().unwrap();
+    assert!(acks.missing.len() <= 1 && acks.acked.is_empty());
+}

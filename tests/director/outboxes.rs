@@ -1,0 +1,174 @@
+//! Outboxes: members without threads, blocking and async.
+
+use crate::{
+    GUARD, SECOND, announce, assert_balanced, assert_empty, director, events, join, pull_state, small,
+};
+use buslane::error::{RecvError, RecvTimeoutError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+/// A waker that counts its calls.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Woken {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_thousand_members_need_no_thread() {
+    let (builder, _clock) = small();
+    let director = builder.history(4096).build().unwrap();
+    let mut members: Vec<_> =
+        (0..1000).map(|n| director.join_manual(format!("member {n}")).unwrap()).collect();
+    for (_, outbox) in &mut members {
+        outbox.try_packet().unwrap().ack().unwrap();
+    }
+    announce(&director, 0..100);
+    members[7].0.broadcast(100).unwrap();
+    for (n, (member, outbox)) in members.iter_mut().enumerate() {
+        let seen = crate::drain(outbox);
+        assert_eq!(seen.len(), if n == 7 { 100 } else { 101 });
+        assert_balanced(&member.snapshot());
+    }
+}
+
+#[test]
+fn task_is_woken_by_events_root_events_and_acknowledgements() {
+    let (director, _clock) = director();
+    let (_bob, mut outbox) = join(&director, "bob");
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut context = Context::from_waker(&waker);
+    assert!(outbox.poll_packet(&mut context).is_pending());
+    director.announce(1).unwrap();
+    assert_eq!(woken.count(), 1);
+    let std::task::Poll::Ready(Ok(packet)) = outbox.poll_packet(&mut context) else { panic!("no packet") };
+    assert!(outbox.poll_packet(&mut context).is_pending());
+    director.announce(2).unwrap();
+    assert_eq!(woken.count(), 1, "there is no room for it");
+    packet.ack().unwrap();
+    assert_eq!(woken.count(), 2);
+    let std::task::Poll::Ready(Ok(packet)) = outbox.poll_packet(&mut context) else { panic!("no packet") };
+    packet.ack().unwrap();
+    assert!(outbox.poll_packet(&mut context).is_pending());
+    director.root().broadcast(3).unwrap();
+    assert_eq!(woken.count(), 3);
+    let std::task::Poll::Ready(Ok(packet)) = outbox.poll_packet(&mut context) else { panic!("no packet") };
+    assert_eq!(events(&packet), [3]);
+    packet.ack().unwrap();
+    assert!(outbox.poll_packet(&mut context).is_pending());
+    drop(director.close());
+    assert!(woken.count() > 3);
+    let std::task::Poll::Ready(Err(RecvError::Closed)) = outbox.poll_packet(&mut context) else {
+        panic!("it is closed")
+    };
+}
+
+#[test]
+fn task_is_woken_by_the_timer_of_a_retry() {
+    let (director, clock) = director();
+    let (_bob, mut outbox) = join(&director, "bob");
+    director.announce(1).unwrap();
+    outbox.try_packet().unwrap().retry().unwrap();
+    let task = std::thread::spawn(move || {
+        let packet = pollster::block_on(outbox.packet_async()).unwrap();
+        (packet.attempt(), events(&packet))
+    });
+    clock.await_sleepers(1);
+    clock.advance(SECOND);
+    assert_eq!(task.join().unwrap(), (2, vec![1]));
+}
+
+#[test]
+fn dropped_future_loses_nothing() {
+    let (director, _clock) = director();
+    let (_bob, mut outbox) = join(&director, "bob");
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    {
+        let mut future = std::pin::pin!(outbox.packet_async());
+        assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    director.announce(1).unwrap();
+    assert_eq!(woken.count(), 0, "the future is gone");
+    assert_eq!(events(&pollster::block_on(outbox.packet_async()).unwrap()), [1]);
+}
+
+#[test]
+fn blocked_reader_is_woken() {
+    let (director, _clock) = director();
+    let (_bob, mut outbox) = join(&director, "bob");
+    let reader = std::thread::spawn(move || {
+        let mut seen = Vec::new();
+        while let Ok(packet) = outbox.packet() {
+            seen.extend(events(&packet));
+            packet.ack().unwrap();
+        }
+        seen
+    });
+    for n in 0..200 {
+        director.announce(n).unwrap();
+        if n % 10 == 0 {
+            std::thread::yield_now();
+        }
+    }
+    drop(director.close());
+    assert!(reader.join().unwrap().into_iter().eq(0..200));
+}
+
+#[test]
+fn wait_ends_at_its_limit() {
+    let (director, _clock) = director();
+    let (_bob, mut outbox) = join(&director, "bob");
+    let limit = Duration::from_millis(1);
+    assert_eq!(outbox.packet_timeout(limit).err(), Some(RecvTimeoutError::Timeout));
+    director.announce(1).unwrap();
+    assert_eq!(events(&outbox.packet_timeout(GUARD).unwrap()), [1]);
+}
+
+#[test]
+fn detach_wakes_a_blocked_reader() {
+    let (director, _clock) = director();
+    let (bob, mut outbox) = director.join_manual("bob").unwrap();
+    pull_state(&mut outbox);
+    let reader = std::thread::spawn(move || outbox.packet().err());
+    bob.detach();
+    assert_eq!(reader.join().unwrap(), Some(RecvError::Closed));
+}
+
+#[test]
+fn packet_outlives_its_director() {
+    let (director, _clock) = director();
+    let (bob, mut outbox) = join(&director, "bob");
+    director.announce(1).unwrap();
+    let packet = outbox.try_packet().unwrap();
+    let ticket = packet.ticket();
+    drop((director, bob, outbox));
+    assert_eq!(events(&packet), [1]);
+    assert!(ticket.ack().is_err());
+}
+
+#[test]
+fn history_that_is_overwritten_leaves_packets_whole() {
+    let (builder, _clock) = small();
+    let director = builder.history(64).packet(32).build().unwrap();
+    let (_bob, mut outbox) = join(&director, "bob");
+    announce(&director, 0..32);
+    let packet = outbox.try_packet().unwrap();
+    announce(&director, 100..10_000);
+    packet.retry_after(Duration::ZERO).unwrap();
+    let again = outbox.try_packet().unwrap();
+    assert!(events(&again).into_iter().eq(0..32));
+    assert_empty(&mut outbox);
+}
