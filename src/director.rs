@@ -69,7 +69,7 @@
 //!
 //! # Protocol
 //! What is shared by threads is in three places, each with its invariants in its file: the record of
-//! a member (`src/director/seat.rs`, S1 to S4), the queue of packets in it
+//! a member (`src/director/record.rs`, S1 to S4), the queue of packets in it
 //! (`src/director/flight.rs`, F1 to F5), and the wake-up of its reader (`src/director/bell.rs`, B1
 //! and B2). The thread of timers has T1 to T3 (`src/director/timers.rs`). Locks are held for a few
 //! instructions, in the order: list of members, root order, record of a member, bell. No user code
@@ -106,11 +106,11 @@ mod outbox;
 mod packet;
 mod probes;
 mod publish;
+mod record;
 mod registry;
 mod report;
 mod root;
 mod roster;
-mod seat;
 mod settings;
 mod ticket;
 mod timers;

@@ -3,7 +3,7 @@
 //!
 //! | page | answers |
 //! |---|---|
-//! | [`guide`] | How do I use it? Seven chapters and four worked cases |
+//! | [`guide`] | How do I use it? Eight chapters and four worked cases |
 //! | [`defaults`] | What is every default, and which capacity do I choose? |
 //! | [`async_code`] | Which calls wait, and what does a task use instead? |
 //! | [`rings`] | Do I take a queue, a channel or a journal, and what does each cost? |

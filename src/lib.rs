@@ -49,6 +49,7 @@
 //! | [`SinkExt::batch`], [`SinkExt::timeout`], [`SinkExt::inspect`], [`SinkExt::tee`], [`SinkExt::catch_panic`] | the other combinators |
 //! | `HttpSink` of [`buslane-http`](https://docs.rs/buslane-http) | posting events as JSON, one by one or in batches |
 //! | [`source`] | a stream of events from outside the process: a monitor that connects, resumes and connects again |
+//! | [`director`] | named members that send each other events, in packets that are acknowledged and delivered again |
 //! | [`testing`] (feature `testing`) | tests: sinks that collect, fail, wait and panic; a manual clock; a contract check for sinks |
 //! | [`Bus::with_local`] | code that cannot hold a `Publisher`: async handlers, statics |
 //!
@@ -135,6 +136,7 @@
 //! | `static_bus` | a bus in a static, published to from any thread |
 //! | `dead_letters` | retries with exponential backoff, and dead letters for the events that fail permanently |
 //! | `snapshot` | the depth and the ledger of each sink |
+//! | `director` | two replicas that a director keeps in step: one fails for a while, the other comes late |
 //!
 //! # Cargo features
 //!

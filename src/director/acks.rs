@@ -2,7 +2,7 @@
 
 use super::core::DirectorCore;
 use super::error::SendError;
-use super::seat::{Presence, Seat};
+use super::record::{Presence, Record};
 use crate::journal::Sequence;
 use crate::sync::lock;
 use crate::time::Deadline;
@@ -49,17 +49,17 @@ impl Acks {
 /// Publishes an event with a probe, and waits until each member has acknowledged it or cannot.
 pub(super) fn broadcast_acked<E: Clone + Send + Sync + 'static>(
     core: &DirectorCore<E>,
-    sender: Option<&Arc<Seat<E>>>,
+    sender: Option<&Arc<Record<E>>>,
     limit: Duration,
     publish: impl FnOnce(u64) -> Result<Sequence, SendError<E>>,
 ) -> Result<Acks, SendError<E>> {
-    let is_other = |seat: &Arc<Seat<E>>| sender.is_none_or(|sender| sender.number != seat.number);
-    let seats: Vec<_> = core.registry.all().into_iter().filter(is_other).collect();
-    let (number, probe) = core.common.probes.begin(seats.iter().map(|seat| (seat.number, None)));
+    let is_other = |record: &Arc<Record<E>>| sender.is_none_or(|sender| sender.number != record.number);
+    let records: Vec<_> = core.registry.all().into_iter().filter(is_other).collect();
+    let (number, probe) = core.common.probes.begin(records.iter().map(|record| (record.number, None)));
     // One that is detached before the probe begins does not resolve it.
-    for seat in &seats {
-        if lock(&seat.state).presence != Presence::Attached {
-            core.common.probes.resolve(number, seat.number, false);
+    for record in &records {
+        if lock(&record.state).presence != Presence::Attached {
+            core.common.probes.resolve(number, record.number, false);
         }
     }
     let published = publish(number);
@@ -75,10 +75,10 @@ pub(super) fn broadcast_acked<E: Clone + Send + Sync + 'static>(
     let known = probe.wait(deadline);
     core.common.probes.end(number);
     let (mut acked, mut missing) = (Vec::new(), Vec::new());
-    for seat in seats {
-        let has_acked = known.get(&seat.number).copied().flatten() == Some(true);
+    for record in records {
+        let has_acked = known.get(&record.number).copied().flatten() == Some(true);
         let names = if has_acked { &mut acked } else { &mut missing };
-        names.push(seat.name.to_string());
+        names.push(record.name.to_string());
     }
     Ok(Acks { sequence, acked, missing })
 }

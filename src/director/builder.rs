@@ -14,6 +14,7 @@ use crate::retry::Backoff;
 use crate::sink::Sink;
 use crate::sync::{AtomicU64, Mutex};
 use crate::time::{Clock, SystemClock};
+use crate::wait::{FencePair, WaitList};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -196,6 +197,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorBuilder<E> {
             backoff,
             letters,
             probes: Probes::default(),
+            ended: WaitList::new(FencePair::Symmetric),
             letters_refused: AtomicU64::new(0),
             orphans: AtomicU64::new(0),
         };

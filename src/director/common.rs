@@ -11,6 +11,7 @@ use crate::journal::Feed;
 use crate::retry::Backoff;
 use crate::sink::Sink;
 use crate::sync::{AtomicU64, Ordering};
+use crate::wait::WaitList;
 use crate::wait::context::{UserCode, discard, discard_each, user_code};
 use std::mem::needs_drop;
 use std::sync::Arc;
@@ -21,9 +22,11 @@ pub(super) struct Common<E: Clone + Send + Sync + 'static> {
     pub(super) backoff: Backoff,
     pub(super) letters: Option<Arc<dyn Sink<DeadPacket<E>>>>,
     pub(super) probes: Probes,
+    /// Where threads wait for the end of workers: one list, since each has room for 16 threads.
+    pub(super) ended: WaitList,
     /// Letters that the sink did not accept.
     pub(super) letters_refused: AtomicU64,
-    /// Unicasts to a member that had left when they were published.
+    /// Unicasts and root events to a member that had left when they were published.
     pub(super) orphans: AtomicU64,
 }
 

@@ -8,9 +8,9 @@ use super::envelope::Envelope;
 use super::error::JoinError;
 use super::key::{Epoch, PacketKind};
 use super::packet::{PacketCore, StateRoster};
+use super::record::{Presence, Record, RecordState};
 use super::registry::Registry;
 use super::report::{DirectorReport, DirectorSnapshot, LeaveReport, MemberReport, MemberSnapshot};
-use super::seat::{Presence, Seat, SeatState};
 use super::settings::Settings;
 use crate::error::SubscribeError;
 use crate::journal::{Entry, Journal, OpenGate, Sequence, Start, Subscriber};
@@ -39,7 +39,7 @@ pub(super) enum Reader {
 
 /// A session that has just begun.
 pub(super) struct Session<E: Clone + Send + Sync + 'static> {
-    pub(super) seat: Arc<Seat<E>>,
+    pub(super) record: Arc<Record<E>>,
     pub(super) epoch: Epoch,
     pub(super) driver: Driver<E>,
 }
@@ -68,33 +68,37 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
                 is_known.then(|| JoinError::AlreadyMember { name: name.to_string() })
             }
         };
-        let is_refused = self.registry.with(|members| (members.is_closed, members.seats.contains_key(&name)));
+        let is_refused =
+            self.registry.with(|members| (members.is_closed, members.records.contains_key(&name)));
         if let Some(error) = refused(is_refused.0, is_refused.1) {
             return Err(error);
         }
         let subscriber = self.subscribe(Start::Now, settings.lossless)?;
         let begin = subscriber.next_sequence().get();
+        // Its destructor may be user code, which must not run under the lock.
+        let mut settings = Some(settings);
         let entered = self.registry.with(|members| {
-            if let Some(error) = refused(members.is_closed, members.seats.contains_key(&name)) {
+            if let Some(error) = refused(members.is_closed, members.records.contains_key(&name)) {
                 return Err(error);
             }
             let (number, epoch) = (members.number(), members.epoch());
-            let seat = Arc::new(Seat::new(number, name.clone(), settings, self.common.clone(), epoch));
+            let settings = settings.take().unwrap_or_default();
+            let record = Arc::new(Record::new(number, name.clone(), settings, self.common.clone(), epoch));
             {
-                let mut state = lock(&seat.state);
+                let mut state = lock(&record.state);
                 (state.begin, state.next) = (begin, begin);
                 state.gate = state.settings.lossless.then(|| subscriber.gate());
-                begin_session(&seat, &mut state, epoch, reader);
-                push_state_packet(&seat, &mut state);
+                begin_session(&record, &mut state, epoch, reader);
+                push_state_packet(&record, &mut state);
             }
-            members.seats.insert(name.clone(), seat.clone());
-            Ok((seat, epoch))
+            members.records.insert(name.clone(), record.clone());
+            Ok((record, epoch))
         });
-        let (seat, epoch) = entered?;
-        let cursor = Cursor::new(subscriber, seat.number, epoch.get());
+        let (record, epoch) = entered?;
+        let cursor = Cursor::new(subscriber, record.number, epoch.get());
         let driver =
-            Driver::new(seat.clone(), epoch, cursor, self.registry.clone(), reader == Reader::Outbox);
-        Ok(Session { seat, epoch, driver })
+            Driver::new(record.clone(), epoch, cursor, self.registry.clone(), reader == Reader::Outbox);
+        Ok(Session { record, epoch, driver })
     }
 
     /// Begins a new session of a member, in place of the present one if there is one.
@@ -108,123 +112,126 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
             settings.check()?;
         }
         let unknown = || JoinError::UnknownMember { name: name.to_owned() };
-        let (seat, epoch) = self.registry.with(|members| {
+        let (record, epoch) = self.registry.with(|members| {
             if members.is_closed {
                 return Err(JoinError::Closed);
             }
-            let seat = members.seats.get(name).cloned().ok_or_else(unknown)?;
-            Ok((seat, members.epoch()))
+            let record = members.records.get(name).cloned().ok_or_else(unknown)?;
+            Ok((record, members.epoch()))
         })?;
         // S2: from here on no other session commits.
         let (next, is_lossless, old) = {
-            let mut state = lock(&seat.state);
-            if state.presence == Presence::Left || state.epoch > epoch {
-                // It has left meanwhile, or a later rejoin was faster.
+            let mut state = lock(&record.state);
+            if state.presence == Presence::Left {
                 return Err(unknown());
+            }
+            if state.epoch > epoch {
+                return Err(JoinError::Replaced { name: name.to_owned() });
             }
             let gate = state.end_session(Presence::Detached);
             let old = settings.map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));
-            begin_session(&seat, &mut state, epoch, reader);
+            begin_session(&record, &mut state, epoch, reader);
             (state.next, state.settings.lossless, (old, gate))
         };
         drop(old.0);
         open(old.1);
-        seat.bell.ring();
+        record.bell.ring();
         let subscriber = match self.subscribe(Start::At(Sequence::new(next)), is_lossless) {
             Ok(subscriber) => subscriber,
             Err(error) => {
-                self.abandon(&seat, epoch, reader);
+                self.abandon(&record, epoch, reader);
                 return Err(error.into());
             }
         };
         let reaches_back = self.common.feed.oldest().get() <= next;
         let stale = {
-            let mut state = lock(&seat.state);
+            let mut state = lock(&record.state);
             if !state.is_session(epoch) {
                 Some(subscriber.gate())
             } else {
                 state.gate = is_lossless.then(|| subscriber.gate());
                 if !reaches_back && state.state.is_empty() {
                     // The history does not reach back: the state has to be pulled again.
-                    push_state_packet(&seat, &mut state);
+                    push_state_packet(&record, &mut state);
                 }
                 None
             }
         };
         open(stale);
-        let cursor = Cursor::new(subscriber, seat.number, epoch.get());
+        let cursor = Cursor::new(subscriber, record.number, epoch.get());
         let driver =
-            Driver::new(seat.clone(), epoch, cursor, self.registry.clone(), reader == Reader::Outbox);
-        Ok(Session { seat, epoch, driver })
+            Driver::new(record.clone(), epoch, cursor, self.registry.clone(), reader == Reader::Outbox);
+        Ok(Session { record, epoch, driver })
     }
 
     /// Undoes a session that got no reader.
-    pub(super) fn abandon(&self, seat: &Seat<E>, epoch: Epoch, reader: Reader) {
-        self.detach(seat, epoch);
+    pub(super) fn abandon(&self, record: &Record<E>, epoch: Epoch, reader: Reader) {
+        self.detach(record, epoch);
         if reader == Reader::Worker {
-            lock(&seat.state).workers -= 1;
-            seat.ended.notify();
+            lock(&record.state).workers -= 1;
+            record.common.ended.notify();
         }
     }
 
     /// Ends the session of this epoch. The member stays in the list.
-    pub(super) fn detach(&self, seat: &Seat<E>, epoch: Epoch) {
-        detach(seat, epoch);
+    pub(super) fn detach(&self, record: &Record<E>, epoch: Epoch) {
+        detach(record, epoch);
     }
 
     /// Takes a member out of the list, and waits for the end of its worker.
-    pub(super) fn leave(&self, seat: &Arc<Seat<E>>, epoch: Epoch, deadline: Deadline) -> LeaveReport {
+    pub(super) fn leave(&self, record: &Arc<Record<E>>, epoch: Epoch, deadline: Deadline) -> LeaveReport {
         let left = self.registry.with(|members| {
-            let mut state = lock(&seat.state);
+            let mut state = lock(&record.state);
             if state.epoch != epoch || state.presence == Presence::Left {
                 return None;
             }
-            let is_listed = members.seats.get(&seat.name).is_some_and(|listed| Arc::ptr_eq(listed, seat));
+            let is_listed =
+                members.records.get(&record.name).is_some_and(|listed| Arc::ptr_eq(listed, record));
             if is_listed {
-                members.seats.remove(&seat.name);
+                members.records.remove(&record.name);
                 members.left += 1;
             }
             let gate = state.end_session(Presence::Left);
             // S3: under the lock.
             state.end = self.common.feed.next().get();
-            seat.set_current(None);
+            record.set_current(None);
             Some(gate)
         });
         let Some(gate) = left else {
-            let member = self.report(seat);
+            let member = self.report(record);
             return LeaveReport { finish: Finish::Done, was_member: false, member };
         };
         open(gate);
-        self.common.timers.set(seat.number, &seat.bell, None);
-        seat.bell.ring();
-        self.common.probes.lost(seat.number, 0, u64::MAX);
-        let finish = await_workers(seat, deadline);
-        let member = self.report(seat);
-        seat.discard_all();
+        self.common.timers.set(record.number, &record.bell, None);
+        record.bell.ring();
+        self.common.probes.lost(record.number, 0, u64::MAX);
+        let finish = await_workers(record, deadline);
+        let member = self.report(record);
+        record.discard_all();
         LeaveReport { finish, was_member: true, member }
     }
 
     /// Ends the waits for a retry of a member.
-    pub(super) fn ready(&self, seat: &Seat<E>) {
-        lock(&seat.state).all_flights().into_iter().for_each(|flights| flights.hurry());
-        seat.bell.ring();
+    pub(super) fn ready(&self, record: &Record<E>) {
+        lock(&record.state).all_flights().into_iter().for_each(|flights| flights.hurry());
+        record.bell.ring();
     }
 
     /// Closes the stream, and waits until each worker has drained it.
     pub(super) fn close(&self, deadline: Deadline) -> DirectorReport {
         self.registry.with(|members| members.is_closed = true);
         self.journal.close();
-        let seats = self.registry.all();
-        seats.iter().for_each(|seat| seat.bell.ring());
+        let records = self.registry.all();
+        records.iter().for_each(|record| record.bell.ring());
         let mut finish = Finish::Done;
-        let mut members = Vec::with_capacity(seats.len());
-        for seat in &seats {
-            let mut one = await_workers(seat, deadline);
+        let mut members = Vec::with_capacity(records.len());
+        for record in &records {
+            let mut one = await_workers(record, deadline);
             if one == Finish::TimedOut {
-                lock(&seat.state).is_aborted = true;
-                seat.bell.ring();
+                lock(&record.state).is_aborted = true;
+                record.bell.ring();
             }
-            let report = self.report(seat);
+            let report = self.report(record);
             if one == Finish::Pending && report.undelivered + report.member.root_pending == 0 {
                 // The user of the outbox has drained it, and has not asked again.
                 one = Finish::Done;
@@ -246,36 +253,36 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
             // Relaxed: the counts publish nothing.
             orphans: self.common.orphans.load(Ordering::Relaxed),
             letters_refused: self.common.letters_refused.load(Ordering::Relaxed),
-            members: self.registry.all().iter().map(|seat| self.member(seat)).collect(),
+            members: self.registry.all().iter().map(|record| self.member(record)).collect(),
         }
     }
 
-    pub(super) fn member(&self, seat: &Seat<E>) -> MemberSnapshot {
+    pub(super) fn member(&self, record: &Record<E>) -> MemberSnapshot {
         let now = self.common.timers.now();
-        let state = lock(&seat.state);
+        let state = lock(&record.state);
         // Loaded under the lock, so that it is not before the member's own position.
         let tail = if state.presence == Presence::Left { state.end } else { self.common.feed.next().get() };
-        MemberSnapshot::of(&seat.name, &state, tail, now)
+        MemberSnapshot::of(&record.name, &state, tail, now)
     }
 
     /// Returns what a member has got and what it has not.
-    fn report(&self, seat: &Seat<E>) -> MemberReport {
-        let snapshot = self.member(seat);
+    fn report(&self, record: &Record<E>) -> MemberReport {
+        let snapshot = self.member(record);
         let (from, to) = (snapshot.next.get(), snapshot.next.get() + snapshot.unread);
-        let unread = self.count_own(seat, snapshot.epoch, from, to);
+        let unread = self.count_own(record, snapshot.epoch, from, to);
         MemberReport { undelivered: snapshot.in_flight + unread, member: snapshot }
     }
 
     /// Counts the events for a member in a part of the stream. Positions that were overwritten count
     /// as its own.
-    fn count_own(&self, seat: &Seat<E>, epoch: Epoch, from: u64, to: u64) -> u64 {
+    fn count_own(&self, record: &Record<E>, epoch: Epoch, from: u64, to: u64) -> u64 {
         if from >= to {
             return 0;
         }
         let Ok(mut reader) = self.subscribe(Start::At(Sequence::new(from)), false) else { return to - from };
         let mut own = 0;
         while reader.next_sequence().get() < to {
-            match reader.try_recv_with(|envelope| envelope.is_for(seat.number, epoch.get())) {
+            match reader.try_recv_with(|envelope| envelope.is_for(record.number, epoch.get())) {
                 Ok(Entry::Event(_, is_own)) => own += u64::from(is_own),
                 Ok(Entry::Lagged(count)) => own += count,
                 Ok(_) => {}
@@ -286,10 +293,10 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
     }
 }
 
-/// A session of this epoch begins, under the lock of the seat.
+/// A session of this epoch begins, under the lock of the record.
 fn begin_session<E: Clone + Send + Sync + 'static>(
-    seat: &Seat<E>,
-    state: &mut SeatState<E>,
+    record: &Record<E>,
+    state: &mut RecordState<E>,
     epoch: Epoch,
     reader: Reader,
 ) {
@@ -299,13 +306,13 @@ fn begin_session<E: Clone + Send + Sync + 'static>(
     if reader == Reader::Worker {
         state.workers += 1;
     }
-    seat.set_current(Some(epoch));
+    record.set_current(Some(epoch));
 }
 
 /// The member has to pull the state before anything else.
-fn push_state_packet<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, state: &mut SeatState<E>) {
+fn push_state_packet<E: Clone + Send + Sync + 'static>(record: &Record<E>, state: &mut RecordState<E>) {
     let core = PacketCore {
-        member: seat.name.clone(),
+        member: record.name.clone(),
         kind: PacketKind::State,
         id: state.packet_id(),
         lagged: 0,
@@ -317,19 +324,19 @@ fn push_state_packet<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, state: &m
 }
 
 /// Ends the session of this epoch, if it is the present one.
-pub(super) fn detach<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, epoch: Epoch) {
+pub(super) fn detach<E: Clone + Send + Sync + 'static>(record: &Record<E>, epoch: Epoch) {
     let gate = {
-        let mut state = lock(&seat.state);
+        let mut state = lock(&record.state);
         if state.epoch != epoch || state.presence != Presence::Attached {
             return;
         }
-        seat.set_current(None);
+        record.set_current(None);
         state.end_session(Presence::Detached)
     };
     open(gate);
-    seat.common.timers.set(seat.number, &seat.bell, None);
-    seat.bell.ring();
-    seat.common.probes.lost(seat.number, 0, u64::MAX);
+    record.common.timers.set(record.number, &record.bell, None);
+    record.bell.ring();
+    record.common.probes.lost(record.number, 0, u64::MAX);
 }
 
 /// Releases the publishers that wait for a session that is over.
@@ -339,10 +346,10 @@ fn open<E: Send + Sync + 'static>(gate: Option<OpenGate<E>>) {
     }
 }
 
-fn await_workers<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, deadline: Deadline) -> Finish {
-    let is_done = || (lock(&seat.state).workers == 0).then_some(());
+fn await_workers<E: Clone + Send + Sync + 'static>(record: &Record<E>, deadline: Deadline) -> Finish {
+    let is_done = || (lock(&record.state).workers == 0).then_some(());
     if is_done().is_some() {
-        let state = lock(&seat.state);
+        let state = lock(&record.state);
         // An outbox is drained by its user, at any time.
         let is_left = state.presence == Presence::Attached && !state.is_aborted;
         return if is_left { Finish::Pending } else { Finish::Done };
@@ -350,7 +357,7 @@ fn await_workers<E: Clone + Send + Sync + 'static>(seat: &Seat<E>, deadline: Dea
     if must_not_wait() {
         return Finish::Pending;
     }
-    if seat.ended.wait_until(deadline, is_done).is_some() { Finish::Done } else { Finish::TimedOut }
+    if record.common.ended.wait_until(deadline, is_done).is_some() { Finish::Done } else { Finish::TimedOut }
 }
 
 fn worse(one: Finish, other: Finish) -> Finish {

@@ -1,4 +1,4 @@
-//! The counters of one member, all of which are under the lock of its seat.
+//! The counters of one member, all of which are under the lock of its record.
 
 use super::flight::{GivenUp, Outcome};
 use super::key::PacketKind;

@@ -1,7 +1,7 @@
 //! A member's cursor in the journal: it reads the stream and fills packets.
 //!
 //! The cursor belongs to the reader of the outbox. What it has read counts only when the reader
-//! commits it to the seat, so a session that ends in between loses nothing: the next one reads from
+//! commits it to the record, so a session that ends in between loses nothing: the next one reads from
 //! the committed position.
 
 use super::envelope::Envelope;
@@ -10,6 +10,7 @@ use super::settings::Settings;
 use crate::error::TryRecvError;
 use crate::journal::{Entry, Sequence, Subscriber};
 use crate::wait::context::cloned;
+use std::mem::needs_drop;
 use std::time::Instant;
 
 /// The most positions that one fill reads, so that other work has its turn in a steady flow.
@@ -91,13 +92,18 @@ impl<E: Clone + Send + Sync + 'static> Cursor<E> {
     pub(super) fn fill(&mut self, settings: &Settings<E>) {
         let begin = self.subscriber.next_sequence().get();
         let (number, epoch) = (self.number, self.epoch);
+        if self.open.events.is_empty() {
+            let unread = self.subscriber.behind().min(settings.packet as u64);
+            // What cannot be allocated here is asked for again, event by event.
+            let _ = self.open.events.try_reserve_exact(unread as usize);
+        }
         while !self.is_sealed && self.subscriber.next_sequence().get() - begin < READ_AT_ONCE {
             let weigh = settings.bytes.as_ref().map(|(_, weigh)| weigh);
             let read = self.subscriber.try_recv_with(|envelope| {
                 // The clone and the weighing are user code. Nothing is locked here.
                 envelope.is_for(number, epoch).then(|| {
                     let bytes = weigh.map_or(0, |weigh| weigh(&envelope.event));
-                    (envelope.from, envelope.probe(), cloned(&envelope.event), bytes)
+                    (envelope.from, envelope.probe(), copied(&envelope.event), bytes)
                 })
             });
             match read {
@@ -141,4 +147,11 @@ impl<E: Clone + Send + Sync + 'static> Cursor<E> {
         self.is_sealed = false;
         open
     }
+}
+
+/// Clones an event, which is user code. The clone of an event without a destructor is assumed to be
+/// a mere copy, as a journal does.
+#[inline]
+fn copied<E: Clone>(event: &E) -> E {
+    if needs_drop::<E>() { cloned(event) } else { event.clone() }
 }

@@ -10,8 +10,8 @@ use super::cursor::Cursor;
 use super::flight::Outcome;
 use super::key::{Epoch, PacketKey, PacketKind};
 use super::packet::{Packet, PacketCore, TicketSource};
+use super::record::{Presence, Record, RecordState};
 use super::registry::Registry;
-use super::seat::{Presence, Seat, SeatState};
 use super::settings::Settings;
 use super::ticket::{Desk, Ticket, Verdict};
 use crate::deadline::moment_after;
@@ -44,7 +44,7 @@ enum Choice<E> {
 
 /// The reader's part of a session.
 pub(super) struct Driver<E: Clone + Send + Sync + 'static> {
-    pub(super) seat: Arc<Seat<E>>,
+    pub(super) record: Arc<Record<E>>,
     pub(super) epoch: Epoch,
     cursor: Cursor<E>,
     registry: Arc<Registry<E>>,
@@ -56,28 +56,28 @@ pub(super) struct Driver<E: Clone + Send + Sync + 'static> {
 
 impl<E: Clone + Send + Sync + 'static> Driver<E> {
     pub(super) fn new(
-        seat: Arc<Seat<E>>,
+        record: Arc<Record<E>>,
         epoch: Epoch,
         cursor: Cursor<E>,
         registry: Arc<Registry<E>>,
         is_manual: bool,
     ) -> Self {
-        let settings = lock(&seat.state).settings.clone();
-        Self { seat, epoch, cursor, registry, settings, is_manual }
+        let settings = lock(&record.state).settings.clone();
+        Self { record, epoch, cursor, registry, settings, is_manual }
     }
 
     /// Returns what to do now.
     pub(super) fn step(&mut self) -> Step<E> {
         loop {
             // Whatever is rung for after this is found below, or rings again.
-            self.seat.bell.take();
-            let now = self.seat.common.timers.now();
+            self.record.bell.take();
+            let now = self.record.common.timers.now();
             let mut outcome = Outcome::new();
             let choice = {
-                let mut state = lock(&self.seat.state);
+                let mut state = lock(&self.record.state);
                 self.choose(&mut state, now, &mut outcome)
             };
-            self.seat.finish(self.epoch, outcome);
+            self.record.finish(self.epoch, outcome);
             match choice {
                 Choice::Deliver(kind, core, attempt) => {
                     return Step::Deliver(self.packet(kind, core, attempt));
@@ -88,22 +88,27 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                     self.commit(now);
                 }
                 Choice::Wait { for_events, until } => {
-                    self.seat.common.timers.set(self.seat.number, &self.seat.bell, until);
+                    self.record.common.timers.set(self.record.number, &self.record.bell, until);
                     return Step::Wait { for_events };
                 }
-                Choice::End => return Step::End,
+                Choice::End => {
+                    if lock(&self.record.state).presence == Presence::Drained {
+                        self.record.common.timers.set(self.record.number, &self.record.bell, None);
+                    }
+                    return Step::End;
+                }
             }
         }
     }
 
-    fn choose(&self, state: &mut SeatState<E>, now: Instant, outcome: &mut Outcome<E>) -> Choice<E> {
+    fn choose(&self, state: &mut RecordState<E>, now: Instant, outcome: &mut Outcome<E>) -> Choice<E> {
         let settings = &*self.settings;
         if !state.is_session(self.epoch) {
             return Choice::End;
         }
         for kind in [PacketKind::State, PacketKind::Root, PacketKind::Events] {
             let before = outcome.given_up.len();
-            let expired = state.flights(kind).expire(now, &self.seat.common.backoff, outcome);
+            let expired = state.flights(kind).expire(now, &self.record.common.backoff, outcome);
             state.counts.ack_timeouts += expired;
             state.counts.given_up(kind, &outcome.given_up[before..]);
         }
@@ -146,7 +151,13 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         }
     }
 
-    fn hand_out(&self, state: &mut SeatState<E>, kind: PacketKind, index: usize, now: Instant) -> Choice<E> {
+    fn hand_out(
+        &self,
+        state: &mut RecordState<E>,
+        kind: PacketKind,
+        index: usize,
+        now: Instant,
+    ) -> Choice<E> {
         let until = self.is_manual.then(|| moment_after(now, self.settings.ack_timeout));
         let Some((core, attempt)) = state.flights(kind).hand_out(index, now, until) else {
             return Choice::Wait { for_events: false, until: None };
@@ -160,10 +171,10 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     }
 
     /// Moves root events into a packet, and returns its index.
-    fn pack_root(&self, state: &mut SeatState<E>) -> usize {
+    fn pack_root(&self, state: &mut RecordState<E>) -> usize {
         let count = state.inbox.len().min(self.settings.packet);
         let core = PacketCore {
-            member: self.seat.name.clone(),
+            member: self.record.name.clone(),
             kind: PacketKind::Root,
             id: state.packet_id(),
             lagged: std::mem::take(&mut state.root_lagged),
@@ -177,17 +188,17 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
 
     /// Counts what the cursor has read, and puts a complete packet into the queue: S1.
     fn commit(&mut self, now: Instant) {
-        let Self { seat, cursor, epoch, settings, .. } = self;
+        let Self { record, cursor, epoch, settings, .. } = self;
         let is_due = cursor.is_due(now, settings);
         if !cursor.open.events.is_empty() && !is_due {
             // Root events do not wait for a packet that lingers.
-            lock(&seat.state).root_row = 0;
+            lock(&record.state).root_row = 0;
             return;
         }
         let position = cursor.position();
         let open = cursor.take();
         let lost = {
-            let mut state = lock(&seat.state);
+            let mut state = lock(&record.state);
             if !state.is_session(*epoch) {
                 // The next session reads it again.
                 Some(open)
@@ -202,7 +213,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                     state.root_row = 0;
                 } else {
                     let core = PacketCore {
-                        member: seat.name.clone(),
+                        member: record.name.clone(),
                         kind: PacketKind::Events,
                         id: state.packet_id(),
                         lagged: std::mem::take(&mut state.lagged),
@@ -214,13 +225,13 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                 }
                 drop(state);
                 if open.lost > 0 {
-                    seat.common.probes.lost(seat.number, from, from + open.lost);
+                    record.common.probes.lost(record.number, from, from + open.lost);
                 }
                 None
             }
         };
         if let Some(open) = lost {
-            seat.common.discard_events(open.events);
+            record.common.discard_events(open.events);
         }
     }
 
@@ -229,7 +240,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
             roster.fill(|next| self.registry.roster(next));
         }
         let key = PacketKey { epoch: self.epoch, kind, id: core.id, attempt };
-        let desk: Arc<dyn Desk> = self.seat.clone();
+        let desk: Arc<dyn Desk> = self.record.clone();
         let ticket = if self.is_manual {
             TicketSource::Outbox(Ticket::counted(desk, key))
         } else {
@@ -241,15 +252,20 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     /// A node has returned from its call with a packet.
     pub(super) fn returned(&self, packet: Packet<E>, verdict: Verdict) {
         let key = packet.key();
-        lock(&self.seat.state).in_call = None;
+        {
+            let mut state = lock(&self.record.state);
+            if state.epoch == self.epoch {
+                state.in_call = None;
+            }
+        }
         // Refused if the session was replaced during the call.
-        let _ = self.seat.settle(key, verdict);
-        self.seat.common.discard_packets([packet.into_core()]);
+        let _ = self.record.settle(key, verdict);
+        self.record.common.discard_packets([packet.into_core()]);
     }
 
     /// Parks the calling thread until a ring, news of the stream, or the limit.
     pub(super) fn wait(&mut self, for_events: bool, limit: Option<Duration>) {
-        let bell = self.seat.bell.clone();
+        let bell = self.record.bell.clone();
         let thread = Unparker::current();
         // B1.
         bell.enter(Sleeper::Thread(thread.clone()));
@@ -264,18 +280,26 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     /// Registers a task for a ring, and for news of the stream. Returns `true` if there is one
     /// already.
     pub(super) fn register(&mut self, for_events: bool, task: &Waker) -> bool {
-        self.seat.bell.enter(Sleeper::task(task));
+        self.record.bell.enter(Sleeper::task(task));
         if for_events {
             self.cursor.subscriber.register(task);
         } else {
             self.cursor.subscriber.cancel();
         }
-        self.seat.bell.is_rung() || for_events && self.cursor.has_news()
+        self.record.bell.is_rung() || for_events && self.cursor.has_news()
     }
 
     /// Withdraws a registered task.
     pub(super) fn unregister(&mut self) {
-        self.seat.bell.leave();
+        self.record.bell.leave();
         self.cursor.subscriber.cancel();
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Drop for Driver<E> {
+    fn drop(&mut self) {
+        // The destructors of events are user code.
+        let open = self.cursor.take();
+        self.record.common.discard_events(open.events);
     }
 }

@@ -234,11 +234,11 @@ impl<E: Clone + Send + Sync + 'static> Director<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn ready(&self, name: &str) -> bool {
-        let seat = self.core().registry.find(name);
-        if let Some(seat) = &seat {
-            self.core().ready(seat);
+        let record = self.core().registry.find(name);
+        if let Some(record) = &record {
+            self.core().ready(record);
         }
-        seat.is_some()
+        record.is_some()
     }
 
     /// Returns the members, in the order of their names.

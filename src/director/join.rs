@@ -140,21 +140,21 @@ fn spawn<E: Clone + Send + Sync + 'static>(
     session: Session<E>,
     node: impl Node<E> + 'static,
 ) -> Result<Member<E>, JoinError> {
-    let Session { seat, epoch, driver } = session;
+    let Session { record, epoch, driver } = session;
     let worker = Worker { driver, node };
     if let Err(error) = thread::spawn_named(String::from("buslane-member"), move || worker.run()) {
-        core.abandon(&seat, epoch, Reader::Worker);
+        core.abandon(&record, epoch, Reader::Worker);
         return Err(JoinError::Spawn(SpawnError::Thread(error)));
     }
-    Ok(Member::new(core.clone(), seat, epoch))
+    Ok(Member::new(core.clone(), record, epoch))
 }
 
 fn open<E: Clone + Send + Sync + 'static>(
     core: &Arc<DirectorCore<E>>,
     session: Session<E>,
 ) -> (Member<E>, Outbox<E>) {
-    let Session { seat, epoch, driver } = session;
-    (Member::new(core.clone(), seat, epoch), Outbox::new(driver))
+    let Session { record, epoch, driver } = session;
+    (Member::new(core.clone(), record, epoch), Outbox::new(driver))
 }
 
 impl<E: Clone + Send + Sync + 'static> fmt::Debug for MemberBuilder<'_, E> {

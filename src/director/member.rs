@@ -6,8 +6,8 @@ use super::envelope::Envelope;
 use super::error::SendError;
 use super::key::Epoch;
 use super::publish::{refused, unicast};
+use super::record::Record;
 use super::report::{LeaveReport, MemberSnapshot};
-use super::seat::Seat;
 use crate::deadline::{CLOSE_LIMIT, DROP_LIMIT};
 use crate::journal::{BiasedWriter, Sequence};
 use crate::sync::cold_path;
@@ -64,14 +64,14 @@ pub struct Member<E: Clone + Send + Sync + 'static> {
 /// ```
 pub struct MemberPublisher<E: Clone + Send + Sync + 'static> {
     writer: BiasedWriter<Envelope<E>>,
-    seat: Arc<Seat<E>>,
+    record: Arc<Record<E>>,
     epoch: Epoch,
     core: Arc<DirectorCore<E>>,
 }
 
 impl<E: Clone + Send + Sync + 'static> MemberPublisher<E> {
-    fn new(core: Arc<DirectorCore<E>>, seat: Arc<Seat<E>>, epoch: Epoch) -> Self {
-        Self { writer: core.journal.biased_writer(), seat, epoch, core }
+    fn new(core: Arc<DirectorCore<E>>, record: Arc<Record<E>>, epoch: Epoch) -> Self {
+        Self { writer: core.journal.biased_writer(), record, epoch, core }
     }
 
     /// Publishes an event to every member but this one, and returns its position.
@@ -84,7 +84,7 @@ impl<E: Clone + Send + Sync + 'static> MemberPublisher<E> {
     /// member makes no room.
     #[inline]
     pub fn broadcast(&mut self, event: E) -> Result<Sequence, SendError<E>> {
-        if !self.seat.is_current(self.epoch) {
+        if !self.record.is_current(self.epoch) {
             cold_path();
             return Err(self.not_member(event));
         }
@@ -107,11 +107,11 @@ impl<E: Clone + Send + Sync + 'static> MemberPublisher<E> {
     /// [`SendError`] with the event: as for [`broadcast`](Self::broadcast), and if the receiver is no
     /// member, or this one.
     pub fn unicast(&mut self, to: &str, event: E) -> Result<Sequence, SendError<E>> {
-        if !self.seat.is_current(self.epoch) {
+        if !self.record.is_current(self.epoch) {
             return Err(self.not_member(event));
         }
-        let Self { writer, seat, epoch, core } = self;
-        unicast(core, (epoch.get(), Some(seat)), to, event, |envelope| writer.publish(envelope))
+        let Self { writer, record, epoch, core } = self;
+        unicast(core, (epoch.get(), Some(record)), to, event, |envelope| writer.publish(envelope))
     }
 
     /// Publishes an event to every member but this one, waits at most `limit` until they have
@@ -123,11 +123,11 @@ impl<E: Clone + Send + Sync + 'static> MemberPublisher<E> {
     /// # Errors
     /// As for [`broadcast`](Self::broadcast).
     pub fn broadcast_acked(&mut self, event: E, limit: Duration) -> Result<Acks, SendError<E>> {
-        if !self.seat.is_current(self.epoch) {
+        if !self.record.is_current(self.epoch) {
             return Err(self.not_member(event));
         }
-        let Self { writer, seat, epoch, core } = self;
-        broadcast_acked(core, Some(seat), limit, |probe| {
+        let Self { writer, record, epoch, core } = self;
+        broadcast_acked(core, Some(record), limit, |probe| {
             writer.publish(Envelope::probed(epoch.get(), probe, event)).map_err(refused)
         })
     }
@@ -135,7 +135,7 @@ impl<E: Clone + Send + Sync + 'static> MemberPublisher<E> {
     /// Returns the name of the member.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.seat.name
+        &self.record.name
     }
 
     /// Returns the epoch of the session.
@@ -148,7 +148,7 @@ impl<E: Clone + Send + Sync + 'static> MemberPublisher<E> {
 /// The clone publishes by itself: each thread has its own.
 impl<E: Clone + Send + Sync + 'static> Clone for MemberPublisher<E> {
     fn clone(&self) -> Self {
-        Self::new(self.core.clone(), self.seat.clone(), self.epoch)
+        Self::new(self.core.clone(), self.record.clone(), self.epoch)
     }
 }
 
@@ -162,8 +162,8 @@ impl<E: Clone + Send + Sync + 'static> fmt::Debug for MemberPublisher<E> {
 }
 
 impl<E: Clone + Send + Sync + 'static> Member<E> {
-    pub(super) fn new(core: Arc<DirectorCore<E>>, seat: Arc<Seat<E>>, epoch: Epoch) -> Self {
-        Self { publisher: MemberPublisher::new(core, seat, epoch), is_over: false }
+    pub(super) fn new(core: Arc<DirectorCore<E>>, record: Arc<Record<E>>, epoch: Epoch) -> Self {
+        Self { publisher: MemberPublisher::new(core, record, epoch), is_over: false }
     }
 
     /// Publishes an event to every other member: see
@@ -249,12 +249,12 @@ impl<E: Clone + Send + Sync + 'static> Member<E> {
     /// Returns `true` while this session is the present one of the member.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.publisher.seat.is_current(self.publisher.epoch)
+        self.publisher.record.is_current(self.publisher.epoch)
     }
 
     /// Returns the state and the counters of the member.
     pub fn snapshot(&self) -> MemberSnapshot {
-        self.publisher.core.member(&self.publisher.seat)
+        self.publisher.core.member(&self.publisher.record)
     }
 
     /// Leaves, and waits at most five seconds for a node that is in a call: see
@@ -269,8 +269,8 @@ impl<E: Clone + Send + Sync + 'static> Member<E> {
     /// report counts the events that the member did not get. Inside a delivery nothing waits.
     pub fn leave_timeout(mut self, limit: Duration) -> LeaveReport {
         self.is_over = true;
-        let MemberPublisher { core, seat, epoch, .. } = &self.publisher;
-        core.leave(seat, *epoch, Deadline::after(limit))
+        let MemberPublisher { core, record, epoch, .. } = &self.publisher;
+        core.leave(record, *epoch, Deadline::after(limit))
     }
 
     /// Ends the session, and keeps the member's place: its name, its cursor, and the packets that it
@@ -293,8 +293,8 @@ impl<E: Clone + Send + Sync + 'static> Member<E> {
     /// ```
     pub fn detach(mut self) {
         self.is_over = true;
-        let MemberPublisher { core, seat, epoch, .. } = &self.publisher;
-        core.detach(seat, *epoch);
+        let MemberPublisher { core, record, epoch, .. } = &self.publisher;
+        core.detach(record, *epoch);
     }
 }
 
@@ -304,12 +304,12 @@ impl<E: Clone + Send + Sync + 'static> Drop for Member<E> {
             return;
         }
         let waits = !std::thread::panicking() && may_wait_to_drop();
-        let MemberPublisher { core, seat, epoch, .. } = &self.publisher;
+        let MemberPublisher { core, record, epoch, .. } = &self.publisher;
         if waits {
             let dropping = HandleDrop::begin();
-            let _ = core.leave(seat, *epoch, dropping.deadline().min(Deadline::after(DROP_LIMIT)));
+            let _ = core.leave(record, *epoch, dropping.deadline().min(Deadline::after(DROP_LIMIT)));
         } else {
-            let _ = core.leave(seat, *epoch, Deadline::NOW);
+            let _ = core.leave(record, *epoch, Deadline::NOW);
         }
     }
 }

@@ -168,7 +168,7 @@ impl<E: Clone + Send + Sync + 'static> Outbox<E> {
     /// Returns the name of the member.
     #[must_use]
     pub fn member(&self) -> &str {
-        &self.0.seat.name
+        &self.0.record.name
     }
 
     /// Returns the epoch of the session.
@@ -180,7 +180,7 @@ impl<E: Clone + Send + Sync + 'static> Outbox<E> {
 
 impl<E: Clone + Send + Sync + 'static> Drop for Outbox<E> {
     fn drop(&mut self) {
-        detach(&self.0.seat, self.0.epoch);
+        detach(&self.0.record, self.0.epoch);
     }
 }
 

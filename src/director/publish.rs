@@ -3,7 +3,7 @@
 use super::core::DirectorCore;
 use super::envelope::Envelope;
 use super::error::SendError;
-use super::seat::{Presence, Seat};
+use super::record::{Presence, Record};
 use crate::error::WriteError;
 use crate::journal::Sequence;
 use crate::sync::{Ordering, lock};
@@ -26,30 +26,30 @@ pub(super) fn refused<E>(error: WriteError<Envelope<E>>) -> SendError<E> {
 /// Publishes an event to one member. `from` is 0 for a publisher outside.
 pub(super) fn unicast<E: Clone + Send + Sync + 'static>(
     core: &DirectorCore<E>,
-    from: (u64, Option<&Seat<E>>),
+    from: (u64, Option<&Record<E>>),
     to: &str,
     event: E,
     publish: impl FnOnce(Envelope<E>) -> Result<Sequence, WriteError<Envelope<E>>>,
 ) -> Result<Sequence, SendError<E>> {
-    let Some(seat) = core.registry.find(to) else {
+    let Some(record) = core.registry.find(to) else {
         return Err(SendError::UnknownMember { name: to.to_owned(), event });
     };
-    if from.1.is_some_and(|sender| sender.number == seat.number) {
+    if from.1.is_some_and(|sender| sender.number == record.number) {
         return Err(SendError::SelfTarget(event));
     }
-    let sequence = publish(Envelope::to_member(from.0, seat.number, event)).map_err(refused)?;
-    count_orphan(core, &seat, sequence);
+    let sequence = publish(Envelope::to_member(from.0, record.number, event)).map_err(refused)?;
+    count_orphan(core, &record, sequence);
     Ok(sequence)
 }
 
-/// Counts a unicast whose receiver left before it was published: see S3 of the seat.
+/// Counts a unicast whose receiver left before it was published: see S3 of the record.
 fn count_orphan<E: Clone + Send + Sync + 'static>(
     core: &DirectorCore<E>,
-    seat: &Arc<Seat<E>>,
+    record: &Arc<Record<E>>,
     sequence: Sequence,
 ) {
     let is_orphan = {
-        let state = lock(&seat.state);
+        let state = lock(&record.state);
         state.presence == Presence::Left && sequence.get() >= state.end
     };
     if is_orphan {

@@ -1,7 +1,7 @@
 //! What a director reports of itself: snapshots, and the reports of a leave and a close.
 
 use super::key::Epoch;
-use super::seat::{Presence, SeatState};
+use super::record::{Presence, RecordState};
 use crate::journal::Sequence;
 use crate::stats::Finish;
 use std::fmt;
@@ -129,7 +129,7 @@ pub struct MemberSnapshot {
 }
 
 impl MemberSnapshot {
-    pub(super) fn of<E>(name: &str, state: &SeatState<E>, tail: u64, now: Instant) -> Self {
+    pub(super) fn of<E>(name: &str, state: &RecordState<E>, tail: u64, now: Instant) -> Self {
         let counts = &state.counts;
         let status = match state.presence {
             Presence::Left => MemberStatus::Left,
@@ -250,7 +250,7 @@ pub struct DirectorSnapshot {
     pub is_closed: bool,
     /// The number of members that have left.
     pub left: u64,
-    /// The unicasts whose receiver left while they were published.
+    /// The unicasts and root events whose receiver left while they were sent.
     pub orphans: u64,
     /// The dead letters that their sink did not accept.
     pub letters_refused: u64,

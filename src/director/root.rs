@@ -3,9 +3,9 @@
 use super::core::DirectorCore;
 use super::error::SendError;
 use super::packet::PacketEvent;
-use super::seat::Seat;
+use super::record::Record;
 use crate::journal::Sequence;
-use crate::sync::lock;
+use crate::sync::{Ordering, lock};
 use crate::wait::context::{cloned, discard};
 use std::fmt;
 use std::sync::Arc;
@@ -46,17 +46,17 @@ impl<'a, E: Clone + Send + Sync + 'static> Root<'a, E> {
         if self.0.registry.with(|members| members.is_closed) {
             return Err(SendError::Closed(event));
         }
-        let seats = self.0.registry.all();
+        let records = self.0.registry.all();
         // Clones are user code, so they are made before the lock is taken. The last member gets
         // the event itself.
-        let mut events: Vec<E> = (1..seats.len()).map(|_| cloned(&event)).collect();
+        let mut events: Vec<E> = (1..records.len()).map(|_| cloned(&event)).collect();
         events.push(event);
         // Without members nothing takes the event.
-        let rest = if seats.is_empty() { events.pop() } else { None };
-        let (sequence, left) = self.push(seats.iter().zip(events));
+        let rest = if records.is_empty() { events.pop() } else { None };
+        let (sequence, left) = self.push(records.iter().zip(events));
         discard(rest);
         self.0.common.discard_events(left);
-        seats.iter().for_each(|seat| seat.bell.ring());
+        records.iter().for_each(|record| record.bell.ring());
         Ok(sequence)
     }
 
@@ -68,17 +68,17 @@ impl<'a, E: Clone + Send + Sync + 'static> Root<'a, E> {
         if self.0.registry.with(|members| members.is_closed) {
             return Err(SendError::Closed(event));
         }
-        let Some(seat) = self.0.registry.find(to) else {
+        let Some(record) = self.0.registry.find(to) else {
             return Err(SendError::UnknownMember { name: to.to_owned(), event });
         };
         let (pushed, sequence) = {
             let mut next = lock(&self.0.root);
             let sequence = *next;
-            let pushed = seat.push_root(PacketEvent::new(sequence, 0, event));
+            let pushed = record.push_root(PacketEvent::new(sequence, 0, event));
             *next += u64::from(pushed.is_ok());
             (pushed, sequence)
         };
-        seat.bell.ring();
+        record.bell.ring();
         match pushed {
             Ok(evicted) => {
                 self.0.common.discard_events(evicted);
@@ -89,17 +89,24 @@ impl<'a, E: Clone + Send + Sync + 'static> Root<'a, E> {
     }
 
     /// Puts an event into the inboxes, at one position. Returns the events to be dropped.
-    fn push<'s>(&self, events: impl Iterator<Item = (&'s Arc<Seat<E>>, E)>) -> (Sequence, Vec<PacketEvent<E>>)
+    fn push<'s>(
+        &self,
+        events: impl Iterator<Item = (&'s Arc<Record<E>>, E)>,
+    ) -> (Sequence, Vec<PacketEvent<E>>)
     where
         E: 's,
     {
         let mut left = Vec::new();
         let mut next = lock(&self.0.root);
         let sequence = *next;
-        for (seat, event) in events {
-            match seat.push_root(PacketEvent::new(sequence, 0, event)) {
+        for (record, event) in events {
+            match record.push_root(PacketEvent::new(sequence, 0, event)) {
                 Ok(evicted) => left.extend(evicted),
-                Err(back) => left.push(back),
+                Err(back) => {
+                    // Relaxed: the count publishes nothing.
+                    self.0.common.orphans.fetch_add(1, Ordering::Relaxed);
+                    left.push(back);
+                }
             }
         }
         *next += 1;

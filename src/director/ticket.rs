@@ -20,7 +20,7 @@ pub(super) enum Verdict {
     Pending,
 }
 
-/// Where tickets are settled: the seat of a member.
+/// Where tickets are settled: the record of a member.
 pub(super) trait Desk: Send + Sync {
     fn settle(&self, key: PacketKey, verdict: Verdict) -> Result<(), AckError>;
     /// A ticket of this attempt was made.

@@ -11,7 +11,7 @@
 //!   thread that has yet to look at it, or starts one.
 
 use super::bell::Bell;
-use crate::sync::{Mutex, lock, thread};
+use crate::sync::{MODEL, Mutex, lock, thread};
 use crate::time::{Clock, Pause};
 use crate::wait::context::caught;
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +48,10 @@ impl Timers {
 
     /// Sets or withdraws the timer of an outbox.
     pub(super) fn set(self: &Arc<Self>, number: u64, bell: &Arc<Bell>, at: Option<Instant>) {
+        if MODEL {
+            // A model has no time.
+            return;
+        }
         let (old_pause, starts) = {
             let mut state = lock(&self.state);
             let before = state.of.get(&number).copied();

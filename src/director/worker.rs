@@ -4,7 +4,7 @@ use super::base::{Delivery, Node};
 use super::driver::{Driver, Step};
 use super::key::PacketKind;
 use super::packet::Packet;
-use super::seat::Seat;
+use super::record::Record;
 use super::ticket::Verdict;
 use crate::sync::lock;
 use crate::wait::context::{discard, dispose, error_text, user_code};
@@ -19,7 +19,7 @@ impl<E: Clone + Send + Sync + 'static, N: Node<E>> Worker<E, N> {
     pub(super) fn run(self) {
         let Self { mut driver, mut node } = self;
         // Also if a panic ever escapes everything that catches panics.
-        let end = End(driver.seat.clone());
+        let end = End(driver.record.clone());
         loop {
             match driver.step() {
                 Step::Deliver(packet) => {
@@ -56,7 +56,7 @@ fn call<E, N: Node<E>>(node: &mut N, packet: &Packet<E>) -> Verdict {
 }
 
 /// Reports the end of the worker.
-struct End<E: Clone + Send + Sync + 'static>(Arc<Seat<E>>);
+struct End<E: Clone + Send + Sync + 'static>(Arc<Record<E>>);
 
 impl<E: Clone + Send + Sync + 'static> Drop for End<E> {
     fn drop(&mut self) {
@@ -64,6 +64,6 @@ impl<E: Clone + Send + Sync + 'static> Drop for End<E> {
             let mut state = lock(&self.0.state);
             state.workers -= 1;
         }
-        self.0.ended.notify();
+        self.0.common.ended.notify();
     }
 }

@@ -18,6 +18,9 @@ pub mod history {}
 #[doc = include_str!("guide/sources.md")]
 pub mod sources {}
 
+#[doc = include_str!("guide/director.md")]
+pub mod director {}
+
 #[doc = include_str!("guide/production.md")]
 pub mod production {}
 

@@ -3,6 +3,11 @@
 
 use buslane::bus::BusBuilder;
 use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
+use buslane::director::{
+    AckError, Acks, DeadPacket, Delivery, Director, DirectorReport, DirectorSnapshot, Epoch, JoinError,
+    LeaveReport, Member, MemberPublisher, MemberReport, MemberSnapshot, MemberStatus, NextPacket, Node,
+    Outbox, Packet, PacketEvent, PacketKind, Roster, SendError, Ticket,
+};
 use buslane::error::{
     AddError, BuildError, Closed, ConfigError, OutOfMemory, RecvError, RecvTimeoutError, RemoveError,
     SpawnError, SubscribeError, TryRecvError,
@@ -168,6 +173,20 @@ assert_impl!(Update<u8>, Disconnected, Gap, GapReason, MonitorState, StopReason,
 assert_impl!(MonitorState, StopReason, MonitorSnapshot, StopReport, Gap, GapReason, Disconnected, FilePosition: Display);
 assert_impl!(Fault, NotLive, buslane::source::ParsePositionError: Error + Send + Sync);
 assert_impl!(FileLines: Clone + Debug + Send + Sync);
+
+// Handles of a director are shared; a member and an outbox have one owner, on any thread.
+assert_impl!(Director<u8>, MemberPublisher<u8>: Clone + Send + Debug);
+assert_impl!(Director<u8>: Sync);
+assert_impl!(Member<u8>, Outbox<u8>, Packet<u8>, Ticket, NextPacket<'static, u8>, Delivery: Send + Debug);
+assert_impl!(NextPacket<'static, u8>: Future);
+assert_impl!(DeadPacket<u8>: Clone + Send + Sync + Debug + Display);
+assert_impl!(
+    PacketEvent<u8>, Roster, Acks, MemberSnapshot, DirectorSnapshot, MemberReport, LeaveReport, DirectorReport:
+    Debug + Clone + PartialEq + Eq + Send + Sync
+);
+assert_impl!(Epoch, PacketKind, MemberStatus: Debug + Clone + Copy + PartialEq + Eq + Hash + Display);
+assert_impl!(AckError, JoinError, SendError<std::rc::Rc<u8>>: Error);
+assert_impl!(dyn Node<u8>: Send);
 
 // Pointers to sinks are sinks, whether the sink is sized or not.
 assert_impl!(

@@ -1,12 +1,12 @@
 //! Closing: drain with a deadline, and a report for each member.
 
 use crate::{
-    GUARD, Reporting, SECOND, announce, assert_balanced, balanced, director, drain, events, join, next, small,
+    GUARD, Reporting, SECOND, announce, assert_balanced, balanced, director, drain, events, join, next,
+    small, stuck,
 };
 use buslane::director::{Delivery, Director, MemberStatus, Packet, SendError};
 use buslane::error::{RecvError, TryRecvError};
 use buslane::stats::Finish;
-use buslane::testing::Gate;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -58,18 +58,13 @@ fn close_in_the_middle_of_a_retry_ends_at_the_deadline() {
 #[test]
 fn close_names_a_node_that_hangs() {
     let (director, _clock) = director();
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let _bob = director.join("bob", move |_: &Packet<u32>| {
-        held.pass();
-        Delivery::Done
-    });
+    let (_stuck, gate) = stuck(&director);
     let _carol = director.join("carol", |_: &Packet<u32>| Delivery::Done).unwrap();
     director.announce(7).unwrap();
     gate.wait_reached(1);
     let report = director.close_timeout(Duration::from_millis(20));
     let stuck: Vec<_> = report.members.iter().filter(|member| member.member.in_call_for.is_some()).collect();
-    assert_eq!((report.finish, stuck.len(), stuck[0].member.name.as_str()), (Finish::TimedOut, 1, "bob"));
+    assert_eq!((report.finish, stuck.len(), stuck[0].member.name.as_str()), (Finish::TimedOut, 1, "stuck"));
     assert_eq!(report.member("carol").map(|carol| carol.undelivered), Some(0));
     gate.open();
 }

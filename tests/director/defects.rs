@@ -1,11 +1,9 @@
 //! The defects of the system that this one succeeds, by their numbers: each test would fail there.
 
 use crate::{
-    GUARD, Reporting, SECOND, announce, assert_balanced, director, drain, events, join, next, small,
+    Reporting, SECOND, announce, assert_balanced, director, drain, events, join, next, small, stuck, telling,
 };
-use buslane::director::{Delivery, Director, Packet, PacketKind, SendError};
-use buslane::testing::Gate;
-use std::sync::mpsc::channel;
+use buslane::director::{Delivery, Director, PacketKind, SendError};
 
 /// Members were added to an unlocked map while another thread iterated over it.
 #[test]
@@ -50,31 +48,18 @@ fn e26_unknown_members_are_errors_and_anyone_may_announce() {
 #[test]
 fn e27_slow_node_stalls_no_publisher_and_no_member() {
     let (director, _clock) = director();
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let stuck = director
-        .join("stuck", move |_: &Packet<u32>| {
-            held.pass();
-            Delivery::Done
-        })
-        .unwrap();
-    let (tell, told) = channel();
-    let _free = director
-        .join("free", move |packet: &Packet<u32>| {
-            tell.send(*events(packet).last().unwrap()).unwrap();
-            Delivery::Done
-        })
-        .unwrap();
+    let (member, gate) = stuck(&director);
+    let (_free, told) = telling(&director, "free");
     director.announce(0).unwrap();
     gate.wait_reached(1);
     // More than every buffer of that system, 256 signals and 1024, while one node is in a call.
     for n in 1..=5000 {
         director.announce(n).unwrap();
-        while n % 100 == 0 && told.recv_timeout(GUARD).unwrap() != n {}
+        while n % 100 == 0 && next(&told).last() != Some(&n) {}
     }
     gate.open();
     assert!(director.close().is_done());
-    assert_balanced(&stuck.snapshot());
+    assert_balanced(&member.snapshot());
 }
 
 /// A packet that failed was tried again only at the next event.

@@ -1,11 +1,10 @@
 //! Who gets which event, in which order and in which packets.
 
 use crate::{
-    SECOND, announce, assert_balanced, assert_empty, balanced, director, drain, events, join, small,
+    GUARD, SECOND, announce, assert_balanced, assert_empty, balanced, director, drain, events, join, small,
 };
 use buslane::director::{Delivery, Packet};
 use std::sync::mpsc::channel;
-use test_support::GUARD;
 
 #[test]
 fn broadcast_reaches_all_but_the_sender() {

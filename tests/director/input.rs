@@ -1,9 +1,12 @@
 //! Bad input: a typed error each, with the event where there is one.
 
 use crate::{director, join, small};
-use buslane::director::{Delivery, Director, JoinError, Packet, SendError};
+use buslane::director::{
+    Delivery, Director, DirectorReport, JoinError, MemberSnapshot, Packet, PacketKind, Roster, SendError,
+};
 use buslane::error::{BuildError, ConfigErrorKind};
 use buslane::retry::Backoff;
+use serde_json::{from_value, json, to_value};
 use std::time::Duration;
 
 #[test]
@@ -86,4 +89,23 @@ fn nothing_joins_a_closed_director() {
     drop(director.close());
     assert!(matches!(director.join_manual("carol"), Err(JoinError::Closed)));
     assert!(matches!(director.rejoin_manual("bob"), Err(JoinError::Closed)));
+}
+
+#[test]
+fn reports_are_serialized_by_the_names_of_their_fields() {
+    let (director, _clock) = director();
+    let (bob, mut outbox) = join(&director, "bob");
+    director.announce(7).unwrap();
+    outbox.try_packet().unwrap().ack().unwrap();
+    let snapshot = bob.snapshot();
+    let value = to_value(&snapshot).unwrap();
+    assert_eq!((&value["status"], &value["delivered"]), (&json!("attached"), &json!(1)));
+    assert_eq!(from_value::<MemberSnapshot>(value).unwrap(), snapshot);
+    let value = to_value(director.snapshot()).unwrap();
+    assert_eq!((&value["published"], &value["members"][0]["name"]), (&json!(1), &json!("bob")));
+    let roster = director.roster();
+    assert_eq!(from_value::<Roster>(to_value(&roster).unwrap()).unwrap(), roster);
+    let report = director.close();
+    assert_eq!(from_value::<DirectorReport>(to_value(&report).unwrap()).unwrap(), report);
+    assert_eq!(to_value(PacketKind::State).unwrap(), json!("state"));
 }

@@ -15,7 +15,7 @@ use buslane::director::{
 };
 use buslane::error::TryRecvError;
 use buslane::retry::Backoff;
-use buslane::testing::ManualClock;
+use buslane::testing::{Gate, ManualClock};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use test_support::GUARD;
@@ -124,4 +124,25 @@ impl<F: FnMut(&Packet<u32>) -> Delivery + Send> Node<u32> for Reporting<F> {
 
 fn next<T>(receiver: &Receiver<T>) -> T {
     receiver.recv_timeout(GUARD).expect("the node was not called")
+}
+
+/// Joins a node that waits at a gate in each call.
+fn stuck(director: &Director<u32>) -> (Member<u32>, Gate) {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let node = move |_: &Packet<u32>| {
+        held.pass();
+        Delivery::Done
+    };
+    (director.join("stuck", node).unwrap(), gate)
+}
+
+/// Joins a node that tells the events of each packet.
+fn telling(director: &Director<u32>, name: &str) -> (Member<u32>, Receiver<Vec<u32>>) {
+    let (tell, told) = channel();
+    let node = move |packet: &Packet<u32>| {
+        let _ = tell.send(events(packet));
+        Delivery::Done
+    };
+    (director.join(name, node).unwrap(), told)
 }

@@ -1,12 +1,11 @@
 //! Retries by the director's own timer, dead letters, and nodes that fail.
 
 use crate::{
-    GUARD, Reporting, SECOND, announce, assert_balanced, assert_empty, backoff, balanced, director, drain,
-    events, join, next, small,
+    Reporting, SECOND, announce, assert_balanced, assert_empty, backoff, balanced, director, drain, join,
+    next, small, stuck, telling,
 };
 use buslane::director::{DeadPacket, Delivery, Packet, PacketKind};
 use buslane::testing::Collect;
-use std::sync::mpsc::channel;
 
 #[test]
 fn retries_follow_the_backoff() {
@@ -164,29 +163,15 @@ fn refused_letters_are_counted() {
 #[test]
 fn node_that_hangs_delays_no_other_member() {
     let (director, _clock) = director();
-    let gate = buslane::testing::Gate::closed();
-    let hangs = gate.clone();
-    let stuck = director
-        .join("stuck", move |_: &Packet<u32>| {
-            hangs.pass();
-            Delivery::Done
-        })
-        .unwrap();
-    let (tell, told) = channel();
-    let _free = director
-        .join("free", move |packet: &Packet<u32>| {
-            tell.send(events(packet)).unwrap();
-            Delivery::Done
-        })
-        .unwrap();
+    let (member, gate) = stuck(&director);
+    let (_free, told) = telling(&director, "free");
     for n in 0..100 {
         director.announce(n).unwrap();
-        let mut seen = told.recv_timeout(GUARD).unwrap();
-        assert_eq!(seen.pop(), Some(n));
+        assert_eq!(next(&told), [n]);
     }
     gate.wait_reached(1);
-    assert!(stuck.snapshot().in_call_for.is_some());
+    assert!(member.snapshot().in_call_for.is_some());
     gate.open();
     assert!(director.close().is_done());
-    assert_balanced(&stuck.snapshot());
+    assert_balanced(&member.snapshot());
 }

@@ -3,6 +3,7 @@
 //! The tests measure the bytes that this thread allocates and does not free.
 //! `cargo test --test memory -- footprint --nocapture` prints them.
 
+use buslane::director::Director;
 use buslane::journal::Start;
 use buslane::wait::{FencePair, WaitList};
 use buslane::{Bus, Channel, Journal, Publisher, Queue, Sink, SinkExt, WaitStrategy, noop};
@@ -108,6 +109,26 @@ fn journal_takes_events_plus_a_third_and_10_kib() {
     assert_within(bytes, block + block / 4 + 2048);
     let (bytes, _small) = cost("a journal of 1024 small events", || Journal::<u64>::new(CAPACITY).unwrap());
     assert_within(bytes - SLOTS / 4, SLOTS / 12 + 10240);
+}
+
+/// Returns the bytes of a member without a thread, beside another one.
+fn member() -> i64 {
+    let director = Director::<Event>::builder().history(CAPACITY).build().unwrap();
+    let _first = director.join_manual("first").unwrap();
+    let (bytes, second) = cost("a member without a thread", || {
+        let (member, mut outbox) = director.join_manual("second").unwrap();
+        outbox.try_packet().unwrap().ack().unwrap(); // the state, which is freed
+        (member, outbox)
+    });
+    drop(second);
+    bytes
+}
+
+#[test]
+fn member_without_a_thread_takes_a_block_and_4_kib() {
+    // An event is kept with its sender and its receivers.
+    let block = 64 * (size_of::<Event>() as i64 + 16);
+    assert_within(member(), block + block / 4 + 4096);
 }
 
 #[test]
@@ -225,6 +246,7 @@ fn documented_figures_match_the_measured_ones() {
         ("a channel", heap_of(|| Channel::<Event>::lossy(CAPACITY).unwrap()).0.bytes),
         ("a journal", heap_of(|| Journal::<Event>::new(CAPACITY).unwrap()).0.bytes),
         ("a subscriber of it", heap_of(|| journal.subscribe(Start::Now).unwrap()).0.bytes),
+        ("a member of a director, without a thread", member()),
         ("a sink that is called directly", direct),
         ("the same, for each publisher until it publishes next", (direct_with_ten - direct) / 10),
     ];

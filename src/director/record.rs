@@ -3,7 +3,7 @@
 //! # Protocol
 //! A member has at most one *session* at a time, named by its epoch. The reader of the session (a
 //! worker thread, or the user of an outbox) owns the cursor. Everything else is under the lock of
-//! the seat, which is held for a few instructions. No user code runs under it: events, packets,
+//! the record, which is held for a few instructions. No user code runs under it: events, packets,
 //! wakers and letters are carried out of it ([`Outcome`]).
 //!
 //! - S1: the reader takes the next packet, commits what it has read, and settles a packet only if
@@ -27,23 +27,21 @@ use super::settings::Settings;
 use super::ticket::{AckError, Desk, Verdict};
 use crate::deadline::moment_after;
 use crate::journal::OpenGate;
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
-use crate::wait::{FencePair, WaitList};
+use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, lock};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(super) struct Seat<E: Clone + Send + Sync + 'static> {
+pub(super) struct Record<E: Clone + Send + Sync + 'static> {
     /// The address of unicasts. It stays the same through all sessions of the member.
     pub(super) number: u64,
     pub(super) name: Arc<str>,
     pub(super) common: Arc<Common<E>>,
     pub(super) bell: Arc<Bell>,
-    /// The epoch of the session, 0 if there is none: a copy for publishers, who only look.
-    pub(super) current: AtomicU64,
-    pub(super) state: Mutex<SeatState<E>>,
-    /// Where threads wait for the end of the worker.
-    pub(super) ended: WaitList,
+    /// The epoch of the session, 0 if there is none: a copy for publishers, which only load it. On a
+    /// cache line of its own, since the reader writes the record all the time.
+    current: CachePadded<AtomicU64>,
+    pub(super) state: Mutex<RecordState<E>>,
 }
 
 /// Whether a member has a session.
@@ -56,7 +54,7 @@ pub(super) enum Presence {
     Left,
 }
 
-pub(super) struct SeatState<E> {
+pub(super) struct RecordState<E> {
     /// The settings of the session, or of the last one.
     pub(super) settings: Arc<Settings<E>>,
     pub(super) presence: Presence,
@@ -91,7 +89,7 @@ pub(super) struct SeatState<E> {
     pub(super) last_error: Option<Arc<str>>,
 }
 
-impl<E> SeatState<E> {
+impl<E> RecordState<E> {
     pub(super) fn new(epoch: Epoch, settings: Settings<E>) -> Self {
         Self {
             settings: Arc::new(settings),
@@ -156,7 +154,7 @@ impl<E> SeatState<E> {
     }
 }
 
-impl<E: Clone + Send + Sync + 'static> Seat<E> {
+impl<E: Clone + Send + Sync + 'static> Record<E> {
     pub(super) fn new(
         number: u64,
         name: Arc<str>,
@@ -169,9 +167,8 @@ impl<E: Clone + Send + Sync + 'static> Seat<E> {
             name,
             common,
             bell: Arc::new(Bell::new()),
-            current: AtomicU64::new(0),
-            state: Mutex::new(SeatState::new(epoch, settings)),
-            ended: WaitList::new(FencePair::Symmetric),
+            current: CachePadded::new(AtomicU64::new(0)),
+            state: Mutex::new(RecordState::new(epoch, settings)),
         }
     }
 
@@ -308,7 +305,7 @@ impl<E: Clone + Send + Sync + 'static> Seat<E> {
     }
 }
 
-impl<E: Clone + Send + Sync + 'static> Desk for Seat<E> {
+impl<E: Clone + Send + Sync + 'static> Desk for Record<E> {
     fn settle(&self, key: PacketKey, verdict: Verdict) -> Result<(), AckError> {
         self.settle_as(key, verdict)
     }
@@ -337,5 +334,12 @@ impl<E: Clone + Send + Sync + 'static> Desk for Seat<E> {
         }
         self.finish(key.epoch, outcome);
         self.bell.ring();
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Drop for Record<E> {
+    fn drop(&mut self) {
+        // The destructors of events are user code.
+        self.discard_all();
     }
 }

@@ -1,0 +1,251 @@
+//! Directors: a join against publishes, sessions that replace each other, acknowledgements of an
+//! older session, a leave against a unicast, and wake-ups of readers.
+//!
+//! A lost wake-up is a deadlock, because a model has no time.
+
+use buslane::director::{AckError, Delivery, Director, Member, Outbox, Packet, PacketKind, SendError};
+use buslane::error::RecvError;
+use loom_tests::{LIMIT, before, model, model_with, thread};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn new() -> Director<u8> {
+    Director::builder().history(4).packet(2).build().expect("a small director")
+}
+
+/// Joins, and acknowledges the state packet. Returns the position of the first event, too.
+fn join(director: &Director<u8>, name: &str) -> (Member<u8>, Outbox<u8>, u64) {
+    let (member, mut outbox) = director.join_manual(name).unwrap();
+    let state = outbox.try_packet().unwrap();
+    assert_eq!(state.kind(), PacketKind::State);
+    let next = state.roster().unwrap().next.get();
+    state.ack().unwrap();
+    (member, outbox, next)
+}
+
+/// A director with a member that has pulled the state.
+fn with_bob() -> (Director<u8>, Member<u8>, Outbox<u8>) {
+    let director = new();
+    let (bob, outbox, _) = join(&director, "bob");
+    (director, bob, outbox)
+}
+
+/// Takes and acknowledges every packet that is there, and returns the positions of the events whose
+/// acknowledgement was accepted.
+fn drain(outbox: &mut Outbox<u8>) -> Vec<u64> {
+    let mut positions = Vec::new();
+    while let Ok(packet) = outbox.try_packet() {
+        if packet.ack().is_ok() {
+            positions.extend(packet.events().iter().map(|event| event.sequence.get()));
+        }
+    }
+    positions
+}
+
+#[test]
+fn join_against_publishes_loses_and_repeats_nothing() {
+    // The member gets exactly the events from the position on that its state packet names. Fails if
+    // the position is read before the cursor is placed.
+    model(|| {
+        let director = new();
+        let publisher = {
+            let director = director.clone();
+            thread::spawn(move || (1..=2).for_each(|n| assert!(director.announce(n).is_ok())))
+        };
+        let (bob, mut outbox, next) = join(&director, "bob");
+        let mut positions = drain(&mut outbox);
+        publisher.join().unwrap();
+        positions.extend(drain(&mut outbox));
+        assert!(positions.into_iter().eq(next..2), "from {next} on");
+        assert!(bob.snapshot().is_balanced());
+    });
+}
+
+#[test]
+fn unicast_finds_the_member_after_its_cursor_is_placed() {
+    // A unicast that finds the member in the list is published behind its cursor. Fails if the
+    // member enters the list first.
+    model(|| {
+        let director = before(new);
+        let publisher = {
+            let director = director.clone();
+            thread::spawn(move || director.unicast("bob", 1).is_ok())
+        };
+        let (_bob, mut outbox, _) = join(&director, "bob");
+        let was_found = publisher.join().unwrap();
+        assert_eq!(drain(&mut outbox).len(), usize::from(was_found));
+    });
+}
+
+#[test]
+fn rejoins_at_the_same_time_leave_one_session() {
+    // Each session has its own epoch, one of them is the present one, and only that one gets the
+    // event. Fails if an older rejoin may replace a newer one.
+    model_with(2, || {
+        let (director, first) = before(|| {
+            let director = new();
+            let first = join(&director, "bob");
+            assert!(director.announce(1).is_ok());
+            (director, first)
+        });
+        let other = {
+            let director = director.clone();
+            thread::spawn(move || {
+                let session = director.rejoin_manual("bob").ok();
+                session.map(|(member, mut outbox)| (drain(&mut outbox).len(), member))
+            })
+        };
+        let mine = director.rejoin_manual("bob").ok();
+        let mine = mine.map(|(member, mut outbox)| (drain(&mut outbox).len(), member));
+        let other = other.join().unwrap();
+        drop(first);
+        let sessions: Vec<_> = mine.into_iter().chain(other).collect();
+        assert_eq!(sessions.iter().map(|(events, _)| events).sum::<usize>(), 1, "the event is handled once");
+        assert!(sessions.iter().filter(|(_, member)| member.is_current()).count() <= 1);
+        assert!(director.snapshot().members[0].is_balanced());
+    });
+}
+
+#[test]
+fn ack_against_a_rejoin_counts_or_is_refused() {
+    // An acknowledgement that is accepted ends the packet, and one that is refused leaves it to the
+    // next session. Fails if the epoch is not checked under the lock of the member.
+    model(|| {
+        let (director, packet, old) = before(|| {
+            let director = new();
+            let (bob, mut outbox, _) = join(&director, "bob");
+            assert!(director.announce(1).is_ok());
+            (director, outbox.try_packet().unwrap(), (bob, outbox))
+        });
+        let (ticket, id) = (packet.ticket(), packet.id());
+        let acker = thread::spawn(move || ticket.ack());
+        let (bob, mut outbox) = director.rejoin_manual("bob").unwrap();
+        let again = outbox.try_packet().ok();
+        match acker.join().unwrap() {
+            Ok(()) => assert!(again.is_none(), "it was acknowledged"),
+            Err(error) => {
+                assert!(matches!(error, AckError::StaleEpoch { .. }));
+                let again = again.expect("nothing has acknowledged it");
+                assert_eq!((again.id(), again.attempt()), (id, 2));
+                again.ack().unwrap();
+            }
+        }
+        assert_eq!((bob.snapshot().delivered, bob.snapshot().is_balanced()), (1, true));
+        drop((packet, old));
+    });
+}
+
+#[test]
+fn reader_of_an_older_session_commits_nothing() {
+    // The old reader reads an event while its session is replaced. The event is handled by exactly
+    // one of the two. Fails if a commit does not check the epoch.
+    model_with(2, || {
+        let (director, old) = before(|| {
+            let director = new();
+            let old = join(&director, "bob");
+            assert!(director.announce(1).is_ok());
+            (director, old)
+        });
+        let (old, mut old_outbox, _) = old;
+        let reader = thread::spawn(move || {
+            let packet = old_outbox.try_packet().ok();
+            packet.is_some_and(|packet| packet.ack().is_ok())
+        });
+        let (bob, mut outbox) = director.rejoin_manual("bob").unwrap();
+        let is_new = drain(&mut outbox).len() == 1;
+        let is_old = reader.join().unwrap();
+        assert!(is_old != is_new, "by the old session {is_old}, by the new one {is_new}");
+        assert_eq!((bob.snapshot().delivered, bob.snapshot().is_balanced()), (1, true));
+        drop(old);
+    });
+}
+
+#[test]
+fn unicast_against_a_leave_is_counted_once() {
+    // The event is in the report of the leave, or an orphan, or refused. Fails if the end is stored
+    // outside the lock of the member.
+    model(|| {
+        let (director, bob, outbox) = before(with_bob);
+        let publisher = {
+            let director = director.clone();
+            thread::spawn(move || match director.unicast("bob", 1) {
+                Ok(_) => 1,
+                Err(SendError::UnknownMember { .. }) => 0,
+                Err(error) => panic!("{error}"),
+            })
+        };
+        let report = bob.leave_timeout(LIMIT);
+        let accepted = publisher.join().unwrap();
+        assert_eq!(report.member.undelivered + director.snapshot().orphans, accepted);
+        drop(outbox);
+    });
+}
+
+#[test]
+fn announcement_and_close_wake_a_node() {
+    // The worker parks, or is about to. Fails if the wait for events does not look again.
+    model_with(2, || {
+        let director = before(new);
+        let seen = Arc::new(AtomicUsize::new(0));
+        let counts = seen.clone();
+        let node = move |packet: &Packet<u8>| {
+            counts.fetch_add(packet.events().len(), Ordering::Relaxed);
+            Delivery::Done
+        };
+        let bob = director.join("bob", node).unwrap();
+        assert!(director.announce(1).is_ok());
+        let report = director.close_timeout(LIMIT);
+        assert!(report.is_done() && report.members[0].member.is_balanced());
+        assert_eq!(seen.load(Ordering::Relaxed), 1);
+        drop(bob);
+    });
+}
+
+#[test]
+fn root_event_wakes_a_blocked_reader() {
+    // Fails if the bell is rung before the event is in the inbox, or the reader enters its sleeper
+    // after its last look.
+    model(|| {
+        let (director, member, mut outbox) = before(with_bob);
+        let reader = thread::spawn(move || {
+            let packet = outbox.packet().unwrap();
+            (packet.kind(), packet.ack().is_ok())
+        });
+        assert!(director.root().unicast("bob", 1).is_ok());
+        assert_eq!(reader.join().unwrap(), (PacketKind::Root, true));
+        drop(member);
+    });
+}
+
+#[test]
+fn acknowledgement_wakes_a_reader_without_room() {
+    // The reader waits for room, and not for events, of which there is one. Fails if an
+    // acknowledgement rings no bell.
+    model_with(2, || {
+        let (director, packet, member, mut outbox) = before(|| {
+            let director = Director::builder().history(4).packet(1).build().unwrap();
+            let (member, mut outbox, _) = join(&director, "bob");
+            assert!(director.announce(1).is_ok() && director.announce(2).is_ok());
+            let packet = outbox.try_packet().unwrap();
+            (director, packet, member, outbox)
+        });
+        let acker = thread::spawn(move || packet.ack().is_ok());
+        let next = outbox.packet().unwrap();
+        assert_eq!(next.events()[0].event, 2);
+        next.ack().unwrap();
+        assert!(acker.join().unwrap());
+        drop((director, member));
+    });
+}
+
+#[test]
+fn detach_wakes_a_blocked_reader() {
+    // Fails if the end of a session rings no bell.
+    model(|| {
+        let (director, member, mut outbox) = before(with_bob);
+        let reader = thread::spawn(move || outbox.packet().err());
+        member.detach();
+        assert_eq!(reader.join().unwrap(), Some(RecvError::Closed));
+        drop(director);
+    });
+}
