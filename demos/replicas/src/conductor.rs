@@ -11,7 +11,7 @@ use crate::report::{Ended, Finished, Outcome};
 use crate::wire::Status;
 use crate::writers::Writers;
 use demo_support::{Failure, Interrupt, Mark, Story, console};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// How often a condition is checked.
@@ -31,17 +31,7 @@ const TIMEOUTS: u64 = 2;
 const NAMES: [&str; 16] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let (waker, alarm) = mpsc::sync_channel(1);
-    let wake = move || {
-        // Without room, the alarm is already pending.
-        let _ = waker.try_send(());
-    };
-    let interrupt = Interrupt::listen(wake.clone())?;
-    let end = interrupt.clone();
-    let story = Story::start(options.json, move || {
-        end.ask();
-        wake();
-    });
+    let (interrupt, story, alarm) = Interrupt::with_story(options.json)?;
     story.note(format_args!(
         "{} nodes, {} writes a second; the hub keeps {} changes; seed {}\n",
         options.nodes, options.rate, options.history, options.seed
@@ -81,9 +71,9 @@ impl<'a> Stage<'a> {
         let writers = Writers::start(options.seed, options.nodes, options.rate.get())?;
         let (client, nodes, chapters) = (Client::new(), Vec::new(), Vec::new());
         let mut stage = Self { options, story, interrupt, alarm, client, writers, nodes, hub, chapters };
-        for node in 0..options.nodes {
-            let process = NodeProcess::start(NAMES[node], stage.hub.url())?;
-            stage.story.tell(NAMES[node], format_args!("starts as process {}", process.id()));
+        for (node, name) in NAMES.into_iter().enumerate().take(options.nodes) {
+            let process = NodeProcess::start(name, stage.hub.url())?;
+            stage.story.tell(name, format_args!("starts as process {}", process.id()));
             stage.nodes.push(process);
             stage.admit(node)?;
         }
