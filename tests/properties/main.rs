@@ -78,4 +78,12 @@ proptest::proptest! {
     ) {
         director::run(rules, &ops);
     }
+
+    #[test]
+    fn nodes_of_a_director_match_the_same_list(
+        rules in any::<[u8; 6]>().prop_map(director::Rules::decode),
+        ops in operations(director::puppets::Op::decode, 120),
+    ) {
+        director::puppets::run(rules, &ops);
+    }
 }

@@ -4,11 +4,12 @@
 
 mod flights;
 mod model;
+pub(crate) mod puppets;
 
 use super::value::{Step, pick};
 use buslane::director::{
-    AckError, DeadPacket, Director, Epoch, Member, MemberSnapshot, MemberStatus, Outbox, Packet, PacketKind,
-    SendError,
+    AckError, DeadPacket, Director, DirectorBuilder, Epoch, Member, MemberSnapshot, MemberStatus, Outbox,
+    Packet, PacketKind, SendError,
 };
 use buslane::error::TryRecvError;
 use buslane::retry::Backoff;
@@ -40,6 +41,26 @@ impl Rules {
             longest: base * (u32::from(timeout % 8) + 1),
             attempts: (attempts % 3 != 0).then(|| u32::from(attempts % 8) + 1),
         }
+    }
+
+    /// Returns a director with these settings.
+    fn director(&self, clock: &ManualClock) -> DirectorBuilder<Event> {
+        let mut backoff = Backoff::new(self.base, self.longest).jitter(0.0);
+        if let Some(attempts) = self.attempts {
+            backoff = backoff.max_attempts(attempts);
+        }
+        let mut builder = Director::builder()
+            .history(usize::try_from(self.history).expect("a small history"))
+            .packet(self.packet)
+            .in_flight(self.in_flight)
+            .root_capacity(self.root_capacity)
+            .ack_timeout(self.ack_timeout)
+            .retry(backoff)
+            .clock(clock.clone());
+        if let Some(most) = self.bytes {
+            builder = builder.packet_bytes(most, |event: &Event| event.number as usize % 8);
+        }
+        builder
     }
 }
 
@@ -147,23 +168,7 @@ struct World {
 pub(crate) fn run(rules: Rules, ops: &[Op]) {
     let clock = ManualClock::new();
     let (letters, dead) = Channel::lossy(4096).expect("a channel");
-    let mut backoff = Backoff::new(rules.base, rules.longest).jitter(0.0);
-    if let Some(attempts) = rules.attempts {
-        backoff = backoff.max_attempts(attempts);
-    }
-    let mut builder = Director::builder()
-        .history(usize::try_from(rules.history).expect("a small history"))
-        .packet(rules.packet)
-        .in_flight(rules.in_flight)
-        .root_capacity(rules.root_capacity)
-        .ack_timeout(rules.ack_timeout)
-        .retry(backoff)
-        .clock(clock.clone())
-        .dead_letters(letters);
-    if let Some(most) = rules.bytes {
-        builder = builder.packet_bytes(most, |event: &Event| event.number as usize % 8);
-    }
-    let director = builder.build().expect("valid settings");
+    let director = rules.director(&clock).dead_letters(letters).build().expect("valid settings");
     let mut world = World {
         director,
         clock,
@@ -194,7 +199,7 @@ impl World {
             Op::Take(seat, most) => self.take(seat, most),
             Op::Settle(held, settle) => self.settle(held, settle),
             Op::Ready(seat) => {
-                if let Some(index) = self.present(seat) {
+                if let Some(index) = self.model.present(seat) {
                     self.model.ready(index);
                     assert!(self.director.ready(&self.seats[index].name), "a member");
                 }
@@ -207,13 +212,6 @@ impl World {
         }
     }
 
-    /// Returns the index of a member, out of those that have not left.
-    fn present(&self, number: usize) -> Option<usize> {
-        let present = |index: &usize| self.model.members[*index].presence != Presence::Left;
-        let present: Vec<_> = (0..self.seats.len()).filter(present).collect();
-        (!present.is_empty()).then(|| present[pick(number as u8, present.len())])
-    }
-
     fn join(&mut self) {
         let name = format!("member {}", self.seats.len());
         if self.model.is_closed {
@@ -223,7 +221,7 @@ impl World {
         if self.seats.len() == MEMBERS {
             return;
         }
-        if let Some(index) = self.present(self.seats.len()) {
+        if let Some(index) = self.model.present(self.seats.len()) {
             let taken = self.director.join_manual(self.seats[index].name.as_str());
             assert!(taken.is_err(), "a name twice");
         }
@@ -234,7 +232,7 @@ impl World {
     }
 
     fn leave(&mut self, number: usize) {
-        let Some(index) = self.present(number) else { return };
+        let Some(index) = self.model.present(number) else { return };
         // A member that is detached has no handle with which it could leave.
         let Some(member) = self.seats[index].member.take() else { return };
         let undelivered = self.model.leave(index);
@@ -246,7 +244,7 @@ impl World {
     }
 
     fn detach(&mut self, number: usize) {
-        let Some(index) = self.present(number) else { return };
+        let Some(index) = self.model.present(number) else { return };
         if let Some(member) = self.seats[index].member.take() {
             self.model.detach(index);
             member.detach();
@@ -254,7 +252,7 @@ impl World {
     }
 
     fn rejoin(&mut self, number: usize) {
-        let Some(index) = self.present(number) else {
+        let Some(index) = self.model.present(number) else {
             assert!(self.director.rejoin_manual("stranger").is_err(), "no member has this name");
             return;
         };
@@ -287,7 +285,7 @@ impl World {
     fn broadcast(&mut self, sender: Option<usize>, is_broken: bool) {
         let event = Event { number: self.number(), is_broken };
         let number = event.number;
-        let sender = sender.and_then(|sender| self.present(sender));
+        let sender = sender.and_then(|sender| self.model.present(sender));
         let sent = match sender {
             None => self.director.announce(event),
             Some(index) => match &mut self.seats[index].member {
@@ -309,8 +307,8 @@ impl World {
     fn unicast(&mut self, sender: Option<usize>, receiver: usize) {
         let event = Event { number: self.number(), is_broken: false };
         let number = event.number;
-        let sender = sender.and_then(|sender| self.present(sender));
-        let receiver = self.present(receiver);
+        let sender = sender.and_then(|sender| self.model.present(sender));
+        let receiver = self.model.present(receiver);
         let name = receiver.map_or("stranger", |index| &self.seats[index].name).to_owned();
         let sent = match sender {
             None => self.director.unicast(&name, event),
@@ -341,7 +339,7 @@ impl World {
     fn root(&mut self, receiver: Option<usize>) {
         let event = Event { number: self.number(), is_broken: false };
         let number = event.number;
-        let receiver = match receiver.map(|receiver| self.present(receiver)) {
+        let receiver = match receiver.map(|receiver| self.model.present(receiver)) {
             None => None,
             Some(Some(index)) => Some(index),
             Some(None) => return,
@@ -481,24 +479,7 @@ impl World {
     fn compare(&self, index: usize, found: &MemberSnapshot) {
         let model = &self.model.members[index];
         assert!(found.is_balanced(), "{found}");
-        let counts = Counts {
-            delivered: found.delivered,
-            others: found.not_for_member,
-            lost: found.lost,
-            given_up: found.dead_letters,
-            clone_panics: found.panicked,
-            root_offered: found.root_offered,
-            root_delivered: found.root_delivered,
-            root_lost: found.root_lost,
-            root_given_up: found.root_dead_letters,
-            packets: found.packets,
-            attempts: found.attempts,
-            ack_timeouts: found.ack_timeouts,
-            late_acks: found.late_acks,
-            refused_acks: found.refused_acks,
-            dropped_tickets: found.dropped_tickets,
-        };
-        assert_eq!(counts, model.counts, "member {index}");
+        assert_eq!(counts(found), model.counts, "member {index}");
         assert_eq!((found.epoch.get(), found.next.get()), (model.epoch, model.next), "member {index}");
         assert_eq!(found.offered, self.model.tail() - model.begin, "member {index}");
         assert_eq!(found.in_flight, model.in_flight(), "member {index}");
@@ -531,6 +512,28 @@ impl World {
             }
             self.check();
         }
+    }
+}
+
+/// Returns the counters of one member.
+fn counts(found: &MemberSnapshot) -> Counts {
+    Counts {
+        delivered: found.delivered,
+        others: found.not_for_member,
+        lost: found.lost,
+        given_up: found.dead_letters,
+        clone_panics: found.panicked,
+        root_offered: found.root_offered,
+        root_delivered: found.root_delivered,
+        root_lost: found.root_lost,
+        root_given_up: found.root_dead_letters,
+        packets: found.packets,
+        attempts: found.attempts,
+        ack_timeouts: found.ack_timeouts,
+        late_acks: found.late_acks,
+        refused_acks: found.refused_acks,
+        node_panics: found.node_panics,
+        dropped_tickets: found.dropped_tickets,
     }
 }
 

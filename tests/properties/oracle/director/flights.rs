@@ -9,6 +9,8 @@ enum Stage {
     Ready,
     /// To be handed out at this time.
     Retrying(Duration),
+    /// A node has it in a call.
+    InCall,
     /// To be acknowledged until this time.
     Pending(Duration),
     Acked,
@@ -27,6 +29,13 @@ pub(super) struct Flight {
     was_dropped: bool,
     /// The number of events that are acknowledged, the first ones.
     pub(super) acked: usize,
+}
+
+impl Flight {
+    /// Returns whether it is handed out and not acknowledged.
+    fn is_out(&self) -> bool {
+        matches!(self.stage, Stage::InCall | Stage::Pending(_))
+    }
 }
 
 /// Why an attempt failed.
@@ -78,7 +87,7 @@ impl Flights {
     /// Returns whether a new packet may be filled: fewer than `most` are not acknowledged, and none
     /// waits to be handed out.
     pub(super) fn has_room(&self, most: usize) -> bool {
-        self.len() < most && self.open().all(|flight| matches!(flight.stage, Stage::Pending(_)))
+        self.len() < most && self.open().all(|flight| flight.is_out())
     }
 
     /// Returns the packet to hand out. Those after one that waits for a retry wait, too.
@@ -91,13 +100,23 @@ impl Flights {
         is_due.then_some(index)
     }
 
-    pub(super) fn hand_out(&mut self, index: usize, now: Duration, timeout: Duration) -> Flight {
+    /// Hands a packet out: to a node, or to a holder that has to acknowledge it until a time.
+    pub(super) fn hand_out(&mut self, index: usize, now: Duration, until: Option<Duration>) -> Flight {
         let flight = &mut self.0[index];
         flight.attempts += 1;
         flight.begun.get_or_insert(now);
-        flight.is_held = true;
-        flight.stage = Stage::Pending(now + timeout);
+        flight.is_held = until.is_some();
+        flight.stage = until.map_or(Stage::InCall, Stage::Pending);
         flight.clone()
+    }
+
+    /// A node has returned. The packet has a holder, or none.
+    pub(super) fn returned(&mut self, id: u64, until: Duration, is_held: bool) {
+        if let Some(flight) = self.0.iter_mut().find(|flight| flight.id == id)
+            && flight.stage == Stage::InCall
+        {
+            (flight.stage, flight.is_held) = (Stage::Pending(until), is_held);
+        }
     }
 
     fn find(&mut self, id: u64) -> Option<usize> {
@@ -169,7 +188,7 @@ impl Flights {
     pub(super) fn fail(&mut self, id: u64, failure: Failure, now: Duration, rules: &Rules) -> Option<Flight> {
         let index = self.find(id)?;
         let flight = &mut self.0[index];
-        if !matches!(flight.stage, Stage::Pending(_)) {
+        if !flight.is_out() {
             return None;
         }
         if rules.attempts.is_some_and(|most| flight.attempts >= most) {

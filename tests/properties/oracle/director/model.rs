@@ -105,6 +105,7 @@ pub(super) struct Counts {
     pub(super) late_acks: u64,
     pub(super) refused_acks: u64,
     pub(super) dropped_tickets: u64,
+    pub(super) node_panics: u64,
 }
 
 /// One member, through all its sessions.
@@ -113,6 +114,8 @@ pub(super) struct Member {
     pub(super) number: u64,
     pub(super) epoch: u64,
     pub(super) presence: Presence,
+    /// Whether a node on a thread gets its packets.
+    pub(super) has_thread: bool,
     /// Where it has joined, and the place of the next event that it reads.
     pub(super) begin: u64,
     pub(super) next: u64,
@@ -234,6 +237,13 @@ impl Model {
         self.tail().div_ceil(block).saturating_sub(blocks) * block
     }
 
+    /// Returns the index of a member, out of those that have not left.
+    pub(super) fn present(&self, number: usize) -> Option<usize> {
+        let is_present = |index: &usize| self.members[*index].presence != Presence::Left;
+        let present: Vec<_> = (0..self.members.len()).filter(is_present).collect();
+        (!present.is_empty()).then(|| present[number % present.len()])
+    }
+
     /// A member joins. Returns its index and its epoch.
     pub(super) fn join(&mut self) -> (usize, u64) {
         self.epochs += 1;
@@ -242,6 +252,7 @@ impl Model {
             number: self.members.len() as u64 + 1,
             epoch: 0,
             presence: Presence::Detached,
+            has_thread: false,
             begin: tail,
             next: tail,
             lagged: 0,
@@ -364,10 +375,8 @@ impl Model {
             let at = member.root.due(now).expect("a packet is due");
             return self.hand_out(index, Kind::Root, at);
         }
-        if due.is_some() || may_fill {
-            member.root_row = 0;
-        }
         if let Some(at) = due {
+            member.root_row = 0;
             return self.hand_out(index, Kind::Events, at);
         }
         if may_fill {
@@ -420,16 +429,20 @@ impl Model {
         }
         let member = &mut self.members[index];
         member.next = next;
-        if !events.is_empty() {
+        if events.is_empty() {
+            // Nothing was for this member: it is the turn of root events.
+            member.root_row = 0;
+        } else {
             let (id, lagged) = (member.id(), std::mem::take(&mut member.lagged));
             member.events.push(id, lagged, events);
         }
     }
 
     fn hand_out(&mut self, index: usize, kind: Kind, at: usize) -> Next {
-        let (now, timeout) = (self.now, self.rules.ack_timeout);
+        let now = self.now;
         let member = &mut self.members[index];
-        let Flight { id, attempts, lagged, events, .. } = member.flights(kind).hand_out(at, now, timeout);
+        let until = (!member.has_thread).then_some(now + self.rules.ack_timeout);
+        let Flight { id, attempts, lagged, events, .. } = member.flights(kind).hand_out(at, now, until);
         member.counts.packets += u64::from(attempts == 1);
         member.counts.attempts += 1;
         Next::Packet { kind, id, attempt: attempts, lagged, events }
@@ -496,6 +509,26 @@ impl Model {
         {
             let letter = member.count_given_up(key.kind, flight);
             self.letters.push(letter);
+        }
+        Ok(())
+    }
+
+    /// A node has panicked in a call.
+    pub(super) fn panicked(&mut self, index: usize, key: Key) -> Result<(), Refused> {
+        self.session(index, key)?.counts.node_panics += 1;
+        self.retry(index, key, None)
+    }
+
+    /// A node has returned `Pending`, with or without a ticket.
+    pub(super) fn returned(&mut self, index: usize, key: Key, is_held: bool) -> Result<(), Refused> {
+        let until = self.now + self.rules.ack_timeout;
+        let member = self.session(index, key)?;
+        if member.flights(key.kind).is_current(key.id, key.attempt) {
+            member.flights(key.kind).returned(key.id, until, is_held);
+            if !is_held {
+                member.counts.dropped_tickets += 1;
+                self.fail(index, key.kind, key.id, Failure::Dropped);
+            }
         }
         Ok(())
     }
