@@ -45,19 +45,26 @@ fn drain(outbox: &mut Outbox<u8>) -> Vec<u64> {
 #[test]
 fn join_against_publishes_loses_and_repeats_nothing() {
     // The member gets exactly the events from the position on that its state packet names. Fails if
-    // the position is read before the cursor is placed.
+    // the position is read before the cursor is placed. The publisher is alone, and so has the bias:
+    // it stores the tail without a load, which loom needs to see that the two depend on each other.
     model(|| {
-        let director = new();
-        let publisher = {
-            let director = director.clone();
-            thread::spawn(move || (1..=2).for_each(|n| assert!(director.announce(n).is_ok())))
-        };
+        let (director, mut alice, _to_alice) = before(|| {
+            let director = new();
+            let (mut alice, outbox, _) = join(&director, "alice");
+            assert!(alice.broadcast(0).is_ok() && alice.broadcast(1).is_ok());
+            (director, alice, outbox)
+        });
+        let publisher = thread::spawn(move || {
+            assert!(alice.broadcast(2).is_ok() && alice.broadcast(3).is_ok());
+            alice
+        });
         let (bob, mut outbox, next) = join(&director, "bob");
         let mut positions = drain(&mut outbox);
-        publisher.join().unwrap();
+        let alice = publisher.join().unwrap();
         positions.extend(drain(&mut outbox));
-        assert!(positions.into_iter().eq(next..2), "from {next} on");
+        assert!(positions.into_iter().eq(next..4), "from {next} on");
         assert!(bob.snapshot().is_balanced());
+        drop(alice);
     });
 }
 

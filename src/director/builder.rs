@@ -124,7 +124,8 @@ impl<E: Clone + Send + Sync + 'static> DirectorBuilder<E> {
     /// Sets how long a packet that is not full waits for more events, from its first one on.
     ///
     /// The window begins with the first event and later events do not extend it. So no event waits
-    /// longer, however steady the flow is.
+    /// longer, however steady the flow is. The reader of an outbox is not woken by events during the
+    /// window.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
         self

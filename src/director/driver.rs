@@ -143,10 +143,14 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
             state.presence = Presence::Drained;
             return Choice::End;
         }
-        let lingers = self.cursor.opened.map(|opened| moment_after(opened, settings.linger));
-        let moments = [state.root.next_moment(), state.events.next_moment(), lingers.filter(|_| has_room)];
+        let opened = self.cursor.opened.filter(|_| has_room);
+        let lingers = opened.map(|opened| moment_after(opened, settings.linger));
+        let moments = [state.root.next_moment(), state.events.next_moment(), lingers];
+        // A task is woken by each publish that finds it registered, so one that lingers is not
+        // registered. A thread naps before it parks, and costs publishers nothing meanwhile.
+        let is_left_alone = self.is_manual && lingers.is_some();
         Choice::Wait {
-            for_events: has_room && !self.cursor.has_ended,
+            for_events: has_room && !self.cursor.has_ended && !is_left_alone,
             until: moments.into_iter().flatten().min(),
         }
     }

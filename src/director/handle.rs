@@ -225,7 +225,7 @@ impl<E: Clone + Send + Sync + 'static> Director<E> {
     /// ```
     /// use buslane::director::Director;
     /// use std::time::Duration;
-    /// let director = Director::new()?;
+    /// let director = Director::<u32>::new()?;
     /// let (_bob, mut outbox) = director.join_manual("bob")?;
     /// outbox.try_packet()?.retry_after(Duration::from_secs(3600))?;
     /// assert!(outbox.try_packet().is_err());

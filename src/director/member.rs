@@ -176,7 +176,7 @@ impl<E: Clone + Send + Sync + 'static> Member<E> {
     /// ```
     /// use buslane::director::Director;
     /// let director = Director::new()?;
-    /// let (mut alice, _) = director.join_manual("alice")?;
+    /// let (mut alice, _to_alice) = director.join_manual("alice")?;
     /// let (_bob, mut outbox) = director.join_manual("bob")?;
     /// let sequence = alice.broadcast(7)?;
     /// outbox.try_packet()?.ack()?; // the state

@@ -76,7 +76,7 @@ impl StateRoster {
 /// }
 /// let first = outbox.try_packet()?;
 /// assert!(first.events().iter().map(|event| event.event).eq([0, 1]));
-/// first.retry()?; // the same packet comes again
+/// first.retry_after(Duration::ZERO)?; // the same packet comes again
 /// let again = outbox.try_packet()?;
 /// assert_eq!((again.id(), again.attempt()), (first.id(), 2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -2,9 +2,8 @@
 
 use crate::{
     GUARD, SECOND, announce, assert_balanced, assert_empty, balanced, director, drain, events, join, small,
+    telling,
 };
-use buslane::director::{Delivery, Packet};
-use std::sync::mpsc::channel;
 
 #[test]
 fn broadcast_reaches_all_but_the_sender() {
@@ -115,12 +114,7 @@ fn linger_begins_with_the_first_event_and_is_not_extended() {
 fn linger_wakes_a_node_by_its_timer() {
     let (builder, clock) = small();
     let director = builder.linger(3 * SECOND).build().unwrap();
-    let (tell, told) = channel();
-    let node = move |packet: &Packet<u32>| {
-        tell.send(events(packet)).unwrap();
-        Delivery::Done
-    };
-    let _bob = director.join("bob", node).unwrap();
+    let (_bob, told) = telling(&director, "bob");
     director.announce(1).unwrap();
     clock.await_sleepers(1);
     assert!(told.try_recv().is_err());
