@@ -82,7 +82,7 @@ impl<'a> Stage<'a> {
 
     /// Waits until a node that was started is a member, and lets its client write.
     fn admit(&mut self, node: usize) -> Result<(), Failure> {
-        self.wait(node, "become a member", false, PATIENCE, |stage| match stage.nodes[node].ended() {
+        self.wait(node, "is a member", false, PATIENCE, |stage| match stage.nodes[node].ended() {
             Some(status) => Err(Failure::Broken(format!("{} ended when it started: {status}", NAMES[node]))),
             None => Ok(stage.hub.url_of(NAMES[node]).is_some()),
         })?;
@@ -95,7 +95,7 @@ impl<'a> Stage<'a> {
         let (start, time) = (Instant::now(), Duration::from_secs(self.options.seconds.into()));
         for (index, chapter) in Plan::new(self.options.seed, self.options.nodes).enumerate() {
             let calm = Instant::now();
-            self.wait(chapter.node, "", true, PATIENCE, |_| Ok(calm.elapsed() >= CALM))?;
+            self.wait(chapter.node, "has had its calm", true, PATIENCE, |_| Ok(calm.elapsed() >= CALM))?;
             if self.interrupt.is_asked() || (index >= Plan::KINDS && start.elapsed() >= time) {
                 break;
             }
@@ -134,7 +134,7 @@ impl<'a> Stage<'a> {
     fn pause(&mut self, node: usize) -> Result<(), Failure> {
         let enough = self.failures(node) + TIMEOUTS;
         self.stop(node)?;
-        self.wait(node, "miss a packet", true, self.time_for(TIMEOUTS), |stage| {
+        self.wait(node, "misses a packet", true, self.time_for(TIMEOUTS), |stage| {
             Ok(stage.failures(node) >= enough)
         })?;
         self.resume(node)
@@ -165,7 +165,7 @@ impl<'a> Stage<'a> {
     /// Waits until `count` more changes were accepted.
     fn wait_for_changes(&mut self, node: usize, count: u64) -> Result<(), Failure> {
         let enough = self.hub.accepted_count() + count;
-        self.wait(node, "miss enough changes", true, self.time_for(count), |stage| {
+        self.wait(node, "misses enough changes", true, self.time_for(count), |stage| {
             Ok(stage.hub.accepted_count() >= enough)
         })
     }
@@ -179,7 +179,7 @@ impl<'a> Stage<'a> {
     fn catch_up(&mut self, node: usize) -> Result<(), Failure> {
         let required = self.hub.accepted();
         let begin = Instant::now();
-        self.wait(node, "be in step again", false, PATIENCE, |stage| {
+        self.wait(node, "is in step again", false, PATIENCE, |stage| {
             Ok(stage.status(node).is_ok_and(|status| includes(&status.vector, &required)))
         })?;
         let took = begin.elapsed().as_millis();
@@ -224,7 +224,10 @@ impl<'a> Stage<'a> {
                 return Ok(());
             }
             if begin.elapsed() > limit {
-                return Err(Failure::Broken(format!("{} did not {what} in {limit:?}", NAMES[node])));
+                return Err(Failure::Broken(format!(
+                    "waited {limit:?} in vain until {} {what}",
+                    NAMES[node]
+                )));
             }
             match self.alarm.recv_timeout(POLL) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -240,7 +243,7 @@ impl<'a> Stage<'a> {
         let written = std::mem::take(&mut self.writers).finish();
         let required = self.hub.accepted();
         for node in 0..self.nodes.len() {
-            self.wait(node, "be in step at the end", false, PATIENCE, |stage| {
+            self.wait(node, "is in step at the end", false, PATIENCE, |stage| {
                 Ok(stage.status(node).is_ok_and(|status| includes(&status.vector, &required)))
             })?;
         }
