@@ -7,7 +7,7 @@
 //! several numbers of receivers, that process samples them in sequence, and drops each before it
 //! builds the next: so an effect of their order can be compared with none.
 
-use crate::cost::{self, Cost, journal, moved};
+use crate::cost::{self, Cost, journal, members, moved};
 use crate::event::{Dropping, Payload};
 use crate::machine;
 use std::process::{Command, ExitCode};
@@ -38,6 +38,10 @@ pub enum Target {
     PhotonShared,
     /// `disruptor`.
     Disruptor,
+    /// `Member::broadcast` of a director: see [`members::director`].
+    Director,
+    /// A publisher of a bus with a channel for each receiver: see [`members::channels`].
+    Channels,
     /// Nothing: the harness, or the bare drop of the event.
     Nothing,
 }
@@ -59,7 +63,7 @@ pub enum Carried {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject(pub Target, pub Carried);
 
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 12] = [
     Target::Single,
     Target::SingleBeside,
     Target::Shared,
@@ -69,6 +73,8 @@ const TARGETS: [Target; 10] = [
     Target::Photon,
     Target::PhotonShared,
     Target::Disruptor,
+    Target::Director,
+    Target::Channels,
     Target::Nothing,
 ];
 const CARRIED: [Carried; 4] = [Carried::Copy, Carried::Dropping, Carried::Arc, Carried::String];
@@ -94,6 +100,8 @@ impl Subject {
             Target::Photon => sample(cost::photon(receivers), events),
             Target::PhotonShared => sample(cost::photon_shared(receivers), events),
             Target::Disruptor => sample(cost::disruptor(receivers), events),
+            Target::Director => sample(members::director(receivers), events),
+            Target::Channels => sample(members::channels(receivers), events),
             Target::Nothing => sample(cost::base(), events),
         }
     }
@@ -106,6 +114,9 @@ impl Subject {
             Target::TokioKept => sample(moved::tokio_kept::<E>(receivers), events),
             Target::Photon | Target::PhotonShared => sample(moved::photon::<E>(receivers), events),
             Target::Disruptor => sample(moved::disruptor::<E>(receivers), events),
+            // Measured with the plain event only.
+            Target::Director => sample(members::director(receivers), events),
+            Target::Channels => sample(members::channels(receivers), events),
             Target::Nothing => sample(moved::dropped::<E>(), events),
         }
     }

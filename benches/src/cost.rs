@@ -13,6 +13,7 @@ mod appender;
 pub mod combinators;
 pub mod journal;
 mod lanes;
+pub mod members;
 pub mod moved;
 mod peers;
 

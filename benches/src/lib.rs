@@ -12,6 +12,7 @@
 //! | [`wake`] | the cost of a publish whose consumer is parked |
 //! | [`latency`] | the latency of events that are sent by the clock |
 //! | [`sizes`] | events of other sizes |
+//! | [`members`] | one publisher and many members, each of which gets every event |
 //! | [`tasks`] | asynchronous tasks into one task |
 //! | [`requests`] | what telemetry costs the requests of a service, the program `telemetry` |
 //! | [`in_place`] | the duration of single publishes in the middle of requests |
@@ -61,6 +62,7 @@ pub mod histogram;
 pub mod in_place;
 pub mod latency;
 pub mod machine;
+pub mod members;
 pub mod merge;
 pub mod paired;
 pub mod peer;

@@ -256,14 +256,15 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     /// A node has returned from its call with a packet.
     pub(super) fn returned(&self, packet: Packet<E>, verdict: Verdict) {
         let key = packet.key();
+        // Refused if the session was replaced during the call.
+        let _ = self.record.settle(key, verdict);
+        // After the verdict, so that a snapshot without a call has its outcome.
         {
             let mut state = lock(&self.record.state);
             if state.epoch == self.epoch {
                 state.in_call = None;
             }
         }
-        // Refused if the session was replaced during the call.
-        let _ = self.record.settle(key, verdict);
         self.record.common.discard_packets([packet.into_core()]);
     }
 

@@ -8,7 +8,7 @@
 mod oracle;
 
 use oracle::value::Step;
-use oracle::{blocks, bus, channel, journal, mpmc, retry, spsc};
+use oracle::{blocks, bus, channel, director, journal, mpmc, retry, spsc};
 use proptest::arbitrary::any;
 use proptest::collection::vec;
 use proptest::strategy::Strategy;
@@ -69,5 +69,21 @@ proptest::proptest! {
         ops in operations(retry::Op::decode, 100),
     ) {
         retry::run(setup, &ops);
+    }
+
+    #[test]
+    fn director_matches_a_list_with_places(
+        rules in any::<[u8; 6]>().prop_map(director::Rules::decode),
+        ops in operations(director::Op::decode, 200),
+    ) {
+        director::run(rules, &ops);
+    }
+
+    #[test]
+    fn nodes_of_a_director_match_the_same_list(
+        rules in any::<[u8; 6]>().prop_map(director::Rules::decode),
+        ops in operations(director::puppets::Op::decode, 120),
+    ) {
+        director::puppets::run(rules, &ops);
     }
 }

@@ -6,6 +6,7 @@ use crate::cost::{self, Cost, WARM_UP};
 use crate::elsewhere;
 use crate::histogram::{self, PERCENTILES};
 use crate::machine::anywhere;
+use crate::members::{self, Members};
 use crate::merge::{self, Processors};
 use crate::publishers::{self, Place, Publishers};
 use crate::quota::Quota;
@@ -192,6 +193,29 @@ impl Contender {
             let mut meter = stream::Meter::new(stream::pinned(make()));
             wake::run(&mut meter, events / 10);
             let paid = wake::run(&mut meter, events);
+            (vec![paid.calls], vec![paid.sleeps])
+        })
+    }
+
+    /// Measures the time for one event to all of `members` members; `name, cpu` is the processor
+    /// time of all threads for one event to one member. A sample has about `events` events to one
+    /// member.
+    #[must_use]
+    pub fn members<M: Members>(name: &str, members: usize, events: u64) -> Self {
+        let names = vec![format!("{name}/{members}"), format!("{name}/{members}, cpu")];
+        Self::new(names, Some(0), move |_| {
+            let carried = members::carry::<M>(members, events / members as u64);
+            vec![carried.nanoseconds(), carried.cpu_nanoseconds()]
+        })
+    }
+
+    /// Measures the cost of a broadcast whose members are all parked; `name, sleeps` is the number
+    /// of sleeps of all threads per event.
+    #[must_use]
+    pub fn members_parked<M: Members>(name: &str, members: usize, events: u64) -> Self {
+        let name = format!("{name}/{members}");
+        Self::percentiles(vec![name.clone()], &[format!("{name}, sleeps")], move || {
+            let paid = members::wake::<M>(members, events);
             (vec![paid.calls], vec![paid.sleeps])
         })
     }

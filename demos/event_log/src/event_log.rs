@@ -7,25 +7,15 @@ use crate::options::Options;
 use crate::report::Outcome;
 use crate::watcher::Watcher;
 use buslane::Journal;
-use demo_support::{Failure, Interrupt, Story, console};
-use std::sync::mpsc::{self, Receiver};
+use demo_support::{Failure, Interrupt, console};
+use std::sync::mpsc::Receiver;
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let journal = Journal::builder().capacity(options.capacity).time_by(|event: &Event| event.time);
     let (writer, feed) =
         journal.build_single().map_err(|error| Failure::setup("cannot make the journal", error))?;
     let directory = Directory::open(options)?;
-    let (waker, alarm) = mpsc::sync_channel(1);
-    let wake = move || {
-        // Without room, the alarm is already pending.
-        let _ = waker.try_send(());
-    };
-    let interrupt = Interrupt::listen(wake.clone())?;
-    let end = interrupt.clone();
-    let story = Story::start(options.json, move || {
-        end.ask();
-        wake();
-    });
+    let (interrupt, story, alarm) = Interrupt::with_story(options.json)?;
 
     story.note(format_args!(
         "watching {}: {} scans; the journal keeps {} events\n",

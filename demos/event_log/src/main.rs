@@ -31,7 +31,6 @@
 //! goes away; what was published until then is proven all the same.
 
 mod audience;
-mod dice;
 mod directory;
 mod event;
 mod event_log;

@@ -1,7 +1,6 @@
 //! A directory of the demo's own, in which files are created, changed, renamed and removed.
 
-use crate::dice::Dice;
-use demo_support::Failure;
+use demo_support::{Dice, Failure};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

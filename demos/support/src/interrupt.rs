@@ -3,9 +3,10 @@
 //! The second one is for an end that takes too long: a close that waits for a slow sink, or a
 //! publisher that a stalled sink blocks, so that it never polls the request.
 
-use crate::Failure;
+use crate::{Failure, Story};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
 
 /// The exit code that a shell reports for a process that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
@@ -32,6 +33,26 @@ impl Interrupt {
         };
         ctrlc::set_handler(listener).map_err(|error| Failure::setup("cannot listen for Ctrl-C", error))?;
         Ok(interrupt)
+    }
+
+    /// Listens for Ctrl-C, and starts a story whose reader may go away. Both request the end, and send
+    /// to the receiver, which wakes a wait for it.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub fn with_story(is_json: bool) -> Result<(Self, Story, Receiver<()>), Failure> {
+        let (waker, alarm) = mpsc::sync_channel(1);
+        let wake = move || {
+            // Without room, the alarm is already pending.
+            let _ = waker.try_send(());
+        };
+        let interrupt = Self::listen(wake.clone())?;
+        let end = interrupt.clone();
+        let story = Story::start(is_json, move || {
+            end.ask();
+            wake();
+        });
+        Ok((interrupt, story, alarm))
     }
 
     /// Requests the end, as the first Ctrl-C does, and returns whether it was requested before.

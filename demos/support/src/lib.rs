@@ -4,6 +4,7 @@
 pub mod arguments;
 mod audit;
 pub mod console;
+mod dice;
 mod failure;
 mod folder;
 mod interrupt;
@@ -15,6 +16,7 @@ mod story;
 mod style;
 
 pub use audit::Audit;
+pub use dice::Dice;
 pub use failure::Failure;
 pub use folder::Folder;
 pub use interrupt::Interrupt;

@@ -3,6 +3,7 @@
 pub(crate) mod blocks;
 pub(crate) mod bus;
 pub(crate) mod channel;
+pub(crate) mod director;
 pub(crate) mod journal;
 pub(crate) mod mpmc;
 pub(crate) mod retry;

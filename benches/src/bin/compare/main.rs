@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run -p benches --profile bench --bin compare -- [--quick] [--out DIR] [SECTION]…
 //! ```
-//! Without a section, all sections except `in-place`, `requests` and the journal's run, on a machine with
+//! Without a section, all sections except `in-place`, `requests`, `director` and the journal's run, on a machine with
 //! two otherwise idle processors. `benches::paired` documents how the samples are taken, and the module that each
 //! section names documents what they contain. With `--out`, every section is written as
 //! `DIR/SECTION.md`, with plots next to it as SVG. All samples, including the dropped ones, go to
@@ -14,6 +14,7 @@
 mod apart;
 mod asleep;
 mod churn;
+mod director;
 mod idle;
 mod in_place;
 mod journal;
@@ -118,6 +119,8 @@ enum Name {
     Requests,
     /// The effect of added and removed sinks on publishers.
     Churn,
+    /// A director with many members.
+    Director,
     /// All five sections of the journal.
     Journal,
     /// The cost of a publish into a journal.
@@ -148,6 +151,8 @@ struct Effort {
     wakes: u64,
     /// The duration of events sent by the clock.
     paced: Duration,
+    /// The number of events of a sample to one member, over all members.
+    delivered: u64,
 }
 
 impl Effort {
@@ -164,6 +169,7 @@ impl Effort {
                 merge: millis(30),
                 wakes: 100,
                 paced: millis(20),
+                delivered: 200_000,
             }
         } else {
             Self {
@@ -176,6 +182,7 @@ impl Effort {
                 merge: millis(100),
                 wakes: 400,
                 paced: millis(100),
+                delivered: 1_000_000,
             }
         };
         effort.rounds = rounds.unwrap_or(effort.rounds);
@@ -242,6 +249,7 @@ impl Name {
             Self::InPlace => in_place::run_section(bench),
             Self::Requests => requests::run(bench),
             Self::Churn => churn::run(bench),
+            Self::Director => director::run(bench),
             Self::Journal => {
                 journal::publish(bench)?;
                 journal::publish_with_destructors(bench)?;
