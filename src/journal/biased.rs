@@ -32,15 +32,13 @@ impl<E: Send + Sync + 'static> BiasedWriter<E> {
     /// Publishes an event as [`Journal::publish`] does.
     #[inline]
     pub(crate) fn publish(&mut self, event: E) -> Result<Sequence, WriteError<E>> {
-        match self.bias.put(event) {
-            Ok(old) => {
-                // The put has advanced the position.
-                let sequence = Sequence::new(self.bias.position() - 1);
-                self.sleepers.wake();
-                drop_overwritten(old, None);
-                Ok(sequence)
-            }
-            Err(event) => publish(self.bias.claiming(), &self.shared, event, Deadline::NEVER, None),
+        if let Some(turn) = self.bias.announce() {
+            let sequence = Sequence::new(turn.position());
+            let old = turn.put(event);
+            self.sleepers.wake();
+            drop_overwritten(old, None);
+            return Ok(sequence);
         }
+        publish(self.bias.claiming(), &self.shared, event, Deadline::NEVER, None)
     }
 }

@@ -49,13 +49,12 @@ impl<E> BiasedLane<E> {
     /// user code, and waits for a claim only.
     #[inline(always)]
     pub(crate) fn put(&mut self, event: E) -> Result<Overwritten<E>, E> {
-        match self.bias.put(event) {
-            Ok(old) => {
-                self.sleepers.wake();
-                Ok((old, None))
-            }
-            Err(event) => self.put_by_claim(event),
+        if let Some(turn) = self.bias.announce() {
+            let old = turn.put(event);
+            self.sleepers.wake();
+            return Ok((old, None));
         }
+        self.put_by_claim(event)
     }
 
     #[inline(never)]
@@ -70,13 +69,12 @@ impl<E> BiasedLane<E> {
 
     /// Publishes an event.
     pub(crate) fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        match self.bias.put(event) {
-            Ok(old) => {
-                self.sleepers.wake();
-                discard(old);
-                Ok(Disposition::Delivered)
-            }
-            Err(event) => self.stage.offer(&mut self.bias, event, deadline),
+        if let Some(turn) = self.bias.announce() {
+            let old = turn.put(event);
+            self.sleepers.wake();
+            discard(old);
+            return Ok(Disposition::Delivered);
         }
+        self.stage.offer(&mut self.bias, event, deadline)
     }
 }

@@ -113,12 +113,6 @@ impl<T: Send + Sync> Bias<T> {
 }
 
 impl<T> Bias<T> {
-    /// Returns the position after the last value that was put under this bias.
-    #[inline(always)]
-    pub(crate) fn position(&self) -> u64 {
-        self.term.position
-    }
-
     /// Returns whether this writer holds the bias, and its next value begins a block.
     #[inline]
     pub(crate) fn is_at_a_block(&self) -> bool {
@@ -131,15 +125,15 @@ impl<T> Bias<T> {
         self.term.end(0);
     }
 
-    /// Writes a value and shows it to readers, if this writer holds the bias and the current block
-    /// has room. Returns the value that it overwrites, if values have destructors; drop it after
-    /// this call. Otherwise returns the given value as an error.
+    /// Announces the next value, if this writer holds the bias and the current block has room:
+    /// [`Announced::put`] then writes it. Two steps, so that a value is made only when it has a
+    /// place: one that may have to be given back is built in memory, and copied from there.
     #[inline(always)]
-    pub(crate) fn put(&mut self, value: T) -> Result<Option<T>, T> {
-        let Term { window, position, granted, holder, ring, .. } = &mut self.term;
+    pub(crate) fn announce(&mut self) -> Option<Announced<'_, T>> {
+        let Term { window, position, granted, holder, .. } = &mut self.term;
         // The window is empty without a bias.
         if window.is_full(*position) {
-            return Err(value);
+            return None;
         }
         holder.announced.store(*position + 1, Ordering::Relaxed);
         // ORD(bias.announced): light fence; pairs with the heavy one in `Holders::revoke`.
@@ -149,15 +143,43 @@ impl<T> Bias<T> {
             cold_path();
             // Relaxed: this writer has written nothing since the tail that it stored.
             holder.announced.store(*position, Ordering::Relaxed);
-            return Err(value);
+            return None;
         }
-        // SAFETY: E2: no other writer writes at this position, and the window lies in the block
-        // being written.
-        let put = unsafe { window.put_within(position, value) };
+        Some(Announced(&mut self.term))
+    }
+}
+
+/// The holder of the bias between its announcement and its value.
+pub(crate) struct Announced<'a, T>(&'a mut Term<T>);
+
+impl<T> Announced<'_, T> {
+    /// Returns the position of the value.
+    #[inline(always)]
+    pub(crate) fn position(&self) -> u64 {
+        self.0.position
+    }
+
+    /// Writes the value and shows it to readers. Returns the value that it overwrites, if values
+    /// have destructors; drop it after this call.
+    #[inline(always)]
+    pub(crate) fn put(self, value: T) -> Option<T> {
+        let Term { window, position, ring, .. } = &mut *self.0;
+        // SAFETY: E2: no other writer writes at this position, which lies in the block being
+        // written: `announce` has checked that it is not full.
+        let old = unsafe { window.put_next(position, value) };
         // ORD(blocks.tail): Release; pairs with the Acquire in `BlockRing::tail_word`: the value is
         // written. ORD(blocks.claim): Release; pairs with the heavy fence in `Holders::revoke`.
         ring.tail.store((*position * VALUE) | BIASED, Ordering::Release);
-        put
+        std::mem::forget(self);
+        old
+    }
+}
+
+/// Withdraws the announcement, of a value that does not come.
+impl<T> Drop for Announced<'_, T> {
+    fn drop(&mut self) {
+        // Relaxed: this writer has written nothing since the tail that it stored.
+        self.0.holder.announced.store(self.0.position, Ordering::Relaxed);
     }
 }
 

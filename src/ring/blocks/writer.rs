@@ -54,6 +54,16 @@ impl<T> Window<T> {
         if self.is_full(*position) {
             return Err(value);
         }
+        // SAFETY: the caller's promise, and the block is not full.
+        Ok(unsafe { self.put_next(position, value) })
+    }
+
+    /// Writes a value into a block that is not full, as [`put_within`](Self::put_within) does.
+    ///
+    /// # Safety
+    /// The caller is the current writer, and its position is in this block.
+    #[inline(always)]
+    pub(super) unsafe fn put_next(&self, position: &mut u64, value: T) -> Option<T> {
         // SAFETY: the position is in the block, so this is one of its slots, which J6 keeps valid.
         let slot = unsafe { &*self.origin.wrapping_add(*position as usize) };
         let slot = prefetch_for_write(slot, Block::<T>::AHEAD);
@@ -68,7 +78,7 @@ impl<T> Window<T> {
         // drop.
         unsafe { slot.put(value) };
         *position += 1;
-        Ok(old)
+        old
     }
 }
 

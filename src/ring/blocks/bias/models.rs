@@ -15,13 +15,10 @@ fn new(capacity: usize) -> (SharedWriter<Tracked>, Source<Tracked>) {
 
 /// Writes a value as a lane does. Returns `false` if the ring is closed.
 fn publish(bias: &mut Bias<Tracked>, value: Tracked) -> bool {
-    let value = match bias.put(value) {
-        Ok(old) => {
-            drop(old);
-            return true;
-        }
-        Err(value) => value,
-    };
+    if let Some(turn) = bias.announce() {
+        drop(turn.put(value));
+        return true;
+    }
     let mut claiming = bias.claiming();
     let Some(mut claim) = claiming.claim() else { return false };
     let out = (claim.put(value), claim.take_stale());
