@@ -39,7 +39,7 @@
 // | `admit`, `remove`, `close` | adding sinks and publishers, removing sinks, closing and flushing the bus |
 // | `snapshot` | the snapshot of a bus and its sinks |
 // | `quota`, `publisher`, `local` | the limit on cached publishers with lanes, the publishing handle of one thread (batches in `publisher/batch.rs`), and the cached publisher of each thread |
-// | `shared` | publishing without a publisher, and the bus as a sink |
+// | `listed`, `together`, `shared` | publishing without a publisher: the call of one sink, the shared lanes of several sinks, and all sinks; the bus as a sink |
 // | `attachment` | a guard that removes its sink when it is dropped |
 // | `builder`, `handle` | settings, and handles that do not keep the bus open |
 //
@@ -64,6 +64,7 @@ mod lanes;
 mod link;
 mod links;
 mod list;
+mod listed;
 mod local;
 mod publisher;
 mod quota;
@@ -73,6 +74,7 @@ mod snapshot;
 mod supply;
 mod table;
 mod tally;
+mod together;
 
 pub use crate::events::Events;
 pub use crate::stats::Published;

@@ -49,9 +49,8 @@
 //! | the slot, a load and a store | 1 or 2 a sink | writers; the consumer frees it, and each of its polls ends with a load of the next one | after a poll; otherwise it was prefetched 12 slots before |
 //!
 //! A locked exchange waits for all stores before it, and all loads after it wait for the exchange. So
-//! in `Bus::publish` the misses of one sink follow those of the sink before it. To prefetch the tails
-//! and slots of all sinks at the begin of the call gained nothing in ten paired slices: the slots are
-//! remote only after a poll, and then in few sinks at a time.
+//! `Bus::publish` into two to four queues or channels claims in all of them before it writes the first
+//! slot: see `src/bus/together.rs`.
 
 pub mod alone;
 pub mod contenders;

@@ -2,25 +2,22 @@
 
 use super::Bus;
 use super::core::Core;
-use super::delivery::deliver_to;
 use super::entry::SinkEntry;
-use super::info::{Info, SinkRef};
 use super::list::List;
 use super::publisher::Publisher;
 use super::tally::{Offer, PublishTally};
+use super::together::together;
 use crate::error::{Closed, ConfigError, OutOfMemory, WriteError};
 use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    CloseReport, Disposition, DropReason, EntryCounters, EntryOutcome, FlushReport, Ledgers, Published,
-    SinkKind, SinkState, SinkStatus, Weight,
+    CloseReport, Disposition, EntryCounters, EntryOutcome, FlushReport, Ledgers, Published, SinkKind,
+    SinkState, SinkStatus, Weight,
 };
 use crate::sync::current::Reading;
 use crate::sync::{cold_path, lock};
 use crate::time::Deadline;
-use crate::wait::context::{
-    InnerBus, Purpose, UserCode, Visit, Wait, WaitLimit, WaitedFor, caught, cloned, discard,
-};
+use crate::wait::context::{InnerBus, Purpose, UserCode, Visit, Wait, WaitLimit, cloned, discard};
 use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Bus<E> {
@@ -126,7 +123,15 @@ impl<E: Clone + Send + 'static> Core<E> {
         let mut place = Some(event);
         // After the place: where a clone panics, the read ends before the event is dropped.
         let list = reading;
-        let tally = self.publish_on(&list, &mut place);
+        let tally = if let Some(entries) = together::<E, 2>(&list) {
+            self.deliver_together(&list, entries, &mut place)
+        } else if let Some(entries) = together::<E, 3>(&list) {
+            self.deliver_together(&list, entries, &mut place)
+        } else if let Some(entries) = together::<E, 4>(&list) {
+            self.deliver_together(&list, entries, &mut place)
+        } else {
+            self.publish_on(&list, &mut place)
+        };
         // The event is dropped when no removal waits for this thread any more.
         drop(list);
         if tally.is_untaken() {
@@ -250,7 +255,7 @@ impl<E: Send + 'static> Core<E> {
     /// Delivers a clone of the event to one sink, and drops it if the sink refuses it. The clone
     /// moves once, into its slot.
     #[inline(always)]
-    fn deliver_clone(
+    pub(super) fn deliver_clone(
         &self,
         list: &Reading<List<E>>,
         entry: &SinkEntry<E>,
@@ -268,62 +273,6 @@ impl<E: Send + 'static> Core<E> {
         } else {
             discard(event);
         }
-    }
-
-    #[inline(never)]
-    fn deliver_clone_to_sink(&self, entry: &SinkEntry<E>, event: E) -> Offer {
-        let mut place = Some(event);
-        let offer = self.deliver_to_sink(entry, &mut place);
-        if place.is_some() {
-            discard(place);
-        }
-        offer
-    }
-
-    /// Delivers the event by a call of the sink.
-    #[inline(never)]
-    fn deliver_to_sink(&self, entry: &SinkEntry<E>, place: &mut Option<E>) -> Offer {
-        // A removal waits for this call, so nothing inside it waits for a removal.
-        let _held = WaitedFor::begin();
-        let SinkEntry { info, listed, .. } = entry;
-        let _call = (!info.has_lanes).then(|| info.begin_call());
-        if !listed.guarded().is_attached() {
-            // The sink was removed, or the bus was closed, during this publish. A sink with lanes
-            // keeps its own ledger.
-            if !info.has_lanes {
-                info.counters.shared().offered(1);
-                info.counters.shared().count(EntryOutcome::RefusedClosed, 1);
-            }
-            return Offer::Closed;
-        }
-        listed.with(
-            |sink| if info.has_lanes { self.write(sink, info, place) } else { self.call(sink, info, place) },
-        )
-    }
-
-    /// Writes to a sink with lanes, which keeps its own ledger. A filter or a map upstream of it is
-    /// user code, which may panic.
-    #[inline]
-    fn write(&self, sink: &SinkRef<E>, info: &Info, place: &mut Option<E>) -> Offer {
-        let written = caught(|| {
-            let Some(event) = place.take() else { return Offer::Accepted };
-            let offer = Offer::of(sink.offer(event), place);
-            if offer == Offer::Closed {
-                info.mark_closed();
-            }
-            offer
-        });
-        written.unwrap_or_else(|text| {
-            info.counters.shared().offered(1);
-            info.counters.shared().count(EntryOutcome::Unwound, 1);
-            self.hooks.panicked(info, &text);
-            Offer::Dropped(DropReason::Panicked)
-        })
-    }
-
-    #[inline(never)]
-    fn call(&self, sink: &SinkRef<E>, info: &Info, place: &mut Option<E>) -> Offer {
-        deliver_to(&**sink, place, info, info.counters.shared(), &self.hooks)
     }
 }
 

@@ -46,12 +46,25 @@ impl<E: Send + 'static> SharedPush<E> {
         Self { mailbox: mailbox.clone(), consumers, signals }
     }
 
+    /// Wakes a consumer, after an event was put into the lane, if none is awake to see it.
+    #[inline(always)]
+    pub(crate) fn wake(&self) {
+        let pair = match self.consumers {
+            Consumers::One => FencePair::Asymmetric,
+            Consumers::OneFenced => FencePair::Symmetric,
+            Consumers::Several => return self.signals.wake(),
+        };
+        // ORD(cell.state): light fence; pairs with the heavy one of a consumer that parks.
+        light_fence(pair);
+        self.signals.cell.wake();
+    }
+
     /// Claims room for one event. Returns `None` if the lane is full, closed or unbounded.
     #[inline(always)]
     pub(crate) fn claim(&self) -> Option<SharedRoom<'_, E>> {
         let Events::Bounded(ring) = &self.mailbox.shared.events else { return None };
         let claimed = ring.claim().ok()?;
-        Some(SharedRoom { claimed, signals: &self.signals, consumers: self.consumers })
+        Some(SharedRoom { claimed, push: self })
     }
 
     /// Pushes the event in `place`, and wakes the consumer if it is parked. Returns `false`, and
@@ -81,10 +94,9 @@ impl<E: Send + 'static> SharedPush<E> {
 
 /// The room for one event in a shared lane, which must be filled at once.
 #[must_use]
-pub(crate) struct SharedRoom<'a, E> {
+pub(crate) struct SharedRoom<'a, E: Send + 'static> {
     claimed: Claimed<'a, E>,
-    signals: &'a Signals,
-    consumers: Consumers,
+    push: &'a SharedPush<E>,
 }
 
 impl<E: Send + 'static> SharedRoom<'_, E> {
@@ -92,13 +104,12 @@ impl<E: Send + 'static> SharedRoom<'_, E> {
     #[inline(always)]
     pub(crate) fn fill(self, event: E) {
         self.claimed.fill(event);
-        let pair = match self.consumers {
-            Consumers::One => FencePair::Asymmetric,
-            Consumers::OneFenced => FencePair::Symmetric,
-            Consumers::Several => return self.signals.wake(),
-        };
-        // ORD(cell.state): light fence; pairs with the heavy one of a consumer that parks.
-        light_fence(pair);
-        self.signals.cell.wake();
+        self.push.wake();
+    }
+
+    /// Puts the event into the lane. [`SharedPush::wake`] must follow.
+    #[inline(always)]
+    pub(crate) fn put(self, event: E) {
+        self.claimed.fill(event);
     }
 }

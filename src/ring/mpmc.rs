@@ -15,9 +15,9 @@
 //! A consumer must not take a later value first, because that would reverse the order of one
 //! producer. So a reader that promises to find each value whose push has returned waits for the
 //! producer of the oldest position. It waits only while a later position is filled: otherwise no
-//! push has returned that the reader has not seen. See `Ring::has_written`. That producer is
-//! between two instructions, runs no user code, and waits for nothing that the reader holds; it is
-//! late only if it is preempted.
+//! push has returned that the reader has not seen. See `Ring::has_written`. That producer is a few
+//! instructions from its write, runs no user code, and waits for nothing that the reader holds; it
+//! is late only if it is preempted.
 //!
 //! # Invariants
 //! - M1: stamp == position: the slot is empty and belongs to the producer that claims `position`.
@@ -193,7 +193,7 @@ impl<T> Ring<T> {
     /// Claims the next position, for a value that moves into its slot directly.
     ///
     /// The caller must [fill](Claimed::fill) it at once: consumers wait for it, and the values after
-    /// it are not read before.
+    /// it are not read before. It may claim in other rings first, since a claim waits for nothing.
     #[inline(always)]
     pub(crate) fn claim(&self) -> Result<Claimed<'_, T>, Refusal> {
         let mut tail = self.tail.load(Ordering::Relaxed);

@@ -13,3 +13,4 @@ mod publish;
 mod remove;
 mod snapshot;
 mod stress;
+mod together;
