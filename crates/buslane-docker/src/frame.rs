@@ -56,6 +56,8 @@ struct Scan {
     depth: usize,
     in_string: bool,
     after_backslash: bool,
+    /// Whether the value is a number or a word.
+    in_scalar: bool,
 }
 
 impl Scan {
@@ -75,6 +77,15 @@ impl Scan {
                 }
                 return Some(self.at);
             }
+            if self.depth == 0 && is_scalar(*byte) {
+                self.in_scalar = true;
+                continue;
+            }
+            if self.in_scalar {
+                // It ends where anything else begins.
+                self.at -= 1;
+                return Some(self.at);
+            }
             match byte {
                 b'"' => self.in_string = true,
                 b'{' | b'[' => self.depth += 1,
@@ -84,8 +95,7 @@ impl Scan {
                         return Some(self.at);
                     }
                 }
-                // The end of a number or a word.
-                _ if self.depth == 0 && is_between(*byte) => return Some(self.at),
+                _ if self.depth == 0 => return Some(self.at),
                 _ => {}
             }
         }
@@ -95,6 +105,11 @@ impl Scan {
 
 fn is_between(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | RECORD_SEPARATOR)
+}
+
+/// Returns whether a byte may be part of a number or a word.
+fn is_scalar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
 
 impl Decoder {
@@ -167,7 +182,13 @@ impl Decoder {
             match self.decode()? {
                 Some(decoded) => return Ok(Some(decoded)),
                 None => {
-                    let begin = Scan { at: self.at, depth: 0, in_string: false, after_backslash: false };
+                    let begin = Scan {
+                        at: self.at,
+                        depth: 0,
+                        in_string: false,
+                        after_backslash: false,
+                        in_scalar: false,
+                    };
                     self.scan = Some(begin);
                 }
             }
@@ -233,7 +254,12 @@ impl Decoder {
     /// Returns the length of a value that is no event, and its error.
     #[cold]
     fn skipped(&mut self) -> Result<Option<(usize, Decoded)>, DockerError> {
-        let mut json = Deserializer::from_slice(&self.buffer[self.at..self.filled]);
+        let bytes = &self.buffer[self.at..self.filled];
+        // What follows may belong to a number or a word that the bytes end with.
+        if bytes.iter().all(|byte| is_scalar(*byte)) {
+            return Ok(None);
+        }
+        let mut json = Deserializer::from_slice(bytes);
         match IgnoredAny::deserialize(&mut json) {
             Ok(IgnoredAny) => {
                 let error = DockerError::NotAnEvent { message: self.scratch.message.take() };
@@ -319,6 +345,19 @@ mod tests {
         let (skipped, one) = ("skipped", "volume mount a");
         let expected = [skipped, one, skipped, one, skipped, skipped, one, skipped, skipped, one];
         assert_eq!(decoded(stream), expected);
+    }
+
+    #[test]
+    fn number_is_whole_when_something_follows() {
+        let one = "volume mount a";
+        assert_eq!(
+            decoded(format!("1.41 {ONE}-1e+5{ONE}true\n{ONE}")),
+            ["skipped", one, "skipped", one, "skipped", one]
+        );
+        assert_eq!(decoded("1.41"), ["inside"]);
+        assert_eq!(decoded("7,"), ["skipped", "broken"]);
+        assert_eq!(decoded(format!("7\"{{\"{ONE}")), ["skipped", "skipped", one]);
+        assert_eq!(decoded(format!("{}{ONE}", "7".repeat(101))), ["too long", one]);
     }
 
     #[test]
