@@ -240,6 +240,7 @@ impl Decoder {
             Ok(event) => (length(json), Decoded::Event(event)),
             Err(error) => match error.classify() {
                 Category::Eof => return Ok(None),
+                Category::Syntax | Category::Io if ends_in_a_number(bytes) => return Ok(None),
                 Category::Syntax | Category::Io => return Err(DockerError::Json),
                 Category::Data => match self.skipped()? {
                     Some(skipped) => skipped,
@@ -265,7 +266,7 @@ impl Decoder {
                 let error = DockerError::NotAnEvent { message: self.scratch.message.take() };
                 Ok(Some((length(json), Decoded::Undecodable(error))))
             }
-            Err(error) if error.is_eof() => Ok(None),
+            Err(error) if error.is_eof() || ends_in_a_number(bytes) => Ok(None),
             Err(_) => Err(DockerError::Json),
         }
     }
@@ -273,6 +274,12 @@ impl Decoder {
     fn too_long(&self) -> Decoded {
         Decoded::Undecodable(DockerError::EventTooLong { limit: self.longest })
     }
+}
+
+/// Returns whether the bytes end where a digit has to follow. A value that is not whole then counts
+/// as broken for `serde_json`, which skips a number without asking whether more of it may come.
+fn ends_in_a_number(bytes: &[u8]) -> bool {
+    matches!(bytes.last(), Some(b'.' | b'-' | b'+' | b'e' | b'E'))
 }
 
 /// Returns the number of bytes that were decoded.
@@ -323,6 +330,14 @@ mod tests {
     }
 
     const ONE: &str = r#"{"Type":"volume","Action":"mount","Actor":{"ID":"a"}}"#;
+
+    #[test]
+    fn number_in_an_unknown_field_may_be_cut_anywhere() {
+        let stream = r#"{"Type":"volume","odd":[17.0,-1,1e5,2E-7,3e+1],"Action":"mount","Actor":{"ID":"a"}}"#;
+        assert_eq!(decoded(stream), ["volume mount a"]);
+        assert_eq!(decoded(r#"{"Type":7,"odd":[17.0,-1,1e5]}"#), ["skipped"]);
+        assert_eq!(decoded(r#"{"odd":[17.]}{"odd":-"#), ["broken"]);
+    }
 
     #[test]
     fn values_need_nothing_between_them() {
