@@ -8,9 +8,11 @@
 //! arrives, so that memory is bounded. What is no JSON ends the stream, since there is no telling
 //! where the next value begins.
 
-use crate::decode::{EventSeed, Scratch};
+use crate::decode::EventSeed;
 use crate::error::DockerError;
 use crate::event::DockerEvent;
+use crate::parts::Scratch;
+use crate::plain;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::Deserializer;
@@ -54,6 +56,8 @@ struct Scan {
     depth: usize,
     in_string: bool,
     after_backslash: bool,
+    /// Whether the value is a number or a word.
+    in_scalar: bool,
 }
 
 impl Scan {
@@ -73,6 +77,15 @@ impl Scan {
                 }
                 return Some(self.at);
             }
+            if self.depth == 0 && is_scalar(*byte) {
+                self.in_scalar = true;
+                continue;
+            }
+            if self.in_scalar {
+                // It ends where anything else begins.
+                self.at -= 1;
+                return Some(self.at);
+            }
             match byte {
                 b'"' => self.in_string = true,
                 b'{' | b'[' => self.depth += 1,
@@ -82,8 +95,7 @@ impl Scan {
                         return Some(self.at);
                     }
                 }
-                // The end of a number or a word.
-                _ if self.depth == 0 && is_between(*byte) => return Some(self.at),
+                _ if self.depth == 0 => return Some(self.at),
                 _ => {}
             }
         }
@@ -93,6 +105,11 @@ impl Scan {
 
 fn is_between(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | RECORD_SEPARATOR)
+}
+
+/// Returns whether a byte may be part of a number or a word.
+fn is_scalar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
 
 impl Decoder {
@@ -165,7 +182,13 @@ impl Decoder {
             match self.decode()? {
                 Some(decoded) => return Ok(Some(decoded)),
                 None => {
-                    let begin = Scan { at: self.at, depth: 0, in_string: false, after_backslash: false };
+                    let begin = Scan {
+                        at: self.at,
+                        depth: 0,
+                        in_string: false,
+                        after_backslash: false,
+                        in_scalar: false,
+                    };
                     self.scan = Some(begin);
                 }
             }
@@ -206,11 +229,18 @@ impl Decoder {
     #[inline]
     fn decode(&mut self) -> Result<Option<Decoded>, DockerError> {
         let bytes = &self.buffer[self.at..self.filled];
+        if let Some((event, length)) = plain::decode(bytes, &mut self.scratch)
+            && length <= self.longest
+        {
+            self.at += length;
+            return Ok(Some(Decoded::Event(event)));
+        }
         let mut json = Deserializer::from_slice(bytes);
         let (length, decoded) = match EventSeed(&mut self.scratch).deserialize(&mut json) {
             Ok(event) => (length(json), Decoded::Event(event)),
             Err(error) => match error.classify() {
                 Category::Eof => return Ok(None),
+                Category::Syntax | Category::Io if ends_in_a_number(bytes) => return Ok(None),
                 Category::Syntax | Category::Io => return Err(DockerError::Json),
                 Category::Data => match self.skipped()? {
                     Some(skipped) => skipped,
@@ -225,13 +255,18 @@ impl Decoder {
     /// Returns the length of a value that is no event, and its error.
     #[cold]
     fn skipped(&mut self) -> Result<Option<(usize, Decoded)>, DockerError> {
-        let mut json = Deserializer::from_slice(&self.buffer[self.at..self.filled]);
+        let bytes = &self.buffer[self.at..self.filled];
+        // What follows may belong to a number or a word that the bytes end with.
+        if bytes.iter().all(|byte| is_scalar(*byte)) {
+            return Ok(None);
+        }
+        let mut json = Deserializer::from_slice(bytes);
         match IgnoredAny::deserialize(&mut json) {
             Ok(IgnoredAny) => {
                 let error = DockerError::NotAnEvent { message: self.scratch.message.take() };
                 Ok(Some((length(json), Decoded::Undecodable(error))))
             }
-            Err(error) if error.is_eof() => Ok(None),
+            Err(error) if error.is_eof() || ends_in_a_number(bytes) => Ok(None),
             Err(_) => Err(DockerError::Json),
         }
     }
@@ -239,6 +274,12 @@ impl Decoder {
     fn too_long(&self) -> Decoded {
         Decoded::Undecodable(DockerError::EventTooLong { limit: self.longest })
     }
+}
+
+/// Returns whether the bytes end where a digit has to follow. A value that is not whole then counts
+/// as broken for `serde_json`, which skips a number without asking whether more of it may come.
+fn ends_in_a_number(bytes: &[u8]) -> bool {
+    matches!(bytes.last(), Some(b'.' | b'-' | b'+' | b'e' | b'E'))
 }
 
 /// Returns the number of bytes that were decoded.
@@ -291,6 +332,14 @@ mod tests {
     const ONE: &str = r#"{"Type":"volume","Action":"mount","Actor":{"ID":"a"}}"#;
 
     #[test]
+    fn number_in_an_unknown_field_may_be_cut_anywhere() {
+        let stream = r#"{"Type":"volume","odd":[17.0,-1,1e5,2E-7,3e+1],"Action":"mount","Actor":{"ID":"a"}}"#;
+        assert_eq!(decoded(stream), ["volume mount a"]);
+        assert_eq!(decoded(r#"{"Type":7,"odd":[17.0,-1,1e5]}"#), ["skipped"]);
+        assert_eq!(decoded(r#"{"odd":[17.]}{"odd":-"#), ["broken"]);
+    }
+
+    #[test]
     fn values_need_nothing_between_them() {
         let stream = format!("{ONE}{ONE}\n{ONE}\r\n\u{1e}{ONE}\n \t{ONE}");
         assert_eq!(decoded(stream), ["volume mount a"; 5]);
@@ -311,6 +360,19 @@ mod tests {
         let (skipped, one) = ("skipped", "volume mount a");
         let expected = [skipped, one, skipped, one, skipped, skipped, one, skipped, skipped, one];
         assert_eq!(decoded(stream), expected);
+    }
+
+    #[test]
+    fn number_is_whole_when_something_follows() {
+        let one = "volume mount a";
+        assert_eq!(
+            decoded(format!("1.41 {ONE}-1e+5{ONE}true\n{ONE}")),
+            ["skipped", one, "skipped", one, "skipped", one]
+        );
+        assert_eq!(decoded("1.41"), ["inside"]);
+        assert_eq!(decoded("7,"), ["skipped", "broken"]);
+        assert_eq!(decoded(format!("7\"{{\"{ONE}")), ["skipped", "skipped", one]);
+        assert_eq!(decoded(format!("{}{ONE}", "7".repeat(101))), ["too long", one]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The bias of a journal's writer: `Bias::put` against `Holders::revoke`.
+//! The bias of a journal's writer: `Bias::announce` against `Holders::revoke`.
 //!
 //! The bias was granted at position 1. In the tail word, a bias at position `n` is `n`, and a claim
 //! there is `n + CLAIM`.

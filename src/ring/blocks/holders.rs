@@ -65,13 +65,13 @@ impl Holders {
         if *fenced != Some(position) {
             // ORD(bias.revoked): Relaxed; the fence below orders it.
             holder.revoked.fetch_max(position, Ordering::Relaxed);
-            // ORD(bias.announced): heavy fence; pairs with the light one in `Bias::put`: the
+            // ORD(bias.announced): heavy fence; pairs with the light one in `Bias::announce`: the
             // holder sees the revocation, or this writer sees the announcement.
             heavy_fence_or_wait(process_pair());
             *fenced = Some(position);
         }
         // Relaxed: the exchange finds the store that the caller has loaded (E1). The heavy fence
-        // after that load acquired what `Bias::put` or `Claim::drop` released with it.
+        // after that load acquired what `Announced::put` or `Claim::drop` released with it.
         holder.announced.load(Ordering::Relaxed) == position
             && tail
                 .compare_exchange(word, (position * VALUE) | BUSY, Ordering::Relaxed, Ordering::Relaxed)

@@ -177,7 +177,7 @@ fn two_writers_revoke_one_bias() {
 
 #[test]
 fn reader_sees_values_written_under_a_bias() {
-    // Fails when the store of ORD(blocks.tail) in `Bias::put` does not release.
+    // Fails when the store of ORD(blocks.tail) in `Announced::put` does not release.
     model(|| {
         let lives = Lives::new(3);
         let (writer, source) = new(4);
