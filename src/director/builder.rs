@@ -149,7 +149,8 @@ impl<E: Clone + Send + Sync + 'static> DirectorBuilder<E> {
 
     /// Sets the waits before a packet that failed is delivered again, and how often.
     ///
-    /// A packet that reaches a limit of the backoff becomes a [dead letter](Self::dead_letters).
+    /// A packet that reaches a limit of the backoff becomes a [dead letter](Self::dead_letters). The
+    /// packet of the state has no limit.
     pub fn retry(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self

@@ -17,6 +17,7 @@ pub(super) struct Counts {
     pub(super) root_given_up: u64,
     pub(super) packets: u64,
     pub(super) attempts: u64,
+    pub(super) state_failures: u64,
     pub(super) node_panics: u64,
     pub(super) ack_timeouts: u64,
     pub(super) late_acks: u64,
@@ -30,7 +31,7 @@ impl Counts {
         match kind {
             PacketKind::Events => self.delivered += outcome.acked,
             PacketKind::Root => self.root_delivered += outcome.acked,
-            PacketKind::State => {}
+            PacketKind::State => self.state_failures += outcome.failures,
         }
         self.given_up(kind, &outcome.given_up);
     }

@@ -110,6 +110,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
             let before = outcome.given_up.len();
             let expired = state.flights(kind).expire(now, &self.record.common.backoff, outcome);
             state.counts.ack_timeouts += expired;
+            state.counts.state_failures += if kind == PacketKind::State { expired } else { 0 };
             state.counts.given_up(kind, &outcome.given_up[before..]);
         }
         if !state.state.is_empty() {

@@ -209,7 +209,8 @@ impl<E> Packet<E> {
         self.source().fail(Some(wait))
     }
 
-    /// Gives the packet up: it becomes a [dead letter](super::DeadPacket).
+    /// Gives the packet up: it becomes a [dead letter](super::DeadPacket). The packet of the state is
+    /// delivered again instead.
     ///
     /// # Errors
     /// [`AckError::StaleEpoch`] if the member has begun a newer session.

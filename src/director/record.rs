@@ -95,7 +95,7 @@ impl<E> RecordState<E> {
             settings: Arc::new(settings),
             presence: Presence::Detached,
             epoch,
-            state: Flights::new(),
+            state: Flights::endless(),
             root: Flights::new(),
             events: Flights::new(),
             inbox: VecDeque::new(),
@@ -185,7 +185,7 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
 
     /// Finishes a change outside the lock: letters, probes, destructors.
     pub(super) fn finish(&self, epoch: Epoch, outcome: Outcome<E>) {
-        let Outcome { gone, given_up, acked: _, probes } = outcome;
+        let Outcome { gone, given_up, acked: _, failures: _, probes } = outcome;
         for probe in probes {
             self.common.probes.resolve(probe, self.number, true);
         }
@@ -272,7 +272,7 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
                     let text = Arc::from(text);
                     state.flights(key.kind).note_error(key.id, &text);
                     state.last_error = Some(text);
-                    state.flights(key.kind).reject(key.id, &mut outcome);
+                    state.flights(key.kind).reject(key.id, now, backoff, &mut outcome);
                     Ok(())
                 }
                 Verdict::Pending => {

@@ -112,6 +112,8 @@ pub struct MemberSnapshot {
     pub attempts: u64,
     /// The attempts that were made with the packet that has the most.
     pub attempts_in_flight: u32,
+    /// The attempts to pull the state that failed. They are repeated without a limit.
+    pub state_failures: u64,
     /// The panics of the node.
     pub node_panics: u64,
     /// The acknowledgements that did not come in time.
@@ -166,6 +168,7 @@ impl MemberSnapshot {
                 .into_iter()
                 .max()
                 .unwrap_or(0),
+            state_failures: counts.state_failures,
             node_panics: counts.node_panics,
             ack_timeouts: counts.ack_timeouts,
             late_acks: counts.late_acks,
