@@ -133,6 +133,8 @@ impl<E: Clone + Send + Sync + 'static> DirectorBuilder<E> {
 
     /// Sets the most packets of events that may wait for their acknowledgement at the same time. 0 is
     /// invalid.
+    ///
+    /// A packet that is acknowledged before an earlier one counts until that one is acknowledged.
     pub fn in_flight(mut self, packets: usize) -> Self {
         self.settings.in_flight = packets;
         self

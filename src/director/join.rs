@@ -68,6 +68,8 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     }
 
     /// Sets the most packets of events that may wait for their acknowledgement. 0 is invalid.
+    ///
+    /// A packet that is acknowledged before an earlier one counts until that one is acknowledged.
     pub fn in_flight(self, packets: usize) -> Self {
         self.set(|settings| settings.in_flight = packets)
     }

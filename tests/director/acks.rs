@@ -1,8 +1,12 @@
 //! Acknowledgements: tickets, late and stale ones, and broadcasts that wait for them.
 
-use crate::{GUARD, SECOND, announce, assert_empty, balanced, director, drain, events, join, next, small};
-use buslane::director::{AckError, Delivery, Packet};
+use crate::{
+    GUARD, Reporting, SECOND, announce, assert_empty, balanced, director, drain, events, join, next, small,
+};
+use buslane::director::{AckError, Delivery, Director, Packet};
 use buslane::journal::Sequence;
+use buslane::testing::Gate;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -27,17 +31,66 @@ fn several_packets_are_in_flight_when_asked_for() {
     announce(&director, 0..5);
     let [one, two, three] = [0; 3].map(|_| outbox.try_packet().unwrap());
     assert_empty(&mut outbox);
-    // The second one alone makes room for one more, and does not move the position.
+    // The second one alone makes no room, and does not move the position: without that bound, one
+    // that is never acknowledged would keep all later ones in the queue.
     two.ack().unwrap();
     assert_eq!(bob.snapshot().acked_through, Sequence::new(0));
-    let four = outbox.try_packet().unwrap();
-    assert_eq!(events(&four), [3]);
+    assert_empty(&mut outbox);
     one.ack().unwrap();
     assert_eq!(bob.snapshot().acked_through, Sequence::new(2));
+    let four = outbox.try_packet().unwrap();
+    assert_eq!(events(&four), [3]);
     three.ack().unwrap();
     four.ack().unwrap();
     assert_eq!(drain(&mut outbox), [4]);
     assert_eq!(balanced(bob.snapshot()).delivered, 5);
+}
+
+#[test]
+fn acknowledged_packet_behind_another_keeps_no_events() {
+    let director = Director::builder().history(64).packet(1).in_flight(2).build().unwrap();
+    let (_bob, mut outbox) = director.join_manual("bob").unwrap();
+    outbox.try_packet().unwrap().ack().unwrap();
+    let event = Arc::new(7);
+    director.announce(Arc::new(6)).unwrap();
+    director.announce(event.clone()).unwrap();
+    let before = Arc::strong_count(&event);
+    let _held = outbox.try_packet().unwrap();
+    let later = outbox.try_packet().unwrap();
+    assert_eq!(Arc::strong_count(&event), before + 1);
+    later.ack().unwrap();
+    drop(later);
+    assert_eq!(Arc::strong_count(&event), before);
+}
+
+#[test]
+fn packet_in_a_call_follows_an_earlier_one_that_fails_meanwhile() {
+    let (builder, _clock) = small();
+    let director = builder.packet(1).in_flight(2).build().unwrap();
+    let gate = Gate::closed();
+    let (held, (keep, kept)) = (gate.clone(), channel());
+    let (node, called) = Reporting::new(move |packet| {
+        keep.send(packet.ticket()).unwrap();
+        if packet.attempt() == 1 && events(packet) == [1] {
+            held.pass();
+        }
+        Delivery::Pending
+    });
+    let _bob = director.join("bob", node).unwrap();
+    director.announce(0).unwrap();
+    assert_eq!(next(&called).events, [0]);
+    let first = next(&kept);
+    director.announce(1).unwrap();
+    gate.wait_reached(1);
+    assert_eq!(next(&called).events, [1]);
+    let _second = next(&kept);
+    first.retry_after(Duration::ZERO).unwrap();
+    gate.open();
+    for n in 0..2 {
+        let again = next(&called);
+        assert_eq!((again.events, again.attempt), (vec![n], 2));
+    }
+    kept.try_iter().for_each(|ticket| ticket.ack().unwrap());
 }
 
 #[test]

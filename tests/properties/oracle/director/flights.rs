@@ -82,20 +82,15 @@ impl Flights {
         self.open().next().is_none()
     }
 
-    /// Returns the number of packets that are not acknowledged.
-    pub(super) fn len(&self) -> usize {
-        self.open().count()
-    }
-
     /// Returns the number of events that are not acknowledged.
     pub(super) fn pending(&self) -> u64 {
         self.open().map(|flight| (flight.events.len() - flight.acked) as u64).sum()
     }
 
-    /// Returns whether a new packet may be filled: fewer than `most` are not acknowledged, and none
-    /// waits to be handed out.
+    /// Returns whether a new packet may be filled: there are fewer than `most` from the first one on
+    /// that is not acknowledged, and none waits to be handed out.
     pub(super) fn has_room(&self, most: usize) -> bool {
-        self.len() < most && self.open().all(|flight| flight.is_out())
+        self.queue.len() < most && self.open().all(|flight| flight.is_out())
     }
 
     /// Returns the packet to hand out. Those after one that waits for a retry wait, too.
@@ -118,13 +113,18 @@ impl Flights {
         flight.clone()
     }
 
-    /// A node has returned. The packet has a holder, or none.
-    pub(super) fn returned(&mut self, id: u64, until: Duration, is_held: bool) {
-        if let Some(flight) = self.queue.iter_mut().find(|flight| flight.id == id)
-            && flight.stage == Stage::InCall
-        {
-            (flight.stage, flight.is_held) = (Stage::Pending(until), is_held);
+    /// A node has returned. The packet has a holder, or none and fails, unless it is to follow an
+    /// earlier one that failed meanwhile. Returns whether it fails.
+    pub(super) fn returned(&mut self, id: u64, until: Duration, is_held: bool) -> bool {
+        let Some(index) = self.find(id) else { return !is_held };
+        let follows =
+            self.queue[..index].iter().any(|f| matches!(f.stage, Stage::Ready | Stage::Retrying(_)));
+        let flight = &mut self.queue[index];
+        if flight.stage == Stage::InCall {
+            flight.stage = if follows { Stage::Ready } else { Stage::Pending(until) };
+            flight.is_held = is_held;
         }
+        !is_held && !follows
     }
 
     fn find(&mut self, id: u64) -> Option<usize> {
