@@ -6,7 +6,7 @@ use super::handle::Director;
 use super::letters::DeadPacket;
 use super::probes::Probes;
 use super::registry::Registry;
-use super::settings::Settings;
+use super::settings::{Settings, Weigh};
 use super::timers::Timers;
 use crate::error::BuildError;
 use crate::journal::Journal;
@@ -117,7 +117,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorBuilder<E> {
     /// Sets the bytes with which a packet is complete: it ends with the event that reaches them.
     /// `weigh` returns the bytes of one event. 0 bytes are invalid.
     pub fn packet_bytes(mut self, bytes: usize, weigh: impl Fn(&E) -> usize + Send + Sync + 'static) -> Self {
-        self.settings.bytes = Some((bytes, Arc::new(weigh)));
+        self.settings.bytes = Some((bytes, Weigh::new(weigh)));
         self
     }
 

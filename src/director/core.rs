@@ -7,7 +7,7 @@ use super::driver::Driver;
 use super::envelope::Envelope;
 use super::error::JoinError;
 use super::key::{Epoch, PacketKind};
-use super::packet::{PacketCore, StateRoster};
+use super::packet::PacketCore;
 use super::record::{Presence, Record, RecordState};
 use super::registry::Registry;
 use super::report::{DirectorReport, DirectorSnapshot, LeaveReport, MemberReport, MemberSnapshot};
@@ -230,6 +230,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
             if one == Finish::TimedOut {
                 lock(&record.state).is_aborted = true;
                 record.bell.ring();
+                self.common.probes.lost(record.number, 0, u64::MAX);
             }
             let report = self.report(record);
             if one == Finish::Pending && report.undelivered + report.member.root_pending == 0 {
@@ -317,7 +318,7 @@ fn push_state_packet<E: Clone + Send + Sync + 'static>(record: &Record<E>, state
         id: state.packet_id(),
         lagged: 0,
         events: Vec::new(),
-        roster: Some(StateRoster::new(state.acked_through())),
+        state_at: Some(state.acked_through()),
         probes: Vec::new(),
     };
     state.state.push(Arc::new(core));

@@ -15,6 +15,10 @@ pub(super) struct Counts {
     pub(super) root_delivered: u64,
     pub(super) root_lost: u64,
     pub(super) root_given_up: u64,
+    pub(super) root_panicked: u64,
+    /// In packets or in the inbox when the member had left.
+    pub(super) discarded: u64,
+    pub(super) root_discarded: u64,
     pub(super) packets: u64,
     pub(super) attempts: u64,
     pub(super) state_failures: u64,

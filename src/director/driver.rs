@@ -184,7 +184,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
             id: state.packet_id(),
             lagged: std::mem::take(&mut state.root_lagged),
             events: state.inbox.drain(..count).collect(),
-            roster: None,
+            state_at: None,
             probes: Vec::new(),
         };
         state.root.push(Arc::new(core));
@@ -212,7 +212,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                 state.counts.lost += open.lost;
                 state.counts.clone_panics += open.panicked;
                 state.lagged += open.lost;
-                let from = std::mem::replace(&mut state.next, position);
+                state.next = position;
                 if open.events.is_empty() {
                     // Nothing was for this member: it is the turn of root events.
                     state.root_row = 0;
@@ -223,14 +223,17 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                         id: state.packet_id(),
                         lagged: std::mem::take(&mut state.lagged),
                         events: open.events,
-                        roster: None,
+                        state_at: None,
                         probes: open.probes,
                     };
                     state.events.push(Arc::new(core));
                 }
                 drop(state);
-                if open.lost > 0 {
-                    record.common.probes.lost(record.number, from, from + open.lost);
+                for (from, to) in open.gaps {
+                    record.common.probes.lost(record.number, from, to);
+                }
+                for probe in open.broken {
+                    record.common.probes.resolve(probe, record.number, false);
                 }
                 None
             }
@@ -241,9 +244,8 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     }
 
     fn packet(&self, kind: PacketKind, core: Arc<PacketCore<E>>, attempt: u32) -> Packet<E> {
-        if let Some(roster) = &core.roster {
-            roster.fill(|next| self.registry.roster(next));
-        }
+        // Read at each attempt: the members that a node asks for the state may be others by then.
+        let roster = core.state_at.map(|next| self.registry.roster(next));
         let key = PacketKey { epoch: self.epoch, kind, id: core.id, attempt };
         let desk: Arc<dyn Desk> = self.record.clone();
         let ticket = if self.is_manual {
@@ -251,7 +253,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         } else {
             TicketSource::Node(Ticket::silent(desk, key))
         };
-        Packet::new(core, attempt, self.epoch, ticket)
+        Packet::new(core, roster, attempt, self.epoch, ticket)
     }
 
     /// A node has returned from its call with a packet.

@@ -5,7 +5,7 @@ use super::core::{DirectorCore, Reader, Session};
 use super::error::JoinError;
 use super::member::Member;
 use super::outbox::Outbox;
-use super::settings::Settings;
+use super::settings::{Settings, Weigh};
 use super::worker::Worker;
 use crate::error::SpawnError;
 use crate::sync::thread;
@@ -59,7 +59,7 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     /// Sets the bytes with which a packet is complete: it ends with the event that reaches them.
     /// `weigh` returns the bytes of one event. 0 bytes are invalid.
     pub fn packet_bytes(self, bytes: usize, weigh: impl Fn(&E) -> usize + Send + Sync + 'static) -> Self {
-        self.set(|settings| settings.bytes = Some((bytes, Arc::new(weigh))))
+        self.set(|settings| settings.bytes = Some((bytes, Weigh::new(weigh))))
     }
 
     /// Sets how long a packet that is not full waits for more events, from its first one on.

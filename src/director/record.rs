@@ -219,6 +219,13 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
         Ok(evicted)
     }
 
+    /// Counts a root event whose clone for this member panicked.
+    pub(super) fn note_root_panic(&self) {
+        let mut state = lock(&self.state);
+        state.counts.root_offered += 1;
+        state.counts.root_panicked += 1;
+    }
+
     /// Settles a packet by the reader's verdict or by a ticket.
     fn settle_as(&self, key: PacketKey, verdict: Verdict) -> Result<(), AckError> {
         let now = self.common.timers.now();
@@ -297,6 +304,8 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
     pub(super) fn discard_all(&self) {
         let (packets, inbox): (Vec<Arc<PacketCore<E>>>, _) = {
             let mut state = lock(&self.state);
+            state.counts.discarded += state.events.events();
+            state.counts.root_discarded += state.root.events() + state.inbox.len() as u64;
             let packets = state.all_flights().into_iter().flat_map(Flights::clear).collect();
             (packets, std::mem::take(&mut state.inbox))
         };

@@ -104,8 +104,15 @@ pub struct MemberSnapshot {
     pub root_lost: u64,
     /// The root events that were given up: dead letters.
     pub root_dead_letters: u64,
+    /// The root events whose clone panicked.
+    pub root_panicked: u64,
     /// The root events that are not acknowledged.
     pub root_pending: u64,
+    /// The events in packets that were not acknowledged when the member had left. They are in flight
+    /// in the report of the leave.
+    pub discarded: u64,
+    /// The root events that were not acknowledged when the member had left.
+    pub root_discarded: u64,
     /// The packets that were handed out, each counted once.
     pub packets: u64,
     /// The attempts to deliver a packet.
@@ -160,6 +167,9 @@ impl MemberSnapshot {
             root_delivered: counts.root_delivered,
             root_lost: counts.root_lost,
             root_dead_letters: counts.root_given_up,
+            root_panicked: counts.root_panicked,
+            discarded: counts.discarded,
+            root_discarded: counts.root_discarded,
             root_pending: state.inbox.len() as u64 + state.root.events(),
             packets: counts.packets,
             attempts: counts.attempts,
@@ -197,8 +207,14 @@ impl MemberSnapshot {
             + self.dead_letters
             + self.panicked
             + self.in_flight
+            + self.discarded
             + self.unread;
-        let root = self.root_delivered + self.root_lost + self.root_dead_letters + self.root_pending;
+        let root = self.root_delivered
+            + self.root_lost
+            + self.root_dead_letters
+            + self.root_panicked
+            + self.root_pending
+            + self.root_discarded;
         self.offered == events && self.root_offered == root
     }
 }
@@ -213,6 +229,7 @@ impl fmt::Display for MemberSnapshot {
             (self.dead_letters, "dead letters"),
             (self.panicked, "panicked"),
             (self.in_flight, "in flight"),
+            (self.discarded, "discarded"),
             (self.unread, "unread"),
         ] {
             if count > 0 {

@@ -2,12 +2,14 @@
 
 use crate::{
     GUARD, Reporting, SECOND, announce, assert_empty, balanced, director, drain, events, join, next, small,
+    stuck,
 };
-use buslane::director::{AckError, Delivery, Director, Packet};
+use buslane::director::{AckError, Acks, Delivery, Director, Member, Packet};
+use buslane::error::TryRecvError;
 use buslane::journal::Sequence;
 use buslane::testing::Gate;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 #[test]
@@ -290,22 +292,112 @@ fn broadcast_acked_returns_when_all_have_acked() {
     }
 }
 
+/// Broadcasts on a thread of its own, without a limit, and returns when the event is published. So a
+/// member that nothing decides makes a test fail.
+fn broadcast_acked<E>(director: &Director<E>, mut member: Member<E>, event: E) -> Receiver<Acks>
+where
+    E: Clone + Send + Sync + std::fmt::Debug + 'static,
+{
+    let (tell, told) = channel();
+    let before = director.snapshot().published;
+    std::thread::spawn(move || {
+        let _ = tell.send(member.broadcast_acked(event, Duration::MAX).unwrap());
+    });
+    while director.snapshot().published == before {
+        std::thread::yield_now();
+    }
+    told
+}
+
 #[test]
 fn broadcast_acked_counts_a_member_that_leaves_as_missing() {
     let (director, _clock) = director();
-    let (mut alice, _to_alice) = join(&director, "alice");
-    let (bob, _to_bob) = join(&director, "bob");
-    let (begun, begins) = channel();
-    let leaver = std::thread::spawn(move || {
-        begins.recv().unwrap();
-        bob.leave()
-    });
-    // The limit is never reached: the leave decides.
-    let waiting = std::thread::spawn(move || {
-        begun.send(()).unwrap();
-        alice.broadcast_acked(7, GUARD).unwrap()
-    });
-    assert!(leaver.join().unwrap().was_member);
-    let acks = waiting.join().unwrap();
-    assert!(acks.missing.len() <= 1 && acks.acked.is_empty());
+    let (alice, _to_alice) = join(&director, "alice");
+    let (bob, _unread) = join(&director, "bob");
+    let told = broadcast_acked(&director, alice, 7);
+    assert!(bob.leave().was_member);
+    assert_eq!(next(&told).missing, ["bob"]);
+}
+
+#[test]
+fn broadcast_acked_counts_a_member_as_missing_whose_clone_panics() {
+    let director = Director::builder().history(64).build().unwrap();
+    let (alice, _to_alice) = director.join_manual("alice").unwrap();
+    let (bob, mut outbox) = director.join_manual("bob").unwrap();
+    outbox.try_packet().unwrap().ack().unwrap();
+    let told = broadcast_acked(&director, alice, Broken { _text: String::from("broken") });
+    assert_eq!(outbox.try_packet().err(), Some(TryRecvError::Empty));
+    assert_eq!(bob.snapshot().panicked, 1);
+    assert_eq!(next(&told).missing, ["bob"]);
+}
+
+#[test]
+fn broadcast_acked_counts_a_member_as_missing_that_a_close_aborts() {
+    let (director, _clock) = director();
+    let (alice, _to_alice) = join(&director, "alice");
+    let (_member, gate) = stuck(&director);
+    let told = broadcast_acked(&director, alice, 7);
+    gate.wait_reached(1);
+    drop(director.close_timeout(Duration::ZERO));
+    assert_eq!(next(&told).missing, ["stuck"]);
+    gate.open();
+}
+
+/// Events for others come before the gap in one read, since the clone of an event publishes more.
+#[test]
+fn broadcast_acked_finds_its_event_in_a_gap_behind_events_for_others() {
+    let director = Arc::new(Director::builder().history(64).build().unwrap());
+    let (alice, _to_alice) = director.join_manual("alice").unwrap();
+    let (mut bob, mut outbox) = director.join_manual("bob").unwrap();
+    outbox.try_packet().unwrap().ack().unwrap();
+    let flood = Arc::downgrade(&director);
+    let flooding = Flooding(Some(Arc::new(move || {
+        let director = flood.upgrade().unwrap();
+        for _ in 0..70 {
+            director.announce(Flooding(None)).unwrap();
+        }
+    })));
+    for _ in 0..32 {
+        bob.broadcast(Flooding(None)).unwrap();
+    }
+    director.announce(flooding).unwrap();
+    for _ in 33..60 {
+        director.announce(Flooding(None)).unwrap();
+    }
+    let told = broadcast_acked(&director, alice, Flooding(None));
+    // The gap begins at 33. Counted from 0, where the read began, it would end before 60.
+    let packet = outbox.try_packet().unwrap();
+    assert!((28..=60).contains(&packet.lagged()), "{packet:?}");
+    assert_eq!(next(&told).missing, ["bob"]);
+}
+
+/// An event whose clone panics.
+#[derive(Debug)]
+struct Broken {
+    _text: String,
+}
+
+impl Clone for Broken {
+    fn clone(&self) -> Self {
+        panic!("a planted panic");
+    }
+}
+
+/// An event whose clone calls a function, and panics then.
+struct Flooding(Option<Arc<dyn Fn() + Send + Sync>>);
+
+impl Clone for Flooding {
+    fn clone(&self) -> Self {
+        if let Some(flood) = &self.0 {
+            flood();
+            panic!("a planted panic");
+        }
+        Self(None)
+    }
+}
+
+impl std::fmt::Debug for Flooding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Flooding")
+    }
 }

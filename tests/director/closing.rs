@@ -7,6 +7,7 @@ use crate::{
 use buslane::director::{Delivery, Director, MemberStatus, Packet, SendError};
 use buslane::error::{RecvError, TryRecvError};
 use buslane::stats::Finish;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -163,4 +164,43 @@ fn dropped_member_ends_its_thread() {
     drop(bob);
     told.recv_timeout(GUARD).unwrap();
     assert!(director.roster().members.is_empty());
+}
+
+#[test]
+fn close_in_a_function_that_weighs_does_not_wait() {
+    let (director, _clock) = director();
+    let director = Arc::new(director);
+    let (weak, (tell, told)) = (Arc::downgrade(&director), channel());
+    let weigh = move |_: &u32| {
+        let finish = weak.upgrade().map(|director| director.close_timeout(GUARD).finish);
+        tell.send(finish).unwrap();
+        1
+    };
+    let _bob = director.member("bob").packet_bytes(10, weigh).join(|_: &Packet<u32>| Delivery::Done).unwrap();
+    director.announce(1).unwrap();
+    assert_eq!(next(&told), Some(Finish::Pending));
+}
+
+#[test]
+fn panic_of_the_destructor_of_a_weigher_stops_no_rejoin() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a planted panic");
+        }
+    }
+    let (director, _clock) = director();
+    let bomb = Bomb;
+    let weigh = move |_: &u32| {
+        let _held = &bomb;
+        1
+    };
+    let (former, outbox) = director.member("bob").packet_bytes(10, weigh).join_manual().unwrap();
+    drop(outbox);
+    let node = |_: &Packet<u32>| Delivery::Done;
+    let bob = director.member("bob").packet_bytes(10, |_| 1).rejoin(node).unwrap();
+    drop(former);
+    director.announce(1).unwrap();
+    assert!(director.close().is_done());
+    assert_eq!(bob.snapshot().delivered, 1);
 }

@@ -9,6 +9,7 @@ use buslane::error::TryRecvError;
 use buslane::testing::Gate;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use test_support::wait_for;
 
 #[test]
@@ -295,4 +296,35 @@ fn node_that_replaces_itself_pulls_state_only_after_a_loss() {
     let _bob = director.rejoin("bob", Telling(node(&kinds), kinds.clone())).unwrap();
     assert_eq!(told.recv_timeout(GUARD), Ok(PacketKind::State));
     assert_eq!(told.recv_timeout(GUARD), Ok(PacketKind::Events));
+}
+
+#[test]
+fn state_packet_names_the_members_of_each_attempt() {
+    let (director, _clock) = director();
+    let (_bob, mut outbox) = director.join_manual("bob").unwrap();
+    director.announce(1).unwrap();
+    let first = outbox.try_packet().unwrap();
+    assert_eq!(first.roster().unwrap().members.len(), 1);
+    let (_carol, _to_carol) = director.join_manual("carol").unwrap();
+    first.retry_after(Duration::ZERO).unwrap();
+    let again = outbox.try_packet().unwrap();
+    assert_eq!(again.id(), first.id());
+    assert!(again.roster().unwrap().find("carol").is_some());
+    assert_eq!(again.roster().unwrap().next, first.roster().unwrap().next);
+}
+
+#[test]
+fn counters_of_a_member_that_has_left_are_balanced() {
+    let (director, _clock) = director();
+    let (former, _outbox) = join(&director, "bob");
+    let (bob, mut outbox) = director.rejoin_manual("bob").unwrap();
+    director.announce(1).unwrap();
+    let _packet = outbox.try_packet().unwrap();
+    director.announce(2).unwrap();
+    director.root().broadcast(3).unwrap();
+    let left = balanced(bob.leave().member.member);
+    assert_eq!((left.in_flight, left.root_pending, left.discarded), (1, 1, 0));
+    let after = balanced(former.snapshot());
+    assert_eq!((after.in_flight, after.root_pending), (0, 0));
+    assert_eq!((after.discarded, after.root_discarded, after.unread), (1, 1, 1));
 }
