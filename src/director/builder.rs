@@ -124,8 +124,9 @@ impl<E: Clone + Send + Sync + 'static> DirectorBuilder<E> {
     /// Sets how long a packet that is not full waits for more events, from its first one on.
     ///
     /// The window begins with the first event and later events do not extend it. So no event waits
-    /// longer, however steady the flow is. The reader of an outbox is not woken by events during the
-    /// window.
+    /// longer, however steady the flow is. The reader of an outbox is not woken by each event during
+    /// the window, unless it is lossless: it looks now and then, so that it takes a full packet long
+    /// before the end. Only a sudden flood of more events than the history keeps is lost meanwhile.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
         self

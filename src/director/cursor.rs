@@ -7,14 +7,18 @@
 use super::envelope::Envelope;
 use super::packet::PacketEvent;
 use super::settings::Settings;
+use crate::deadline::moment_after;
 use crate::error::TryRecvError;
 use crate::journal::{Entry, Sequence, Subscriber};
 use crate::wait::context::cloned;
 use std::mem::needs_drop;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The most positions that one fill reads, so that other work has its turn in a steady flow.
 const READ_AT_ONCE: u64 = 4096;
+
+/// The shortest wait between two looks at the stream while a packet lingers.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 pub(super) struct Cursor<E: Clone + Send + Sync + 'static> {
     pub(super) subscriber: Subscriber<Envelope<E>>,
@@ -164,6 +168,18 @@ impl<E: Clone + Send + Sync + 'static> Cursor<E> {
         if !self.open.events.is_empty() {
             self.opened.get_or_insert(now);
         }
+    }
+
+    /// Returns when to look at the stream again, if the open packet lingers and no publish tells of its
+    /// events: when as many have come as were read, if they come as before. So few looks are enough
+    /// for a long linger, and what was not read stays less than a packet.
+    pub(super) fn next_look(&self, now: Instant, settings: &Settings<E>) -> Option<Instant> {
+        let elapsed = now.saturating_duration_since(self.opened?);
+        let first = self.open.events.first()?.sequence.get();
+        // Events for others are read, too.
+        let packets = self.position().saturating_sub(first).div_ceil(settings.packet as u64).max(1);
+        let wait = elapsed / u32::try_from(packets).unwrap_or(u32::MAX);
+        Some(moment_after(now, wait.max(SHORTEST_LOOK)))
     }
 
     /// Takes what was read, and begins a new packet.

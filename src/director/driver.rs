@@ -146,10 +146,12 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         }
         let opened = self.cursor.opened.filter(|_| has_room);
         let lingers = opened.map(|opened| moment_after(opened, settings.linger));
-        let moments = [state.root.next_moment(), state.events.next_moment(), lingers];
         // A task is woken by each publish that finds it registered, so one that lingers is not
-        // registered. A thread naps before it parks, and costs publishers nothing meanwhile.
-        let is_left_alone = self.is_manual && lingers.is_some();
+        // registered, and looks now and then. A thread naps before it parks, and costs publishers
+        // nothing meanwhile. If publishers wait for the reader, it must not wait for a timer.
+        let is_left_alone = self.is_manual && lingers.is_some() && !settings.lossless;
+        let look = if is_left_alone { self.cursor.next_look(now, settings) } else { None };
+        let moments = [state.root.next_moment(), state.events.next_moment(), lingers, look];
         Choice::Wait {
             for_events: has_room && !self.cursor.has_ended && !is_left_alone,
             until: moments.into_iter().flatten().min(),

@@ -1,12 +1,13 @@
 //! Outboxes: members without threads, blocking and async.
 
 use crate::{
-    GUARD, SECOND, announce, assert_balanced, assert_empty, director, events, join, pull_state, small,
+    GUARD, SECOND, announce, assert_balanced, assert_empty, director, events, join, next, pull_state, small,
 };
 use buslane::error::{RecvError, RecvTimeoutError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::sync::mpsc::{Sender, channel};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// A waker that counts its calls.
@@ -171,4 +172,51 @@ fn history_that_is_overwritten_leaves_packets_whole() {
     let again = outbox.try_packet().unwrap();
     assert!(events(&again).into_iter().eq(0..32));
     assert_empty(&mut outbox);
+}
+
+#[test]
+fn task_that_lingers_makes_room_for_publishers_that_wait() {
+    let (builder, _clock) = small();
+    let director = builder.history(64).linger(5 * SECOND).build().unwrap();
+    let (_bob, mut outbox) = director.member("bob").lossless().join_manual().unwrap();
+    pull_state(&mut outbox);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut context = Context::from_waker(&waker);
+    director.announce(0).unwrap();
+    assert!(outbox.poll_packet(&mut context).is_pending());
+    for n in 1..200 {
+        director.announce(n).unwrap();
+        assert_eq!(woken.count(), n as usize, "the task is told of it");
+        assert!(outbox.poll_packet(&mut context).is_pending());
+    }
+}
+
+#[test]
+fn task_that_lingers_is_woken_when_its_packet_is_full() {
+    struct Telling(Sender<()>);
+    impl Wake for Telling {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.send(());
+        }
+    }
+    let (builder, clock) = small();
+    let director = builder.history(256).packet(256).linger(60 * SECOND).build().unwrap();
+    let (bob, mut outbox) = join(&director, "bob");
+    let (tell, told) = channel();
+    let waker = Waker::from(Arc::new(Telling(tell)));
+    let mut context = Context::from_waker(&waker);
+    announce(&director, 0..64);
+    assert!(outbox.poll_packet(&mut context).is_pending());
+    for (more, is_full) in [(64..128, false), (128..256, true)] {
+        announce(&director, more);
+        clock.await_sleepers(1);
+        clock.advance(Duration::from_millis(1));
+        next(&told);
+        match outbox.poll_packet(&mut context) {
+            Poll::Pending => assert!(!is_full),
+            Poll::Ready(packet) => assert!(is_full && packet.unwrap().events().len() == 256),
+        }
+    }
+    assert_eq!(bob.snapshot().lost, 0);
 }
