@@ -18,7 +18,11 @@ use crate::stats::Finish;
 use crate::sync::{Mutex, Ordering, lock};
 use crate::time::Deadline;
 use crate::wait::context::must_not_wait;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// The positions that a report counts before it looks at its deadline.
+const COUNT_AT_ONCE: u64 = 1024;
 
 pub(super) struct DirectorCore<E: Clone + Send + Sync + 'static> {
     pub(super) journal: Journal<Envelope<E>>,
@@ -178,8 +182,26 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         detach(record, epoch);
     }
 
-    /// Takes a member out of the list, and waits for the end of its worker.
+    /// Takes a member out of the list, waits for the end of its worker, and reports.
     pub(super) fn leave(&self, record: &Arc<Record<E>>, epoch: Epoch, deadline: Deadline) -> LeaveReport {
+        let finish = self.depart(record, epoch, deadline);
+        let member = self.report(record, deadline);
+        if finish.is_some() {
+            record.discard_all();
+        }
+        LeaveReport { finish: finish.unwrap_or(Finish::Done), was_member: finish.is_some(), member }
+    }
+
+    /// Leaves without a report, for which the history may have to be read.
+    pub(super) fn leave_silently(&self, record: &Arc<Record<E>>, epoch: Epoch, deadline: Deadline) {
+        if self.depart(record, epoch, deadline).is_some() {
+            record.discard_all();
+        }
+    }
+
+    /// Takes a member out of the list, and waits for the end of its worker. Returns `None` if this
+    /// is not its present session.
+    fn depart(&self, record: &Arc<Record<E>>, epoch: Epoch, deadline: Deadline) -> Option<Finish> {
         let left = self.registry.with(|members| {
             let mut state = lock(&record.state);
             if state.epoch != epoch || state.presence == Presence::Left {
@@ -197,18 +219,11 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
             record.set_current(None);
             Some(gate)
         });
-        let Some(gate) = left else {
-            let member = self.report(record);
-            return LeaveReport { finish: Finish::Done, was_member: false, member };
-        };
-        open(gate);
+        open(left?);
         self.common.timers.set(record.number, &record.bell, None);
         record.bell.ring();
         self.common.probes.lost(record.number, 0, u64::MAX);
-        let finish = await_workers(record, deadline);
-        let member = self.report(record);
-        record.discard_all();
-        LeaveReport { finish, was_member: true, member }
+        Some(await_workers(record, deadline))
     }
 
     /// Ends the waits for a retry of a member.
@@ -219,6 +234,16 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
 
     /// Closes the stream, and waits until each worker has drained it.
     pub(super) fn close(&self, deadline: Deadline) -> DirectorReport {
+        self.close_reporting(deadline, deadline)
+    }
+
+    /// Closes without a report: for a drop.
+    pub(super) fn close_silently(&self, deadline: Deadline) {
+        let _ = self.close_reporting(deadline, Deadline::NOW);
+    }
+
+    /// Closes until one deadline, and counts what is left until another.
+    fn close_reporting(&self, deadline: Deadline, counting: Deadline) -> DirectorReport {
         self.registry.with(|members| members.is_closed = true);
         self.journal.close();
         let records = self.registry.all();
@@ -232,7 +257,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
                 record.bell.ring();
                 self.common.probes.lost(record.number, 0, u64::MAX);
             }
-            let report = self.report(record);
+            let report = self.report(record, counting);
             if one == Finish::Pending && report.undelivered + report.member.root_pending == 0 {
                 // The user of the outbox has drained it, and has not asked again.
                 one = Finish::Done;
@@ -266,23 +291,32 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         MemberSnapshot::of(&record.name, &state, tail, now)
     }
 
-    /// Returns what a member has got and what it has not.
-    fn report(&self, record: &Record<E>) -> MemberReport {
+    /// Returns what a member has got and what it has not, counted until the deadline.
+    fn report(&self, record: &Record<E>, deadline: Deadline) -> MemberReport {
         let snapshot = self.member(record);
         let (from, to) = (snapshot.next.get(), snapshot.next.get() + snapshot.unread);
-        let unread = self.count_own(record, snapshot.epoch, from, to);
+        let unread = self.count_own(record, snapshot.epoch, from..to, deadline);
         MemberReport { undelivered: snapshot.in_flight + unread, member: snapshot }
     }
 
     /// Counts the events for a member in a part of the stream. Positions that were overwritten count
-    /// as its own.
-    fn count_own(&self, record: &Record<E>, epoch: Epoch, from: u64, to: u64) -> u64 {
-        if from >= to {
+    /// as its own, and so do those that are left when the deadline has passed.
+    fn count_own(&self, record: &Record<E>, epoch: Epoch, part: Range<u64>, deadline: Deadline) -> u64 {
+        if part.is_empty() {
             return 0;
         }
+        let (from, to) = (part.start, part.end);
         let Ok(mut reader) = self.subscribe(Start::At(Sequence::new(from)), false) else { return to - from };
         let mut own = 0;
-        while reader.next_sequence().get() < to {
+        for read in 1_u64.. {
+            let left = to.saturating_sub(reader.next_sequence().get());
+            if left == 0 {
+                break;
+            }
+            // Some are always read, so that a short rest is counted exactly.
+            if read.is_multiple_of(COUNT_AT_ONCE) && deadline.remaining().is_some_and(|left| left.is_zero()) {
+                return own + left;
+            }
             match reader.try_recv_with(|envelope| envelope.is_for(record.number, epoch.get())) {
                 Ok(Entry::Event(_, is_own)) => own += u64::from(is_own),
                 Ok(Entry::Lagged(count)) => own += count,

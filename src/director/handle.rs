@@ -302,9 +302,9 @@ impl<E: Clone + Send + Sync + 'static> Drop for Handle<E> {
         let waits = !std::thread::panicking() && may_wait_to_drop();
         if waits {
             let dropping = HandleDrop::begin();
-            let _ = self.0.close(dropping.deadline().min(Deadline::after(DROP_LIMIT)));
+            self.0.close_silently(dropping.deadline().min(Deadline::after(DROP_LIMIT)));
         } else {
-            let _ = self.0.close(Deadline::NOW);
+            self.0.close_silently(Deadline::NOW);
         }
     }
 }

@@ -307,7 +307,8 @@ impl fmt::Display for DirectorSnapshot {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemberReport {
     /// The events for this member that were not acknowledged. Unread positions that were
-    /// overwritten count, too.
+    /// overwritten count, too, and so do those that could not be looked at before the deadline: then
+    /// it is an upper bound.
     pub undelivered: u64,
     /// The state and the counters.
     pub member: MemberSnapshot,

@@ -204,3 +204,18 @@ fn panic_of_the_destructor_of_a_weigher_stops_no_rejoin() {
     assert!(director.close().is_done());
     assert_eq!(bob.snapshot().delivered, 1);
 }
+
+#[test]
+fn report_at_the_deadline_is_an_upper_bound() {
+    let (builder, _clock) = small();
+    let director = builder.history(1 << 14).build().unwrap();
+    let (_alice, _to_alice) = join(&director, "alice");
+    let (_bob, _to_bob) = join(&director, "bob");
+    for n in 0..10_000 {
+        director.unicast("alice", n).unwrap();
+    }
+    let at_once = director.close_timeout(Duration::ZERO);
+    assert_eq!(at_once.member("alice").unwrap().undelivered, 10_000);
+    assert!((1..10_000).contains(&at_once.member("bob").unwrap().undelivered));
+    assert_eq!(director.close_timeout(GUARD).member("bob").unwrap().undelivered, 0);
+}
