@@ -5,8 +5,10 @@ use crate::wait::context::{UserCode, dispose};
 use std::sync::Arc;
 use std::time::Duration;
 
+type SizeOf<E> = dyn Fn(&E) -> usize + Send + Sync;
+
 /// The function that returns the size of an event in bytes: user code, and so is its destructor.
-pub(super) struct Weigh<E>(Option<Arc<dyn Fn(&E) -> usize + Send + Sync>>);
+pub(super) struct Weigh<E>(Option<Arc<SizeOf<E>>>);
 
 impl<E> Weigh<E> {
     pub(super) fn new(weigh: impl Fn(&E) -> usize + Send + Sync + 'static) -> Self {
