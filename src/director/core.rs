@@ -17,6 +17,7 @@ use crate::journal::{Entry, Journal, OpenGate, Sequence, Start, Subscriber};
 use crate::stats::Finish;
 use crate::sync::{Mutex, Ordering, lock};
 use crate::time::Deadline;
+use crate::wait::Sleeper;
 use crate::wait::context::must_not_wait;
 use std::sync::Arc;
 
@@ -88,7 +89,8 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
                 let mut state = lock(&record.state);
                 (state.begin, state.next) = (begin, begin);
                 state.gate = state.settings.lossless.then(|| subscriber.gate());
-                begin_session(&record, &mut state, epoch, reader);
+                // Nobody has slept there.
+                let _ = begin_session(&record, &mut state, epoch, reader);
                 push_state_packet(&record, &mut state);
             }
             members.records.insert(name.clone(), record.clone());
@@ -120,7 +122,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
             Ok((record, members.epoch()))
         })?;
         // S2: from here on no other session commits.
-        let (next, is_lossless, old) = {
+        let (next, is_lossless, old, sleeper) = {
             let mut state = lock(&record.state);
             if state.presence == Presence::Left {
                 return Err(unknown());
@@ -130,12 +132,14 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
             }
             let gate = state.end_session(Presence::Detached);
             let old = settings.map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));
-            begin_session(&record, &mut state, epoch, reader);
-            (state.next, state.settings.lossless, (old, gate))
+            let sleeper = begin_session(&record, &mut state, epoch, reader);
+            (state.next, state.settings.lossless, (old, gate), sleeper)
         };
         drop(old.0);
         open(old.1);
-        record.bell.ring();
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
         let subscriber = match self.subscribe(Start::At(Sequence::new(next)), is_lossless) {
             Ok(subscriber) => subscriber,
             Err(error) => {
@@ -293,13 +297,15 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
     }
 }
 
-/// A session of this epoch begins, under the lock of the record.
+/// A session of this epoch begins, under the lock of the record. Returns the sleeping reader of the
+/// session before it.
+#[must_use = "the old reader sleeps until it is woken"]
 fn begin_session<E: Clone + Send + Sync + 'static>(
     record: &Record<E>,
     state: &mut RecordState<E>,
     epoch: Epoch,
     reader: Reader,
-) {
+) -> Option<Sleeper> {
     state.presence = Presence::Attached;
     state.epoch = epoch;
     state.root_row = 0;
@@ -307,6 +313,7 @@ fn begin_session<E: Clone + Send + Sync + 'static>(
         state.workers += 1;
     }
     record.set_current(Some(epoch));
+    record.bell.begin(epoch)
 }
 
 /// The member has to pull the state before anything else.

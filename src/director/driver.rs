@@ -70,7 +70,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     pub(super) fn step(&mut self) -> Step<E> {
         loop {
             // Whatever is rung for after this is found below, or rings again.
-            self.record.bell.take();
+            self.record.bell.take(self.epoch);
             let now = self.record.common.timers.now();
             let mut outcome = Outcome::new();
             let choice = {
@@ -270,33 +270,33 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
 
     /// Parks the calling thread until a ring, news of the stream, or the limit.
     pub(super) fn wait(&mut self, for_events: bool, limit: Option<Duration>) {
-        let bell = self.record.bell.clone();
+        let (bell, epoch) = (self.record.bell.clone(), self.epoch);
         let thread = Unparker::current();
         // B1.
-        bell.enter(Sleeper::Thread(thread.clone()));
+        bell.enter(epoch, Sleeper::Thread(thread.clone()));
         if for_events {
-            self.cursor.subscriber.wait_beside(&thread, limit, || bell.is_rung());
-        } else if !bell.is_rung() {
+            self.cursor.subscriber.wait_beside(&thread, limit, || bell.is_rung(epoch));
+        } else if !bell.is_rung(epoch) {
             park_fenced(&thread, limit, true);
         }
-        bell.leave();
+        bell.leave(epoch);
     }
 
     /// Registers a task for a ring, and for news of the stream. Returns `true` if there is one
     /// already.
     pub(super) fn register(&mut self, for_events: bool, task: &Waker) -> bool {
-        self.record.bell.enter(Sleeper::task(task));
+        self.record.bell.enter(self.epoch, Sleeper::task(task));
         if for_events {
             self.cursor.subscriber.register(task);
         } else {
             self.cursor.subscriber.cancel();
         }
-        self.record.bell.is_rung() || for_events && self.cursor.has_news()
+        self.record.bell.is_rung(self.epoch) || for_events && self.cursor.has_news()
     }
 
     /// Withdraws a registered task.
     pub(super) fn unregister(&mut self) {
-        self.record.bell.leave();
+        self.record.bell.leave(self.epoch);
         self.cursor.subscriber.cancel();
     }
 }

@@ -14,7 +14,8 @@
 //! - S3: a member that leaves stores its last position under the lock, and a unicast looks at that
 //!   under the lock after it was published. So a unicast to a member that leaves is counted by the
 //!   member, or as an orphan, and never by both.
-//! - S4: every change that the reader may wait for is followed by a ring of the [`Bell`].
+//! - S4: every change that the reader may wait for is followed by a ring of the [`Bell`]. A new
+//!   session takes the bell over under the lock, so a change before that is seen by its first step.
 
 use super::bell::Bell;
 use super::common::Common;
@@ -166,7 +167,7 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
             number,
             name,
             common,
-            bell: Arc::new(Bell::new()),
+            bell: Arc::new(Bell::new(epoch)),
             current: CachePadded::new(AtomicU64::new(0)),
             state: Mutex::new(RecordState::new(epoch, settings)),
         }

@@ -4,9 +4,10 @@ use crate::{
     GUARD, SECOND, announce, assert_balanced, assert_empty, director, events, join, pull_state, small,
 };
 use buslane::error::{RecvError, RecvTimeoutError};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// A waker that counts its calls.
@@ -53,24 +54,24 @@ fn task_is_woken_by_events_root_events_and_acknowledgements() {
     assert!(outbox.poll_packet(&mut context).is_pending());
     director.announce(1).unwrap();
     assert_eq!(woken.count(), 1);
-    let std::task::Poll::Ready(Ok(packet)) = outbox.poll_packet(&mut context) else { panic!("no packet") };
+    let Poll::Ready(Ok(packet)) = outbox.poll_packet(&mut context) else { panic!("no packet") };
     assert!(outbox.poll_packet(&mut context).is_pending());
     director.announce(2).unwrap();
     assert_eq!(woken.count(), 1, "there is no room for it");
     packet.ack().unwrap();
     assert_eq!(woken.count(), 2);
-    let std::task::Poll::Ready(Ok(packet)) = outbox.poll_packet(&mut context) else { panic!("no packet") };
+    let Poll::Ready(Ok(packet)) = outbox.poll_packet(&mut context) else { panic!("no packet") };
     packet.ack().unwrap();
     assert!(outbox.poll_packet(&mut context).is_pending());
     director.root().broadcast(3).unwrap();
     assert_eq!(woken.count(), 3);
-    let std::task::Poll::Ready(Ok(packet)) = outbox.poll_packet(&mut context) else { panic!("no packet") };
+    let Poll::Ready(Ok(packet)) = outbox.poll_packet(&mut context) else { panic!("no packet") };
     assert_eq!(events(&packet), [3]);
     packet.ack().unwrap();
     assert!(outbox.poll_packet(&mut context).is_pending());
     drop(director.close());
     assert!(woken.count() > 3);
-    let std::task::Poll::Ready(Err(RecvError::Closed)) = outbox.poll_packet(&mut context) else {
+    let Poll::Ready(Err(RecvError::Closed)) = outbox.poll_packet(&mut context) else {
         panic!("it is closed")
     };
 }
@@ -145,6 +146,27 @@ fn detach_wakes_a_blocked_reader() {
     let reader = std::thread::spawn(move || outbox.packet().err());
     bob.detach();
     assert_eq!(reader.join().unwrap(), Some(RecvError::Closed));
+}
+
+#[test]
+fn reader_of_an_older_session_does_not_remove_the_waker_of_the_new_one() {
+    let (director, _clock) = director();
+    let (_old, mut old_outbox) = join(&director, "bob");
+    let (first, second) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+    let wakers = (Waker::from(first.clone()), Waker::from(second.clone()));
+    let mut old_context = Context::from_waker(&wakers.0);
+    let mut old_future = Box::pin(old_outbox.packet_async());
+    assert!(old_future.as_mut().poll(&mut old_context).is_pending());
+    let (_new, mut outbox) = director.rejoin_manual("bob").unwrap();
+    assert_eq!(first.count(), 1, "the old session is over");
+    let mut context = Context::from_waker(&wakers.1);
+    assert!(outbox.poll_packet(&mut context).is_pending());
+    assert!(matches!(old_future.as_mut().poll(&mut old_context), Poll::Ready(Err(RecvError::Closed))));
+    drop(old_future);
+    director.root().unicast("bob", 7).unwrap();
+    assert_eq!((first.count(), second.count()), (1, 1));
+    let Poll::Ready(Ok(packet)) = outbox.poll_packet(&mut context) else { panic!("no packet") };
+    assert_eq!(events(&packet), [7]);
 }
 
 #[test]
