@@ -113,31 +113,30 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         if let Some(settings) = &settings {
             settings.check()?;
         }
-        let unknown = || JoinError::UnknownMember { name: name.to_owned() };
-        let (record, epoch) = self.registry.with(|members| {
+        // The destructor of the old settings may be user code, which must not run under the locks.
+        let mut settings = settings;
+        // S2: from here on no other session commits. The member is changed under the lock of the
+        // list, so a close either finds this session or refuses it.
+        let begun = self.registry.with(|members| {
             if members.is_closed {
                 return Err(JoinError::Closed);
             }
+            let unknown = || JoinError::UnknownMember { name: name.to_owned() };
             let record = members.records.get(name).cloned().ok_or_else(unknown)?;
-            Ok((record, members.epoch()))
-        })?;
-        // S2: from here on no other session commits.
-        let (next, is_lossless, old, sleeper) = {
+            let epoch = members.epoch();
             let mut state = lock(&record.state);
-            if state.presence == Presence::Left {
-                return Err(unknown());
-            }
-            if state.epoch > epoch {
-                return Err(JoinError::Replaced { name: name.to_owned() });
-            }
             let gate = state.end_session(Presence::Detached);
-            let old = settings.map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));
+            let old =
+                settings.take().map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));
             let sleeper = begin_session(&record, &mut state, epoch, reader);
-            (state.next, state.settings.lossless, (old, gate), sleeper)
-        };
+            let (next, is_lossless) = (state.next, state.settings.lossless);
+            drop(state);
+            Ok((record, epoch, next, is_lossless, (old, gate, sleeper)))
+        });
+        let (record, epoch, next, is_lossless, old) = begun?;
         drop(old.0);
         open(old.1);
-        if let Some(sleeper) = sleeper {
+        if let Some(sleeper) = old.2 {
             sleeper.wake();
         }
         let subscriber = match self.subscribe(Start::At(Sequence::new(next)), is_lossless) {
