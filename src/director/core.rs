@@ -171,7 +171,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
     pub(super) fn abandon(&self, record: &Record<E>, epoch: Epoch, reader: Reader) {
         self.detach(record, epoch);
         if reader == Reader::Worker {
-            lock(&record.state).workers -= 1;
+            lock(&record.state).workers.remove(&epoch);
             record.common.ended.notify();
         }
     }
@@ -231,7 +231,11 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         for record in &records {
             let mut one = await_workers(record, deadline);
             if one == Finish::TimedOut {
-                lock(&record.state).is_aborted = true;
+                {
+                    let mut state = lock(&record.state);
+                    // The worker that hangs may be of an older session. Its successor is healthy.
+                    state.is_aborted |= state.workers.contains_key(&state.epoch);
+                }
                 record.bell.ring();
             }
             let report = self.report(record);
@@ -309,7 +313,7 @@ fn begin_session<E: Clone + Send + Sync + 'static>(
     state.epoch = epoch;
     state.root_row = 0;
     if reader == Reader::Worker {
-        state.workers += 1;
+        state.workers.insert(epoch, None);
     }
     record.set_current(Some(epoch));
     record.bell.begin(epoch)
@@ -353,17 +357,19 @@ fn open<E: Send + Sync + 'static>(gate: Option<OpenGate<E>>) {
 }
 
 fn await_workers<E: Clone + Send + Sync + 'static>(record: &Record<E>, deadline: Deadline) -> Finish {
-    let is_done = || (lock(&record.state).workers == 0).then_some(());
-    if is_done().is_some() {
-        let state = lock(&record.state);
-        // An outbox is drained by its user, at any time.
-        let is_left = state.presence == Presence::Attached && !state.is_aborted;
-        return if is_left { Finish::Pending } else { Finish::Done };
+    let is_done = || lock(&record.state).workers.is_empty().then_some(());
+    if is_done().is_none() {
+        if must_not_wait() {
+            return Finish::Pending;
+        }
+        if record.common.ended.wait_until(deadline, is_done).is_none() {
+            return Finish::TimedOut;
+        }
     }
-    if must_not_wait() {
-        return Finish::Pending;
-    }
-    if record.common.ended.wait_until(deadline, is_done).is_some() { Finish::Done } else { Finish::TimedOut }
+    let state = lock(&record.state);
+    // An outbox is drained by its user, at any time.
+    let is_left = state.presence == Presence::Attached && !state.is_aborted;
+    if is_left { Finish::Pending } else { Finish::Done }
 }
 
 fn worse(one: Finish, other: Finish) -> Finish {

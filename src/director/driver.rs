@@ -168,8 +168,8 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         };
         state.counts.packets += u64::from(attempt == 1);
         state.counts.attempts += 1;
-        if !self.is_manual {
-            state.in_call = Some(now);
+        if let Some(in_call) = state.workers.get_mut(&self.epoch) {
+            *in_call = Some(now);
         }
         Choice::Deliver(kind, core, attempt)
     }
@@ -261,8 +261,8 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         // After the verdict, so that a snapshot without a call has its outcome.
         {
             let mut state = lock(&self.record.state);
-            if state.epoch == self.epoch {
-                state.in_call = None;
+            if let Some(in_call) = state.workers.get_mut(&self.epoch) {
+                *in_call = None;
             }
         }
         self.record.common.discard_packets([packet.into_core()]);
