@@ -198,16 +198,16 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
             // S3: under the lock.
             state.end = self.common.feed.next().get();
             record.set_current(None);
-            Some(gate)
+            Some((gate, self.common.probes.begun()))
         });
-        let Some(gate) = left else {
+        let Some((gate, probes)) = left else {
             let member = self.report(record);
             return LeaveReport { finish: Finish::Done, was_member: false, member };
         };
         open(gate);
-        self.common.timers.set(record.number, &record.bell, None);
+        self.common.timers.set(epoch, &record.bell, None);
         record.bell.ring();
-        self.common.probes.lost(record.number, 0, u64::MAX);
+        self.common.probes.gone(record.number, probes);
         let finish = await_workers(record, deadline);
         let member = self.report(record);
         record.discard_all();
@@ -335,18 +335,19 @@ fn push_state_packet<E: Clone + Send + Sync + 'static>(record: &Record<E>, state
 
 /// Ends the session of this epoch, if it is the present one.
 pub(super) fn detach<E: Clone + Send + Sync + 'static>(record: &Record<E>, epoch: Epoch) {
-    let gate = {
+    let (gate, probes) = {
         let mut state = lock(&record.state);
         if state.epoch != epoch || state.presence != Presence::Attached {
             return;
         }
         record.set_current(None);
-        state.end_session(Presence::Detached)
+        (state.end_session(Presence::Detached), record.common.probes.begun())
     };
     open(gate);
-    record.common.timers.set(record.number, &record.bell, None);
+    record.common.timers.set(epoch, &record.bell, None);
     record.bell.ring();
-    record.common.probes.lost(record.number, 0, u64::MAX);
+    // Not those that have begun since: the member may have a later session by now.
+    record.common.probes.gone(record.number, probes);
 }
 
 /// Releases the publishers that wait for a session that is over.

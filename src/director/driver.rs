@@ -88,17 +88,19 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                     self.commit(now);
                 }
                 Choice::Wait { for_events, until } => {
-                    self.record.common.timers.set(self.record.number, &self.record.bell, until);
+                    self.set_timer(until);
                     return Step::Wait { for_events };
                 }
                 Choice::End => {
-                    if lock(&self.record.state).presence == Presence::Drained {
-                        self.record.common.timers.set(self.record.number, &self.record.bell, None);
-                    }
+                    self.set_timer(None);
                     return Step::End;
                 }
             }
         }
+    }
+
+    fn set_timer(&self, at: Option<Instant>) {
+        self.record.common.timers.set(self.epoch, &self.record.bell, at);
     }
 
     fn choose(&self, state: &mut RecordState<E>, now: Instant, outcome: &mut Outcome<E>) -> Choice<E> {
@@ -303,6 +305,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
 
 impl<E: Clone + Send + Sync + 'static> Drop for Driver<E> {
     fn drop(&mut self) {
+        self.set_timer(None);
         // The destructors of events are user code.
         let open = self.cursor.take();
         self.record.common.discard_events(open.events);
