@@ -67,7 +67,11 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     }
 
     /// Returns what to do now.
+    ///
+    /// It reads at most up to the end that the stream has after the first read, so a steady flow of
+    /// events for other members does not hold the caller. It then returns a wait that ends at once.
     pub(super) fn step(&mut self) -> Step<E> {
+        let (mut has_read, mut end) = (false, None);
         loop {
             // Whatever is rung for after this is found below, or rings again.
             self.record.bell.take(self.epoch);
@@ -83,6 +87,14 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                     return Step::Deliver(self.packet(kind, core, attempt));
                 }
                 Choice::Fill => {
+                    if has_read && !self.cursor.is_due(now, &self.settings) {
+                        let stream = &self.cursor.subscriber;
+                        let next = stream.next_sequence().get();
+                        if *end.get_or_insert_with(|| next + stream.behind()) <= next {
+                            return Step::Wait { for_events: true };
+                        }
+                    }
+                    has_read = true;
                     self.cursor.fill(&self.settings);
                     self.cursor.note_opened(now);
                     self.commit(now);
