@@ -17,6 +17,7 @@ use crate::journal::{Entry, Journal, OpenGate, Sequence, Start, Subscriber};
 use crate::stats::Finish;
 use crate::sync::{Mutex, Ordering, lock};
 use crate::time::Deadline;
+use crate::wait::Sleeper;
 use crate::wait::context::must_not_wait;
 use std::ops::Range;
 use std::sync::Arc;
@@ -92,7 +93,8 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
                 let mut state = lock(&record.state);
                 (state.begin, state.next) = (begin, begin);
                 state.gate = state.settings.lossless.then(|| subscriber.gate());
-                begin_session(&record, &mut state, epoch, reader);
+                // Nobody has slept there.
+                let _ = begin_session(&record, &mut state, epoch, reader);
                 push_state_packet(&record, &mut state);
             }
             members.records.insert(name.clone(), record.clone());
@@ -115,31 +117,32 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         if let Some(settings) = &settings {
             settings.check()?;
         }
-        let unknown = || JoinError::UnknownMember { name: name.to_owned() };
-        let (record, epoch) = self.registry.with(|members| {
+        // The destructor of the old settings may be user code, which must not run under the locks.
+        let mut settings = settings;
+        // S2: from here on no other session commits. The member is changed under the lock of the
+        // list, so a close either finds this session or refuses it.
+        let begun = self.registry.with(|members| {
             if members.is_closed {
                 return Err(JoinError::Closed);
             }
+            let unknown = || JoinError::UnknownMember { name: name.to_owned() };
             let record = members.records.get(name).cloned().ok_or_else(unknown)?;
-            Ok((record, members.epoch()))
-        })?;
-        // S2: from here on no other session commits.
-        let (next, is_lossless, old) = {
+            let epoch = members.epoch();
             let mut state = lock(&record.state);
-            if state.presence == Presence::Left {
-                return Err(unknown());
-            }
-            if state.epoch > epoch {
-                return Err(JoinError::Replaced { name: name.to_owned() });
-            }
             let gate = state.end_session(Presence::Detached);
-            let old = settings.map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));
-            begin_session(&record, &mut state, epoch, reader);
-            (state.next, state.settings.lossless, (old, gate))
-        };
+            let old =
+                settings.take().map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));
+            let sleeper = begin_session(&record, &mut state, epoch, reader);
+            let (next, is_lossless) = (state.next, state.settings.lossless);
+            drop(state);
+            Ok((record, epoch, next, is_lossless, (old, gate, sleeper)))
+        });
+        let (record, epoch, next, is_lossless, old) = begun?;
         drop(old.0);
         open(old.1);
-        record.bell.ring();
+        if let Some(sleeper) = old.2 {
+            sleeper.wake();
+        }
         let subscriber = match self.subscribe(Start::At(Sequence::new(next)), is_lossless) {
             Ok(subscriber) => subscriber,
             Err(error) => {
@@ -172,7 +175,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
     pub(super) fn abandon(&self, record: &Record<E>, epoch: Epoch, reader: Reader) {
         self.detach(record, epoch);
         if reader == Reader::Worker {
-            lock(&record.state).workers -= 1;
+            lock(&record.state).workers.remove(&epoch);
             record.common.ended.notify();
         }
     }
@@ -217,12 +220,13 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
             // S3: under the lock.
             state.end = self.common.feed.next().get();
             record.set_current(None);
-            Some(gate)
+            Some((gate, self.common.probes.begun()))
         });
-        open(left?);
-        self.common.timers.set(record.number, &record.bell, None);
+        let (gate, probes) = left?;
+        open(gate);
+        self.common.timers.set(epoch, &record.bell, None);
         record.bell.ring();
-        self.common.probes.lost(record.number, 0, u64::MAX);
+        self.common.probes.gone(record.number, probes);
         Some(await_workers(record, deadline))
     }
 
@@ -253,9 +257,16 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         for record in &records {
             let mut one = await_workers(record, deadline);
             if one == Finish::TimedOut {
-                lock(&record.state).is_aborted = true;
+                let is_aborted = {
+                    let mut state = lock(&record.state);
+                    // The worker that hangs may be of an older session. Its successor is healthy.
+                    state.is_aborted |= state.workers.contains_key(&state.epoch);
+                    state.is_aborted
+                };
                 record.bell.ring();
-                self.common.probes.lost(record.number, 0, u64::MAX);
+                if is_aborted {
+                    self.common.probes.gone(record.number, self.common.probes.begun());
+                }
             }
             let report = self.report(record, counting);
             if one == Finish::Pending && report.undelivered + report.member.root_pending == 0 {
@@ -328,20 +339,23 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
     }
 }
 
-/// A session of this epoch begins, under the lock of the record.
+/// A session of this epoch begins, under the lock of the record. Returns the sleeping reader of the
+/// session before it.
+#[must_use = "the old reader sleeps until it is woken"]
 fn begin_session<E: Clone + Send + Sync + 'static>(
     record: &Record<E>,
     state: &mut RecordState<E>,
     epoch: Epoch,
     reader: Reader,
-) {
+) -> Option<Sleeper> {
     state.presence = Presence::Attached;
     state.epoch = epoch;
     state.root_row = 0;
     if reader == Reader::Worker {
-        state.workers += 1;
+        state.workers.insert(epoch, None);
     }
     record.set_current(Some(epoch));
+    record.bell.begin(epoch)
 }
 
 /// The member has to pull the state before anything else.
@@ -360,18 +374,19 @@ fn push_state_packet<E: Clone + Send + Sync + 'static>(record: &Record<E>, state
 
 /// Ends the session of this epoch, if it is the present one.
 pub(super) fn detach<E: Clone + Send + Sync + 'static>(record: &Record<E>, epoch: Epoch) {
-    let gate = {
+    let (gate, probes) = {
         let mut state = lock(&record.state);
         if state.epoch != epoch || state.presence != Presence::Attached {
             return;
         }
         record.set_current(None);
-        state.end_session(Presence::Detached)
+        (state.end_session(Presence::Detached), record.common.probes.begun())
     };
     open(gate);
-    record.common.timers.set(record.number, &record.bell, None);
+    record.common.timers.set(epoch, &record.bell, None);
     record.bell.ring();
-    record.common.probes.lost(record.number, 0, u64::MAX);
+    // Not those that have begun since: the member may have a later session by now.
+    record.common.probes.gone(record.number, probes);
 }
 
 /// Releases the publishers that wait for a session that is over.
@@ -382,17 +397,19 @@ fn open<E: Send + Sync + 'static>(gate: Option<OpenGate<E>>) {
 }
 
 fn await_workers<E: Clone + Send + Sync + 'static>(record: &Record<E>, deadline: Deadline) -> Finish {
-    let is_done = || (lock(&record.state).workers == 0).then_some(());
-    if is_done().is_some() {
-        let state = lock(&record.state);
-        // An outbox is drained by its user, at any time.
-        let is_left = state.presence == Presence::Attached && !state.is_aborted;
-        return if is_left { Finish::Pending } else { Finish::Done };
+    let is_done = || lock(&record.state).workers.is_empty().then_some(());
+    if is_done().is_none() {
+        if must_not_wait() {
+            return Finish::Pending;
+        }
+        if record.common.ended.wait_until(deadline, is_done).is_none() {
+            return Finish::TimedOut;
+        }
     }
-    if must_not_wait() {
-        return Finish::Pending;
-    }
-    if record.common.ended.wait_until(deadline, is_done).is_some() { Finish::Done } else { Finish::TimedOut }
+    let state = lock(&record.state);
+    // An outbox is drained by its user, at any time.
+    let is_left = state.presence == Presence::Attached && !state.is_aborted;
+    if is_left { Finish::Pending } else { Finish::Done }
 }
 
 fn worse(one: Finish, other: Finish) -> Finish {

@@ -67,10 +67,14 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     }
 
     /// Returns what to do now.
+    ///
+    /// It reads at most up to the end that the stream has after the first read, so a steady flow of
+    /// events for other members does not hold the caller. It then returns a wait that ends at once.
     pub(super) fn step(&mut self) -> Step<E> {
+        let (mut has_read, mut end) = (false, None);
         loop {
             // Whatever is rung for after this is found below, or rings again.
-            self.record.bell.take();
+            self.record.bell.take(self.epoch);
             let now = self.record.common.timers.now();
             let mut outcome = Outcome::new();
             let choice = {
@@ -83,22 +87,32 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                     return Step::Deliver(self.packet(kind, core, attempt));
                 }
                 Choice::Fill => {
+                    if has_read && !self.cursor.is_due(now, &self.settings) {
+                        let stream = &self.cursor.subscriber;
+                        let next = stream.next_sequence().get();
+                        if *end.get_or_insert_with(|| next + stream.behind()) <= next {
+                            return Step::Wait { for_events: true };
+                        }
+                    }
+                    has_read = true;
                     self.cursor.fill(&self.settings);
                     self.cursor.note_opened(now);
                     self.commit(now);
                 }
                 Choice::Wait { for_events, until } => {
-                    self.record.common.timers.set(self.record.number, &self.record.bell, until);
+                    self.set_timer(until);
                     return Step::Wait { for_events };
                 }
                 Choice::End => {
-                    if lock(&self.record.state).presence == Presence::Drained {
-                        self.record.common.timers.set(self.record.number, &self.record.bell, None);
-                    }
+                    self.set_timer(None);
                     return Step::End;
                 }
             }
         }
+    }
+
+    fn set_timer(&self, at: Option<Instant>) {
+        self.record.common.timers.set(self.epoch, &self.record.bell, at);
     }
 
     fn choose(&self, state: &mut RecordState<E>, now: Instant, outcome: &mut Outcome<E>) -> Choice<E> {
@@ -171,8 +185,8 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         };
         state.counts.packets += u64::from(attempt == 1);
         state.counts.attempts += 1;
-        if !self.is_manual {
-            state.in_call = Some(now);
+        if let Some(in_call) = state.workers.get_mut(&self.epoch) {
+            *in_call = Some(now);
         }
         Choice::Deliver(kind, core, attempt)
     }
@@ -266,8 +280,8 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         // After the verdict, so that a snapshot without a call has its outcome.
         {
             let mut state = lock(&self.record.state);
-            if state.epoch == self.epoch {
-                state.in_call = None;
+            if let Some(in_call) = state.workers.get_mut(&self.epoch) {
+                *in_call = None;
             }
         }
         self.record.common.discard_packets([packet.into_core()]);
@@ -275,39 +289,40 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
 
     /// Parks the calling thread until a ring, news of the stream, or the limit.
     pub(super) fn wait(&mut self, for_events: bool, limit: Option<Duration>) {
-        let bell = self.record.bell.clone();
+        let (bell, epoch) = (self.record.bell.clone(), self.epoch);
         let thread = Unparker::current();
         // B1.
-        bell.enter(Sleeper::Thread(thread.clone()));
+        bell.enter(epoch, Sleeper::Thread(thread.clone()));
         if for_events {
-            self.cursor.subscriber.wait_beside(&thread, limit, || bell.is_rung());
-        } else if !bell.is_rung() {
+            self.cursor.subscriber.wait_beside(&thread, limit, || bell.is_rung(epoch));
+        } else if !bell.is_rung(epoch) {
             park_fenced(&thread, limit, true);
         }
-        bell.leave();
+        bell.leave(epoch);
     }
 
     /// Registers a task for a ring, and for news of the stream. Returns `true` if there is one
     /// already.
     pub(super) fn register(&mut self, for_events: bool, task: &Waker) -> bool {
-        self.record.bell.enter(Sleeper::task(task));
+        self.record.bell.enter(self.epoch, Sleeper::task(task));
         if for_events {
             self.cursor.subscriber.register(task);
         } else {
             self.cursor.subscriber.cancel();
         }
-        self.record.bell.is_rung() || for_events && self.cursor.has_news()
+        self.record.bell.is_rung(self.epoch) || for_events && self.cursor.has_news()
     }
 
     /// Withdraws a registered task.
     pub(super) fn unregister(&mut self) {
-        self.record.bell.leave();
+        self.record.bell.leave(self.epoch);
         self.cursor.subscriber.cancel();
     }
 }
 
 impl<E: Clone + Send + Sync + 'static> Drop for Driver<E> {
     fn drop(&mut self) {
+        self.set_timer(None);
         // The destructors of events are user code.
         let open = self.cursor.take();
         self.record.common.discard_events(open.events);

@@ -261,8 +261,9 @@ impl<E: Clone + Send + Sync + 'static> Director<E> {
     /// Closes the director: nothing is published any more, and each node gets what is left.
     ///
     /// At the deadline the attempts end, also the wait for a retry. A node that does not return from
-    /// a call is abandoned, and [reported](super::MemberSnapshot::in_call_for). Outboxes are not
-    /// waited for: what is left in them stays readable. Every call returns a report of its time.
+    /// a call is abandoned, and [reported](super::MemberSnapshot::in_call_for). One of a replaced
+    /// session does no harm to the session that has replaced it. Outboxes are not waited for: what is
+    /// left in them stays readable. Every call returns a report of its time.
     /// Inside a delivery nothing waits ([`Finish::Pending`](crate::stats::Finish::Pending)).
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task.

@@ -63,11 +63,24 @@ impl Probes {
         }
     }
 
-    /// A member has lost the positions from `from` up to `to`, or has gone if that is the last one.
+    /// Returns the number of the next probe, which is above those that have begun.
+    pub(super) fn begun(&self) -> u64 {
+        lock(&self.0).next
+    }
+
+    /// The session of a member has ended when the probes below `end` had begun.
+    pub(super) fn gone(&self, member: u64, end: u64) {
+        let active = lock(&self.0).active.clone();
+        active.into_iter().filter(|(number, _)| *number < end).for_each(|(_, probe)| {
+            probe.resolve(member, false);
+        });
+    }
+
+    /// A member has lost the positions from `from` up to `to`.
     pub(super) fn lost(&self, member: u64, from: u64, to: u64) {
         let active: Vec<_> = lock(&self.0).active.values().cloned().collect();
         for probe in active {
-            if to == u64::MAX || probe.is_among(member, from, to) {
+            if probe.is_among(member, from, to) {
                 probe.resolve(member, false);
             }
         }

@@ -14,7 +14,8 @@
 //! - S3: a member that leaves stores its last position under the lock, and a unicast looks at that
 //!   under the lock after it was published. So a unicast to a member that leaves is counted by the
 //!   member, or as an orphan, and never by both.
-//! - S4: every change that the reader may wait for is followed by a ring of the [`Bell`].
+//! - S4: every change that the reader may wait for is followed by a ring of the [`Bell`]. A new
+//!   session takes the bell over under the lock, so a change before that is seen by its first step.
 
 use super::bell::Bell;
 use super::common::Common;
@@ -28,7 +29,7 @@ use super::ticket::{AckError, Desk, Verdict};
 use crate::deadline::moment_after;
 use crate::journal::OpenGate;
 use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, lock};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -79,12 +80,11 @@ pub(super) struct RecordState<E> {
     pub(super) next_packet: u64,
     /// The director is closed, and its deadline has passed.
     pub(super) is_aborted: bool,
-    /// The worker threads of this member that have not ended.
-    pub(super) workers: u32,
+    /// The worker threads of this member that have not ended, by their sessions: since when the node
+    /// of each has been in a call.
+    pub(super) workers: BTreeMap<Epoch, Option<Instant>>,
     /// How to release publishers that wait for a lossless session.
     pub(super) gate: Option<OpenGate<Envelope<E>>>,
-    /// Since when a node has been in a call.
-    pub(super) in_call: Option<Instant>,
     pub(super) counts: Counts,
     pub(super) last_error: Option<Arc<str>>,
 }
@@ -107,9 +107,8 @@ impl<E> RecordState<E> {
             end: 0,
             next_packet: 0,
             is_aborted: false,
-            workers: 0,
+            workers: BTreeMap::new(),
             gate: None,
-            in_call: None,
             counts: Counts::default(),
             last_error: None,
         }
@@ -143,7 +142,6 @@ impl<E> RecordState<E> {
     /// opened outside the lock: the reader may be in a call, and holds publishers back until then.
     pub(super) fn end_session(&mut self, presence: Presence) -> Option<OpenGate<Envelope<E>>> {
         self.presence = presence;
-        self.in_call = None;
         self.all_flights().into_iter().for_each(Flights::restart);
         self.gate.take()
     }
@@ -166,7 +164,7 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
             number,
             name,
             common,
-            bell: Arc::new(Bell::new()),
+            bell: Arc::new(Bell::new(epoch)),
             current: CachePadded::new(AtomicU64::new(0)),
             state: Mutex::new(RecordState::new(epoch, settings)),
         }

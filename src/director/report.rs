@@ -133,6 +133,8 @@ pub struct MemberSnapshot {
     pub dropped_tickets: u64,
     /// How long the node has been in its present call.
     pub in_call_for: Option<Duration>,
+    /// How long a node of an older session, which was replaced during a call, has been in that call.
+    pub replaced_in_call_for: Option<Duration>,
     /// The text of the last error: of a rejection, or of a panic.
     pub last_error: Option<String>,
 }
@@ -149,6 +151,8 @@ impl MemberSnapshot {
             Presence::Attached => MemberStatus::Attached,
         };
         let tail = tail.max(state.next);
+        let lasts = |since: Instant| now.saturating_duration_since(since);
+        let older = state.workers.iter().filter(|(epoch, _)| **epoch != state.epoch);
         Self {
             name: name.to_owned(),
             epoch: state.epoch,
@@ -184,7 +188,8 @@ impl MemberSnapshot {
             late_acks: counts.late_acks,
             refused_acks: counts.refused_acks,
             dropped_tickets: counts.dropped_tickets,
-            in_call_for: state.in_call.map(|since| now.saturating_duration_since(since)),
+            in_call_for: state.workers.get(&state.epoch).copied().flatten().map(lasts),
+            replaced_in_call_for: older.filter_map(|(_, in_call)| *in_call).min().map(lasts),
             last_error: state.last_error.as_deref().map(str::to_owned),
         }
     }
@@ -368,7 +373,9 @@ pub struct LeaveReport {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct DirectorReport {
-    /// How far the close came. It is pending while an outbox is not drained by its user.
+    /// How far the close came. It is pending while an outbox is not drained by its user. It has timed
+    /// out if a node has not returned from a call, also one of a
+    /// [replaced session](MemberSnapshot::replaced_in_call_for).
     pub finish: Finish,
     /// The members, in the order of their names.
     pub members: Vec<MemberReport>,

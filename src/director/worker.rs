@@ -2,7 +2,7 @@
 
 use super::base::{Delivery, Node};
 use super::driver::{Driver, Step};
-use super::key::PacketKind;
+use super::key::{Epoch, PacketKind};
 use super::packet::Packet;
 use super::record::Record;
 use super::ticket::Verdict;
@@ -19,7 +19,7 @@ impl<E: Clone + Send + Sync + 'static, N: Node<E>> Worker<E, N> {
     pub(super) fn run(self) {
         let Self { mut driver, mut node } = self;
         // Also if a panic ever escapes everything that catches panics.
-        let end = End(driver.record.clone());
+        let end = End(driver.record.clone(), driver.epoch);
         loop {
             match driver.step() {
                 Step::Deliver(packet) => {
@@ -56,13 +56,13 @@ fn call<E, N: Node<E>>(node: &mut N, packet: &Packet<E>) -> Verdict {
 }
 
 /// Reports the end of the worker.
-struct End<E: Clone + Send + Sync + 'static>(Arc<Record<E>>);
+struct End<E: Clone + Send + Sync + 'static>(Arc<Record<E>>, Epoch);
 
 impl<E: Clone + Send + Sync + 'static> Drop for End<E> {
     fn drop(&mut self) {
         {
             let mut state = lock(&self.0.state);
-            state.workers -= 1;
+            state.workers.remove(&self.1);
         }
         self.0.common.ended.notify();
     }
