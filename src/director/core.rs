@@ -93,7 +93,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
                 let mut state = lock(&record.state);
                 (state.begin, state.next) = (begin, begin);
                 state.gate = state.settings.lossless.then(|| subscriber.gate());
-                // Nobody has slept there.
+                // No reader has slept there.
                 let _ = begin_session(&record, &mut state, epoch, reader);
                 push_state_packet(&record, &mut state);
             }
@@ -146,7 +146,8 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         let subscriber = match self.subscribe(Start::At(Sequence::new(next)), is_lossless) {
             Ok(subscriber) => subscriber,
             Err(error) => {
-                self.abandon(&record, epoch, reader);
+                self.without_worker(&record, epoch);
+                self.detach(&record, epoch);
                 return Err(error.into());
             }
         };
@@ -171,17 +172,22 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         Ok(Session { record, epoch, driver })
     }
 
-    /// Undoes a session that got no reader.
-    pub(super) fn abandon(&self, record: &Record<E>, epoch: Epoch, reader: Reader) {
-        self.detach(record, epoch);
-        if reader == Reader::Worker {
-            lock(&record.state).workers.remove(&epoch);
-            record.common.ended.notify();
+    /// The worker of a session could not be started.
+    pub(super) fn without_worker(&self, record: &Record<E>, epoch: Epoch) {
+        lock(&record.state).workers.remove(&epoch);
+        record.common.ended.notify();
+    }
+
+    /// Undoes a join.
+    pub(super) fn forget(&self, record: &Arc<Record<E>>, epoch: Epoch) {
+        if self.leave(record, epoch, Deadline::NOW).was_member {
+            // It has never been one for its user.
+            self.registry.with(|members| members.left -= 1);
         }
     }
 
     /// Ends the session of this epoch. The member stays in the list.
-    pub(super) fn detach(&self, record: &Record<E>, epoch: Epoch) {
+    pub(super) fn detach(&self, record: &Arc<Record<E>>, epoch: Epoch) {
         detach(record, epoch);
     }
 

@@ -3,8 +3,10 @@
 use super::base::Node;
 use super::core::{DirectorCore, Reader, Session};
 use super::error::JoinError;
+use super::key::Epoch;
 use super::member::Member;
 use super::outbox::Outbox;
+use super::record::Record;
 use super::settings::{Settings, Weigh};
 use super::worker::Worker;
 use crate::error::SpawnError;
@@ -98,10 +100,10 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     ///
     /// # Errors
     /// [`JoinError`] if the name is taken or empty, a setting is invalid, the director is closed, or
-    /// the cursor or the thread cannot be made.
+    /// the cursor or the thread cannot be made. The name stays free then.
     pub fn join(self, node: impl Node<E> + 'static) -> Result<Member<E>, JoinError> {
         let session = self.core.join(self.name, self.settings, Reader::Worker)?;
-        spawn(self.core, session, node)
+        spawn(self.core, session, node, DirectorCore::forget)
     }
 
     /// Joins without a thread: see [`Director::join_manual`](super::Director::join_manual).
@@ -122,7 +124,7 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     pub fn rejoin(self, node: impl Node<E> + 'static) -> Result<Member<E>, JoinError> {
         let settings = self.is_set.then_some(self.settings);
         let session = self.core.rejoin(&self.name, settings, Reader::Worker)?;
-        spawn(self.core, session, node)
+        spawn(self.core, session, node, DirectorCore::detach)
     }
 
     /// Begins a new session of a member, without a thread: see
@@ -137,15 +139,18 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     }
 }
 
+/// Starts the worker of a session. If that fails, `undo` ends the session.
 fn spawn<E: Clone + Send + Sync + 'static>(
     core: &Arc<DirectorCore<E>>,
     session: Session<E>,
     node: impl Node<E> + 'static,
+    undo: impl FnOnce(&DirectorCore<E>, &Arc<Record<E>>, Epoch),
 ) -> Result<Member<E>, JoinError> {
     let Session { record, epoch, driver } = session;
-    let worker = Worker { driver, node };
+    let worker = Worker::new(driver, node);
     if let Err(error) = thread::spawn_named(String::from("buslane-member"), move || worker.run()) {
-        core.abandon(&record, epoch, Reader::Worker);
+        core.without_worker(&record, epoch);
+        undo(core, &record, epoch);
         return Err(JoinError::Spawn(SpawnError::Thread(error)));
     }
     Ok(Member::new(core.clone(), record, epoch))

@@ -11,19 +11,34 @@ use crate::wait::context::{discard, dispose, error_text, user_code};
 use std::sync::Arc;
 
 pub(super) struct Worker<E: Clone + Send + Sync + 'static, N> {
-    pub(super) driver: Driver<E>,
-    pub(super) node: N,
+    driver: Driver<E>,
+    node: Held<N>,
+}
+
+/// A node, which is disposed of in any case: also by a thread that could not be started.
+struct Held<N>(Option<N>);
+
+impl<N> Drop for Held<N> {
+    fn drop(&mut self) {
+        if let Some(node) = self.0.take() {
+            dispose(node);
+        }
+    }
 }
 
 impl<E: Clone + Send + Sync + 'static, N: Node<E>> Worker<E, N> {
+    pub(super) fn new(driver: Driver<E>, node: N) -> Self {
+        Self { driver, node: Held(Some(node)) }
+    }
+
     pub(super) fn run(self) {
         let Self { mut driver, mut node } = self;
         // Also if a panic ever escapes everything that catches panics.
         let end = End(driver.record.clone(), driver.epoch);
-        loop {
+        while let Some(called) = &mut node.0 {
             match driver.step() {
                 Step::Deliver(packet) => {
-                    let verdict = call(&mut node, &packet);
+                    let verdict = call(called, &packet);
                     driver.returned(packet, verdict);
                 }
                 Step::Wait { for_events } => driver.wait(for_events, None),
@@ -31,7 +46,7 @@ impl<E: Clone + Send + Sync + 'static, N: Node<E>> Worker<E, N> {
             }
         }
         drop(driver);
-        dispose(node);
+        drop(node);
         drop(end);
     }
 }

@@ -328,3 +328,53 @@ fn counters_of_a_member_that_has_left_are_balanced() {
     assert_eq!((after.in_flight, after.root_pending), (0, 0));
     assert_eq!((after.discarded, after.root_discarded, after.unread), (1, 1, 1));
 }
+
+/// A thread needs an address space that no machine has: see `RUST_MIN_STACK` of the standard library.
+#[test]
+#[cfg(all(target_os = "linux", not(miri)))]
+fn join_without_a_thread_leaves_no_member() {
+    use buslane::director::JoinError;
+    const MARK: &str = "BUSLANE_TEST_WITHOUT_THREADS";
+    /// A node whose destructor panics.
+    struct Bomb(Sender<()>);
+
+    impl Node<u32> for Bomb {
+        fn deliver(&mut self, _: &Packet<u32>) -> Delivery {
+            Delivery::Done
+        }
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+            panic!("the destructor of a node panics");
+        }
+    }
+
+    if std::env::var_os(MARK).is_none() {
+        let this = std::env::current_exe().unwrap();
+        let child = std::process::Command::new(this)
+            .args(["sessions::join_without_a_thread_leaves_no_member", "--exact", "--test-threads=1"])
+            .envs([(MARK, "1"), ("RUST_MIN_STACK", "1125899906842624")])
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && printed.contains("1 passed"), "{printed}");
+        return;
+    }
+    let (director, _clock) = director();
+    let (tell, told) = channel();
+    let refused = director.join("bob", Bomb(tell.clone()));
+    assert!(matches!(refused, Err(JoinError::Spawn(_))));
+    told.try_recv().expect("the node was dropped");
+    assert!(director.roster().members.is_empty());
+    assert_eq!(director.snapshot().left, 0);
+    let (_bob, mut outbox) = join(&director, "bob"); // the name is free
+    let refused = director.rejoin("bob", Bomb(tell));
+    assert!(matches!(refused, Err(JoinError::Spawn(_))));
+    assert_eq!(outbox.try_packet().err(), Some(TryRecvError::Closed));
+    assert!(!director.roster().members[0].attached);
+    let (_bob, mut outbox) = director.rejoin_manual("bob").unwrap();
+    director.announce(1).unwrap();
+    assert_eq!(drain(&mut outbox), [1]);
+}
