@@ -89,7 +89,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
                 let mut state = lock(&record.state);
                 (state.begin, state.next) = (begin, begin);
                 state.gate = state.settings.lossless.then(|| subscriber.gate());
-                // Nobody has slept there.
+                // No reader has slept there.
                 let _ = begin_session(&record, &mut state, epoch, reader);
                 push_state_packet(&record, &mut state);
             }
