@@ -100,7 +100,7 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     ///
     /// # Errors
     /// [`JoinError`] if the name is taken or empty, a setting is invalid, the director is closed, or
-    /// the cursor or the thread cannot be made. The name stays free then.
+    /// the cursor or the thread cannot be made. The name is free then.
     pub fn join(self, node: impl Node<E> + 'static) -> Result<Member<E>, JoinError> {
         let session = self.core.join(self.name, self.settings, Reader::Worker)?;
         spawn(self.core, session, node, DirectorCore::forget)
