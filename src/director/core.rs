@@ -236,6 +236,19 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         Some(await_workers(record, deadline))
     }
 
+    /// Makes the member of this name leave, whatever its session is.
+    pub(super) fn remove(&self, name: &str, deadline: Deadline) -> Option<LeaveReport> {
+        loop {
+            let record = self.registry.find(name)?;
+            let epoch = lock(&record.state).epoch;
+            let report = self.leave(&record, epoch, deadline);
+            // If not, a rejoin or a leave was faster.
+            if report.was_member {
+                return Some(report);
+            }
+        }
+    }
+
     /// Ends the waits for a retry of a member.
     pub(super) fn ready(&self, record: &Record<E>) {
         lock(&record.state).all_flights().into_iter().for_each(|flights| flights.hurry());

@@ -8,7 +8,7 @@ use super::join::MemberBuilder;
 use super::member::Member;
 use super::outbox::Outbox;
 use super::publish::{refused, unicast};
-use super::report::{DirectorReport, DirectorSnapshot};
+use super::report::{DirectorReport, DirectorSnapshot, LeaveReport};
 use super::root::Root;
 use super::roster::Roster;
 use crate::deadline::{CLOSE_LIMIT, DROP_LIMIT};
@@ -239,6 +239,26 @@ impl<E: Clone + Send + Sync + 'static> Director<E> {
             self.core().ready(record);
         }
         record.is_some()
+    }
+
+    /// Takes a member out of the list, also one that is detached, as if it had
+    /// [left](super::Member::leave) itself. Returns `None` if no member has the name.
+    ///
+    /// Waits at most five seconds for a node that is in a call, and inside a delivery not at all.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::director::Director;
+    /// let director = Director::new()?;
+    /// let (bob, _outbox) = director.join_manual("bob")?;
+    /// bob.detach();
+    /// director.announce(7)?;
+    /// assert_eq!(director.remove("bob").map(|report| report.member.undelivered), Some(1));
+    /// assert!(director.roster().members.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remove(&self, name: &str) -> Option<LeaveReport> {
+        self.core().remove(name, Deadline::after(CLOSE_LIMIT))
     }
 
     /// Returns the members, in the order of their names.

@@ -250,6 +250,24 @@ fn leave_reports_what_was_not_delivered() {
 }
 
 #[test]
+fn member_is_removed_by_its_name() {
+    let (director, _clock) = director();
+    let (bob, mut outbox) = join(&director, "bob");
+    director.announce(1).unwrap();
+    assert!(director.remove("bob").is_some_and(|report| report.was_member));
+    assert!(!bob.is_current());
+    assert_eq!(outbox.try_packet().err(), Some(TryRecvError::Closed));
+    assert!(director.remove("bob").is_none());
+    let (bob, _outbox) = join(&director, "bob");
+    bob.detach();
+    director.announce(2).unwrap();
+    let report = director.remove("bob").unwrap();
+    assert_eq!((report.member.undelivered, report.member.member.status), (1, MemberStatus::Left));
+    assert!(director.rejoin_manual("bob").is_err());
+    assert_eq!(director.snapshot().left, 2);
+}
+
+#[test]
 fn name_of_a_member_that_left_is_another_member() {
     let (director, _clock) = director();
     let (mut alice, _to_alice) = join(&director, "alice");
