@@ -5,6 +5,7 @@
 
 use buslane::director::{AckError, Delivery, Director, Member, Outbox, Packet, PacketKind, SendError};
 use buslane::error::RecvError;
+use buslane::stats::Finish;
 use loom_tests::{LIMIT, before, model, model_with, thread};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -86,8 +87,9 @@ fn unicast_finds_the_member_after_its_cursor_is_placed() {
 
 #[test]
 fn rejoins_at_the_same_time_leave_one_session() {
-    // Each session has its own epoch, one of them is the present one, and only that one gets the
-    // event. Fails if an older rejoin may replace a newer one.
+    // Each session has its own epoch, the highest one is the present one, and the event is handled
+    // once. The outboxes are kept: one that is dropped ends its session. Fails if an older rejoin may
+    // replace a newer one.
     model_with(2, || {
         let (director, first) = before(|| {
             let director = new();
@@ -95,21 +97,62 @@ fn rejoins_at_the_same_time_leave_one_session() {
             assert!(director.announce(1).is_ok());
             (director, first)
         });
+        let rejoin = |director: &Director<u8>| {
+            let (member, mut outbox) = director.rejoin_manual("bob").unwrap();
+            let events = drain(&mut outbox).len();
+            (member, outbox, events)
+        };
         let other = {
             let director = director.clone();
-            thread::spawn(move || {
-                let session = director.rejoin_manual("bob").ok();
-                session.map(|(member, mut outbox)| (drain(&mut outbox).len(), member))
-            })
+            thread::spawn(move || rejoin(&director))
         };
-        let mine = director.rejoin_manual("bob").ok();
-        let mine = mine.map(|(member, mut outbox)| (drain(&mut outbox).len(), member));
+        let mine = rejoin(&director);
         let other = other.join().unwrap();
-        drop(first);
-        let sessions: Vec<_> = mine.into_iter().chain(other).collect();
-        assert_eq!(sessions.iter().map(|(events, _)| events).sum::<usize>(), 1, "the event is handled once");
-        assert!(sessions.iter().filter(|(_, member)| member.is_current()).count() <= 1);
+        assert_eq!(mine.2 + other.2, 1, "the event is handled once");
+        let is_mine_newer = mine.0.epoch() > other.0.epoch();
+        assert_eq!((mine.0.is_current(), other.0.is_current()), (is_mine_newer, !is_mine_newer));
         assert!(director.snapshot().members[0].is_balanced());
+        drop((first, mine, other));
+    });
+}
+
+#[test]
+fn replaced_reader_ends_and_the_new_one_is_woken() {
+    // The reader of the old session is parked, or is about to, or has just been woken, while the
+    // reader of the new one parks. Both have to return. Fails if the old reader removes the sleeper of
+    // the new one from the bell, takes its mark, or is not woken by the rejoin.
+    model(|| {
+        let (director, old, mut old_outbox) = before(with_bob);
+        let old_reader = thread::spawn(move || old_outbox.packet().err());
+        let (member, mut outbox) = director.rejoin_manual("bob").unwrap();
+        let reader = thread::spawn(move || outbox.packet().is_ok_and(|packet| packet.ack().is_ok()));
+        assert!(director.root().unicast("bob", 1).is_ok());
+        assert!(reader.join().unwrap());
+        assert_eq!(old_reader.join().unwrap(), Some(RecvError::Closed));
+        drop((old, member));
+    });
+}
+
+#[test]
+fn rejoin_against_a_close_is_refused_or_seen() {
+    // A close that is done finds no session later. Fails if the member is attached after the list was
+    // released.
+    model(|| {
+        let director = before(|| {
+            let (director, bob, outbox) = with_bob();
+            assert!(director.announce(1).is_ok());
+            bob.detach();
+            drop(outbox);
+            director
+        });
+        let other = {
+            let director = director.clone();
+            thread::spawn(move || director.rejoin_manual("bob").ok())
+        };
+        let report = director.close_timeout(LIMIT);
+        let session = other.join().unwrap();
+        assert_eq!(report.members[0].undelivered, 1);
+        assert!(session.is_none() || report.finish == Finish::Pending, "an outbox is open after the close");
     });
 }
 

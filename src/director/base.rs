@@ -48,6 +48,10 @@ pub trait Node<E>: Send {
     /// event and no root event is delivered until this packet is acknowledged. The events that
     /// follow begin at [`Roster::next`]: a state that was read during this call contains every
     /// event before that position.
+    ///
+    /// Until it is acknowledged this packet is delivered again, also after
+    /// [`Reject`](Delivery::Reject) and beyond the limits of the director's backoff: it is never given
+    /// up.
     fn joined(&mut self, roster: &Roster, state: &Packet<E>) -> Delivery {
         let _ = (roster, state);
         Delivery::Done
@@ -87,6 +91,7 @@ pub enum Delivery {
     /// The packet is to be delivered again: after this wait, or by the director's
     /// [backoff](super::DirectorBuilder::retry).
     Retry(Option<Duration>),
-    /// The packet can never be handled: it becomes a [dead letter](super::DeadPacket).
+    /// The packet can never be handled: it becomes a [dead letter](super::DeadPacket), unless it is
+    /// that of the state, which is delivered again.
     Reject(BoxError),
 }

@@ -6,7 +6,7 @@ use super::handle::Director;
 use super::letters::DeadPacket;
 use super::probes::Probes;
 use super::registry::Registry;
-use super::settings::Settings;
+use super::settings::{Settings, Weigh};
 use super::timers::Timers;
 use crate::error::BuildError;
 use crate::journal::Journal;
@@ -117,15 +117,16 @@ impl<E: Clone + Send + Sync + 'static> DirectorBuilder<E> {
     /// Sets the bytes with which a packet is complete: it ends with the event that reaches them.
     /// `weigh` returns the bytes of one event. 0 bytes are invalid.
     pub fn packet_bytes(mut self, bytes: usize, weigh: impl Fn(&E) -> usize + Send + Sync + 'static) -> Self {
-        self.settings.bytes = Some((bytes, Arc::new(weigh)));
+        self.settings.bytes = Some((bytes, Weigh::new(weigh)));
         self
     }
 
     /// Sets how long a packet that is not full waits for more events, from its first one on.
     ///
     /// The window begins with the first event and later events do not extend it. So no event waits
-    /// longer, however steady the flow is. The reader of an outbox is not woken by events during the
-    /// window.
+    /// longer, however steady the flow is. The reader of an outbox is not woken by each event during
+    /// the window, unless it is lossless: it looks now and then, so that it takes a full packet long
+    /// before the end. Only a sudden flood of more events than the history keeps is lost meanwhile.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
         self
@@ -133,6 +134,8 @@ impl<E: Clone + Send + Sync + 'static> DirectorBuilder<E> {
 
     /// Sets the most packets of events that may wait for their acknowledgement at the same time. 0 is
     /// invalid.
+    ///
+    /// A packet that is acknowledged before an earlier one counts until that one is acknowledged.
     pub fn in_flight(mut self, packets: usize) -> Self {
         self.settings.in_flight = packets;
         self
@@ -149,7 +152,8 @@ impl<E: Clone + Send + Sync + 'static> DirectorBuilder<E> {
 
     /// Sets the waits before a packet that failed is delivered again, and how often.
     ///
-    /// A packet that reaches a limit of the backoff becomes a [dead letter](Self::dead_letters).
+    /// A packet that reaches a limit of the backoff becomes a [dead letter](Self::dead_letters). The
+    /// packet of the state has no limit.
     pub fn retry(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self

@@ -7,7 +7,7 @@ use super::driver::Driver;
 use super::envelope::Envelope;
 use super::error::JoinError;
 use super::key::{Epoch, PacketKind};
-use super::packet::{PacketCore, StateRoster};
+use super::packet::PacketCore;
 use super::record::{Presence, Record, RecordState};
 use super::registry::Registry;
 use super::report::{DirectorReport, DirectorSnapshot, LeaveReport, MemberReport, MemberSnapshot};
@@ -17,8 +17,13 @@ use crate::journal::{Entry, Journal, OpenGate, Sequence, Start, Subscriber};
 use crate::stats::Finish;
 use crate::sync::{Mutex, Ordering, lock};
 use crate::time::Deadline;
+use crate::wait::Sleeper;
 use crate::wait::context::must_not_wait;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// The positions that a report counts before it looks at its deadline.
+const COUNT_AT_ONCE: u64 = 1024;
 
 pub(super) struct DirectorCore<E: Clone + Send + Sync + 'static> {
     pub(super) journal: Journal<Envelope<E>>,
@@ -88,7 +93,8 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
                 let mut state = lock(&record.state);
                 (state.begin, state.next) = (begin, begin);
                 state.gate = state.settings.lossless.then(|| subscriber.gate());
-                begin_session(&record, &mut state, epoch, reader);
+                // No reader has slept there.
+                let _ = begin_session(&record, &mut state, epoch, reader);
                 push_state_packet(&record, &mut state);
             }
             members.records.insert(name.clone(), record.clone());
@@ -111,35 +117,37 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         if let Some(settings) = &settings {
             settings.check()?;
         }
-        let unknown = || JoinError::UnknownMember { name: name.to_owned() };
-        let (record, epoch) = self.registry.with(|members| {
+        // The destructor of the old settings may be user code, which must not run under the locks.
+        let mut settings = settings;
+        // S2: from here on no other session commits. The member is changed under the lock of the
+        // list, so a close either finds this session or refuses it.
+        let begun = self.registry.with(|members| {
             if members.is_closed {
                 return Err(JoinError::Closed);
             }
+            let unknown = || JoinError::UnknownMember { name: name.to_owned() };
             let record = members.records.get(name).cloned().ok_or_else(unknown)?;
-            Ok((record, members.epoch()))
-        })?;
-        // S2: from here on no other session commits.
-        let (next, is_lossless, old) = {
+            let epoch = members.epoch();
             let mut state = lock(&record.state);
-            if state.presence == Presence::Left {
-                return Err(unknown());
-            }
-            if state.epoch > epoch {
-                return Err(JoinError::Replaced { name: name.to_owned() });
-            }
             let gate = state.end_session(Presence::Detached);
-            let old = settings.map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));
-            begin_session(&record, &mut state, epoch, reader);
-            (state.next, state.settings.lossless, (old, gate))
-        };
+            let old =
+                settings.take().map(|settings| std::mem::replace(&mut state.settings, Arc::new(settings)));
+            let sleeper = begin_session(&record, &mut state, epoch, reader);
+            let (next, is_lossless) = (state.next, state.settings.lossless);
+            drop(state);
+            Ok((record, epoch, next, is_lossless, (old, gate, sleeper)))
+        });
+        let (record, epoch, next, is_lossless, old) = begun?;
         drop(old.0);
         open(old.1);
-        record.bell.ring();
+        if let Some(sleeper) = old.2 {
+            sleeper.wake();
+        }
         let subscriber = match self.subscribe(Start::At(Sequence::new(next)), is_lossless) {
             Ok(subscriber) => subscriber,
             Err(error) => {
-                self.abandon(&record, epoch, reader);
+                self.without_worker(&record, epoch);
+                self.detach(&record, epoch);
                 return Err(error.into());
             }
         };
@@ -164,22 +172,45 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         Ok(Session { record, epoch, driver })
     }
 
-    /// Undoes a session that got no reader.
-    pub(super) fn abandon(&self, record: &Record<E>, epoch: Epoch, reader: Reader) {
-        self.detach(record, epoch);
-        if reader == Reader::Worker {
-            lock(&record.state).workers -= 1;
-            record.common.ended.notify();
+    /// The worker of a session could not be started.
+    pub(super) fn without_worker(&self, record: &Record<E>, epoch: Epoch) {
+        lock(&record.state).workers.remove(&epoch);
+        record.common.ended.notify();
+    }
+
+    /// Undoes a join.
+    pub(super) fn forget(&self, record: &Arc<Record<E>>, epoch: Epoch) {
+        if self.leave(record, epoch, Deadline::NOW).was_member {
+            // It has never been one for its user.
+            self.registry.with(|members| members.left -= 1);
         }
     }
 
     /// Ends the session of this epoch. The member stays in the list.
-    pub(super) fn detach(&self, record: &Record<E>, epoch: Epoch) {
+    pub(super) fn detach(&self, record: &Arc<Record<E>>, epoch: Epoch) {
         detach(record, epoch);
     }
 
-    /// Takes a member out of the list, and waits for the end of its worker.
+    /// Takes a member out of the list, waits for the end of its worker, and reports.
     pub(super) fn leave(&self, record: &Arc<Record<E>>, epoch: Epoch, deadline: Deadline) -> LeaveReport {
+        let finish = self.depart(record, epoch, deadline);
+        let member = self.report(record, deadline);
+        if finish.is_some() {
+            record.discard_all();
+        }
+        LeaveReport { finish: finish.unwrap_or(Finish::Done), was_member: finish.is_some(), member }
+    }
+
+    /// Leaves without a report, for which the history may have to be read.
+    pub(super) fn leave_silently(&self, record: &Arc<Record<E>>, epoch: Epoch, deadline: Deadline) {
+        if self.depart(record, epoch, deadline).is_some() {
+            record.discard_all();
+        }
+    }
+
+    /// Takes a member out of the list, and waits for the end of its worker. Returns `None` if this
+    /// is not its present session.
+    fn depart(&self, record: &Arc<Record<E>>, epoch: Epoch, deadline: Deadline) -> Option<Finish> {
         let left = self.registry.with(|members| {
             let mut state = lock(&record.state);
             if state.epoch != epoch || state.presence == Presence::Left {
@@ -195,20 +226,27 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
             // S3: under the lock.
             state.end = self.common.feed.next().get();
             record.set_current(None);
-            Some(gate)
+            Some((gate, self.common.probes.begun()))
         });
-        let Some(gate) = left else {
-            let member = self.report(record);
-            return LeaveReport { finish: Finish::Done, was_member: false, member };
-        };
+        let (gate, probes) = left?;
         open(gate);
-        self.common.timers.set(record.number, &record.bell, None);
+        self.common.timers.set(epoch, &record.bell, None);
         record.bell.ring();
-        self.common.probes.lost(record.number, 0, u64::MAX);
-        let finish = await_workers(record, deadline);
-        let member = self.report(record);
-        record.discard_all();
-        LeaveReport { finish, was_member: true, member }
+        self.common.probes.gone(record.number, probes);
+        Some(await_workers(record, deadline))
+    }
+
+    /// Makes the member of this name leave, whatever its session is.
+    pub(super) fn remove(&self, name: &str, deadline: Deadline) -> Option<LeaveReport> {
+        loop {
+            let record = self.registry.find(name)?;
+            let epoch = lock(&record.state).epoch;
+            let report = self.leave(&record, epoch, deadline);
+            // If not, a rejoin or a leave was faster.
+            if report.was_member {
+                return Some(report);
+            }
+        }
     }
 
     /// Ends the waits for a retry of a member.
@@ -219,6 +257,16 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
 
     /// Closes the stream, and waits until each worker has drained it.
     pub(super) fn close(&self, deadline: Deadline) -> DirectorReport {
+        self.close_reporting(deadline, deadline)
+    }
+
+    /// Closes without a report: for a drop.
+    pub(super) fn close_silently(&self, deadline: Deadline) {
+        let _ = self.close_reporting(deadline, Deadline::NOW);
+    }
+
+    /// Closes until one deadline, and counts what is left until another.
+    fn close_reporting(&self, deadline: Deadline, counting: Deadline) -> DirectorReport {
         self.registry.with(|members| members.is_closed = true);
         self.journal.close();
         let records = self.registry.all();
@@ -228,10 +276,18 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         for record in &records {
             let mut one = await_workers(record, deadline);
             if one == Finish::TimedOut {
-                lock(&record.state).is_aborted = true;
+                let is_aborted = {
+                    let mut state = lock(&record.state);
+                    // The worker that hangs may be of an older session. Its successor is healthy.
+                    state.is_aborted |= state.workers.contains_key(&state.epoch);
+                    state.is_aborted
+                };
                 record.bell.ring();
+                if is_aborted {
+                    self.common.probes.gone(record.number, self.common.probes.begun());
+                }
             }
-            let report = self.report(record);
+            let report = self.report(record, counting);
             if one == Finish::Pending && report.undelivered + report.member.root_pending == 0 {
                 // The user of the outbox has drained it, and has not asked again.
                 one = Finish::Done;
@@ -265,23 +321,32 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
         MemberSnapshot::of(&record.name, &state, tail, now)
     }
 
-    /// Returns what a member has got and what it has not.
-    fn report(&self, record: &Record<E>) -> MemberReport {
+    /// Returns what a member has got and what it has not, counted until the deadline.
+    fn report(&self, record: &Record<E>, deadline: Deadline) -> MemberReport {
         let snapshot = self.member(record);
         let (from, to) = (snapshot.next.get(), snapshot.next.get() + snapshot.unread);
-        let unread = self.count_own(record, snapshot.epoch, from, to);
+        let unread = self.count_own(record, snapshot.epoch, from..to, deadline);
         MemberReport { undelivered: snapshot.in_flight + unread, member: snapshot }
     }
 
     /// Counts the events for a member in a part of the stream. Positions that were overwritten count
-    /// as its own.
-    fn count_own(&self, record: &Record<E>, epoch: Epoch, from: u64, to: u64) -> u64 {
-        if from >= to {
+    /// as its own, and so do those that are left when the deadline has passed.
+    fn count_own(&self, record: &Record<E>, epoch: Epoch, part: Range<u64>, deadline: Deadline) -> u64 {
+        if part.is_empty() {
             return 0;
         }
+        let (from, to) = (part.start, part.end);
         let Ok(mut reader) = self.subscribe(Start::At(Sequence::new(from)), false) else { return to - from };
         let mut own = 0;
-        while reader.next_sequence().get() < to {
+        for read in 1_u64.. {
+            let left = to.saturating_sub(reader.next_sequence().get());
+            if left == 0 {
+                break;
+            }
+            // Some are always read, so that a short rest is counted exactly.
+            if read.is_multiple_of(COUNT_AT_ONCE) && deadline.remaining().is_some_and(|left| left.is_zero()) {
+                return own + left;
+            }
             match reader.try_recv_with(|envelope| envelope.is_for(record.number, epoch.get())) {
                 Ok(Entry::Event(_, is_own)) => own += u64::from(is_own),
                 Ok(Entry::Lagged(count)) => own += count,
@@ -293,20 +358,23 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
     }
 }
 
-/// A session of this epoch begins, under the lock of the record.
+/// A session of this epoch begins, under the lock of the record. Returns the sleeping reader of the
+/// session before it.
+#[must_use = "the old reader sleeps until it is woken"]
 fn begin_session<E: Clone + Send + Sync + 'static>(
     record: &Record<E>,
     state: &mut RecordState<E>,
     epoch: Epoch,
     reader: Reader,
-) {
+) -> Option<Sleeper> {
     state.presence = Presence::Attached;
     state.epoch = epoch;
     state.root_row = 0;
     if reader == Reader::Worker {
-        state.workers += 1;
+        state.workers.insert(epoch, None);
     }
     record.set_current(Some(epoch));
+    record.bell.begin(epoch)
 }
 
 /// The member has to pull the state before anything else.
@@ -317,7 +385,7 @@ fn push_state_packet<E: Clone + Send + Sync + 'static>(record: &Record<E>, state
         id: state.packet_id(),
         lagged: 0,
         events: Vec::new(),
-        roster: Some(StateRoster::new(state.acked_through())),
+        state_at: Some(state.acked_through()),
         probes: Vec::new(),
     };
     state.state.push(Arc::new(core));
@@ -325,18 +393,19 @@ fn push_state_packet<E: Clone + Send + Sync + 'static>(record: &Record<E>, state
 
 /// Ends the session of this epoch, if it is the present one.
 pub(super) fn detach<E: Clone + Send + Sync + 'static>(record: &Record<E>, epoch: Epoch) {
-    let gate = {
+    let (gate, probes) = {
         let mut state = lock(&record.state);
         if state.epoch != epoch || state.presence != Presence::Attached {
             return;
         }
         record.set_current(None);
-        state.end_session(Presence::Detached)
+        (state.end_session(Presence::Detached), record.common.probes.begun())
     };
     open(gate);
-    record.common.timers.set(record.number, &record.bell, None);
+    record.common.timers.set(epoch, &record.bell, None);
     record.bell.ring();
-    record.common.probes.lost(record.number, 0, u64::MAX);
+    // Not those that have begun since: the member may have a later session by now.
+    record.common.probes.gone(record.number, probes);
 }
 
 /// Releases the publishers that wait for a session that is over.
@@ -347,17 +416,19 @@ fn open<E: Send + Sync + 'static>(gate: Option<OpenGate<E>>) {
 }
 
 fn await_workers<E: Clone + Send + Sync + 'static>(record: &Record<E>, deadline: Deadline) -> Finish {
-    let is_done = || (lock(&record.state).workers == 0).then_some(());
-    if is_done().is_some() {
-        let state = lock(&record.state);
-        // An outbox is drained by its user, at any time.
-        let is_left = state.presence == Presence::Attached && !state.is_aborted;
-        return if is_left { Finish::Pending } else { Finish::Done };
+    let is_done = || lock(&record.state).workers.is_empty().then_some(());
+    if is_done().is_none() {
+        if must_not_wait() {
+            return Finish::Pending;
+        }
+        if record.common.ended.wait_until(deadline, is_done).is_none() {
+            return Finish::TimedOut;
+        }
     }
-    if must_not_wait() {
-        return Finish::Pending;
-    }
-    if record.common.ended.wait_until(deadline, is_done).is_some() { Finish::Done } else { Finish::TimedOut }
+    let state = lock(&record.state);
+    // An outbox is drained by its user, at any time.
+    let is_left = state.presence == Presence::Attached && !state.is_aborted;
+    if is_left { Finish::Pending } else { Finish::Done }
 }
 
 fn worse(one: Finish, other: Finish) -> Finish {

@@ -15,8 +15,13 @@ pub(super) struct Counts {
     pub(super) root_delivered: u64,
     pub(super) root_lost: u64,
     pub(super) root_given_up: u64,
+    pub(super) root_panicked: u64,
+    /// In packets or in the inbox when the member had left.
+    pub(super) discarded: u64,
+    pub(super) root_discarded: u64,
     pub(super) packets: u64,
     pub(super) attempts: u64,
+    pub(super) state_failures: u64,
     pub(super) node_panics: u64,
     pub(super) ack_timeouts: u64,
     pub(super) late_acks: u64,
@@ -30,7 +35,7 @@ impl Counts {
         match kind {
             PacketKind::Events => self.delivered += outcome.acked,
             PacketKind::Root => self.root_delivered += outcome.acked,
-            PacketKind::State => {}
+            PacketKind::State => self.state_failures += outcome.failures,
         }
         self.given_up(kind, &outcome.given_up);
     }

@@ -7,14 +7,18 @@
 use super::envelope::Envelope;
 use super::packet::PacketEvent;
 use super::settings::Settings;
+use crate::deadline::moment_after;
 use crate::error::TryRecvError;
 use crate::journal::{Entry, Sequence, Subscriber};
 use crate::wait::context::cloned;
 use std::mem::needs_drop;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The most positions that one fill reads, so that other work has its turn in a steady flow.
 const READ_AT_ONCE: u64 = 4096;
+
+/// The shortest wait between two looks at the stream while a packet lingers.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 pub(super) struct Cursor<E: Clone + Send + Sync + 'static> {
     pub(super) subscriber: Subscriber<Envelope<E>>,
@@ -41,13 +45,33 @@ pub(super) struct Open<E> {
     pub(super) others: u64,
     /// Positions lost before the first event.
     pub(super) lost: u64,
+    /// Where they were: each gap from its first position up to, but not including, the other.
+    pub(super) gaps: Vec<(u64, u64)>,
+    /// The probes of events whose clone panicked.
+    pub(super) broken: Vec<u64>,
     /// Events whose clone panicked.
     pub(super) panicked: u64,
 }
 
 impl<E> Open<E> {
     fn new() -> Self {
-        Self { events: Vec::new(), probes: Vec::new(), others: 0, lost: 0, panicked: 0 }
+        Self {
+            events: Vec::new(),
+            probes: Vec::new(),
+            others: 0,
+            lost: 0,
+            gaps: Vec::new(),
+            broken: Vec::new(),
+            panicked: 0,
+        }
+    }
+
+    /// Positions up to `end` were lost before the first event.
+    fn lose(&mut self, count: u64, end: u64) {
+        if count > 0 {
+            self.lost += count;
+            self.gaps.push((end - count, end));
+        }
     }
 }
 
@@ -99,15 +123,18 @@ impl<E: Clone + Send + Sync + 'static> Cursor<E> {
         }
         while !self.is_sealed && self.subscriber.next_sequence().get() - begin < READ_AT_ONCE {
             let weigh = settings.bytes.as_ref().map(|(_, weigh)| weigh);
+            let mut probe = None;
             let read = self.subscriber.try_recv_with(|envelope| {
                 // The clone and the weighing are user code. Nothing is locked here.
                 envelope.is_for(number, epoch).then(|| {
-                    let bytes = weigh.map_or(0, |weigh| weigh(&envelope.event));
-                    (envelope.from, envelope.probe(), copied(&envelope.event), bytes)
+                    // Noted before them, since they may panic.
+                    probe = envelope.probe();
+                    let bytes = weigh.map_or(0, |weigh| weigh.call(&envelope.event));
+                    (envelope.from, copied(&envelope.event), bytes)
                 })
             });
             match read {
-                Ok(Entry::Event(sequence, Some((from, probe, event, bytes)))) => {
+                Ok(Entry::Event(sequence, Some((from, event, bytes)))) => {
                     self.open.probes.extend(probe.map(|probe| (sequence, probe)));
                     self.open.events.push(PacketEvent::new(sequence.get(), from, event));
                     self.bytes = self.bytes.saturating_add(bytes);
@@ -115,13 +142,18 @@ impl<E: Clone + Send + Sync + 'static> Cursor<E> {
                     self.is_sealed = is_heavy || self.open.events.len() >= settings.packet;
                 }
                 Ok(Entry::Event(_, None)) => self.open.others += 1,
-                Ok(Entry::Lagged(count)) if self.open.events.is_empty() => self.open.lost += count,
+                Ok(Entry::Lagged(count)) if self.open.events.is_empty() => {
+                    self.open.lose(count, self.subscriber.next_sequence().get());
+                }
                 Ok(Entry::Lagged(count)) => {
                     // The gap comes before the next packet.
                     self.lost_after = count;
                     self.is_sealed = true;
                 }
-                Ok(Entry::Panicked(_)) => self.open.panicked += 1,
+                Ok(Entry::Panicked(_)) => {
+                    self.open.panicked += 1;
+                    self.open.broken.extend(probe);
+                }
                 Err(TryRecvError::Closed | TryRecvError::Overflowed) => {
                     self.has_ended = true;
                     return;
@@ -138,10 +170,23 @@ impl<E: Clone + Send + Sync + 'static> Cursor<E> {
         }
     }
 
+    /// Returns when to look at the stream again, if the open packet lingers and no publish tells of its
+    /// events: when as many have come as were read, if they come as before. So few looks are enough
+    /// for a long linger, and what was not read stays less than a packet.
+    pub(super) fn next_look(&self, now: Instant, settings: &Settings<E>) -> Option<Instant> {
+        let elapsed = now.saturating_duration_since(self.opened?);
+        let first = self.open.events.first()?.sequence.get();
+        // Events for others are read, too.
+        let packets = self.position().saturating_sub(first).div_ceil(settings.packet as u64).max(1);
+        let wait = elapsed / u32::try_from(packets).unwrap_or(u32::MAX);
+        Some(moment_after(now, wait.max(SHORTEST_LOOK)))
+    }
+
     /// Takes what was read, and begins a new packet.
     pub(super) fn take(&mut self) -> Open<E> {
         let open = std::mem::replace(&mut self.open, Open::new());
-        self.open.lost = std::mem::take(&mut self.lost_after);
+        let lost = std::mem::take(&mut self.lost_after);
+        self.open.lose(lost, self.subscriber.next_sequence().get());
         self.opened = None;
         self.bytes = 0;
         self.is_sealed = false;

@@ -67,10 +67,14 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     }
 
     /// Returns what to do now.
+    ///
+    /// It reads at most up to the end that the stream has after the first read, so a steady flow of
+    /// events for other members does not hold the caller. It then returns a wait that ends at once.
     pub(super) fn step(&mut self) -> Step<E> {
+        let (mut has_read, mut end) = (false, None);
         loop {
             // Whatever is rung for after this is found below, or rings again.
-            self.record.bell.take();
+            self.record.bell.take(self.epoch);
             let now = self.record.common.timers.now();
             let mut outcome = Outcome::new();
             let choice = {
@@ -83,22 +87,32 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                     return Step::Deliver(self.packet(kind, core, attempt));
                 }
                 Choice::Fill => {
+                    if has_read && !self.cursor.is_due(now, &self.settings) {
+                        let stream = &self.cursor.subscriber;
+                        let next = stream.next_sequence().get();
+                        if *end.get_or_insert_with(|| next + stream.behind()) <= next {
+                            return Step::Wait { for_events: true };
+                        }
+                    }
+                    has_read = true;
                     self.cursor.fill(&self.settings);
                     self.cursor.note_opened(now);
                     self.commit(now);
                 }
                 Choice::Wait { for_events, until } => {
-                    self.record.common.timers.set(self.record.number, &self.record.bell, until);
+                    self.set_timer(until);
                     return Step::Wait { for_events };
                 }
                 Choice::End => {
-                    if lock(&self.record.state).presence == Presence::Drained {
-                        self.record.common.timers.set(self.record.number, &self.record.bell, None);
-                    }
+                    self.set_timer(None);
                     return Step::End;
                 }
             }
         }
+    }
+
+    fn set_timer(&self, at: Option<Instant>) {
+        self.record.common.timers.set(self.epoch, &self.record.bell, at);
     }
 
     fn choose(&self, state: &mut RecordState<E>, now: Instant, outcome: &mut Outcome<E>) -> Choice<E> {
@@ -110,6 +124,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
             let before = outcome.given_up.len();
             let expired = state.flights(kind).expire(now, &self.record.common.backoff, outcome);
             state.counts.ack_timeouts += expired;
+            state.counts.state_failures += if kind == PacketKind::State { expired } else { 0 };
             state.counts.given_up(kind, &outcome.given_up[before..]);
         }
         if !state.state.is_empty() {
@@ -145,10 +160,12 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         }
         let opened = self.cursor.opened.filter(|_| has_room);
         let lingers = opened.map(|opened| moment_after(opened, settings.linger));
-        let moments = [state.root.next_moment(), state.events.next_moment(), lingers];
         // A task is woken by each publish that finds it registered, so one that lingers is not
-        // registered. A thread naps before it parks, and costs publishers nothing meanwhile.
-        let is_left_alone = self.is_manual && lingers.is_some();
+        // registered, and looks now and then. A thread naps before it parks, and costs publishers
+        // nothing meanwhile. If publishers wait for the reader, it must not wait for a timer.
+        let is_left_alone = self.is_manual && lingers.is_some() && !settings.lossless;
+        let look = if is_left_alone { self.cursor.next_look(now, settings) } else { None };
+        let moments = [state.root.next_moment(), state.events.next_moment(), lingers, look];
         Choice::Wait {
             for_events: has_room && !self.cursor.has_ended && !is_left_alone,
             until: moments.into_iter().flatten().min(),
@@ -168,8 +185,8 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         };
         state.counts.packets += u64::from(attempt == 1);
         state.counts.attempts += 1;
-        if !self.is_manual {
-            state.in_call = Some(now);
+        if let Some(in_call) = state.workers.get_mut(&self.epoch) {
+            *in_call = Some(now);
         }
         Choice::Deliver(kind, core, attempt)
     }
@@ -183,7 +200,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
             id: state.packet_id(),
             lagged: std::mem::take(&mut state.root_lagged),
             events: state.inbox.drain(..count).collect(),
-            roster: None,
+            state_at: None,
             probes: Vec::new(),
         };
         state.root.push(Arc::new(core));
@@ -211,7 +228,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                 state.counts.lost += open.lost;
                 state.counts.clone_panics += open.panicked;
                 state.lagged += open.lost;
-                let from = std::mem::replace(&mut state.next, position);
+                state.next = position;
                 if open.events.is_empty() {
                     // Nothing was for this member: it is the turn of root events.
                     state.root_row = 0;
@@ -222,14 +239,17 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
                         id: state.packet_id(),
                         lagged: std::mem::take(&mut state.lagged),
                         events: open.events,
-                        roster: None,
+                        state_at: None,
                         probes: open.probes,
                     };
                     state.events.push(Arc::new(core));
                 }
                 drop(state);
-                if open.lost > 0 {
-                    record.common.probes.lost(record.number, from, from + open.lost);
+                for (from, to) in open.gaps {
+                    record.common.probes.lost(record.number, from, to);
+                }
+                for probe in open.broken {
+                    record.common.probes.resolve(probe, record.number, false);
                 }
                 None
             }
@@ -240,9 +260,8 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
     }
 
     fn packet(&self, kind: PacketKind, core: Arc<PacketCore<E>>, attempt: u32) -> Packet<E> {
-        if let Some(roster) = &core.roster {
-            roster.fill(|next| self.registry.roster(next));
-        }
+        // Read at each attempt: the members that a node asks for the state may be others by then.
+        let roster = core.state_at.map(|next| self.registry.roster(next));
         let key = PacketKey { epoch: self.epoch, kind, id: core.id, attempt };
         let desk: Arc<dyn Desk> = self.record.clone();
         let ticket = if self.is_manual {
@@ -250,7 +269,7 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         } else {
             TicketSource::Node(Ticket::silent(desk, key))
         };
-        Packet::new(core, attempt, self.epoch, ticket)
+        Packet::new(core, roster, attempt, self.epoch, ticket)
     }
 
     /// A node has returned from its call with a packet.
@@ -261,8 +280,8 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
         // After the verdict, so that a snapshot without a call has its outcome.
         {
             let mut state = lock(&self.record.state);
-            if state.epoch == self.epoch {
-                state.in_call = None;
+            if let Some(in_call) = state.workers.get_mut(&self.epoch) {
+                *in_call = None;
             }
         }
         self.record.common.discard_packets([packet.into_core()]);
@@ -270,39 +289,40 @@ impl<E: Clone + Send + Sync + 'static> Driver<E> {
 
     /// Parks the calling thread until a ring, news of the stream, or the limit.
     pub(super) fn wait(&mut self, for_events: bool, limit: Option<Duration>) {
-        let bell = self.record.bell.clone();
+        let (bell, epoch) = (self.record.bell.clone(), self.epoch);
         let thread = Unparker::current();
         // B1.
-        bell.enter(Sleeper::Thread(thread.clone()));
+        bell.enter(epoch, Sleeper::Thread(thread.clone()));
         if for_events {
-            self.cursor.subscriber.wait_beside(&thread, limit, || bell.is_rung());
-        } else if !bell.is_rung() {
+            self.cursor.subscriber.wait_beside(&thread, limit, || bell.is_rung(epoch));
+        } else if !bell.is_rung(epoch) {
             park_fenced(&thread, limit, true);
         }
-        bell.leave();
+        bell.leave(epoch);
     }
 
     /// Registers a task for a ring, and for news of the stream. Returns `true` if there is one
     /// already.
     pub(super) fn register(&mut self, for_events: bool, task: &Waker) -> bool {
-        self.record.bell.enter(Sleeper::task(task));
+        self.record.bell.enter(self.epoch, Sleeper::task(task));
         if for_events {
             self.cursor.subscriber.register(task);
         } else {
             self.cursor.subscriber.cancel();
         }
-        self.record.bell.is_rung() || for_events && self.cursor.has_news()
+        self.record.bell.is_rung(self.epoch) || for_events && self.cursor.has_news()
     }
 
     /// Withdraws a registered task.
     pub(super) fn unregister(&mut self) {
-        self.record.bell.leave();
+        self.record.bell.leave(self.epoch);
         self.cursor.subscriber.cancel();
     }
 }
 
 impl<E: Clone + Send + Sync + 'static> Drop for Driver<E> {
     fn drop(&mut self) {
+        self.set_timer(None);
         // The destructors of events are user code.
         let open = self.cursor.take();
         self.record.common.discard_events(open.events);

@@ -29,11 +29,6 @@ pub enum JoinError {
         /// The name.
         name: String,
     },
-    /// A later rejoin of the same member was faster, and has replaced this one.
-    Replaced {
-        /// The name.
-        name: String,
-    },
     /// The name is empty.
     EmptyName,
     /// The director is closed.
@@ -53,7 +48,6 @@ impl fmt::Display for JoinError {
                 write!(f, "{name} is a member already: rejoin to replace its node, or take another name")
             }
             Self::UnknownMember { name } => write!(f, "{name} is no member: join first"),
-            Self::Replaced { name } => write!(f, "{name} has a later session: another rejoin was faster"),
             Self::EmptyName => f.write_str("an empty name is invalid: it must have at least 1 character"),
             Self::Closed => f.write_str("the director is closed"),
             Self::Config(error) => error.fmt(f),
@@ -70,11 +64,7 @@ impl Error for JoinError {
             Self::Config(error) => error.source(),
             Self::Cursor(error) => error.source(),
             Self::Spawn(error) => error.source(),
-            Self::AlreadyMember { .. }
-            | Self::UnknownMember { .. }
-            | Self::Replaced { .. }
-            | Self::EmptyName
-            | Self::Closed => None,
+            Self::AlreadyMember { .. } | Self::UnknownMember { .. } | Self::EmptyName | Self::Closed => None,
         }
     }
 }

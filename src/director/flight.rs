@@ -6,10 +6,15 @@
 //!   it is acknowledged or waits for its acknowledgement.
 //! - F2: when a packet is to be handed out again, so is each later one that is not acknowledged, after
 //!   it (go-back-N). An acknowledged packet is never handed out again.
-//! - F3: while a packet waits to be handed out again, no new one joins the queue.
+//! - F3: while a packet waits to be handed out again, no new one is read. One that was read when the
+//!   other failed is handed out after it.
 //! - F4: a packet is never changed. So a later attempt has the same number, events and boundaries.
 //! - F5: an attempt's tickets are counted. The drop of the last one fails the packet, if the node has
 //!   returned and no verdict came first.
+//! - F6: an endless queue gives no packet up. That of the state is endless, since the member must not
+//!   get events without the state.
+//! - F7: the queue has at most as many packets as may be in flight, including those that were
+//!   acknowledged before an earlier one. So one that is never acknowledged does not let it grow.
 
 use super::packet::{PacketCore, PacketEvent};
 use crate::deadline::moment_after;
@@ -36,7 +41,11 @@ enum Status {
 }
 
 struct Flight<E> {
-    packet: Arc<PacketCore<E>>,
+    id: u64,
+    /// The position of the last event.
+    last: Option<Sequence>,
+    /// `None` once it is acknowledged: its events need not be kept for its place in the order.
+    packet: Option<Arc<PacketCore<E>>>,
     status: Status,
     /// The number of the last attempt, 0 before the first.
     attempt: u32,
@@ -78,13 +87,15 @@ pub(super) struct Outcome<E> {
     pub(super) given_up: Vec<GivenUp<E>>,
     /// The number of events that were acknowledged.
     pub(super) acked: u64,
+    /// The number of attempts that failed.
+    pub(super) failures: u64,
     /// The probes whose events were acknowledged.
     pub(super) probes: Vec<u64>,
 }
 
 impl<E> Outcome<E> {
     pub(super) fn new() -> Self {
-        Self { gone: Vec::new(), given_up: Vec::new(), acked: 0, probes: Vec::new() }
+        Self { gone: Vec::new(), given_up: Vec::new(), acked: 0, failures: 0, probes: Vec::new() }
     }
 }
 
@@ -100,49 +111,66 @@ impl fmt::Display for NotHandled {
 
 impl Error for NotHandled {}
 
+impl<E> Flight<E> {
+    /// Returns the events, none if the packet is acknowledged.
+    fn events(&self) -> &[PacketEvent<E>] {
+        self.packet.as_ref().map_or(&[], |packet| &packet.events)
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(self.status, Status::Ready | Status::Retrying(_))
+    }
+}
+
 /// The packets of one kind that a member has not acknowledged.
-pub(super) struct Flights<E>(VecDeque<Flight<E>>);
+pub(super) struct Flights<E> {
+    queue: VecDeque<Flight<E>>,
+    /// Whether a packet is handed out until it is acknowledged, whatever limits the backoff has.
+    is_endless: bool,
+}
 
 impl<E> Flights<E> {
+    /// Creates a queue whose packets are given up at the limits of the backoff.
     pub(super) const fn new() -> Self {
-        Self(VecDeque::new())
+        Self { queue: VecDeque::new(), is_endless: false }
+    }
+
+    /// Creates a queue that gives no packet up.
+    pub(super) const fn endless() -> Self {
+        Self { queue: VecDeque::new(), is_endless: true }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Returns the number of packets that are not acknowledged.
-    pub(super) fn len(&self) -> usize {
-        self.0.iter().filter(|flight| flight.status != Status::Acked).count()
+        self.queue.is_empty()
     }
 
     /// Returns the number of events that are not acknowledged.
     pub(super) fn events(&self) -> u64 {
-        let left = |flight: &Flight<E>| (flight.packet.events.len() - flight.acked) as u64;
-        self.0.iter().filter(|flight| flight.status != Status::Acked).map(left).sum()
+        let left = |flight: &Flight<E>| (flight.events().len() - flight.acked) as u64;
+        self.queue.iter().filter(|flight| flight.status != Status::Acked).map(left).sum()
     }
 
     /// Returns the position of the first event that is not acknowledged.
     pub(super) fn first(&self) -> Option<Sequence> {
-        let flight = self.0.iter().find(|flight| flight.status != Status::Acked)?;
-        Some(flight.packet.events.get(flight.acked)?.sequence)
+        let flight = self.queue.iter().find(|flight| flight.status != Status::Acked)?;
+        Some(flight.events().get(flight.acked)?.sequence)
     }
 
     /// Returns the attempts of the packet that has the most.
     pub(super) fn attempts(&self) -> u32 {
-        self.0.iter().map(|flight| flight.attempt).max().unwrap_or(0)
+        self.queue.iter().map(|flight| flight.attempt).max().unwrap_or(0)
     }
 
-    /// Returns whether a new packet may join: F3, and fewer than `most` are unacknowledged.
+    /// Returns whether a new packet may join: F3 and F7.
     pub(super) fn has_room(&self, most: usize) -> bool {
-        let waits = |flight: &Flight<E>| matches!(flight.status, Status::Ready | Status::Retrying(_));
-        self.len() < most && !self.0.iter().any(waits)
+        self.queue.len() < most && !self.queue.iter().any(Flight::is_waiting)
     }
 
     pub(super) fn push(&mut self, packet: Arc<PacketCore<E>>) {
-        self.0.push_back(Flight {
-            packet,
+        self.queue.push_back(Flight {
+            id: packet.id,
+            last: packet.events.last().map(|event| event.sequence),
+            packet: Some(packet),
             status: Status::Ready,
             attempt: 0,
             begun: None,
@@ -155,7 +183,7 @@ impl<E> Flights<E> {
 
     /// Returns the index of the packet to hand out now: F1.
     pub(super) fn due(&self, now: Instant) -> Option<usize> {
-        for (index, flight) in self.0.iter().enumerate() {
+        for (index, flight) in self.queue.iter().enumerate() {
             match flight.status {
                 Status::Acked | Status::Pending(_) | Status::Delivering => {}
                 Status::Ready => return Some(index),
@@ -171,7 +199,7 @@ impl<E> Flights<E> {
             Status::Retrying(at) | Status::Pending(at) => Some(at),
             Status::Ready | Status::Delivering | Status::Acked => None,
         };
-        self.0.iter().filter_map(moment).min()
+        self.queue.iter().filter_map(moment).min()
     }
 
     /// Hands a packet out to a node, which has it until [`returned`](Self::returned), or to the user
@@ -182,33 +210,33 @@ impl<E> Flights<E> {
         now: Instant,
         until: Option<Instant>,
     ) -> Option<(Arc<PacketCore<E>>, u32)> {
-        let flight = self.0.get_mut(index)?;
+        let flight = self.queue.get_mut(index)?;
         flight.attempt = flight.attempt.saturating_add(1);
         flight.begun.get_or_insert(now);
         (flight.status, flight.tickets) = match until {
             None => (Status::Delivering, 0),
             Some(until) => (Status::Pending(until), 1),
         };
-        Some((flight.packet.clone(), flight.attempt))
+        Some((flight.packet.clone()?, flight.attempt))
     }
 
     fn find(&mut self, id: u64) -> Option<usize> {
-        self.0.iter().position(|flight| flight.packet.id == id)
+        self.queue.iter().position(|flight| flight.id == id)
     }
 
     /// Returns whether `attempt` is the last one of a packet that is not acknowledged.
     pub(super) fn is_current(&self, id: u64, attempt: u32) -> bool {
-        self.0.iter().any(|flight| {
-            flight.packet.id == id && flight.attempt == attempt && flight.status != Status::Acked
-        })
+        self.queue
+            .iter()
+            .any(|flight| flight.id == id && flight.attempt == attempt && flight.status != Status::Acked)
     }
 
     /// Acknowledges one packet. Returns `false` if it is not in the queue any more.
     pub(super) fn ack(&mut self, id: u64, outcome: &mut Outcome<E>) -> bool {
         let Some(index) = self.find(id) else { return false };
-        let is_new = self.0[index].status != Status::Acked;
+        let is_new = self.queue[index].status != Status::Acked;
         self.ack_events(index, usize::MAX, outcome);
-        self.sweep(outcome);
+        self.sweep();
         is_new
     }
 
@@ -221,52 +249,57 @@ impl<E> Flights<E> {
         outcome: &mut Outcome<E>,
     ) -> Result<bool, Option<Sequence>> {
         let Some(index) = self.find(id) else { return Ok(false) };
-        let last = self.0[index].packet.events.last().map(|event| event.sequence);
+        let last = self.queue[index].last;
         if last.is_none_or(|last| sequence > last) {
             return Err(last);
         }
         for index in 0..=index {
-            let events = &self.0[index].packet.events;
+            let events = self.queue[index].events();
             let count = events.partition_point(|event: &PacketEvent<E>| event.sequence <= sequence);
             self.ack_events(index, count, outcome);
         }
-        self.sweep(outcome);
+        self.sweep();
         Ok(true)
     }
 
     /// Acknowledges the first `count` events of a packet.
     fn ack_events(&mut self, index: usize, count: usize, outcome: &mut Outcome<E>) {
-        let flight = &mut self.0[index];
-        let count = count.min(flight.packet.events.len());
-        if flight.status == Status::Acked {
-            return;
-        }
+        let flight = &mut self.queue[index];
+        let Some(packet) = &flight.packet else { return };
+        let count = count.min(packet.events.len());
         if count > flight.acked {
-            let through = flight.packet.events[count - 1].sequence;
-            let from = flight.packet.events[flight.acked].sequence;
-            let reached = flight.packet.probes.iter().filter(|(at, _)| *at >= from && *at <= through);
+            let through = packet.events[count - 1].sequence;
+            let from = packet.events[flight.acked].sequence;
+            let reached = packet.probes.iter().filter(|(at, _)| *at >= from && *at <= through);
             outcome.probes.extend(reached.map(|(_, probe)| *probe));
             outcome.acked += (count - flight.acked) as u64;
             flight.acked = count;
         }
-        if flight.acked == flight.packet.events.len() {
+        if flight.acked == packet.events.len() {
+            // The count of events in flight ends with them.
             flight.status = Status::Acked;
+            outcome.gone.extend(flight.packet.take());
         }
     }
 
     /// Takes out the acknowledged packets at the front. Others stay, so that the order is known.
-    fn sweep(&mut self, outcome: &mut Outcome<E>) {
-        while self.0.front().is_some_and(|flight| flight.status == Status::Acked) {
-            outcome.gone.extend(self.0.pop_front().map(|flight| flight.packet));
+    fn sweep(&mut self) {
+        while self.queue.front().is_some_and(|flight| flight.status == Status::Acked) {
+            self.queue.pop_front();
         }
     }
 
-    /// The node has returned `Pending`: the packet waits for its tickets. Returns `false` if none is
-    /// left, and the packet fails.
+    /// The node has returned `Pending`: the packet waits for its tickets, or follows an earlier one
+    /// that failed during the call (F2). Returns `false` if no ticket is left, and the packet fails.
     pub(super) fn returned(&mut self, id: u64, until: Instant) -> bool {
         let Some(index) = self.find(id) else { return true };
-        let flight = &mut self.0[index];
+        let follows = self.queue.iter().take(index).any(Flight::is_waiting);
+        let flight = &mut self.queue[index];
         if flight.status != Status::Delivering {
+            return true;
+        }
+        if follows {
+            flight.status = Status::Ready;
             return true;
         }
         flight.status = Status::Pending(until);
@@ -288,7 +321,7 @@ impl<E> Flights<E> {
     }
 
     fn current(&mut self, id: u64, attempt: u32) -> Option<&mut Flight<E>> {
-        self.0.iter_mut().find(|flight| flight.packet.id == id && flight.attempt == attempt)
+        self.queue.iter_mut().find(|flight| flight.id == id && flight.attempt == attempt)
     }
 
     /// A packet has failed: it is handed out again, or given up.
@@ -301,17 +334,20 @@ impl<E> Flights<E> {
         outcome: &mut Outcome<E>,
     ) {
         let Some(index) = self.find(id) else { return };
-        let flight = &mut self.0[index];
+        let flight = &mut self.queue[index];
         let handed_out = matches!(flight.status, Status::Delivering | Status::Pending(_));
         if !handed_out {
             return;
         }
+        outcome.failures += 1;
         let elapsed = flight.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
         let error = match failure {
             Failure::TimedOut => AttemptError::Timeout,
             Failure::Asked(_) | Failure::Dropped => AttemptError::Failed(&NotHandled),
         };
         let wait = match backoff.failure(&(), &Attempt::new(flight.attempt, elapsed, error)) {
+            // F6.
+            Next::GiveUp if self.is_endless => backoff.window(flight.attempt),
             Next::GiveUp => {
                 self.give_up(index, outcome);
                 return;
@@ -333,34 +369,37 @@ impl<E> Flights<E> {
 
     /// Keeps the text of the last error of a packet.
     pub(super) fn note_error(&mut self, id: u64, text: &Arc<str>) {
-        if let Some(flight) = self.0.iter_mut().find(|flight| flight.packet.id == id) {
+        if let Some(flight) = self.queue.iter_mut().find(|flight| flight.id == id) {
             flight.error = Some(text.clone());
         }
     }
 
-    /// Gives a packet up at once.
-    pub(super) fn reject(&mut self, id: u64, outcome: &mut Outcome<E>) {
-        let index = self.find(id).filter(|index| self.0[*index].status != Status::Acked);
+    /// A node can never handle a packet: it is given up at once. In an endless queue that is a
+    /// failure like others: F6.
+    pub(super) fn reject(&mut self, id: u64, now: Instant, backoff: &Backoff, outcome: &mut Outcome<E>) {
+        if self.is_endless {
+            self.fail(id, Failure::Asked(None), now, backoff, outcome);
+            return;
+        }
+        let index = self.find(id).filter(|index| self.queue[*index].status != Status::Acked);
         if let Some(index) = index {
             self.give_up(index, outcome);
         }
     }
 
     fn give_up(&mut self, index: usize, outcome: &mut Outcome<E>) {
-        let flight = self.0.remove(index);
-        outcome.given_up.extend(flight.map(|flight| GivenUp {
-            packet: flight.packet,
-            attempts: flight.attempt,
-            acked: flight.acked,
-            error: flight.error,
+        let flight = self.queue.remove(index);
+        outcome.given_up.extend(flight.and_then(|flight| {
+            let Flight { packet, attempt: attempts, acked, error, .. } = flight;
+            Some(GivenUp { packet: packet?, attempts, acked, error })
         }));
-        self.sweep(outcome);
+        self.sweep();
     }
 
     /// The packets from `index` on are handed out again: F2. One that a node has in a call is
     /// judged when it returns.
     fn go_back(&mut self, index: usize) {
-        for flight in self.0.iter_mut().skip(index) {
+        for flight in self.queue.iter_mut().skip(index) {
             if matches!(flight.status, Status::Pending(_)) {
                 flight.status = Status::Ready;
             }
@@ -372,7 +411,7 @@ impl<E> Flights<E> {
         let mut expired = 0;
         loop {
             let is_overdue = |flight: &&Flight<E>| matches!(flight.status, Status::Pending(at) if at <= now);
-            let Some(id) = self.0.iter().find(is_overdue).map(|flight| flight.packet.id) else {
+            let Some(id) = self.queue.iter().find(is_overdue).map(|flight| flight.id) else {
                 return expired;
             };
             expired += 1;
@@ -382,7 +421,7 @@ impl<E> Flights<E> {
 
     /// Ends the wait of packets that failed: they are due now.
     pub(super) fn hurry(&mut self) {
-        for flight in &mut self.0 {
+        for flight in &mut self.queue {
             if matches!(flight.status, Status::Retrying(_)) {
                 flight.status = Status::Ready;
             }
@@ -391,7 +430,7 @@ impl<E> Flights<E> {
 
     /// A new session begins: it gets every packet that is not acknowledged.
     pub(super) fn restart(&mut self) {
-        for flight in &mut self.0 {
+        for flight in &mut self.queue {
             if flight.status != Status::Acked {
                 flight.status = Status::Ready;
                 flight.tickets = 0;
@@ -401,6 +440,6 @@ impl<E> Flights<E> {
 
     /// Takes out all packets.
     pub(super) fn clear(&mut self) -> Vec<Arc<PacketCore<E>>> {
-        self.0.drain(..).map(|flight| flight.packet).collect()
+        self.queue.drain(..).filter_map(|flight| flight.packet).collect()
     }
 }

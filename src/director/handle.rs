@@ -8,7 +8,7 @@ use super::join::MemberBuilder;
 use super::member::Member;
 use super::outbox::Outbox;
 use super::publish::{refused, unicast};
-use super::report::{DirectorReport, DirectorSnapshot};
+use super::report::{DirectorReport, DirectorSnapshot, LeaveReport};
 use super::root::Root;
 use super::roster::Roster;
 use crate::deadline::{CLOSE_LIMIT, DROP_LIMIT};
@@ -241,6 +241,26 @@ impl<E: Clone + Send + Sync + 'static> Director<E> {
         record.is_some()
     }
 
+    /// Takes a member out of the list, also one that is detached, as if it had
+    /// [left](super::Member::leave) itself. Returns `None` if no member has the name.
+    ///
+    /// Waits at most five seconds for a node that is in a call, and inside a delivery not at all.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::director::Director;
+    /// let director = Director::new()?;
+    /// let (bob, _outbox) = director.join_manual("bob")?;
+    /// bob.detach();
+    /// director.announce(7)?;
+    /// assert_eq!(director.remove("bob").map(|report| report.member.undelivered), Some(1));
+    /// assert!(director.roster().members.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remove(&self, name: &str) -> Option<LeaveReport> {
+        self.core().remove(name, Deadline::after(CLOSE_LIMIT))
+    }
+
     /// Returns the members, in the order of their names.
     #[must_use]
     pub fn roster(&self) -> Roster {
@@ -261,8 +281,9 @@ impl<E: Clone + Send + Sync + 'static> Director<E> {
     /// Closes the director: nothing is published any more, and each node gets what is left.
     ///
     /// At the deadline the attempts end, also the wait for a retry. A node that does not return from
-    /// a call is abandoned, and [reported](super::MemberSnapshot::in_call_for). Outboxes are not
-    /// waited for: what is left in them stays readable. Every call returns a report of its time.
+    /// a call is abandoned, and [reported](super::MemberSnapshot::in_call_for). One of a replaced
+    /// session does no harm to the session that has replaced it. Outboxes are not waited for: what is
+    /// left in them stays readable. Every call returns a report of its time.
     /// Inside a delivery nothing waits ([`Finish::Pending`](crate::stats::Finish::Pending)).
     ///
     /// [Blocks the thread](crate::docs::async_code), also in an async task.
@@ -302,9 +323,9 @@ impl<E: Clone + Send + Sync + 'static> Drop for Handle<E> {
         let waits = !std::thread::panicking() && may_wait_to_drop();
         if waits {
             let dropping = HandleDrop::begin();
-            let _ = self.0.close(dropping.deadline().min(Deadline::after(DROP_LIMIT)));
+            self.0.close_silently(dropping.deadline().min(Deadline::after(DROP_LIMIT)));
         } else {
-            let _ = self.0.close(Deadline::NOW);
+            self.0.close_silently(Deadline::NOW);
         }
     }
 }

@@ -3,9 +3,11 @@
 use super::base::Node;
 use super::core::{DirectorCore, Reader, Session};
 use super::error::JoinError;
+use super::key::Epoch;
 use super::member::Member;
 use super::outbox::Outbox;
-use super::settings::Settings;
+use super::record::Record;
+use super::settings::{Settings, Weigh};
 use super::worker::Worker;
 use crate::error::SpawnError;
 use crate::sync::thread;
@@ -59,7 +61,7 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     /// Sets the bytes with which a packet is complete: it ends with the event that reaches them.
     /// `weigh` returns the bytes of one event. 0 bytes are invalid.
     pub fn packet_bytes(self, bytes: usize, weigh: impl Fn(&E) -> usize + Send + Sync + 'static) -> Self {
-        self.set(|settings| settings.bytes = Some((bytes, Arc::new(weigh))))
+        self.set(|settings| settings.bytes = Some((bytes, Weigh::new(weigh))))
     }
 
     /// Sets how long a packet that is not full waits for more events, from its first one on.
@@ -68,6 +70,8 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     }
 
     /// Sets the most packets of events that may wait for their acknowledgement. 0 is invalid.
+    ///
+    /// A packet that is acknowledged before an earlier one counts until that one is acknowledged.
     pub fn in_flight(self, packets: usize) -> Self {
         self.set(|settings| settings.in_flight = packets)
     }
@@ -96,10 +100,10 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     ///
     /// # Errors
     /// [`JoinError`] if the name is taken or empty, a setting is invalid, the director is closed, or
-    /// the cursor or the thread cannot be made.
+    /// the cursor or the thread cannot be made. The name is free then.
     pub fn join(self, node: impl Node<E> + 'static) -> Result<Member<E>, JoinError> {
         let session = self.core.join(self.name, self.settings, Reader::Worker)?;
-        spawn(self.core, session, node)
+        spawn(self.core, session, node, DirectorCore::forget)
     }
 
     /// Joins without a thread: see [`Director::join_manual`](super::Director::join_manual).
@@ -120,7 +124,7 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     pub fn rejoin(self, node: impl Node<E> + 'static) -> Result<Member<E>, JoinError> {
         let settings = self.is_set.then_some(self.settings);
         let session = self.core.rejoin(&self.name, settings, Reader::Worker)?;
-        spawn(self.core, session, node)
+        spawn(self.core, session, node, DirectorCore::detach)
     }
 
     /// Begins a new session of a member, without a thread: see
@@ -135,15 +139,18 @@ impl<'a, E: Clone + Send + Sync + 'static> MemberBuilder<'a, E> {
     }
 }
 
+/// Starts the worker of a session. If that fails, `undo` ends the session.
 fn spawn<E: Clone + Send + Sync + 'static>(
     core: &Arc<DirectorCore<E>>,
     session: Session<E>,
     node: impl Node<E> + 'static,
+    undo: impl FnOnce(&DirectorCore<E>, &Arc<Record<E>>, Epoch),
 ) -> Result<Member<E>, JoinError> {
     let Session { record, epoch, driver } = session;
-    let worker = Worker { driver, node };
+    let worker = Worker::new(driver, node);
     if let Err(error) = thread::spawn_named(String::from("buslane-member"), move || worker.run()) {
-        core.abandon(&record, epoch, Reader::Worker);
+        core.without_worker(&record, epoch);
+        undo(core, &record, epoch);
         return Err(JoinError::Spawn(SpawnError::Thread(error)));
     }
     Ok(Member::new(core.clone(), record, epoch))

@@ -307,9 +307,9 @@ impl<E: Clone + Send + Sync + 'static> Drop for Member<E> {
         let MemberPublisher { core, record, epoch, .. } = &self.publisher;
         if waits {
             let dropping = HandleDrop::begin();
-            let _ = core.leave(record, *epoch, dropping.deadline().min(Deadline::after(DROP_LIMIT)));
+            core.leave_silently(record, *epoch, dropping.deadline().min(Deadline::after(DROP_LIMIT)));
         } else {
-            let _ = core.leave(record, *epoch, Deadline::NOW);
+            core.leave_silently(record, *epoch, Deadline::NOW);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::ticket::{AckError, Ticket};
 use crate::error::BoxError;
 use crate::journal::Sequence;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One event of a packet.
@@ -35,26 +35,10 @@ pub(super) struct PacketCore<E> {
     pub(super) id: u64,
     pub(super) lagged: u64,
     pub(super) events: Vec<PacketEvent<E>>,
-    pub(super) roster: Option<StateRoster>,
+    /// The position at which the events begin, if this is a packet of the state.
+    pub(super) state_at: Option<u64>,
     /// The positions at which an acknowledgement is waited for, each with the number of its probe.
     pub(super) probes: Vec<(Sequence, u64)>,
-}
-
-/// The members as a state packet shows them: read when it is handed out for the first time, so that
-/// a member that waits costs no copy of the list.
-pub(super) struct StateRoster {
-    pub(super) next: u64,
-    list: OnceLock<Roster>,
-}
-
-impl StateRoster {
-    pub(super) const fn new(next: u64) -> Self {
-        Self { next, list: OnceLock::new() }
-    }
-
-    pub(super) fn fill(&self, roster: impl FnOnce(u64) -> Roster) {
-        self.list.get_or_init(|| roster(self.next));
-    }
 }
 
 /// A batch of events for one member, with all that is needed to recognize a repetition.
@@ -84,6 +68,7 @@ impl StateRoster {
 // Not `Clone`: a packet of an outbox is delivered again when it is dropped.
 pub struct Packet<E> {
     core: Arc<PacketCore<E>>,
+    roster: Option<Roster>,
     attempt: u32,
     epoch: Epoch,
     ticket: TicketSource,
@@ -98,8 +83,14 @@ pub(super) enum TicketSource {
 }
 
 impl<E> Packet<E> {
-    pub(super) fn new(core: Arc<PacketCore<E>>, attempt: u32, epoch: Epoch, ticket: TicketSource) -> Self {
-        Self { core, attempt, epoch, ticket }
+    pub(super) fn new(
+        core: Arc<PacketCore<E>>,
+        roster: Option<Roster>,
+        attempt: u32,
+        epoch: Epoch,
+        ticket: TicketSource,
+    ) -> Self {
+        Self { core, roster, attempt, epoch, ticket }
     }
 
     pub(super) fn key(&self) -> PacketKey {
@@ -161,10 +152,11 @@ impl<E> Packet<E> {
         &self.core.events
     }
 
-    /// Returns the members, if this is a [`State`](PacketKind::State) packet.
+    /// Returns the members, if this is a [`State`](PacketKind::State) packet: as they were when this
+    /// attempt began. The position at which the events begin is the same at every attempt.
     #[must_use]
     pub fn roster(&self) -> Option<&Roster> {
-        self.core.roster.as_ref()?.list.get()
+        self.roster.as_ref()
     }
 
     /// Returns a ticket, with which another thread or task acknowledges the packet after the node
@@ -209,7 +201,8 @@ impl<E> Packet<E> {
         self.source().fail(Some(wait))
     }
 
-    /// Gives the packet up: it becomes a [dead letter](super::DeadPacket).
+    /// Gives the packet up: it becomes a [dead letter](super::DeadPacket). The packet of the state is
+    /// delivered again instead.
     ///
     /// # Errors
     /// [`AckError::StaleEpoch`] if the member has begun a newer session.

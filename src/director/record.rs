@@ -14,7 +14,8 @@
 //! - S3: a member that leaves stores its last position under the lock, and a unicast looks at that
 //!   under the lock after it was published. So a unicast to a member that leaves is counted by the
 //!   member, or as an orphan, and never by both.
-//! - S4: every change that the reader may wait for is followed by a ring of the [`Bell`].
+//! - S4: every change that the reader may wait for is followed by a ring of the [`Bell`]. A new
+//!   session takes the bell over under the lock, so a change before that is seen by its first step.
 
 use super::bell::Bell;
 use super::common::Common;
@@ -28,7 +29,7 @@ use super::ticket::{AckError, Desk, Verdict};
 use crate::deadline::moment_after;
 use crate::journal::OpenGate;
 use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, lock};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -79,12 +80,11 @@ pub(super) struct RecordState<E> {
     pub(super) next_packet: u64,
     /// The director is closed, and its deadline has passed.
     pub(super) is_aborted: bool,
-    /// The worker threads of this member that have not ended.
-    pub(super) workers: u32,
+    /// The worker threads of this member that have not ended, by their sessions: since when the node
+    /// of each has been in a call.
+    pub(super) workers: BTreeMap<Epoch, Option<Instant>>,
     /// How to release publishers that wait for a lossless session.
     pub(super) gate: Option<OpenGate<Envelope<E>>>,
-    /// Since when a node has been in a call.
-    pub(super) in_call: Option<Instant>,
     pub(super) counts: Counts,
     pub(super) last_error: Option<Arc<str>>,
 }
@@ -95,7 +95,7 @@ impl<E> RecordState<E> {
             settings: Arc::new(settings),
             presence: Presence::Detached,
             epoch,
-            state: Flights::new(),
+            state: Flights::endless(),
             root: Flights::new(),
             events: Flights::new(),
             inbox: VecDeque::new(),
@@ -107,9 +107,8 @@ impl<E> RecordState<E> {
             end: 0,
             next_packet: 0,
             is_aborted: false,
-            workers: 0,
+            workers: BTreeMap::new(),
             gate: None,
-            in_call: None,
             counts: Counts::default(),
             last_error: None,
         }
@@ -143,7 +142,6 @@ impl<E> RecordState<E> {
     /// opened outside the lock: the reader may be in a call, and holds publishers back until then.
     pub(super) fn end_session(&mut self, presence: Presence) -> Option<OpenGate<Envelope<E>>> {
         self.presence = presence;
-        self.in_call = None;
         self.all_flights().into_iter().for_each(Flights::restart);
         self.gate.take()
     }
@@ -166,7 +164,7 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
             number,
             name,
             common,
-            bell: Arc::new(Bell::new()),
+            bell: Arc::new(Bell::new(epoch)),
             current: CachePadded::new(AtomicU64::new(0)),
             state: Mutex::new(RecordState::new(epoch, settings)),
         }
@@ -185,7 +183,7 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
 
     /// Finishes a change outside the lock: letters, probes, destructors.
     pub(super) fn finish(&self, epoch: Epoch, outcome: Outcome<E>) {
-        let Outcome { gone, given_up, acked: _, probes } = outcome;
+        let Outcome { gone, given_up, acked: _, failures: _, probes } = outcome;
         for probe in probes {
             self.common.probes.resolve(probe, self.number, true);
         }
@@ -217,6 +215,13 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
             evicted
         };
         Ok(evicted)
+    }
+
+    /// Counts a root event whose clone for this member panicked.
+    pub(super) fn note_root_panic(&self) {
+        let mut state = lock(&self.state);
+        state.counts.root_offered += 1;
+        state.counts.root_panicked += 1;
     }
 
     /// Settles a packet by the reader's verdict or by a ticket.
@@ -272,7 +277,7 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
                     let text = Arc::from(text);
                     state.flights(key.kind).note_error(key.id, &text);
                     state.last_error = Some(text);
-                    state.flights(key.kind).reject(key.id, &mut outcome);
+                    state.flights(key.kind).reject(key.id, now, backoff, &mut outcome);
                     Ok(())
                 }
                 Verdict::Pending => {
@@ -297,6 +302,8 @@ impl<E: Clone + Send + Sync + 'static> Record<E> {
     pub(super) fn discard_all(&self) {
         let (packets, inbox): (Vec<Arc<PacketCore<E>>>, _) = {
             let mut state = lock(&self.state);
+            state.counts.discarded += state.events.events();
+            state.counts.root_discarded += state.root.events() + state.inbox.len() as u64;
             let packets = state.all_flights().into_iter().flat_map(Flights::clear).collect();
             (packets, std::mem::take(&mut state.inbox))
         };

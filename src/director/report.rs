@@ -104,14 +104,23 @@ pub struct MemberSnapshot {
     pub root_lost: u64,
     /// The root events that were given up: dead letters.
     pub root_dead_letters: u64,
+    /// The root events whose clone panicked.
+    pub root_panicked: u64,
     /// The root events that are not acknowledged.
     pub root_pending: u64,
+    /// The events in packets that were not acknowledged when the member had left. They are in flight
+    /// in the report of the leave.
+    pub discarded: u64,
+    /// The root events that were not acknowledged when the member had left.
+    pub root_discarded: u64,
     /// The packets that were handed out, each counted once.
     pub packets: u64,
     /// The attempts to deliver a packet.
     pub attempts: u64,
     /// The attempts that were made with the packet that has the most.
     pub attempts_in_flight: u32,
+    /// The attempts to pull the state that failed. They are repeated without a limit.
+    pub state_failures: u64,
     /// The panics of the node.
     pub node_panics: u64,
     /// The acknowledgements that did not come in time.
@@ -124,6 +133,8 @@ pub struct MemberSnapshot {
     pub dropped_tickets: u64,
     /// How long the node has been in its present call.
     pub in_call_for: Option<Duration>,
+    /// How long a node of an older session, which was replaced during a call, has been in that call.
+    pub replaced_in_call_for: Option<Duration>,
     /// The text of the last error: of a rejection, or of a panic.
     pub last_error: Option<String>,
 }
@@ -140,6 +151,8 @@ impl MemberSnapshot {
             Presence::Attached => MemberStatus::Attached,
         };
         let tail = tail.max(state.next);
+        let lasts = |since: Instant| now.saturating_duration_since(since);
+        let older = state.workers.iter().filter(|(epoch, _)| **epoch != state.epoch);
         Self {
             name: name.to_owned(),
             epoch: state.epoch,
@@ -158,6 +171,9 @@ impl MemberSnapshot {
             root_delivered: counts.root_delivered,
             root_lost: counts.root_lost,
             root_dead_letters: counts.root_given_up,
+            root_panicked: counts.root_panicked,
+            discarded: counts.discarded,
+            root_discarded: counts.root_discarded,
             root_pending: state.inbox.len() as u64 + state.root.events(),
             packets: counts.packets,
             attempts: counts.attempts,
@@ -166,12 +182,14 @@ impl MemberSnapshot {
                 .into_iter()
                 .max()
                 .unwrap_or(0),
+            state_failures: counts.state_failures,
             node_panics: counts.node_panics,
             ack_timeouts: counts.ack_timeouts,
             late_acks: counts.late_acks,
             refused_acks: counts.refused_acks,
             dropped_tickets: counts.dropped_tickets,
-            in_call_for: state.in_call.map(|since| now.saturating_duration_since(since)),
+            in_call_for: state.workers.get(&state.epoch).copied().flatten().map(lasts),
+            replaced_in_call_for: older.filter_map(|(_, in_call)| *in_call).min().map(lasts),
             last_error: state.last_error.as_deref().map(str::to_owned),
         }
     }
@@ -194,8 +212,14 @@ impl MemberSnapshot {
             + self.dead_letters
             + self.panicked
             + self.in_flight
+            + self.discarded
             + self.unread;
-        let root = self.root_delivered + self.root_lost + self.root_dead_letters + self.root_pending;
+        let root = self.root_delivered
+            + self.root_lost
+            + self.root_dead_letters
+            + self.root_panicked
+            + self.root_pending
+            + self.root_discarded;
         self.offered == events && self.root_offered == root
     }
 }
@@ -210,6 +234,7 @@ impl fmt::Display for MemberSnapshot {
             (self.dead_letters, "dead letters"),
             (self.panicked, "panicked"),
             (self.in_flight, "in flight"),
+            (self.discarded, "discarded"),
             (self.unread, "unread"),
         ] {
             if count > 0 {
@@ -287,7 +312,8 @@ impl fmt::Display for DirectorSnapshot {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemberReport {
     /// The events for this member that were not acknowledged. Unread positions that were
-    /// overwritten count, too.
+    /// overwritten count, too, and so do those that could not be looked at before the deadline: then
+    /// it is an upper bound.
     pub undelivered: u64,
     /// The state and the counters.
     pub member: MemberSnapshot,
@@ -347,7 +373,9 @@ pub struct LeaveReport {
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct DirectorReport {
-    /// How far the close came. It is pending while an outbox is not drained by its user.
+    /// How far the close came. It is pending while an outbox is not drained by its user. It has timed
+    /// out if a node has not returned from a call, also one of a
+    /// [replaced session](MemberSnapshot::replaced_in_call_for).
     pub finish: Finish,
     /// The members, in the order of their names.
     pub members: Vec<MemberReport>,

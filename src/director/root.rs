@@ -6,7 +6,7 @@ use super::packet::PacketEvent;
 use super::record::Record;
 use crate::journal::Sequence;
 use crate::sync::{Ordering, lock};
-use crate::wait::context::{cloned, discard};
+use crate::wait::context::{discard, user_code};
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,15 +42,19 @@ impl<'a, E: Clone + Send + Sync + 'static> Root<'a, E> {
     ///
     /// # Errors
     /// [`SendError::Closed`] with the event, if the director is closed.
+    ///
+    /// A member whose clone of the event panics does not get it:
+    /// [`root_panicked`](super::MemberSnapshot::root_panicked) counts it.
     pub fn broadcast(&self, event: E) -> Result<Sequence, SendError<E>> {
         if self.0.registry.with(|members| members.is_closed) {
             return Err(SendError::Closed(event));
         }
         let records = self.0.registry.all();
         // Clones are user code, so they are made before the lock is taken. The last member gets
-        // the event itself.
-        let mut events: Vec<E> = (1..records.len()).map(|_| cloned(&event)).collect();
-        events.push(event);
+        // the event itself. One whose clone panics gets none, and counts that.
+        let mut events: Vec<Option<E>> =
+            (1..records.len()).map(|_| user_code(|| event.clone()).ok()).collect();
+        events.push(Some(event));
         // Without members nothing takes the event.
         let rest = if records.is_empty() { events.pop() } else { None };
         let (sequence, left) = self.push(records.iter().zip(events));
@@ -91,7 +95,7 @@ impl<'a, E: Clone + Send + Sync + 'static> Root<'a, E> {
     /// Puts an event into the inboxes, at one position. Returns the events to be dropped.
     fn push<'s>(
         &self,
-        events: impl Iterator<Item = (&'s Arc<Record<E>>, E)>,
+        events: impl Iterator<Item = (&'s Arc<Record<E>>, Option<E>)>,
     ) -> (Sequence, Vec<PacketEvent<E>>)
     where
         E: 's,
@@ -100,6 +104,10 @@ impl<'a, E: Clone + Send + Sync + 'static> Root<'a, E> {
         let mut next = lock(&self.0.root);
         let sequence = *next;
         for (record, event) in events {
+            let Some(event) = event else {
+                record.note_root_panic();
+                continue;
+            };
             match record.push_root(PacketEvent::new(sequence, 0, event)) {
                 Ok(evicted) => left.extend(evicted),
                 Err(back) => {

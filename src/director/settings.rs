@@ -1,11 +1,39 @@
 //! The settings of a member's outbox.
 
 use crate::error::{ConfigError, Invalid};
+use crate::wait::context::{UserCode, dispose};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The function that returns the size of an event in bytes.
-pub(super) type Weigh<E> = Arc<dyn Fn(&E) -> usize + Send + Sync>;
+type SizeOf<E> = dyn Fn(&E) -> usize + Send + Sync;
+
+/// The function that returns the size of an event in bytes: user code, and so is its destructor.
+pub(super) struct Weigh<E>(Option<Arc<SizeOf<E>>>);
+
+impl<E> Weigh<E> {
+    pub(super) fn new(weigh: impl Fn(&E) -> usize + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(weigh)))
+    }
+
+    /// Calls the function. A panic is left to the caller.
+    pub(super) fn call(&self, event: &E) -> usize {
+        let _user_code = UserCode::enter();
+        self.0.as_ref().map_or(0, |weigh| weigh(event))
+    }
+}
+
+impl<E> Clone for Weigh<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<E> Drop for Weigh<E> {
+    fn drop(&mut self) {
+        // Settings are dropped by whatever replaces or ends a session.
+        dispose(self.0.take());
+    }
+}
 
 /// The settings of a member's outbox: those of the director, unless the member has its own.
 pub(super) struct Settings<E> {

@@ -217,7 +217,7 @@ impl fmt::Display for AckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StaleEpoch { epoch } => {
-                write!(f, "epoch {epoch} is over: the packet is delivered again in the next session")
+                write!(f, "epoch {epoch} is over: the packet comes again if the member has a later session")
             }
             Self::NotDelivered { asked, last: Some(last) } => {
                 write!(f, "sequence {asked} was not delivered: acknowledge at most {last}")

@@ -4,13 +4,16 @@
 //! The thread is started with the first timer and ends when there is none. It waits by the
 //! director's clock for the earliest time, and rings the bells of the outboxes whose time has come.
 //!
-//! - T1: each outbox has at most one timer, which it sets itself before it parks.
+//! - T1: each session has at most one timer, which its reader sets itself before it parks. It is
+//!   withdrawn at the end of the session, and again by the reader when that is gone, since it may
+//!   have been about to set it. The epoch is its key, so this touches no timer of a later session.
 //! - T2: a timer that becomes the earliest one interrupts the wait of the thread. One that is
 //!   withdrawn does not: the thread then wakes once for nothing.
 //! - T3: the decision to end and the mark that a thread runs are under one lock. So a timer finds a
 //!   thread that has yet to look at it, or starts one.
 
 use super::bell::Bell;
+use super::key::Epoch;
 use crate::sync::{MODEL, Mutex, lock, thread};
 use crate::time::{Clock, Pause};
 use crate::wait::context::caught;
@@ -24,9 +27,9 @@ pub(super) struct Timers {
 }
 
 struct TimerState {
-    /// By time, and then by the number of the outbox.
-    due: BTreeMap<(Instant, u64), Arc<Bell>>,
-    of: HashMap<u64, Instant>,
+    /// By time, and then by the session.
+    due: BTreeMap<(Instant, Epoch), Arc<Bell>>,
+    of: HashMap<Epoch, Instant>,
     pause: Arc<Pause>,
     runs: bool,
 }
@@ -46,26 +49,26 @@ impl Timers {
         caught(|| self.clock.now()).unwrap_or_else(|_| Instant::now())
     }
 
-    /// Sets or withdraws the timer of an outbox.
-    pub(super) fn set(self: &Arc<Self>, number: u64, bell: &Arc<Bell>, at: Option<Instant>) {
+    /// Sets or withdraws the timer of a session.
+    pub(super) fn set(self: &Arc<Self>, epoch: Epoch, bell: &Arc<Bell>, at: Option<Instant>) {
         if MODEL {
             // A model has no time.
             return;
         }
         let (old_pause, starts) = {
             let mut state = lock(&self.state);
-            let before = state.of.get(&number).copied();
+            let before = state.of.get(&epoch).copied();
             if before == at {
                 return;
             }
             if let Some(before) = before {
-                state.of.remove(&number);
-                state.due.remove(&(before, number));
+                state.of.remove(&epoch);
+                state.due.remove(&(before, epoch));
             }
             let Some(at) = at else { return };
-            state.of.insert(number, at);
-            state.due.insert((at, number), bell.clone());
-            let is_first = state.due.first_key_value().is_some_and(|(key, _)| *key == (at, number));
+            state.of.insert(epoch, at);
+            state.due.insert((at, epoch), bell.clone());
+            let is_first = state.due.first_key_value().is_some_and(|(key, _)| *key == (at, epoch));
             // T2.
             let old = is_first.then(|| std::mem::replace(&mut state.pause, Arc::new(Pause::new())));
             (old, !std::mem::replace(&mut state.runs, true))
@@ -89,13 +92,13 @@ impl Timers {
         let mut state = lock(&self.state);
         let mut bells = Vec::new();
         while let Some(entry) = state.due.first_entry() {
-            let (at, number) = *entry.key();
+            let (at, epoch) = *entry.key();
             if at > now {
                 let pause = state.pause.clone();
                 return (bells, Some((at, pause)));
             }
             bells.push(entry.remove());
-            state.of.remove(&number);
+            state.of.remove(&epoch);
         }
         state.runs = false;
         (bells, None)

@@ -2,7 +2,7 @@
 
 use super::base::{Delivery, Node};
 use super::driver::{Driver, Step};
-use super::key::PacketKind;
+use super::key::{Epoch, PacketKind};
 use super::packet::Packet;
 use super::record::Record;
 use super::ticket::Verdict;
@@ -11,19 +11,34 @@ use crate::wait::context::{discard, dispose, error_text, user_code};
 use std::sync::Arc;
 
 pub(super) struct Worker<E: Clone + Send + Sync + 'static, N> {
-    pub(super) driver: Driver<E>,
-    pub(super) node: N,
+    driver: Driver<E>,
+    node: Held<N>,
+}
+
+/// A node, which is disposed of in any case: also by a thread that could not be started.
+struct Held<N>(Option<N>);
+
+impl<N> Drop for Held<N> {
+    fn drop(&mut self) {
+        if let Some(node) = self.0.take() {
+            dispose(node);
+        }
+    }
 }
 
 impl<E: Clone + Send + Sync + 'static, N: Node<E>> Worker<E, N> {
+    pub(super) fn new(driver: Driver<E>, node: N) -> Self {
+        Self { driver, node: Held(Some(node)) }
+    }
+
     pub(super) fn run(self) {
         let Self { mut driver, mut node } = self;
         // Also if a panic ever escapes everything that catches panics.
-        let end = End(driver.record.clone());
-        loop {
+        let end = End(driver.record.clone(), driver.epoch);
+        while let Some(called) = &mut node.0 {
             match driver.step() {
                 Step::Deliver(packet) => {
-                    let verdict = call(&mut node, &packet);
+                    let verdict = call(called, &packet);
                     driver.returned(packet, verdict);
                 }
                 Step::Wait { for_events } => driver.wait(for_events, None),
@@ -31,7 +46,7 @@ impl<E: Clone + Send + Sync + 'static, N: Node<E>> Worker<E, N> {
             }
         }
         drop(driver);
-        dispose(node);
+        drop(node);
         drop(end);
     }
 }
@@ -56,13 +71,13 @@ fn call<E, N: Node<E>>(node: &mut N, packet: &Packet<E>) -> Verdict {
 }
 
 /// Reports the end of the worker.
-struct End<E: Clone + Send + Sync + 'static>(Arc<Record<E>>);
+struct End<E: Clone + Send + Sync + 'static>(Arc<Record<E>>, Epoch);
 
 impl<E: Clone + Send + Sync + 'static> Drop for End<E> {
     fn drop(&mut self) {
         {
             let mut state = lock(&self.0.state);
-            state.workers -= 1;
+            state.workers.remove(&self.1);
         }
         self.0.common.ended.notify();
     }

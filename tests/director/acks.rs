@@ -1,9 +1,15 @@
 //! Acknowledgements: tickets, late and stale ones, and broadcasts that wait for them.
 
-use crate::{GUARD, SECOND, announce, assert_empty, balanced, director, drain, events, join, next, small};
-use buslane::director::{AckError, Delivery, Packet};
+use crate::{
+    GUARD, Reporting, SECOND, announce, assert_empty, balanced, director, drain, events, join, next, small,
+    stuck,
+};
+use buslane::director::{AckError, Acks, Delivery, Director, Member, Packet};
+use buslane::error::TryRecvError;
 use buslane::journal::Sequence;
-use std::sync::mpsc::channel;
+use buslane::testing::Gate;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 #[test]
@@ -27,17 +33,66 @@ fn several_packets_are_in_flight_when_asked_for() {
     announce(&director, 0..5);
     let [one, two, three] = [0; 3].map(|_| outbox.try_packet().unwrap());
     assert_empty(&mut outbox);
-    // The second one alone makes room for one more, and does not move the position.
+    // The second one alone makes no room, and does not move the position: without that bound, one
+    // that is never acknowledged would keep all later ones in the queue.
     two.ack().unwrap();
     assert_eq!(bob.snapshot().acked_through, Sequence::new(0));
-    let four = outbox.try_packet().unwrap();
-    assert_eq!(events(&four), [3]);
+    assert_empty(&mut outbox);
     one.ack().unwrap();
     assert_eq!(bob.snapshot().acked_through, Sequence::new(2));
+    let four = outbox.try_packet().unwrap();
+    assert_eq!(events(&four), [3]);
     three.ack().unwrap();
     four.ack().unwrap();
     assert_eq!(drain(&mut outbox), [4]);
     assert_eq!(balanced(bob.snapshot()).delivered, 5);
+}
+
+#[test]
+fn acknowledged_packet_behind_another_keeps_no_events() {
+    let director = Director::builder().history(64).packet(1).in_flight(2).build().unwrap();
+    let (_bob, mut outbox) = director.join_manual("bob").unwrap();
+    outbox.try_packet().unwrap().ack().unwrap();
+    let event = Arc::new(7);
+    director.announce(Arc::new(6)).unwrap();
+    director.announce(event.clone()).unwrap();
+    let before = Arc::strong_count(&event);
+    let _held = outbox.try_packet().unwrap();
+    let later = outbox.try_packet().unwrap();
+    assert_eq!(Arc::strong_count(&event), before + 1);
+    later.ack().unwrap();
+    drop(later);
+    assert_eq!(Arc::strong_count(&event), before);
+}
+
+#[test]
+fn packet_in_a_call_follows_an_earlier_one_that_fails_meanwhile() {
+    let (builder, _clock) = small();
+    let director = builder.packet(1).in_flight(2).build().unwrap();
+    let gate = Gate::closed();
+    let (held, (keep, kept)) = (gate.clone(), channel());
+    let (node, called) = Reporting::new(move |packet| {
+        keep.send(packet.ticket()).unwrap();
+        if packet.attempt() == 1 && events(packet) == [1] {
+            held.pass();
+        }
+        Delivery::Pending
+    });
+    let _bob = director.join("bob", node).unwrap();
+    director.announce(0).unwrap();
+    assert_eq!(next(&called).events, [0]);
+    let first = next(&kept);
+    director.announce(1).unwrap();
+    gate.wait_reached(1);
+    assert_eq!(next(&called).events, [1]);
+    let _second = next(&kept);
+    first.retry_after(Duration::ZERO).unwrap();
+    gate.open();
+    for n in 0..2 {
+        let again = next(&called);
+        assert_eq!((again.events, again.attempt), (vec![n], 2));
+    }
+    kept.try_iter().for_each(|ticket| ticket.ack().unwrap());
 }
 
 #[test]
@@ -237,22 +292,112 @@ fn broadcast_acked_returns_when_all_have_acked() {
     }
 }
 
+/// Broadcasts on a thread of its own, without a limit, and returns when the event is published. So a
+/// member that nothing decides makes a test fail.
+fn broadcast_acked<E>(director: &Director<E>, mut member: Member<E>, event: E) -> Receiver<Acks>
+where
+    E: Clone + Send + Sync + std::fmt::Debug + 'static,
+{
+    let (tell, told) = channel();
+    let before = director.snapshot().published;
+    std::thread::spawn(move || {
+        let _ = tell.send(member.broadcast_acked(event, Duration::MAX).unwrap());
+    });
+    while director.snapshot().published == before {
+        std::thread::yield_now();
+    }
+    told
+}
+
 #[test]
 fn broadcast_acked_counts_a_member_that_leaves_as_missing() {
     let (director, _clock) = director();
-    let (mut alice, _to_alice) = join(&director, "alice");
-    let (bob, _to_bob) = join(&director, "bob");
-    let (begun, begins) = channel();
-    let leaver = std::thread::spawn(move || {
-        begins.recv().unwrap();
-        bob.leave()
-    });
-    // The limit is never reached: the leave decides.
-    let waiting = std::thread::spawn(move || {
-        begun.send(()).unwrap();
-        alice.broadcast_acked(7, GUARD).unwrap()
-    });
-    assert!(leaver.join().unwrap().was_member);
-    let acks = waiting.join().unwrap();
-    assert!(acks.missing.len() <= 1 && acks.acked.is_empty());
+    let (alice, _to_alice) = join(&director, "alice");
+    let (bob, _unread) = join(&director, "bob");
+    let told = broadcast_acked(&director, alice, 7);
+    assert!(bob.leave().was_member);
+    assert_eq!(next(&told).missing, ["bob"]);
+}
+
+#[test]
+fn broadcast_acked_counts_a_member_as_missing_whose_clone_panics() {
+    let director = Director::builder().history(64).build().unwrap();
+    let (alice, _to_alice) = director.join_manual("alice").unwrap();
+    let (bob, mut outbox) = director.join_manual("bob").unwrap();
+    outbox.try_packet().unwrap().ack().unwrap();
+    let told = broadcast_acked(&director, alice, Broken { _text: String::from("broken") });
+    assert_eq!(outbox.try_packet().err(), Some(TryRecvError::Empty));
+    assert_eq!(bob.snapshot().panicked, 1);
+    assert_eq!(next(&told).missing, ["bob"]);
+}
+
+#[test]
+fn broadcast_acked_counts_a_member_as_missing_that_a_close_aborts() {
+    let (director, _clock) = director();
+    let (alice, _to_alice) = join(&director, "alice");
+    let (_member, gate) = stuck(&director);
+    let told = broadcast_acked(&director, alice, 7);
+    gate.wait_reached(1);
+    drop(director.close_timeout(Duration::ZERO));
+    assert_eq!(next(&told).missing, ["stuck"]);
+    gate.open();
+}
+
+/// Events for others come before the gap in one read, since the clone of an event publishes more.
+#[test]
+fn broadcast_acked_finds_its_event_in_a_gap_behind_events_for_others() {
+    let director = Arc::new(Director::builder().history(64).build().unwrap());
+    let (alice, _to_alice) = director.join_manual("alice").unwrap();
+    let (mut bob, mut outbox) = director.join_manual("bob").unwrap();
+    outbox.try_packet().unwrap().ack().unwrap();
+    let flood = Arc::downgrade(&director);
+    let flooding = Flooding(Some(Arc::new(move || {
+        let director = flood.upgrade().unwrap();
+        for _ in 0..70 {
+            director.announce(Flooding(None)).unwrap();
+        }
+    })));
+    for _ in 0..32 {
+        bob.broadcast(Flooding(None)).unwrap();
+    }
+    director.announce(flooding).unwrap();
+    for _ in 33..60 {
+        director.announce(Flooding(None)).unwrap();
+    }
+    let told = broadcast_acked(&director, alice, Flooding(None));
+    // The gap begins at 33. Counted from 0, where the read began, it would end before 60.
+    let packet = outbox.try_packet().unwrap();
+    assert!((28..=60).contains(&packet.lagged()), "{packet:?}");
+    assert_eq!(next(&told).missing, ["bob"]);
+}
+
+/// An event whose clone panics.
+#[derive(Debug)]
+struct Broken {
+    _text: String,
+}
+
+impl Clone for Broken {
+    fn clone(&self) -> Self {
+        panic!("a planted panic");
+    }
+}
+
+/// An event whose clone calls a function, and panics then.
+struct Flooding(Option<Arc<dyn Fn() + Send + Sync>>);
+
+impl Clone for Flooding {
+    fn clone(&self) -> Self {
+        if let Some(flood) = &self.0 {
+            flood();
+            panic!("a planted panic");
+        }
+        Self(None)
+    }
+}
+
+impl std::fmt::Debug for Flooding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Flooding")
+    }
 }

@@ -7,6 +7,7 @@ use crate::{
 use buslane::director::{Delivery, Director, MemberStatus, Packet, SendError};
 use buslane::error::{RecvError, TryRecvError};
 use buslane::stats::Finish;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -163,4 +164,58 @@ fn dropped_member_ends_its_thread() {
     drop(bob);
     told.recv_timeout(GUARD).unwrap();
     assert!(director.roster().members.is_empty());
+}
+
+#[test]
+fn close_in_a_function_that_weighs_does_not_wait() {
+    let (director, _clock) = director();
+    let director = Arc::new(director);
+    let (weak, (tell, told)) = (Arc::downgrade(&director), channel());
+    let weigh = move |_: &u32| {
+        let finish = weak.upgrade().map(|director| director.close_timeout(GUARD).finish);
+        tell.send(finish).unwrap();
+        1
+    };
+    let _bob = director.member("bob").packet_bytes(10, weigh).join(|_: &Packet<u32>| Delivery::Done).unwrap();
+    director.announce(1).unwrap();
+    assert_eq!(next(&told), Some(Finish::Pending));
+}
+
+#[test]
+fn panic_of_the_destructor_of_a_weigher_stops_no_rejoin() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a planted panic");
+        }
+    }
+    let (director, _clock) = director();
+    let bomb = Bomb;
+    let weigh = move |_: &u32| {
+        let _held = &bomb;
+        1
+    };
+    let (former, outbox) = director.member("bob").packet_bytes(10, weigh).join_manual().unwrap();
+    drop(outbox);
+    let node = |_: &Packet<u32>| Delivery::Done;
+    let bob = director.member("bob").packet_bytes(10, |_| 1).rejoin(node).unwrap();
+    drop(former);
+    director.announce(1).unwrap();
+    assert!(director.close().is_done());
+    assert_eq!(bob.snapshot().delivered, 1);
+}
+
+#[test]
+fn report_at_the_deadline_is_an_upper_bound() {
+    let (builder, _clock) = small();
+    let director = builder.history(1 << 14).build().unwrap();
+    let (_alice, _to_alice) = join(&director, "alice");
+    let (_bob, _to_bob) = join(&director, "bob");
+    for n in 0..10_000 {
+        director.unicast("alice", n).unwrap();
+    }
+    let at_once = director.close_timeout(Duration::ZERO);
+    assert_eq!(at_once.member("alice").unwrap().undelivered, 10_000);
+    assert!((1..10_000).contains(&at_once.member("bob").unwrap().undelivered));
+    assert_eq!(director.close_timeout(GUARD).member("bob").unwrap().undelivered, 0);
 }

@@ -6,6 +6,7 @@ mod defects;
 mod delivery;
 mod input;
 mod outboxes;
+mod replacing;
 mod retries;
 mod root;
 mod sessions;

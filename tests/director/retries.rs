@@ -4,7 +4,7 @@ use crate::{
     Reporting, SECOND, announce, assert_balanced, assert_empty, backoff, balanced, director, drain, join,
     next, small, stuck, telling,
 };
-use buslane::director::{DeadPacket, Delivery, Packet, PacketKind};
+use buslane::director::{DeadPacket, Delivery, MemberStatus, Packet, PacketKind};
 use buslane::testing::Collect;
 
 #[test]
@@ -132,6 +132,39 @@ fn rejected_packet_becomes_a_dead_letter_at_once() {
     assert_eq!(dead.events()[0].error(), Some("not a number"));
     assert!(director.close().is_done());
     assert_eq!(balanced(bob.snapshot()).dead_letters, 1);
+}
+
+#[test]
+fn state_packet_is_never_given_up() {
+    let (builder, clock) = small();
+    let dead = Collect::<DeadPacket<u32>>::new();
+    let director = builder.retry(backoff().max_attempts(2)).dead_letters(dead.clone()).build().unwrap();
+    let (bob, mut outbox) = director.join_manual("bob").unwrap();
+    director.announce(7).unwrap();
+    director.root().broadcast(8).unwrap();
+    for (attempt, wait) in (1..).zip([1, 2, 4, 8]) {
+        let state = outbox.try_packet().unwrap();
+        assert_eq!((state.kind(), state.attempt()), (PacketKind::State, attempt));
+        if attempt == 3 {
+            state.reject("no state here").unwrap();
+        } else {
+            state.retry().unwrap();
+        }
+        clock.advance(wait * SECOND - SECOND / 1000);
+        assert_empty(&mut outbox);
+        clock.advance(SECOND / 1000);
+    }
+    // The next attempt is not acknowledged in time.
+    let state = outbox.try_packet().unwrap();
+    clock.advance(30 * SECOND);
+    let again = outbox.try_packet().unwrap();
+    assert_eq!((again.id(), again.attempt()), (state.id(), 6));
+    let snapshot = balanced(bob.snapshot());
+    assert_eq!((snapshot.state_failures, snapshot.status), (5, MemberStatus::Joining));
+    assert_eq!(snapshot.last_error.as_deref(), Some("no state here"));
+    again.ack().unwrap();
+    assert_eq!(drain(&mut outbox), [8, 7]);
+    assert!(dead.events().is_empty());
 }
 
 #[test]

@@ -4,7 +4,8 @@ use crate::{
     Reporting, SECOND, announce, assert_balanced, assert_empty, balanced, director, drain, events, join,
     next, small,
 };
-use buslane::director::{Delivery, PacketKind, SendError};
+use buslane::director::{Delivery, Director, PacketKind, SendError};
+use buslane::error::TryRecvError;
 
 #[test]
 fn root_events_overtake() {
@@ -138,5 +139,30 @@ fn root_event_wakes_a_node() {
         director.root().unicast("bob", n).unwrap();
         let call = next(&called);
         assert_eq!((call.kind, call.events), (PacketKind::Root, vec![n]));
+    }
+}
+
+#[test]
+fn panic_of_a_clone_reaches_no_publisher_and_no_other_member() {
+    let director = Director::builder().history(64).build().unwrap();
+    let (alice, mut to_alice) = director.join_manual("alice").unwrap();
+    let (bob, mut to_bob) = director.join_manual("bob").unwrap();
+    to_alice.try_packet().unwrap().ack().unwrap();
+    to_bob.try_packet().unwrap().ack().unwrap();
+    director.root().broadcast(Broken).unwrap();
+    // The last member gets the event itself.
+    assert_eq!(to_bob.try_packet().unwrap().events().len(), 1);
+    assert_eq!(to_alice.try_packet().err(), Some(TryRecvError::Empty));
+    let (alice, bob) = (balanced(alice.snapshot()), balanced(bob.snapshot()));
+    assert_eq!((alice.root_offered, alice.root_panicked), (1, 1));
+    assert_eq!((bob.root_offered, bob.root_panicked), (1, 0));
+}
+
+#[derive(Debug)]
+struct Broken;
+
+impl Clone for Broken {
+    fn clone(&self) -> Self {
+        panic!("a planted panic");
     }
 }

@@ -9,6 +9,7 @@ use buslane::error::TryRecvError;
 use buslane::testing::Gate;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use test_support::wait_for;
 
 #[test]
@@ -249,6 +250,24 @@ fn leave_reports_what_was_not_delivered() {
 }
 
 #[test]
+fn member_is_removed_by_its_name() {
+    let (director, _clock) = director();
+    let (bob, mut outbox) = join(&director, "bob");
+    director.announce(1).unwrap();
+    assert!(director.remove("bob").is_some_and(|report| report.was_member));
+    assert!(!bob.is_current());
+    assert_eq!(outbox.try_packet().err(), Some(TryRecvError::Closed));
+    assert!(director.remove("bob").is_none());
+    let (bob, _outbox) = join(&director, "bob");
+    bob.detach();
+    director.announce(2).unwrap();
+    let report = director.remove("bob").unwrap();
+    assert_eq!((report.member.undelivered, report.member.member.status), (1, MemberStatus::Left));
+    assert!(director.rejoin_manual("bob").is_err());
+    assert_eq!(director.snapshot().left, 2);
+}
+
+#[test]
 fn name_of_a_member_that_left_is_another_member() {
     let (director, _clock) = director();
     let (mut alice, _to_alice) = join(&director, "alice");
@@ -295,4 +314,85 @@ fn node_that_replaces_itself_pulls_state_only_after_a_loss() {
     let _bob = director.rejoin("bob", Telling(node(&kinds), kinds.clone())).unwrap();
     assert_eq!(told.recv_timeout(GUARD), Ok(PacketKind::State));
     assert_eq!(told.recv_timeout(GUARD), Ok(PacketKind::Events));
+}
+
+#[test]
+fn state_packet_names_the_members_of_each_attempt() {
+    let (director, _clock) = director();
+    let (_bob, mut outbox) = director.join_manual("bob").unwrap();
+    director.announce(1).unwrap();
+    let first = outbox.try_packet().unwrap();
+    assert_eq!(first.roster().unwrap().members.len(), 1);
+    let (_carol, _to_carol) = director.join_manual("carol").unwrap();
+    first.retry_after(Duration::ZERO).unwrap();
+    let again = outbox.try_packet().unwrap();
+    assert_eq!(again.id(), first.id());
+    assert!(again.roster().unwrap().find("carol").is_some());
+    assert_eq!(again.roster().unwrap().next, first.roster().unwrap().next);
+}
+
+#[test]
+fn counters_of_a_member_that_has_left_are_balanced() {
+    let (director, _clock) = director();
+    let (former, _outbox) = join(&director, "bob");
+    let (bob, mut outbox) = director.rejoin_manual("bob").unwrap();
+    director.announce(1).unwrap();
+    let _packet = outbox.try_packet().unwrap();
+    director.announce(2).unwrap();
+    director.root().broadcast(3).unwrap();
+    let left = balanced(bob.leave().member.member);
+    assert_eq!((left.in_flight, left.root_pending, left.discarded), (1, 1, 0));
+    let after = balanced(former.snapshot());
+    assert_eq!((after.in_flight, after.root_pending), (0, 0));
+    assert_eq!((after.discarded, after.root_discarded, after.unread), (1, 1, 1));
+}
+
+/// A thread needs an address space that no machine has: see `RUST_MIN_STACK` of the standard library.
+#[test]
+#[cfg(all(target_os = "linux", not(miri)))]
+fn join_without_a_thread_leaves_no_member() {
+    use buslane::director::JoinError;
+    const MARK: &str = "BUSLANE_TEST_WITHOUT_THREADS";
+    /// A node whose destructor panics.
+    struct Bomb(Sender<()>);
+
+    impl Node<u32> for Bomb {
+        fn deliver(&mut self, _: &Packet<u32>) -> Delivery {
+            Delivery::Done
+        }
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+            panic!("the destructor of a node panics");
+        }
+    }
+
+    if std::env::var_os(MARK).is_none() {
+        let this = std::env::current_exe().unwrap();
+        let child = std::process::Command::new(this)
+            .args(["sessions::join_without_a_thread_leaves_no_member", "--exact", "--test-threads=1"])
+            .envs([(MARK, "1"), ("RUST_MIN_STACK", "1125899906842624")])
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && printed.contains("1 passed"), "{printed}");
+        return;
+    }
+    let (director, _clock) = director();
+    let (tell, told) = channel();
+    let refused = director.join("bob", Bomb(tell.clone()));
+    assert!(matches!(refused, Err(JoinError::Spawn(_))));
+    told.try_recv().expect("the node was dropped");
+    assert!(director.roster().members.is_empty());
+    assert_eq!(director.snapshot().left, 0);
+    let (_bob, mut outbox) = join(&director, "bob"); // the name is free
+    let refused = director.rejoin("bob", Bomb(tell));
+    assert!(matches!(refused, Err(JoinError::Spawn(_))));
+    assert_eq!(outbox.try_packet().err(), Some(TryRecvError::Closed));
+    assert!(!director.roster().members[0].attached);
+    let (_bob, mut outbox) = director.rejoin_manual("bob").unwrap();
+    director.announce(1).unwrap();
+    assert_eq!(drain(&mut outbox), [1]);
 }

@@ -98,13 +98,13 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    /// Checks whether the next event is wanted. Returns an error if user code panics. Checks each
-    /// event once.
     /// Returns a handle with which another thread makes this subscriber cease to gate.
     pub(crate) fn gate(&self) -> OpenGate<E> {
         OpenGate { shared: self.shared.clone(), seat: self.seat.clone() }
     }
 
+    /// Checks whether the next event is wanted. Returns an error if user code panics. Checks each
+    /// event once.
     fn judge(&mut self) -> Result<Judgement, String> {
         let Self { reader, bounds, wanted, judged, .. } = self;
         let position = reader.position();

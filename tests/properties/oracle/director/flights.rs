@@ -48,11 +48,19 @@ pub(super) enum Failure {
 
 /// The packets of one kind, in order.
 #[derive(Debug, Default)]
-pub(super) struct Flights(Vec<Flight>);
+pub(super) struct Flights {
+    queue: Vec<Flight>,
+    /// Whether no packet is given up: that of the state.
+    is_endless: bool,
+}
 
 impl Flights {
+    pub(super) fn endless() -> Self {
+        Self { queue: Vec::new(), is_endless: true }
+    }
+
     pub(super) fn push(&mut self, id: u64, lagged: u64, events: Vec<Sent>) {
-        self.0.push(Flight {
+        self.queue.push(Flight {
             id,
             lagged,
             events,
@@ -66,7 +74,7 @@ impl Flights {
     }
 
     fn open(&self) -> impl Iterator<Item = &Flight> {
-        self.0.iter().filter(|flight| flight.stage != Stage::Acked)
+        self.queue.iter().filter(|flight| flight.stage != Stage::Acked)
     }
 
     /// Returns whether every packet is acknowledged.
@@ -74,26 +82,21 @@ impl Flights {
         self.open().next().is_none()
     }
 
-    /// Returns the number of packets that are not acknowledged.
-    pub(super) fn len(&self) -> usize {
-        self.open().count()
-    }
-
     /// Returns the number of events that are not acknowledged.
     pub(super) fn pending(&self) -> u64 {
         self.open().map(|flight| (flight.events.len() - flight.acked) as u64).sum()
     }
 
-    /// Returns whether a new packet may be filled: fewer than `most` are not acknowledged, and none
-    /// waits to be handed out.
+    /// Returns whether a new packet may be filled: there are fewer than `most` from the first one on
+    /// that is not acknowledged, and none waits to be handed out.
     pub(super) fn has_room(&self, most: usize) -> bool {
-        self.len() < most && self.open().all(|flight| flight.is_out())
+        self.queue.len() < most && self.open().all(|flight| flight.is_out())
     }
 
     /// Returns the packet to hand out. Those after one that waits for a retry wait, too.
     pub(super) fn due(&self, now: Duration) -> Option<usize> {
-        let index = self.0.iter().position(|f| matches!(f.stage, Stage::Ready | Stage::Retrying(_)))?;
-        let is_due = match self.0[index].stage {
+        let index = self.queue.iter().position(|f| matches!(f.stage, Stage::Ready | Stage::Retrying(_)))?;
+        let is_due = match self.queue[index].stage {
             Stage::Retrying(at) => at <= now,
             _ => true,
         };
@@ -102,7 +105,7 @@ impl Flights {
 
     /// Hands a packet out: to a node, or to a holder that has to acknowledge it until a time.
     pub(super) fn hand_out(&mut self, index: usize, now: Duration, until: Option<Duration>) -> Flight {
-        let flight = &mut self.0[index];
+        let flight = &mut self.queue[index];
         flight.attempts += 1;
         flight.begun.get_or_insert(now);
         flight.is_held = until.is_some();
@@ -110,17 +113,22 @@ impl Flights {
         flight.clone()
     }
 
-    /// A node has returned. The packet has a holder, or none.
-    pub(super) fn returned(&mut self, id: u64, until: Duration, is_held: bool) {
-        if let Some(flight) = self.0.iter_mut().find(|flight| flight.id == id)
-            && flight.stage == Stage::InCall
-        {
-            (flight.stage, flight.is_held) = (Stage::Pending(until), is_held);
+    /// A node has returned. The packet has a holder, or none and fails, unless it is to follow an
+    /// earlier one that failed meanwhile. Returns whether it fails.
+    pub(super) fn returned(&mut self, id: u64, until: Duration, is_held: bool) -> bool {
+        let Some(index) = self.find(id) else { return !is_held };
+        let follows =
+            self.queue[..index].iter().any(|f| matches!(f.stage, Stage::Ready | Stage::Retrying(_)));
+        let flight = &mut self.queue[index];
+        if flight.stage == Stage::InCall {
+            flight.stage = if follows { Stage::Ready } else { Stage::Pending(until) };
+            flight.is_held = is_held;
         }
+        !is_held && !follows
     }
 
     fn find(&mut self, id: u64) -> Option<usize> {
-        self.0.iter().position(|flight| flight.id == id)
+        self.queue.iter().position(|flight| flight.id == id)
     }
 
     /// Returns whether this is the last attempt of a packet that is not acknowledged.
@@ -130,7 +138,7 @@ impl Flights {
 
     /// Acknowledges the first `count` events of a packet, and returns how many of them are new.
     fn ack_events(&mut self, index: usize, count: usize) -> u64 {
-        let flight = &mut self.0[index];
+        let flight = &mut self.queue[index];
         if flight.stage == Stage::Acked {
             return 0;
         }
@@ -146,8 +154,8 @@ impl Flights {
     /// `None` if the packet is gone.
     pub(super) fn ack(&mut self, id: u64) -> Option<(bool, u64)> {
         let index = self.find(id)?;
-        let was_open = self.0[index].stage != Stage::Acked;
-        let acked = self.ack_events(index, self.0[index].events.len());
+        let was_open = self.queue[index].stage != Stage::Acked;
+        let acked = self.ack_events(index, self.queue[index].events.len());
         self.sweep();
         Some((was_open, acked))
     }
@@ -156,12 +164,12 @@ impl Flights {
     /// packet is gone.
     pub(super) fn ack_through(&mut self, id: u64, sequence: u64) -> Result<Option<u64>, ()> {
         let Some(index) = self.find(id) else { return Ok(None) };
-        if self.0[index].events.last().is_none_or(|last| last.sequence < sequence) {
+        if self.queue[index].events.last().is_none_or(|last| last.sequence < sequence) {
             return Err(());
         }
         let mut acked = 0;
         for index in 0..=index {
-            let count = self.0[index].events.iter().filter(|event| event.sequence <= sequence).count();
+            let count = self.queue[index].events.iter().filter(|event| event.sequence <= sequence).count();
             acked += self.ack_events(index, count);
         }
         self.sweep();
@@ -170,15 +178,15 @@ impl Flights {
 
     /// Forgets the acknowledged packets before the first other one.
     fn sweep(&mut self) {
-        while self.0.first().is_some_and(|flight| flight.stage == Stage::Acked) {
-            self.0.remove(0);
+        while self.queue.first().is_some_and(|flight| flight.stage == Stage::Acked) {
+            self.queue.remove(0);
         }
     }
 
     /// The holder of an attempt has dropped it. Returns whether the packet fails.
     pub(super) fn dropped(&mut self, id: u64, attempt: u32) -> bool {
         let Some(index) = self.find(id) else { return false };
-        let flight = &mut self.0[index];
+        let flight = &mut self.queue[index];
         let fails = flight.attempts == attempt && flight.is_held && matches!(flight.stage, Stage::Pending(_));
         flight.is_held &= flight.attempts != attempt;
         fails
@@ -187,11 +195,11 @@ impl Flights {
     /// A packet has failed. Returns it if it is given up.
     pub(super) fn fail(&mut self, id: u64, failure: Failure, now: Duration, rules: &Rules) -> Option<Flight> {
         let index = self.find(id)?;
-        let flight = &mut self.0[index];
+        let flight = &mut self.queue[index];
         if !flight.is_out() {
             return None;
         }
-        if rules.attempts.is_some_and(|most| flight.attempts >= most) {
+        if !self.is_endless && rules.attempts.is_some_and(|most| flight.attempts >= most) {
             return Some(self.give_up(index));
         }
         let doublings = (flight.attempts - 1).min(20);
@@ -209,21 +217,24 @@ impl Flights {
     }
 
     /// Gives a packet up, unless it is acknowledged or gone.
-    pub(super) fn reject(&mut self, id: u64) -> Option<Flight> {
+    pub(super) fn reject(&mut self, id: u64, now: Duration, rules: &Rules) -> Option<Flight> {
+        if self.is_endless {
+            return self.fail(id, Failure::Asked(None), now, rules);
+        }
         let index = self.find(id)?;
-        (self.0[index].stage != Stage::Acked).then(|| self.give_up(index))
+        (self.queue[index].stage != Stage::Acked).then(|| self.give_up(index))
     }
 
     /// Those after it stay in the hands of the member.
     fn give_up(&mut self, index: usize) -> Flight {
-        let flight = self.0.remove(index);
+        let flight = self.queue.remove(index);
         self.sweep();
         flight
     }
 
     /// Those that were handed out after a packet that failed are handed out again after it.
     fn go_back(&mut self, index: usize) {
-        for flight in self.0.iter_mut().skip(index) {
+        for flight in self.queue.iter_mut().skip(index) {
             if matches!(flight.stage, Stage::Pending(_)) {
                 flight.stage = Stage::Ready;
             }
@@ -233,12 +244,12 @@ impl Flights {
     /// Returns the first packet whose acknowledgment is overdue.
     pub(super) fn overdue(&self, now: Duration) -> Option<u64> {
         let is_overdue = |flight: &&Flight| matches!(flight.stage, Stage::Pending(at) if at <= now);
-        self.0.iter().find(is_overdue).map(|flight| flight.id)
+        self.queue.iter().find(is_overdue).map(|flight| flight.id)
     }
 
     /// Ends the waits for retries.
     pub(super) fn hurry(&mut self) {
-        for flight in &mut self.0 {
+        for flight in &mut self.queue {
             if matches!(flight.stage, Stage::Retrying(_)) {
                 flight.stage = Stage::Ready;
             }
@@ -247,7 +258,7 @@ impl Flights {
 
     /// A new session gets everything that is not acknowledged.
     pub(super) fn restart(&mut self) {
-        for flight in &mut self.0 {
+        for flight in &mut self.queue {
             if flight.stage != Stage::Acked {
                 flight.stage = Stage::Ready;
                 flight.is_held = false;

@@ -256,7 +256,7 @@ impl Model {
             begin: tail,
             next: tail,
             lagged: 0,
-            state: Flights::default(),
+            state: Flights::endless(),
             root: Flights::default(),
             events: Flights::default(),
             inbox: VecDeque::new(),
@@ -503,9 +503,10 @@ impl Model {
     }
 
     pub(super) fn reject(&mut self, index: usize, key: Key) -> Result<(), Refused> {
+        let (now, rules) = (self.now, self.rules);
         let member = self.session(index, key)?;
         if member.flights(key.kind).is_current(key.id, key.attempt)
-            && let Some(flight) = member.flights(key.kind).reject(key.id)
+            && let Some(flight) = member.flights(key.kind).reject(key.id, now, &rules)
         {
             let letter = member.count_given_up(key.kind, flight);
             self.letters.push(letter);
@@ -523,12 +524,10 @@ impl Model {
     pub(super) fn returned(&mut self, index: usize, key: Key, is_held: bool) -> Result<(), Refused> {
         let until = self.now + self.rules.ack_timeout;
         let member = self.session(index, key)?;
-        if member.flights(key.kind).is_current(key.id, key.attempt) {
-            member.flights(key.kind).returned(key.id, until, is_held);
-            if !is_held {
-                member.counts.dropped_tickets += 1;
-                self.fail(index, key.kind, key.id, Failure::Dropped);
-            }
+        let flights = member.flights(key.kind);
+        if flights.is_current(key.id, key.attempt) && flights.returned(key.id, until, is_held) {
+            member.counts.dropped_tickets += 1;
+            self.fail(index, key.kind, key.id, Failure::Dropped);
         }
         Ok(())
     }
