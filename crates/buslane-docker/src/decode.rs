@@ -4,27 +4,11 @@
 //! Strings are taken as bytes, and the text of the whole event is checked once: whether it is UTF-8 is
 //! asked once for an event, and not once for each of its strings.
 
-use crate::event::{DockerEvent, ENTRY_HEAD, LONGEST_TEXT, Precision, Span, encode};
-use crate::kind::Scope;
+use crate::event::{DockerEvent, Span};
+use crate::parts::{Actor, ActorField, Field, Parts, Scratch, append, begin_entry, end_entry};
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, de};
 use std::fmt;
-use std::sync::Arc;
-
-const SECOND: i64 = 1_000_000_000;
-/// The longest message of an engine that is kept.
-const LONGEST_MESSAGE: usize = 200;
-
-/// The memory that decoding reuses.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    /// The strings of the event.
-    text: Vec<u8>,
-    /// Strings that are not kept.
-    rest: Vec<u8>,
-    /// What the engine reported in place of an event, if that is what was decoded last.
-    pub(crate) message: Option<String>,
-}
 
 /// Decodes an event with the help of a scratch.
 pub(crate) struct EventSeed<'a>(pub(crate) &'a mut Scratch);
@@ -41,25 +25,6 @@ impl<'de> Deserialize<'de> for DockerEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         EventSeed(&mut Scratch::default()).deserialize(deserializer)
     }
-}
-
-/// A field of an event, by the names of the engine.
-enum Field {
-    Kind,
-    Action,
-    Actor,
-    Scope,
-    Time,
-    TimeNano,
-    /// Before version 1.52 of the API: the action, the identifier and the image once more.
-    Status,
-    Id,
-    From,
-    /// Podman's.
-    Health,
-    /// What an engine sends in place of an event.
-    Message,
-    Other,
 }
 
 struct FieldSeed;
@@ -85,20 +50,7 @@ impl Visitor<'_> for FieldSeed {
 
     #[inline]
     fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Field, E> {
-        Ok(match name {
-            b"Type" => Field::Kind,
-            b"Action" => Field::Action,
-            b"Actor" => Field::Actor,
-            b"scope" => Field::Scope,
-            b"time" => Field::Time,
-            b"timeNano" => Field::TimeNano,
-            b"status" => Field::Status,
-            b"id" => Field::Id,
-            b"from" => Field::From,
-            b"HealthStatus" => Field::Health,
-            b"message" => Field::Message,
-            _ => Field::Other,
-        })
+        Ok(Field::of(name))
     }
 }
 
@@ -132,16 +84,7 @@ impl<'de> Visitor<'de> for TextSeed<'_> {
 
     #[inline]
     fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<Option<Span>, E> {
-        let at = self.0.len();
-        if at + text.len() + ENTRY_HEAD > LONGEST_TEXT {
-            return Err(E::custom("the event is too long"));
-        }
-        // No string ends inside a character then, if the text of all of them is UTF-8.
-        if text.first().is_some_and(|byte| byte & 0xc0 == 0x80) {
-            return Err(E::custom("a string is no UTF-8"));
-        }
-        self.0.extend_from_slice(text);
-        Ok(Some(span(at, self.0.len())))
+        append(self.0, text).map(Some).map_err(E::custom)
     }
 
     fn visit_none<E: Error>(self) -> Result<Option<Span>, E> {
@@ -151,12 +94,6 @@ impl<'de> Visitor<'de> for TextSeed<'_> {
     fn visit_unit<E: Error>(self) -> Result<Option<Span>, E> {
         Ok(None)
     }
-}
-
-/// Both are below [`LONGEST_TEXT`].
-#[inline]
-fn span(at: usize, end: usize) -> Span {
-    Span { at: at as u32, end: end as u32 }
 }
 
 /// A number, which some engines send as a fraction. `None` if it is null.
@@ -198,12 +135,6 @@ impl Visitor<'_> for NumberSeed {
 /// Decodes the object of an event.
 struct ActorSeed<'a>(&'a mut Vec<u8>);
 
-#[derive(Default)]
-struct Actor {
-    id: Option<Span>,
-    attributes: Option<Span>,
-}
-
 impl<'de> DeserializeSeed<'de> for ActorSeed<'_> {
     type Value = Actor;
 
@@ -236,12 +167,6 @@ impl<'de> Visitor<'de> for ActorSeed<'_> {
     }
 }
 
-enum ActorField {
-    Id,
-    Attributes,
-    Other,
-}
-
 struct ActorFieldSeed;
 
 impl<'de> DeserializeSeed<'de> for ActorFieldSeed {
@@ -265,11 +190,7 @@ impl Visitor<'_> for ActorFieldSeed {
 
     #[inline]
     fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<ActorField, E> {
-        Ok(match name {
-            b"ID" => ActorField::Id,
-            b"Attributes" => ActorField::Attributes,
-            _ => ActorField::Other,
-        })
+        Ok(ActorField::of(name))
     }
 }
 
@@ -300,25 +221,16 @@ impl<'de> Visitor<'de> for AttributesSeed<'_> {
         let text = self.0;
         let begin = text.len();
         loop {
-            let head = text.len();
-            text.extend_from_slice(&[b'0'; ENTRY_HEAD]);
+            let head = begin_entry(text);
             let Some(key) = map.next_key_seed(TextSeed(&mut *text))? else {
                 text.truncate(head);
                 break;
             };
-            let key = key.map_or(0, |key| (key.end - key.at) as usize);
             let value = map.next_value_seed(TextSeed(&mut *text))?;
-            end_entry(text, head, key, value.map_or(0, |value| (value.end - value.at) as usize));
+            end_entry(text, head, key.unwrap_or_default(), value.unwrap_or_default());
         }
-        Ok(Some(span(begin, text.len())))
+        Ok(Some(Span::between(begin, text.len())))
     }
-}
-
-/// Writes the lengths of the entry that begins at `head`.
-#[inline]
-fn end_entry(text: &mut [u8], head: usize, key: usize, value: usize) {
-    encode(key, &mut text[head..head + 4]);
-    encode(value, &mut text[head + 4..head + ENTRY_HEAD]);
 }
 
 impl<'de> Visitor<'de> for EventSeed<'_> {
@@ -333,76 +245,23 @@ impl<'de> Visitor<'de> for EventSeed<'_> {
         text.clear();
         rest.clear();
         *message = None;
-        let (mut kind, mut action, mut actor) = (None, None, None);
-        let (mut scope, mut time, mut nanos) = (None, None, None);
-        let (mut status, mut id, mut from, mut health, mut reported) = (None, None, None, None, None);
+        let mut parts = Parts::default();
         while let Some(field) = map.next_key_seed(FieldSeed)? {
             match field {
-                Field::Kind => kind = map.next_value_seed(TextSeed(text))?,
-                Field::Action => action = map.next_value_seed(TextSeed(text))?,
-                Field::Actor => actor = Some(map.next_value_seed(ActorSeed(text))?),
-                Field::Scope => scope = map.next_value_seed(TextSeed(rest))?,
-                Field::Time => time = map.next_value_seed(NumberSeed)?,
-                Field::TimeNano => nanos = map.next_value_seed(NumberSeed)?,
-                Field::Status => status = map.next_value_seed(TextSeed(rest))?,
-                Field::Id => id = map.next_value_seed(TextSeed(rest))?,
-                Field::From => from = map.next_value_seed(TextSeed(rest))?,
-                Field::Health => health = map.next_value_seed(TextSeed(rest))?,
-                Field::Message => reported = map.next_value_seed(TextSeed(rest))?,
+                Field::Kind => parts.kind = map.next_value_seed(TextSeed(text))?,
+                Field::Action => parts.action = map.next_value_seed(TextSeed(text))?,
+                Field::Actor => parts.actor = Some(map.next_value_seed(ActorSeed(text))?),
+                Field::Scope => parts.scope = map.next_value_seed(TextSeed(rest))?,
+                Field::Time => parts.time = map.next_value_seed(NumberSeed)?,
+                Field::TimeNano => parts.nanos = map.next_value_seed(NumberSeed)?,
+                Field::Status => parts.status = map.next_value_seed(TextSeed(rest))?,
+                Field::Id => parts.id = map.next_value_seed(TextSeed(rest))?,
+                Field::From => parts.from = map.next_value_seed(TextSeed(rest))?,
+                Field::Health => parts.health = map.next_value_seed(TextSeed(rest))?,
+                Field::Message => parts.message = map.next_value_seed(TextSeed(rest))?,
                 Field::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        let rest = &*rest;
-        let of = |span: Span| &rest[span.at as usize..span.end as usize];
-        if kind.is_none() && action.is_none() && actor.is_none() && status.is_none() {
-            *message = reported.map(|span| shortened(of(span)));
-            return Err(de::Error::custom("not an event: it has no field of one"));
-        }
-        let mut actor = actor.unwrap_or_default();
-        action = action.or_else(|| Some(append(text, of(status?))));
-        actor.id = actor.id.or_else(|| Some(append(text, of(id?))));
-        if actor.attributes.is_none()
-            && let Some(image) = from.map(of).filter(|image| !image.is_empty())
-        {
-            let head = text.len();
-            text.extend_from_slice(&[b'0'; ENTRY_HEAD]);
-            text.extend_from_slice(b"image");
-            text.extend_from_slice(image);
-            end_entry(text, head, "image".len(), image.len());
-            actor.attributes = Some(span(head, text.len()));
-        }
-        if let (Some(name), Some(health)) = (action, health.map(of).filter(|health| !health.is_empty()))
-            && text[name.at as usize..name.end as usize] == *b"health_status"
-        {
-            let whole = [&b"health_status: "[..], health].concat();
-            action = Some(append(text, &whole));
-        }
-        let (time_nano, precision) = match (nanos.filter(|nanos| *nanos != 0), time) {
-            (Some(nanos), _) => (nanos, Precision::Nanoseconds),
-            (None, Some(seconds)) => (seconds.saturating_mul(SECOND), Precision::Seconds),
-            (None, None) => (0, Precision::None),
-        };
-        // Fails if a string is no UTF-8.
-        let text: Arc<str> = std::str::from_utf8(text).map_err(de::Error::custom)?.into();
-        Ok(DockerEvent {
-            text,
-            time_nano,
-            kind: kind.unwrap_or_default(),
-            action: action.unwrap_or_default(),
-            id: actor.id.unwrap_or_default(),
-            attributes: actor.attributes.unwrap_or_default(),
-            precision,
-            scope: scope.and_then(|scope| Scope::from_name(std::str::from_utf8(of(scope)).ok()?)),
-        })
+        parts.join(self.0).map_err(Error::custom)
     }
-}
-
-fn append(text: &mut Vec<u8>, more: &[u8]) -> Span {
-    let at = text.len();
-    text.extend_from_slice(more);
-    span(at, text.len())
-}
-
-fn shortened(message: &[u8]) -> String {
-    String::from_utf8_lossy(&message[..message.len().min(LONGEST_MESSAGE)]).into_owned()
 }

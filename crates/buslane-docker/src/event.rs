@@ -69,6 +69,12 @@ pub(crate) enum Precision {
 }
 
 impl Span {
+    /// Both positions are at most [`LONGEST_TEXT`].
+    #[inline]
+    pub(crate) fn between(at: usize, end: usize) -> Self {
+        Self { at: at as u32, end: end as u32 }
+    }
+
     pub(crate) fn of(self, text: &str) -> &str {
         text.get(self.at as usize..self.end as usize).unwrap_or_default()
     }

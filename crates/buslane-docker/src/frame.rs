@@ -8,9 +8,11 @@
 //! arrives, so that memory is bounded. What is no JSON ends the stream, since there is no telling
 //! where the next value begins.
 
-use crate::decode::{EventSeed, Scratch};
+use crate::decode::EventSeed;
 use crate::error::DockerError;
 use crate::event::DockerEvent;
+use crate::parts::Scratch;
+use crate::plain;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::Deserializer;
@@ -206,6 +208,12 @@ impl Decoder {
     #[inline]
     fn decode(&mut self) -> Result<Option<Decoded>, DockerError> {
         let bytes = &self.buffer[self.at..self.filled];
+        if let Some((event, length)) = plain::decode(bytes, &mut self.scratch)
+            && length <= self.longest
+        {
+            self.at += length;
+            return Ok(Some(Decoded::Event(event)));
+        }
         let mut json = Deserializer::from_slice(bytes);
         let (length, decoded) = match EventSeed(&mut self.scratch).deserialize(&mut json) {
             Ok(event) => (length(json), Decoded::Event(event)),

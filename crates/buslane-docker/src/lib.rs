@@ -59,6 +59,8 @@ mod identity;
 mod inbox;
 mod kind;
 mod pace;
+mod parts;
+mod plain;
 mod position;
 mod reader;
 mod settings;
