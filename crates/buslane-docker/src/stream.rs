@@ -42,6 +42,8 @@ pub struct DockerStream {
     /// The filter that is applied here.
     filter: Option<Filter>,
     until: Option<Until>,
+    /// The engine's time when the stream was opened.
+    opened: Option<i64>,
     proof: Proof,
     /// What comes upstream of the next event.
     announced: VecDeque<Item<DockerEvent, DockerToken>>,
@@ -131,6 +133,7 @@ impl DockerStream {
             left,
             filter: settings.local_filter(),
             until: settings.until.map(|until| Until::new(until, opened.now)),
+            opened: opened.now,
             proof,
             announced,
             batch: Batch::new(),
@@ -190,7 +193,7 @@ impl DockerStream {
         if !is_proved {
             self.announced.push_back(Item::Gap(Gap::new(GapReason::HistoryLost)));
             if let Some(position) = &mut self.position {
-                position.break_off();
+                position.break_off(self.opened);
             }
         }
         self.announced.push_back(Item::Resumed(is_proved));

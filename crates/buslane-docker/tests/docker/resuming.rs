@@ -186,6 +186,21 @@ fn later_process_continues_at_the_token() {
 }
 
 #[test]
+fn more_events_than_a_token_holds_come_once() {
+    let engine = engine();
+    let (first, seen) = follow(&engine);
+    engine.emit_all(volumes(0..150));
+    stop_and_expect(&first, &seen, &names(&["connected"], 0..150));
+    engine.wait_streams(0);
+    let token = first.token().unwrap().to_string();
+    let seen = crate::Seen::new();
+    let resumed = monitor(source(&engine)).resume(token.parse().ok()).spawn(seen.clone()).unwrap();
+    engine.wait_streams(1);
+    engine.emit(volume("150"));
+    stop_and_expect(&resumed, &seen, &["resumed", "150"]);
+}
+
+#[test]
 fn token_of_another_engine_is_stale() {
     let engine = engine();
     let token = token_after(&engine, "one");
