@@ -9,8 +9,10 @@ use crate::frame::{Decoded, Decoder};
 use crate::identity::Identity;
 use crate::inbox::{Entry, Inbox};
 use crate::token::Timestamp;
+use crate::until::time_here;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
+use std::time::Instant;
 use ureq::BodyReader;
 
 /// How much earlier Podman is asked, in nanoseconds.
@@ -34,6 +36,10 @@ pub(crate) struct Opened {
     pub(crate) engine: Option<Arc<str>>,
     /// The engine's time before the stream was asked for.
     pub(crate) now: Option<i64>,
+    /// When that time was asked for.
+    pub(crate) asked: Instant,
+    /// Whether that time has whole seconds only.
+    pub(crate) is_coarse: bool,
 }
 
 /// Connects, reports how that went, and reads to the end of the stream.
@@ -62,7 +68,9 @@ impl Drop for EndOnDrop<'_> {
 }
 
 fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<BodyReader<'static>, DockerError> {
+    let before_ping = Instant::now();
     let ping = client.ping()?;
+    let before_info = Instant::now();
     let info = client.info(&ping)?;
     if let (Some(wanted), Some(id)) = (&plan.engine, &info.id)
         && **wanted != **id
@@ -73,6 +81,16 @@ fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<BodyR
     let since = plan.since.or(info.time);
     // Podman's bound is exclusive, and a fraction of it is inexact.
     let since = since.map(|since| if ping.is_podman { since.saturating_sub(PODMAN_MARGIN) } else { since });
+    // An engine refuses a range that ends before it begins.
+    let since = match (since, plan.until) {
+        (Some(since), Some(until)) if since > until => {
+            if info.time.unwrap_or_else(time_here) > until {
+                return Err(DockerError::UntilReached);
+            }
+            Some(until)
+        }
+        _ => since,
+    };
     let mut query = Query::default();
     for (name, time) in [("since", since), ("until", plan.until)] {
         if let Some(time) = time {
@@ -82,7 +100,8 @@ fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<BodyR
     if let Some(filter) = &plan.filter {
         query.push("filters", filter);
     }
-    let opened = Opened { engine: info.id, now: info.time };
+    let asked = if info.is_coarse { before_ping } else { before_info };
+    let opened = Opened { engine: info.id, now: info.time, asked, is_coarse: info.is_coarse };
     if ping.is_podman {
         // Podman may answer only with the first event.
         opening.finish(Ok(opened));

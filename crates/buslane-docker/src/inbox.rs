@@ -97,7 +97,7 @@ struct State {
 }
 
 impl Entry {
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         match self {
             Self::Event(event, _) => event.size(),
             Self::Undecodable(_) | Self::Lost(_) => size_of::<Self>(),

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
-/// The requests of one connection: ping, info and events.
-const REQUESTS: u32 = 3;
+/// The limits of one connection: those of ping, of the head and the body of info, and of events.
+const REQUESTS: u32 = 4;
 
 /// A source of the events of a Docker Engine, or of Podman, for a
 /// [`Monitor`](buslane::source::Monitor).

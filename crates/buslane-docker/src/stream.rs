@@ -9,28 +9,31 @@
 //! all of them. A later replay may contain events that a gap has covered; they are left out, since
 //! events after them were forwarded.
 
-use crate::attempt::{Attempt, lock};
+use crate::attempt::{Attempt, LONGEST, lock};
 use crate::client::Client;
 use crate::drain::Opened;
 use crate::error::DockerError;
 use crate::event::DockerEvent;
 use crate::filter::Filter;
 use crate::identity::Identity;
-use crate::inbox::{Batch, Entry, Inbox, Lost, Nothing};
+use crate::inbox::{Batch, Entry, Inbox, Lost, MOST_BYTES, Nothing};
 use crate::position::Position;
 use crate::settings::Settings;
 use crate::token::DockerToken;
+use crate::until::Until;
 use buslane::source::{Connection, Fault, Gap, GapReason, Item, Session, StopHook};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// How long the end of a thread is waited for. It ends at once, unless the system holds it.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// The most events that are held. Docker's history is 256; Podman's is longer.
 const MOST_HELD: usize = 4096;
+/// The most memory of the events that are held, in bytes.
+const MOST_BYTES_HELD: usize = MOST_BYTES / 2;
 
 /// An open stream of events; the connection of a [`DockerSource`](crate::DockerSource).
 pub struct DockerStream {
@@ -62,18 +65,11 @@ pub(crate) struct Reader {
     _interrupt: StopHook,
 }
 
-/// The end of the range of events, and the engine's time when the stream was opened.
-struct Until {
-    until: i64,
-    now: i64,
-    since: Instant,
-}
-
 enum Proof {
     /// It is known whether the stream continues.
     Settled,
     /// Events are held until one comes that was received before.
-    Awaited { until: Instant, held: Batch },
+    Awaited { until: Instant, held: Batch, bytes: usize },
 }
 
 /// Makes a fault of an error.
@@ -132,7 +128,7 @@ impl DockerStream {
             position: Some(position),
             left,
             filter: settings.local_filter(),
-            until: settings.until.map(|until| Until::new(until, opened.now)),
+            until: settings.until.map(|until| Until::new(until, opened)),
             opened: opened.now,
             proof,
             announced,
@@ -155,29 +151,37 @@ impl DockerStream {
             Proof::Settled => silence,
             Proof::Awaited { until, .. } => until.saturating_duration_since(Instant::now()).min(silence),
         };
+        let limit = self.until.as_ref().map_or(limit, |until| until.left().min(limit));
         match self.reader.inbox.take(&mut self.batch, limit) {
             Ok(()) => self.entry(),
             Err(Nothing::Closed) => Err(Err(Fault::transient(DockerError::Stopped))),
             Err(Nothing::Ended(Err(error))) => Err(Err(fault(error))),
             Err(nothing) => {
-                if self.settle_late(matches!(nothing, Nothing::Ended(_))) {
+                let is_ended = matches!(nothing, Nothing::Ended(_));
+                let is_over = self
+                    .until
+                    .as_ref()
+                    .is_some_and(|until| if is_ended { until.is_reached() } else { until.left().is_zero() });
+                if self.settle_late(is_ended, is_over) {
                     return Err(self.next());
                 }
-                let is_over = self.until.as_ref().is_some_and(Until::is_reached);
                 Err(match nothing {
-                    Nothing::TimedOut => Ok(Some(Item::Silent)),
                     _ if is_over => Err(fault(DockerError::UntilReached)),
+                    Nothing::TimedOut => Ok(Some(Item::Silent)),
                     _ => Ok(None),
                 })
             }
         }
     }
 
-    /// Gives up the proof if its time is over, or the stream is. Returns whether it did.
-    fn settle_late(&mut self, is_ended: bool) -> bool {
+    /// Gives up the proof if its time is over, or the stream is. Returns whether it did. A stream that
+    /// ended before its first event denies nothing: the next one may continue.
+    fn settle_late(&mut self, is_ended: bool, is_over: bool) -> bool {
         let is_late = match &self.proof {
             Proof::Settled => false,
-            Proof::Awaited { until, .. } => is_ended || Instant::now() >= *until,
+            Proof::Awaited { until, held, .. } => {
+                is_over || is_ended && !held.is_empty() || Instant::now() >= *until
+            }
         };
         if is_late {
             self.settle(false, None);
@@ -206,7 +210,8 @@ impl DockerStream {
     /// Holds an entry, unless it settles the proof.
     #[cold]
     fn hold(&mut self, entry: Entry) {
-        let (Proof::Awaited { until, held }, Some(position)) = (&mut self.proof, &self.position) else {
+        let (Proof::Awaited { until, held, bytes }, Some(position)) = (&mut self.proof, &self.position)
+        else {
             return;
         };
         let is_proof = |identity: &Identity| position.proves(*identity);
@@ -223,8 +228,9 @@ impl DockerStream {
             held.retain(is_ours);
             return self.settle(true, Some(entry));
         }
+        *bytes += entry.size();
         held.push_back(entry);
-        if held.len() > MOST_HELD || Instant::now() >= *until {
+        if held.len() > MOST_HELD || *bytes > MOST_BYTES_HELD || Instant::now() >= *until {
             self.settle(false, None);
         }
     }
@@ -277,24 +283,7 @@ impl Proof {
         if !position.can_prove() {
             return Self::Settled;
         }
-        let now = Instant::now();
-        Self::Awaited { until: now.checked_add(wait).unwrap_or(now), held: Batch::new() }
-    }
-}
-
-impl Until {
-    fn new(until: i64, now: Option<i64>) -> Self {
-        // Without the engine's time, this machine's serves.
-        let now = now.unwrap_or_else(|| {
-            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            since_1970.as_nanos().try_into().unwrap_or(i64::MAX)
-        });
-        Self { until, now, since: Instant::now() }
-    }
-
-    fn is_reached(&self) -> bool {
-        let elapsed = self.since.elapsed().as_nanos().try_into().unwrap_or(i64::MAX);
-        self.now.saturating_add(elapsed) >= self.until
+        Self::Awaited { until: Instant::now() + wait.min(LONGEST), held: Batch::new(), bytes: 0 }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{engine, expect, follow, source, start, stop_and_expect, volume, volu
 use buslane::source::Update;
 use buslane_docker::testing::{Answer, Cut, Endpoint, Framing, ScriptedEvent};
 use buslane_docker::{Action, DockerEvent, Kind, Scope};
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn chunks_are_not_events() {
@@ -146,6 +147,20 @@ fn unknown_kinds_actions_and_fields_are_kept() {
     assert!(health.attributes().eq([("a", "")]));
     assert_eq!((old.kind(), old.action(), old.id()), (Kind::Other(""), Action::Start, "c2"));
     assert_eq!((old.image(), old.time_nano()), (Some("alpine"), Some(1_000_000_000)));
+}
+
+#[test]
+fn silent_or_broken_info_prevents_no_connection() {
+    let broken = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec();
+    for answer in [Answer::Silence, Answer::End, Answer::Bytes(broken)] {
+        let engine = engine();
+        engine.answer_always(Endpoint::Info, answer);
+        let (monitor, seen) =
+            start(source(&engine).timeout(Duration::from_millis(300)).since(SystemTime::UNIX_EPOCH));
+        engine.wait_streams(1);
+        engine.emit(volume("one"));
+        stop_and_expect(&monitor, &seen, &["connected", "before", "one"]);
+    }
 }
 
 #[test]
