@@ -5,6 +5,7 @@
 use crate::attempt::Attempt;
 use crate::client::{Client, Query};
 use crate::error::DockerError;
+use crate::filter::Filter;
 use crate::frame::{Decoded, Decoder};
 use crate::identity::Identity;
 use crate::inbox::{Entry, Inbox};
@@ -27,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) until: Option<i64>,
     /// The filter for the engine, as JSON.
     pub(crate) filter: Option<String>,
+    /// The filter that is applied here.
+    pub(crate) wanted: Option<Filter>,
     /// The longest event, in bytes.
     pub(crate) longest: usize,
 }
@@ -46,7 +49,7 @@ pub(crate) struct Opened {
 pub(crate) fn run(client: &Client, plan: &Plan, inbox: &Inbox, opening: &Attempt<Opened>) {
     let end = EndOnDrop(inbox, opening);
     match open(client, plan, opening) {
-        Ok(reader) => inbox.end(read(client, reader, Decoder::new(plan.longest), inbox)),
+        Ok(reader) => inbox.end(read(client, reader, plan, inbox)),
         // With Podman, the opening may have ended before.
         Err(error) => {
             opening.finish(Err(error.clone()));
@@ -116,9 +119,10 @@ fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<BodyR
 fn read(
     client: &Client,
     mut reader: BodyReader<'static>,
-    mut decoder: Decoder,
+    plan: &Plan,
     inbox: &Inbox,
 ) -> Result<(), DockerError> {
+    let (mut decoder, wanted) = (Decoder::new(plan.longest), plan.wanted.as_ref());
     loop {
         let mut end = fill(client, &mut reader, &mut decoder);
         let mut batch = inbox.batch();
@@ -126,9 +130,16 @@ fn read(
             match decoder.next() {
                 Ok(Some(Decoded::Event(event))) => {
                     let identity = Identity::of(&event);
-                    batch.push_back(Entry::Event(event, identity));
+                    batch.push_back(match wanted {
+                        Some(filter) if !filter.matches(&event) => {
+                            Entry::Unwanted(identity, event.time_nano())
+                        }
+                        _ => Entry::Event(event, identity),
+                    });
                 }
-                Ok(Some(Decoded::Undecodable(error))) => batch.push_back(Entry::Undecodable(error)),
+                Ok(Some(Decoded::Undecodable(error, hash))) => {
+                    batch.push_back(Entry::Undecodable(error, hash));
+                }
                 Ok(None) => break,
                 Err(error) => {
                     end = Some(Err(error));

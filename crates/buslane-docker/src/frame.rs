@@ -11,6 +11,7 @@
 use crate::decode::EventSeed;
 use crate::error::DockerError;
 use crate::event::DockerEvent;
+use crate::identity::hash;
 use crate::parts::Scratch;
 use crate::plain;
 use serde::Deserialize;
@@ -29,8 +30,9 @@ const USUAL_SIZE: usize = 256 * 1024;
 #[derive(Debug)]
 pub(crate) enum Decoded {
     Event(DockerEvent),
-    /// A value that is no event, or one that is too long.
-    Undecodable(DockerError),
+    /// A value that is no event, or one that is too long, and a hash of it. Of one that is too long, the
+    /// hash is that of its first bytes.
+    Undecodable(DockerError, u64),
 }
 
 pub(crate) struct Decoder {
@@ -42,8 +44,8 @@ pub(crate) struct Decoder {
     filled: usize,
     /// The search for the end of the value at `at`, if it was not whole when it was decoded first.
     scan: Option<Scan>,
-    /// Whether the value that is scanned is too long, and its bytes are not kept.
-    skips: bool,
+    /// The hash of the value that is scanned, if it is too long and its bytes are not kept.
+    skipped: Option<u64>,
     scratch: Scratch,
 }
 
@@ -105,7 +107,7 @@ impl Decoder {
             at: 0,
             filled: 0,
             scan: None,
-            skips: false,
+            skipped: None,
             scratch: Scratch::default(),
         }
     }
@@ -179,15 +181,15 @@ impl Decoder {
     fn complete(&mut self) -> Result<Option<Decoded>, DockerError> {
         let Some(scan) = &mut self.scan else { return Ok(None) };
         let end = scan.run(&self.buffer[..self.filled]);
-        if end.unwrap_or(self.filled) - self.at > self.longest {
-            self.skips = true;
+        if self.skipped.is_none() && end.unwrap_or(self.filled) - self.at > self.longest {
+            self.skipped = Some(hash(&self.buffer[self.at..self.at + self.longest]));
         }
-        match end {
-            Some(end) if self.skips => {
-                (self.at, self.skips, self.scan) = (end, false, None);
-                Ok(Some(self.too_long()))
+        match (end, self.skipped) {
+            (Some(end), Some(hash)) => {
+                (self.at, self.skipped, self.scan) = (end, None, None);
+                Ok(Some(self.too_long(hash)))
             }
-            Some(_) => {
+            (Some(_), None) => {
                 self.scan = None;
                 match self.decode()? {
                     Some(decoded) => Ok(Some(decoded)),
@@ -195,8 +197,8 @@ impl Decoder {
                     None => Err(DockerError::Json),
                 }
             }
-            None => {
-                if self.skips {
+            (None, skipped) => {
+                if skipped.is_some() {
                     self.at = self.filled;
                 }
                 Ok(None)
@@ -226,26 +228,32 @@ impl Decoder {
                 },
             },
         };
+        let decoded = match length > self.longest {
+            true => self.too_long(hash(&self.buffer[self.at..self.at + self.longest])),
+            false => decoded,
+        };
         self.at += length;
-        Ok(Some(if length > self.longest { self.too_long() } else { decoded }))
+        Ok(Some(decoded))
     }
 
     /// Returns the length of a value that is no event, and its error.
     #[cold]
     fn skipped(&mut self) -> Result<Option<(usize, Decoded)>, DockerError> {
-        let mut json = Deserializer::from_slice(&self.buffer[self.at..self.filled]);
+        let bytes = &self.buffer[self.at..self.filled];
+        let mut json = Deserializer::from_slice(bytes);
         match IgnoredAny::deserialize(&mut json) {
             Ok(IgnoredAny) => {
                 let error = DockerError::NotAnEvent { message: self.scratch.message.take() };
-                Ok(Some((length(json), Decoded::Undecodable(error))))
+                let length = length(json);
+                Ok(Some((length, Decoded::Undecodable(error, hash(&bytes[..length])))))
             }
             Err(error) if error.is_eof() => Ok(None),
             Err(_) => Err(DockerError::Json),
         }
     }
 
-    fn too_long(&self) -> Decoded {
-        Decoded::Undecodable(DockerError::EventTooLong { limit: self.longest })
+    fn too_long(&self, hash: u64) -> Decoded {
+        Decoded::Undecodable(DockerError::EventTooLong { limit: self.longest }, hash)
     }
 }
 
@@ -269,10 +277,10 @@ mod tests {
                 match decoder.next() {
                     Ok(None) => break,
                     Ok(Some(Decoded::Event(event))) => all.push(event.to_string()),
-                    Ok(Some(Decoded::Undecodable(DockerError::EventTooLong { .. }))) => {
+                    Ok(Some(Decoded::Undecodable(DockerError::EventTooLong { .. }, _))) => {
                         all.push("too long".into());
                     }
-                    Ok(Some(Decoded::Undecodable(_))) => all.push("skipped".into()),
+                    Ok(Some(Decoded::Undecodable(..))) => all.push("skipped".into()),
                     Err(_) => {
                         all.push("broken".into());
                         return all;
@@ -365,7 +373,7 @@ mod tests {
         results.push(feed(br#""}"#));
         assert!(results.iter().all(|(size, _)| *size <= 1 << 18));
         let ends =
-            results.iter().filter(|(_, next)| matches!(next, Ok(Some(Decoded::Undecodable(_))))).count();
+            results.iter().filter(|(_, next)| matches!(next, Ok(Some(Decoded::Undecodable(..))))).count();
         assert_eq!(ends, 1);
         assert!(results.iter().all(|(_, next)| !matches!(next, Err(_) | Ok(Some(Decoded::Event(_))))));
     }

@@ -1,6 +1,6 @@
 //! Where a source is in the stream of an engine.
 
-use crate::identity::{Identity, Seen};
+use crate::identity::{Identity, Seen, Skipped};
 use crate::token::{DockerToken, TrailEnd};
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ const LATEST_PUBLICATION: u64 = 100_000_000;
 pub(crate) struct Position {
     engine: Option<Arc<str>>,
     seen: Seen,
+    /// The values that were no events.
+    skipped: Skipped,
     /// The time of the event that was received last. The clock may have stepped back, so it is not
     /// the latest one: that one might be in the future for a long time.
     last: Option<i64>,
@@ -40,6 +42,7 @@ impl Position {
         Self {
             engine,
             seen: Seen::default(),
+            skipped: Skipped::default(),
             last: None,
             begin,
             unbroken: 0,
@@ -105,6 +108,16 @@ impl Position {
         if self.begin.is_none() {
             self.begin = self.last;
         }
+    }
+
+    /// Takes note of a new connection.
+    pub(crate) fn reconnect(&mut self) {
+        self.skipped.reconnect();
+    }
+
+    /// Takes note of a value that is no event. Returns whether an earlier connection has received it.
+    pub(crate) fn skips_again(&mut self, hash: u64) -> bool {
+        self.skipped.is_repeated(hash)
     }
 
     /// Returns whether an event was received before.

@@ -109,6 +109,7 @@ impl DockerSource {
             since: position.as_ref().map_or(settings.since, Position::since),
             until: settings.until,
             filter: settings.remote_filter(),
+            wanted: settings.local_filter(),
             longest: settings.longest,
         };
         let (alive, over) = (Arc::new(()), Attempt::new());
@@ -148,6 +149,7 @@ impl DockerSource {
         match position {
             Some(mut position) => {
                 position.adopt(opened.engine.as_ref());
+                position.reconnect();
                 position
             }
             None => {

@@ -14,7 +14,6 @@ use crate::client::Client;
 use crate::drain::Opened;
 use crate::error::DockerError;
 use crate::event::DockerEvent;
-use crate::filter::Filter;
 use crate::identity::Identity;
 use crate::inbox::{Batch, Entry, Inbox, Lost, MOST_BYTES, Nothing};
 use crate::position::Position;
@@ -42,8 +41,6 @@ pub struct DockerStream {
     position: Option<Position>,
     /// Where the position is left for the next connection.
     left: Arc<Mutex<Option<Position>>>,
-    /// The filter that is applied here.
-    filter: Option<Filter>,
     until: Option<Until>,
     /// The engine's time when the stream was opened.
     opened: Option<i64>,
@@ -127,7 +124,6 @@ impl DockerStream {
             session: session.clone(),
             position: Some(position),
             left,
-            filter: settings.local_filter(),
             until: settings.until.map(|until| Until::new(until, opened)),
             opened: opened.now,
             proof,
@@ -216,13 +212,15 @@ impl DockerStream {
         };
         let is_proof = |identity: &Identity| position.proves(*identity);
         let proof = match &entry {
-            Entry::Event(_, identity) => identity.filter(is_proof),
+            Entry::Event(_, identity) | Entry::Unwanted(identity, _) => identity.filter(is_proof),
             Entry::Lost(lost) => lost.identities().find(is_proof),
-            Entry::Undecodable(_) => None,
+            Entry::Undecodable(..) => None,
         };
         if let Some(proof) = proof {
             let is_ours = |entry: &Entry| match entry {
-                Entry::Event(_, Some(identity)) => !position.precedes(*identity, proof),
+                Entry::Event(_, Some(identity)) | Entry::Unwanted(Some(identity), _) => {
+                    !position.precedes(*identity, proof)
+                }
                 _ => true,
             };
             held.retain(is_ours);
@@ -239,23 +237,34 @@ impl DockerStream {
     #[inline]
     fn item(&mut self, entry: Entry) -> Item<DockerEvent, DockerToken> {
         let Some(position) = &mut self.position else { return Item::Silent };
-        let (event, identity) = match entry {
-            Entry::Event(event, identity) => (event, identity),
-            Entry::Undecodable(error) => return Item::Undecodable(error.into(), Some(position.token())),
+        let (event, identity, time) = match entry {
+            Entry::Event(event, identity) => {
+                let time = event.time_nano();
+                (Some(event), identity, time)
+            }
+            Entry::Unwanted(identity, time) => (None, identity, time),
+            // A message is in no history, so it is a new one.
+            Entry::Undecodable(error, hash)
+                if !matches!(error, DockerError::NotAnEvent { message: Some(_) })
+                    && position.skips_again(hash) =>
+            {
+                return Item::Duplicate(position.token());
+            }
+            Entry::Undecodable(error, _) => return Item::Undecodable(error.into(), Some(position.token())),
             Entry::Lost(lost) => return lost_item(position, &lost),
         };
         match identity {
             Some(identity) if position.has_received(identity) => return Item::Duplicate(position.token()),
             Some(identity) => position.receive(identity),
             None => {
-                if let Some(time) = event.time_nano() {
+                if let Some(time) = time {
                     position.pass(time);
                 }
             }
         }
-        match &self.filter {
-            Some(filter) if !filter.matches(&event) => Item::Alive(position.token()),
-            _ => Item::Event(event, position.token()),
+        match event {
+            Some(event) => Item::Event(event, position.token()),
+            None => Item::Alive(position.token()),
         }
     }
 }

@@ -127,6 +127,28 @@ fn limit_of_an_event_is_a_setting() {
 }
 
 #[test]
+fn event_that_is_too_long_is_reported_once() {
+    let engine = engine();
+    let (monitor, seen) = start(source(&engine).max_event(200));
+    engine.wait_streams(1);
+    for name in ["one", "two"] {
+        engine.emit(volume(name));
+        engine.emit(volume(name).attribute("label", "x".repeat(200)));
+    }
+    let before = ["connected", "one", "Undecodable 1", "two", "Undecodable 1"];
+    expect(&seen, &before);
+    for _ in 0..2 {
+        let updates = seen.len();
+        engine.cut();
+        seen.wait_for(updates + 2);
+    }
+    engine.emit(volume("three"));
+    let after = ["fault", "resumed", "fault", "resumed", "three"];
+    stop_and_expect(&monitor, &seen, &[&before[..], &after].concat());
+    assert_eq!(monitor.snapshot().undecodable, 2);
+}
+
+#[test]
 fn unknown_kinds_actions_and_fields_are_kept() {
     let engine = engine();
     let (monitor, seen) = follow(&engine);
