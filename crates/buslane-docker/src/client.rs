@@ -54,8 +54,8 @@ pub(crate) struct Info {
 }
 
 impl Client {
-    pub(crate) fn new(address: Arc<Address>, timeout: Duration) -> Self {
-        let limit = Some(timeout);
+    pub(crate) fn new(address: &Address, timeout: Duration) -> Self {
+        let (limit, address) = (Some(timeout), Arc::new(address.fixed()));
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -88,7 +88,7 @@ impl Client {
 
     /// Returns a client with a connection of its own.
     pub(crate) fn another(&self) -> Self {
-        Self::new(self.address.clone(), self.timeout)
+        Self::new(&self.address, self.timeout)
     }
 
     /// Ends every request, also one that waits.

@@ -93,7 +93,7 @@ impl DockerSource {
             return Err(Fault::transient(DockerError::StillConnecting));
         }
         let settings = &self.settings;
-        let client = Client::new(self.address.clone(), settings.timeout);
+        let client = Client::new(&self.address, settings.timeout);
         let inbox = Arc::new(Inbox::new(settings.buffer));
         let opening = Attempt::new();
         let interrupt = session.on_stop({

@@ -334,6 +334,27 @@ impl ScriptedEngine {
         });
     }
 
+    /// Answers no request for an endpoint until [`release`](Self::release), or until the engine stops.
+    /// Then it answers by what it knows at that time.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane_docker::testing::{Endpoint, ScriptedEngine, ScriptedEvent};
+    /// let engine = ScriptedEngine::start()?;
+    /// engine.hold(Endpoint::Events);
+    /// engine.emit(ScriptedEvent::new("volume", "create", "while a client opens a stream"));
+    /// engine.release(Endpoint::Events);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn hold(&self, endpoint: Endpoint) {
+        self.0.core.change(|state| state.held.insert(endpoint));
+    }
+
+    /// Answers the requests for an endpoint that are [held](Self::hold), and those that come.
+    pub fn release(&self, endpoint: Endpoint) {
+        self.0.core.change(|state| state.held.remove(&endpoint));
+    }
+
     /// Returns everything that happened, each with its time, in the order in which it happened.
     #[must_use]
     pub fn events(&self) -> Vec<ScriptedEvent> {

@@ -36,6 +36,19 @@ fn what_happens_while_away_comes_in_order() {
 #[test]
 fn first_connection_loses_nothing_while_it_opens() {
     let engine = engine();
+    engine.hold(Endpoint::Events);
+    let (monitor, seen) = start(source(&engine));
+    engine.wait_requests(Endpoint::Events, 1);
+    engine.emit_all(volumes(0..3));
+    engine.release(Endpoint::Events);
+    engine.wait_streams(1);
+    engine.emit(volume("3"));
+    stop_and_expect(&monitor, &seen, &names(&["connected"], 0..4));
+}
+
+#[test]
+fn attempt_that_failed_is_no_beginning() {
+    let engine = engine();
     engine.answer_next(Endpoint::Events, Answer::Silence);
     let (monitor, seen) = start(source(&engine));
     engine.wait_requests(Endpoint::Events, 1);
