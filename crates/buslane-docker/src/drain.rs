@@ -26,10 +26,9 @@ pub(crate) struct Plan {
     /// The time from which to ask. Without one, from now on.
     pub(crate) since: Option<i64>,
     pub(crate) until: Option<i64>,
-    /// The filter for the engine, as JSON.
-    pub(crate) filter: Option<String>,
-    /// The filter that is applied here.
-    pub(crate) wanted: Option<Filter>,
+    pub(crate) filter: Filter,
+    /// Whether the filter is applied in this process.
+    pub(crate) filters_here: bool,
     /// The longest event, in bytes.
     pub(crate) longest: usize,
 }
@@ -49,7 +48,9 @@ pub(crate) struct Opened {
 pub(crate) fn run(client: &Client, plan: &Plan, inbox: &Inbox, opening: &Attempt<Opened>) {
     let end = EndOnDrop(inbox, opening);
     match open(client, plan, opening) {
-        Ok(reader) => inbox.end(read(client, reader, plan, inbox)),
+        Ok((reader, wanted)) => {
+            inbox.end(read(client, reader, Decoder::new(plan.longest), &wanted, inbox));
+        }
         // With Podman, the opening may have ended before.
         Err(error) => {
             opening.finish(Err(error.clone()));
@@ -70,7 +71,12 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<BodyReader<'static>, DockerError> {
+/// Returns the stream, and the filter of its events that is applied here.
+fn open(
+    client: &Client,
+    plan: &Plan,
+    opening: &Attempt<Opened>,
+) -> Result<(BodyReader<'static>, Filter), DockerError> {
     let before_ping = Instant::now();
     let ping = client.ping()?;
     let before_info = Instant::now();
@@ -100,29 +106,30 @@ fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<BodyR
             query.push(name, &Timestamp(time).to_string());
         }
     }
-    if let Some(filter) = &plan.filter {
-        query.push("filters", filter);
+    let (filter, wanted) = plan.filter.divided(plan.filters_here, ping.is_podman);
+    if !filter.is_empty() {
+        query.push("filters", &filter.to_string());
     }
     let asked = if info.is_coarse { before_ping } else { before_info };
     let opened = Opened { engine: info.id, now: info.time, asked, is_coarse: info.is_coarse };
     if ping.is_podman {
         // Podman may answer only with the first event.
         opening.finish(Ok(opened));
-        return client.events(&ping, &query);
+        return Ok((client.events(&ping, &query)?, wanted));
     }
     let reader = client.events(&ping, &query)?;
     opening.finish(Ok(opened));
-    Ok(reader)
+    Ok((reader, wanted))
 }
 
 /// Reads and decodes to the end of the stream, or until the inbox is closed.
 fn read(
     client: &Client,
     mut reader: BodyReader<'static>,
-    plan: &Plan,
+    mut decoder: Decoder,
+    wanted: &Filter,
     inbox: &Inbox,
 ) -> Result<(), DockerError> {
-    let (mut decoder, wanted) = (Decoder::new(plan.longest), plan.wanted.as_ref());
     loop {
         let mut end = fill(client, &mut reader, &mut decoder);
         let mut batch = inbox.batch();
@@ -130,11 +137,10 @@ fn read(
             match decoder.next() {
                 Ok(Some(Decoded::Event(event))) => {
                     let identity = Identity::of(&event);
-                    batch.push_back(match wanted {
-                        Some(filter) if !filter.matches(&event) => {
-                            Entry::Unwanted(identity, event.time_nano())
-                        }
-                        _ => Entry::Event(event, identity),
+                    batch.push_back(if wanted.matches(&event) {
+                        Entry::Event(event, identity)
+                    } else {
+                        Entry::Unwanted(identity, event.time_nano())
                     });
                 }
                 Ok(Some(Decoded::Undecodable(error, hash))) => {

@@ -130,6 +130,14 @@ impl Filter {
         Ok(())
     }
 
+    /// Divides the filter into that of the engine and that of this process. Podman before 4.4 compares
+    /// actions with names of its own, so that it would send no `die`.
+    pub(crate) fn divided(&self, is_here: bool, is_podman: bool) -> (Self, Self) {
+        let is_local = |key: &str| is_here || is_podman && key == "event";
+        let (local, remote) = self.keys.clone().into_iter().partition(|(key, _)| is_local(key));
+        (Self { keys: remote }, Self { keys: local })
+    }
+
     /// Returns whether the filter wants an event, by the rules of the engine.
     ///
     /// # Examples

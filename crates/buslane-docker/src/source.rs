@@ -52,7 +52,10 @@ const REQUESTS: u32 = 4;
 ///
 /// # Limits
 /// What the engine itself loses while a connection is open, because another part of the system did
-/// not let this process read, leaves no trace on the stream. TLS and `ssh://` are not supported.
+/// not let this process read, leaves no trace on the stream. A stream that delivers nothing more while
+/// the engine answers pings, as behind some proxies, looks like silence; list the objects anew from
+/// time to time where that matters. A value that is no event, and that comes again in the replay of a
+/// later process, is reported by that process as well: tokens hold events only. TLS and `ssh://` are not supported.
 ///
 /// # Examples
 /// ```no_run
@@ -108,8 +111,8 @@ impl DockerSource {
             engine: position.as_ref().and_then(|position| position.engine().map(str::to_owned)),
             since: position.as_ref().map_or(settings.since, Position::since),
             until: settings.until,
-            filter: settings.remote_filter(),
-            wanted: settings.local_filter(),
+            filter: settings.filter.clone(),
+            filters_here: settings.filters_here,
             longest: settings.longest,
         };
         let (alive, over) = (Arc::new(()), Attempt::new());

@@ -107,8 +107,8 @@ impl ScriptedEngineBuilder {
     }
 
     /// Deviates from Docker as podman does: `since` and `until` are exclusive, and bound events that
-    /// happen now as well; the head of the answer comes with the first event; and each request for
-    /// `/info` shows another id.
+    /// happen now as well; the head of the answer comes with the first event; each request for `/info`
+    /// shows another id; and a filter of the event `die` matches none.
     pub fn podman(mut self) -> Self {
         self.0.is_podman = true;
         self

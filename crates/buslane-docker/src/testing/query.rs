@@ -32,7 +32,14 @@ impl EventQuery {
         if since.zip(until).is_some_and(|(since, until)| until < since) {
             return Err("`since` time cannot be after `until` time".to_owned());
         }
-        let filters = Filters::parse(parameter("filters").unwrap_or(""))?;
+        let mut filters = Filters::parse(parameter("filters").unwrap_or(""))?;
+        if is_exclusive && let Some(actions) = filters.0.get_mut("event") {
+            // Podman compares with a name of its own.
+            actions
+                .iter_mut()
+                .filter(|action| *action == "die")
+                .for_each(|action| *action = "died".to_owned());
+        }
         Ok(Self { since, until, is_exclusive, filters })
     }
 

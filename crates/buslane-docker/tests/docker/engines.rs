@@ -164,6 +164,17 @@ fn filter_is_applied_by_the_engine() {
 }
 
 #[test]
+fn podman_is_not_asked_for_actions() {
+    let engine = prepared(ScriptedEngine::builder().podman().start().unwrap());
+    let (monitor, seen) = start(source(&engine).filter(wanted()));
+    engine.wait_streams(1);
+    engine.emit_all(containers());
+    stop_and_expect(&monitor, &seen, &["connected", "start", "die"]);
+    let filter = r#"{"label":["tier"],"type":["container"]}"#;
+    assert_eq!(asked(&engine, "filters")[0].1.as_deref(), Some(filter));
+}
+
+#[test]
 fn filter_here_proves_with_other_events() {
     let engine = engine();
     let (monitor, seen) = start(source(&engine).filter(wanted()).filter_here());
