@@ -4,13 +4,13 @@
 
 use crate::attempt::Attempt;
 use crate::client::{Client, Query};
+use crate::date::time_here;
 use crate::error::DockerError;
 use crate::filter::Filter;
 use crate::frame::{Decoded, Decoder};
 use crate::identity::Identity;
 use crate::inbox::{Entry, Inbox};
 use crate::token::Timestamp;
-use crate::until::time_here;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Instant;

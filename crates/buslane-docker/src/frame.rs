@@ -23,6 +23,8 @@ use serde_json::error::Category;
 const RECORD_SEPARATOR: u8 = 0x1e;
 /// The least room for a read.
 const LEAST_ROOM: usize = 16 * 1024;
+/// The longest text in place of an event that is kept, in bytes.
+const LONGEST_TEXT: usize = 200;
 /// The size at which a buffer is kept although a long value made it grow.
 const USUAL_SIZE: usize = 256 * 1024;
 
@@ -157,7 +159,7 @@ impl Decoder {
     /// Decodes the next value, if it is whole.
     ///
     /// # Errors
-    /// [`DockerError::Json`] if it is no JSON. There is nothing to decode after that.
+    /// [`DockerError::Text`] or [`DockerError::Json`] if it is no JSON. There is nothing to decode after that.
     pub(crate) fn next(&mut self) -> Result<Option<Decoded>, DockerError> {
         if self.scan.is_none() {
             while self.at < self.filled && is_between(self.buffer[self.at]) {
@@ -221,7 +223,7 @@ impl Decoder {
             Ok(event) => (length(json), Decoded::Event(event)),
             Err(error) => match error.classify() {
                 Category::Eof => return Ok(None),
-                Category::Syntax | Category::Io => return Err(DockerError::Json),
+                Category::Syntax | Category::Io => return Err(no_json(bytes)),
                 Category::Data => match self.skipped()? {
                     Some(skipped) => skipped,
                     None => return Ok(None),
@@ -254,6 +256,16 @@ impl Decoder {
 
     fn too_long(&self, hash: u64) -> Decoded {
         Decoded::Undecodable(DockerError::EventTooLong { limit: self.longest }, hash)
+    }
+}
+
+/// Returns the error of what is no JSON.
+#[cold]
+fn no_json(bytes: &[u8]) -> DockerError {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_TEXT)]);
+    match text.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
+        true => DockerError::Text { message: text.trim_end().to_owned() },
+        false => DockerError::Json,
     }
 }
 

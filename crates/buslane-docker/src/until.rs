@@ -1,7 +1,8 @@
 //! The end of the range of events that a source asks for.
 
+use crate::date::time_here;
 use crate::drain::Opened;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// How long after the end an engine may take to end its stream. After that, the source ends it.
 const GRACE: Duration = Duration::from_secs(5);
@@ -37,13 +38,6 @@ impl Until {
         let left = self.until.saturating_add(grace).saturating_sub(self.now.saturating_add(elapsed));
         Duration::from_nanos(left.try_into().unwrap_or(0))
     }
-}
-
-/// Returns the time of this machine, in nanoseconds since 1970, which serves for an engine that does
-/// not say its time.
-pub(crate) fn time_here() -> i64 {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since_1970.as_nanos().try_into().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

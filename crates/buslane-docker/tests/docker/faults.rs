@@ -80,7 +80,10 @@ fn message_in_place_of_an_event_is_the_error() {
 
 #[test]
 fn broken_json_is_a_fault() {
-    for broken in ["error reading events: EOF\n", "{\"Type\":}\n", "}"] {
+    let no_json = "the engine sent what is no JSON";
+    let text = "the engine sent a text in place of an event: error reading events: EOF";
+    for (broken, error) in [("error reading events: EOF\n", text), ("{\"Type\":}\n", no_json), ("}", no_json)]
+    {
         let engine = engine();
         let (monitor, seen) = follow(&engine);
         engine.emit(volume("one"));
@@ -88,7 +91,7 @@ fn broken_json_is_a_fault() {
         expect(&seen, &["connected", "one", "fault", "resumed"]);
         engine.emit(volume("two"));
         stop_and_expect(&monitor, &seen, &["connected", "one", "fault", "resumed", "two"]);
-        assert_eq!(monitor.snapshot().last_error.as_deref(), Some("the engine sent what is no JSON"));
+        assert_eq!(monitor.snapshot().last_error.as_deref(), Some(error));
     }
 }
 

@@ -330,7 +330,7 @@ fn last_event_after_the_end_ends_the_monitor() {
 #[test]
 fn engine_that_ignores_the_end_is_left() {
     let engine = engine();
-    // The engine's clock stands still, so that it does not end the stream.
+    // The engine's clock does not move, so that it does not end the stream.
     let (monitor, seen) = start(source(&engine).until(time(engine.now() + 1_000_000)));
     wait_for_the_end(&monitor);
     assert_eq!(seen.events().into_iter().filter_map(Update::into_event).count(), 0);
