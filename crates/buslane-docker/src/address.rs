@@ -2,6 +2,7 @@
 
 use crate::config::{DockerConfigError, Invalid};
 use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -48,12 +49,13 @@ impl Address {
 
     /// Returns the address from `DOCKER_HOST`, or the usual places of Docker's socket.
     pub(crate) fn from_environment() -> Result<Self, DockerConfigError> {
-        Self::of_environment(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::of_environment(|name| env::var_os(name).filter(|value| !value.is_empty()))
     }
 
-    fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, DockerConfigError> {
+    fn of_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, DockerConfigError> {
         if let Some(host) = variable("DOCKER_HOST") {
-            let address = Self::parse(&host)?;
+            // Another engine in its place would be a surprise.
+            let address = Self::parse(host.to_str().ok_or(Invalid::Host)?)?;
             // The variable has no effect on a socket.
             if matches!(address, Self::Tcp(_)) && variable("DOCKER_TLS_VERIFY").is_some() {
                 return Err(Invalid::Tls.into());
@@ -88,6 +90,15 @@ impl Address {
     pub(crate) fn path(&self) -> Option<&Path> {
         let Self::Sockets(paths) = self else { return None };
         paths.iter().find(|path| path.exists()).or(paths.first()).map(PathBuf::as_path)
+    }
+
+    /// Returns the address with the socket to connect to now, so that all requests of a connection reach
+    /// one engine.
+    pub(crate) fn fixed(&self) -> Self {
+        match self.path() {
+            Some(path) => Self::Sockets(vec![path.to_owned()]),
+            None => self.clone(),
+        }
     }
 
     /// Returns the authority of the URL of a request.
@@ -130,6 +141,9 @@ fn with_port(authority: &str) -> Option<String> {
 mod tests {
     use super::Address;
     use crate::config::DockerConfigErrorKind;
+    use std::ffi::OsString;
+    #[cfg(unix)]
+    use std::os::unix::ffi::OsStringExt;
     use std::path::PathBuf;
 
     #[test]
@@ -175,7 +189,7 @@ mod tests {
     fn environment_decides_where_the_engine_is() {
         let of = |pairs: &[(&str, &str)]| {
             Address::of_environment(|name| {
-                pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string())
+                pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
             })
         };
         let sockets = |paths: &[&str]| Ok(Address::Sockets(paths.iter().map(PathBuf::from).collect()));
@@ -188,5 +202,24 @@ mod tests {
         assert_eq!(of(&[("DOCKER_HOST", "tcp://x")]), Ok(Address::Tcp("x:2375".into())));
         let tls = of(&[("DOCKER_HOST", "tcp://x"), ("DOCKER_TLS_VERIFY", "1")]).unwrap_err();
         assert_eq!(tls.kind(), DockerConfigErrorKind::Host);
+        let invalid = OsString::from_vec(b"unix:///run/\xff".to_vec());
+        let error =
+            Address::of_environment(|name| (name == "DOCKER_HOST").then(|| invalid.clone())).unwrap_err();
+        assert_eq!(error.kind(), DockerConfigErrorKind::Host);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn fixed_address_keeps_its_socket() {
+        let folder = std::env::temp_dir().join(format!("buslane-docker-fixed-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (first, second) = (folder.join("first"), folder.join("second"));
+        std::fs::write(&second, "").unwrap();
+        let address = Address::Sockets(vec![first.clone(), second.clone()]);
+        let fixed = address.fixed();
+        std::fs::write(&first, "").unwrap();
+        assert_eq!(address.path(), Some(&*first));
+        assert_eq!(fixed.path(), Some(&*second));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The longest wait, so that its end can be computed.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The result of a request, when it is there. Clones belong to the same request.
 pub(crate) struct Attempt<T>(Arc<(Mutex<Outcome<T>>, Condvar)>);

@@ -49,11 +49,13 @@ pub(crate) struct Info {
     pub(crate) id: Option<Arc<str>>,
     /// The time, in nanoseconds since 1970.
     pub(crate) time: Option<i64>,
+    /// Whether the time is that of the ping, in whole seconds.
+    pub(crate) is_coarse: bool,
 }
 
 impl Client {
-    pub(crate) fn new(address: Arc<Address>, timeout: Duration) -> Self {
-        let limit = Some(timeout);
+    pub(crate) fn new(address: &Address, timeout: Duration) -> Self {
+        let (limit, address) = (Some(timeout), Arc::new(address.fixed()));
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -86,7 +88,7 @@ impl Client {
 
     /// Returns a client with a connection of its own.
     pub(crate) fn another(&self) -> Self {
-        Self::new(self.address.clone(), self.timeout)
+        Self::new(&self.address, self.timeout)
     }
 
     /// Ends every request, also one that waits.
@@ -125,22 +127,29 @@ impl Client {
         Ok(Ping { version: version.map(ApiVersion::negotiated), is_podman, date })
     }
 
-    /// Asks for the identity and the time of the engine. A proxy may refuse that; the date of the
-    /// ping serves then.
+    /// Asks for the identity and the time of the engine. A proxy may refuse that, and a busy engine
+    /// may take too long, since it asks its storage and plugins; the date of the ping serves then.
     pub(crate) fn info(&self, ping: &Ping) -> Result<Info, DockerError> {
-        let mut response = self.get(&path(ping.version, "info"), Some(self.timeout), Some(self.timeout))?;
-        let body = self.text(&mut response)?;
-        let status = response.status().as_u16();
+        let (status, body) = self.info_text(ping).unwrap_or_default();
         if status == 400 {
             return Err(refusal(status, &body, ping.version));
         }
         let answer: Value = serde_json::from_str(&body).ok().filter(|_| status == 200).unwrap_or_default();
         let text = |name: &str| answer.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let time = text("SystemTime").and_then(rfc_3339);
         Ok(Info {
             // Podman makes another one for each answer.
             id: text("ID").filter(|_| !ping.is_podman).map(Arc::from),
-            time: text("SystemTime").and_then(rfc_3339).or(ping.date),
+            time: time.or(ping.date),
+            is_coarse: time.is_none() && ping.date.is_some(),
         })
+    }
+
+    fn info_text(&self, ping: &Ping) -> Result<(u16, String), DockerError> {
+        let limit = Some(self.timeout);
+        let mut response = self.get(&path(ping.version, "info"), limit, limit)?;
+        let body = self.text(&mut response)?;
+        Ok((response.status().as_u16(), body))
     }
 
     /// Asks for events, and returns the stream of them.

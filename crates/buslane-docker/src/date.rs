@@ -1,5 +1,7 @@
 //! The engine's time, as its answers contain it.
 
+use std::time::SystemTime;
+
 const SECOND: i64 = 1_000_000_000;
 
 /// Parses a time in the form of RFC 3339 with a fraction, `2026-11-30T16:08:34.123456789Z`, into
@@ -64,6 +66,13 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     let leap_days = year / 4 - year / 100 + year / 400;
     // 153 days in each five months; day 0 of year 0 is 719 468 days before 1970.
     Some(year * 365 + leap_days + (153 * month + 2) / 5 + day - 1 - 719_468)
+}
+
+/// Returns the time of this machine, in nanoseconds since 1970, which serves for an engine that does
+/// not say its time.
+pub(crate) fn time_here() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since_1970.as_nanos().try_into().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

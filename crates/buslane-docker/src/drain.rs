@@ -4,13 +4,16 @@
 
 use crate::attempt::Attempt;
 use crate::client::{Client, Query};
+use crate::date::time_here;
 use crate::error::DockerError;
+use crate::filter::Filter;
 use crate::frame::{Decoded, Decoder};
 use crate::identity::Identity;
 use crate::inbox::{Entry, Inbox};
 use crate::token::Timestamp;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
+use std::time::Instant;
 use ureq::BodyReader;
 
 /// How much earlier Podman is asked, in nanoseconds.
@@ -23,8 +26,9 @@ pub(crate) struct Plan {
     /// The time from which to ask. Without one, from now on.
     pub(crate) since: Option<i64>,
     pub(crate) until: Option<i64>,
-    /// The filter for the engine, as JSON.
-    pub(crate) filter: Option<String>,
+    pub(crate) filter: Filter,
+    /// Whether the filter is applied in this process.
+    pub(crate) filters_here: bool,
     /// The longest event, in bytes.
     pub(crate) longest: usize,
 }
@@ -34,13 +38,19 @@ pub(crate) struct Opened {
     pub(crate) engine: Option<Arc<str>>,
     /// The engine's time before the stream was asked for.
     pub(crate) now: Option<i64>,
+    /// When that time was asked for.
+    pub(crate) asked: Instant,
+    /// Whether that time has whole seconds only.
+    pub(crate) is_coarse: bool,
 }
 
 /// Connects, reports how that went, and reads to the end of the stream.
 pub(crate) fn run(client: &Client, plan: &Plan, inbox: &Inbox, opening: &Attempt<Opened>) {
     let end = EndOnDrop(inbox, opening);
     match open(client, plan, opening) {
-        Ok(reader) => inbox.end(read(client, reader, Decoder::new(plan.longest), inbox)),
+        Ok((reader, wanted)) => {
+            inbox.end(read(client, reader, Decoder::new(plan.longest), &wanted, inbox));
+        }
         // With Podman, the opening may have ended before.
         Err(error) => {
             opening.finish(Err(error.clone()));
@@ -61,8 +71,15 @@ impl Drop for EndOnDrop<'_> {
     }
 }
 
-fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<BodyReader<'static>, DockerError> {
+/// Returns the stream, and the filter of its events that is applied here.
+fn open(
+    client: &Client,
+    plan: &Plan,
+    opening: &Attempt<Opened>,
+) -> Result<(BodyReader<'static>, Filter), DockerError> {
+    let before_ping = Instant::now();
     let ping = client.ping()?;
+    let before_info = Instant::now();
     let info = client.info(&ping)?;
     if let (Some(wanted), Some(id)) = (&plan.engine, &info.id)
         && **wanted != **id
@@ -73,24 +90,36 @@ fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<BodyR
     let since = plan.since.or(info.time);
     // Podman's bound is exclusive, and a fraction of it is inexact.
     let since = since.map(|since| if ping.is_podman { since.saturating_sub(PODMAN_MARGIN) } else { since });
+    // An engine refuses a range that ends before it begins.
+    let since = match (since, plan.until) {
+        (Some(since), Some(until)) if since > until => {
+            if info.time.unwrap_or_else(time_here) > until {
+                return Err(DockerError::UntilReached);
+            }
+            Some(until)
+        }
+        _ => since,
+    };
     let mut query = Query::default();
     for (name, time) in [("since", since), ("until", plan.until)] {
         if let Some(time) = time {
             query.push(name, &Timestamp(time).to_string());
         }
     }
-    if let Some(filter) = &plan.filter {
-        query.push("filters", filter);
+    let (filter, wanted) = plan.filter.divided(plan.filters_here, ping.is_podman);
+    if !filter.is_empty() {
+        query.push("filters", &filter.to_string());
     }
-    let opened = Opened { engine: info.id, now: info.time };
+    let asked = if info.is_coarse { before_ping } else { before_info };
+    let opened = Opened { engine: info.id, now: info.time, asked, is_coarse: info.is_coarse };
     if ping.is_podman {
         // Podman may answer only with the first event.
         opening.finish(Ok(opened));
-        return client.events(&ping, &query);
+        return Ok((client.events(&ping, &query)?, wanted));
     }
     let reader = client.events(&ping, &query)?;
     opening.finish(Ok(opened));
-    Ok(reader)
+    Ok((reader, wanted))
 }
 
 /// Reads and decodes to the end of the stream, or until the inbox is closed.
@@ -98,6 +127,7 @@ fn read(
     client: &Client,
     mut reader: BodyReader<'static>,
     mut decoder: Decoder,
+    wanted: &Filter,
     inbox: &Inbox,
 ) -> Result<(), DockerError> {
     loop {
@@ -107,9 +137,15 @@ fn read(
             match decoder.next() {
                 Ok(Some(Decoded::Event(event))) => {
                     let identity = Identity::of(&event);
-                    batch.push_back(Entry::Event(event, identity));
+                    batch.push_back(if wanted.matches(&event) {
+                        Entry::Event(event, identity)
+                    } else {
+                        Entry::Unwanted(identity, event.time_nano())
+                    });
                 }
-                Ok(Some(Decoded::Undecodable(error))) => batch.push_back(Entry::Undecodable(error)),
+                Ok(Some(Decoded::Undecodable(error, hash))) => {
+                    batch.push_back(Entry::Undecodable(error, hash));
+                }
                 Ok(None) => break,
                 Err(error) => {
                     end = Some(Err(error));

@@ -71,6 +71,11 @@ pub enum DockerError {
     },
     /// The engine sent what is no JSON.
     Json,
+    /// The engine sent a text in place of an event, as Podman does when it cannot read its events.
+    Text {
+        /// The beginning of the text.
+        message: String,
+    },
     /// The engine sent every event until the end that was asked for.
     UntilReached,
     /// The system could not start a thread.
@@ -140,6 +145,9 @@ impl fmt::Display for DockerError {
                 write!(f, "the engine sent a message in place of an event: {message}")
             }
             Self::EventTooLong { limit } => write!(f, "an event is longer than {limit} bytes"),
+            Self::Text { message } => {
+                write!(f, "the engine sent a text in place of an event: {message}")
+            }
             Self::Json => f.write_str("the engine sent what is no JSON"),
             Self::UntilReached => {
                 f.write_str("the engine has sent every event until the end that was asked for")

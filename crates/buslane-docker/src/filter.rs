@@ -6,7 +6,8 @@ use crate::kind::{Action, Kind, Scope};
 use std::collections::BTreeMap;
 
 /// A filter of events. An event is wanted if for each key that was named one of its values matches;
-/// of labels, all must match.
+/// of labels, all must match. As an engine does not compare the kind of an object that a filter names,
+/// a filter of the container `web` also wants events of a volume `web`; name the kind as well.
 ///
 /// An engine ignores a key that it does not know, and then sends everything. So the keys that are
 /// known have methods, and [`raw`](Self::raw) is for those of newer engines.
@@ -129,6 +130,14 @@ impl Filter {
         Ok(())
     }
 
+    /// Divides the filter into that of the engine and that of this process. Podman before 4.4 compares
+    /// actions with names of its own, so that it would send no `die`.
+    pub(crate) fn divided(&self, is_here: bool, is_podman: bool) -> (Self, Self) {
+        let is_local = |key: &str| is_here || is_podman && key == "event";
+        let (local, remote) = self.keys.clone().into_iter().partition(|(key, _)| is_local(key));
+        (Self { keys: remote }, Self { keys: local })
+    }
+
     /// Returns whether the filter wants an event, by the rules of the engine.
     ///
     /// # Examples
@@ -153,18 +162,18 @@ impl std::fmt::Display for Filter {
 }
 
 /// How the values of a key are compared.
-enum Key<'a> {
+enum Key {
     Kind,
     Action,
     Scope,
     Label,
     Image,
-    /// An object of this kind.
-    Object(&'a str),
+    /// An object.
+    Object,
 }
 
-impl<'a> Key<'a> {
-    fn of(key: &'a str) -> Option<Self> {
+impl Key {
+    fn of(key: &str) -> Option<Self> {
         Some(match key {
             "type" => Self::Kind,
             "event" => Self::Action,
@@ -172,7 +181,7 @@ impl<'a> Key<'a> {
             "label" => Self::Label,
             "image" => Self::Image,
             "config" | "container" | "daemon" | "network" | "node" | "plugin" | "secret" | "service"
-            | "volume" => Self::Object(key),
+            | "volume" => Self::Object,
             _ => return None,
         })
     }
@@ -181,49 +190,65 @@ impl<'a> Key<'a> {
         let any = |matches: &dyn Fn(&str) -> bool| values.iter().any(|value| matches(value));
         match self {
             Self::Kind => any(&|value| event.kind().as_str() == value),
-            Self::Action => any(&|value| is_action(event, value)),
+            Self::Action => {
+                // A name without data, among the values, makes beginnings of all of them.
+                let is_prefix = any(&|value| has_data(Action::from_name(value)));
+                let full = event.full_action();
+                any(&|value| full == value || is_prefix && full.starts_with(value))
+            }
             Self::Scope => any(&|value| event.scope().is_some_and(|scope| scope.as_str() == value)),
             Self::Label => values.iter().all(|value| match value.split_once('=') {
                 Some((key, wanted)) => event.attribute(key) == Some(wanted),
                 None => event.attribute(value).is_some(),
             }),
             Self::Image => {
-                let of_image = (event.kind() == Kind::Image).then(|| (event.id(), event.name()));
-                let of_container = (event.kind() == Kind::Container).then(|| ("", event.image()));
-                let Some((id, name)) = of_image.or(of_container) else { return false };
-                let name = name.unwrap_or_default();
-                any(&|value| {
-                    [id, name]
-                        .iter()
-                        .any(|known| !known.is_empty() && (*known == value || untagged(known) == value))
-                })
+                let name = if event.kind() == Kind::Image { event.name() } else { event.attribute("image") };
+                let known = [event.id(), name.unwrap_or_default()];
+                any(&|value| known.iter().any(|known| *known == value || familiar(known) == value))
             }
-            Self::Object(kind) => {
-                let name = event.name().unwrap_or_default();
-                event.kind().as_str() == *kind
-                    && any(&|value| event.id().starts_with(value) || name.starts_with(value))
+            // An engine does not compare the kind.
+            Self::Object => {
+                let name = event.attribute("name").unwrap_or_default();
+                any(&|value| event.id().starts_with(value) || name.starts_with(value))
             }
         }
     }
 }
 
-fn is_action(event: &DockerEvent, value: &str) -> bool {
-    let has_data = matches!(event.action(), Action::ExecCreate | Action::ExecStart | Action::HealthStatus);
-    let full = event.full_action();
-    full == value || has_data && full.starts_with(value)
+fn has_data(action: Action<'_>) -> bool {
+    matches!(action, Action::ExecCreate | Action::ExecStart | Action::HealthStatus)
 }
 
-/// Returns the reference of an image without its tag. A colon upstream of a slash is that of a port.
-fn untagged(reference: &str) -> &str {
-    match reference.rsplit_once(':') {
+/// Returns the short name of an image: without its tag and digest, and without the registry that is
+/// the default. A colon upstream of a slash is that of a port.
+fn familiar(reference: &str) -> &str {
+    let name = match reference.split_once('@') {
+        Some((name, digest)) if is_digest(digest) => name,
+        // It is no reference.
+        Some(_) => return reference,
+        None => reference,
+    };
+    let name = match name.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,
-        _ => reference,
+        _ => name,
+    };
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return reference;
     }
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    name.strip_prefix("library/").unwrap_or(name)
+}
+
+/// Returns whether a text is an algorithm and at least 32 digits.
+fn is_digest(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(algorithm, digits)| {
+        !algorithm.is_empty() && digits.len() >= 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Filter, untagged};
+    use super::{Filter, familiar};
     use crate::event::DockerEvent;
     use crate::kind::{Action, Kind, Scope};
 
@@ -244,12 +269,16 @@ mod tests {
             (new().kind(Kind::Container).action(Action::Die), false),
             (new().action(Action::ExecStart), true),
             (new().raw("event", "exec_start: bash"), false),
+            (new().raw("event", "exec_start: s"), false),
+            (new().raw("event", "exec_start: s").action(Action::HealthStatus), true),
             (new().scope(Scope::Local), true),
             (new().scope(Scope::Swarm), false),
             (new().container("web"), true),
             (new().container("4f"), true),
             (new().container("b"), false),
-            (new().volume("web"), false),
+            (new().volume("web"), true),
+            (new().volume("data"), false),
+            (new().kind(Kind::Volume).volume("web"), false),
             (new().image("registry:5000/app"), true),
             (new().image("registry:5000/app:7"), true),
             (new().image("registry"), false),
@@ -271,7 +300,63 @@ mod tests {
     }
 
     #[test]
-    fn tag_of_an_image_is_after_the_last_slash() {
-        assert_eq!(["a:1", "a", "r:5000/a", "r:5000/a:1"].map(untagged), ["a", "a", "r:5000/a", "r:5000/a"]);
+    fn image_has_a_short_name() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        for (reference, name) in [
+            ("a", "a"),
+            ("a:1", "a"),
+            ("r:5000/a", "r:5000/a"),
+            ("r:5000/a:1", "r:5000/a"),
+            ("docker.io/library/a:1", "a"),
+            ("docker.io/team/a", "team/a"),
+            (&format!("a@{digest}"), "a"),
+            (&format!("r:5000/a:1@{digest}"), "r:5000/a"),
+            ("a@sha256:ab", "a@sha256:ab"),
+            ("A:1", "A:1"),
+        ] {
+            assert_eq!(familiar(reference), name);
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn scripted_engine_has_the_same_rules() {
+        use crate::testing::ScriptedEvent;
+        let digest = format!("nginx:1@sha256:{}", "ab".repeat(32));
+        let (mut events, mut filters) = (Vec::new(), Vec::new());
+        for kind in ["container", "image", "volume"] {
+            for action in ["start", "exec_start: sh", "exec_create: sh", "health_status: healthy", "die"] {
+                for image in ["nginx:1", &digest, "nginx@sha256:ab", "docker.io/library/nginx", "r:5/nginx:1"]
+                {
+                    let event = ScriptedEvent::new(kind, action, "abcdef").attribute("color", "red");
+                    events.push(event.attribute("name", image).attribute("image", image).at(7));
+                }
+            }
+        }
+        for (key, values) in [
+            ("event", &["start", "exec_start", "exec_start: s", "health_status", "health", "di"][..]),
+            ("type", &["container", "image"]),
+            (
+                "image",
+                &["nginx", "nginx:1", "nginx@sha256", "nginx@sha256:ab", "r:5/nginx", "abcdef", &digest],
+            ),
+            ("label", &["color", "color=red", "color=blue", "size"]),
+            ("container", &["abc", "ngi", "b"]),
+            ("volume", &["abc", "ngi", "b"]),
+            ("scope", &["local", "swarm"]),
+        ] {
+            for one in values {
+                for other in values {
+                    filters.push(Filter::new().raw(key, *one).raw(key, *other));
+                }
+            }
+        }
+        for scripted in &events {
+            let decoded = event(&scripted.json(true));
+            for filter in &filters {
+                let there = crate::testing::wants(&filter.to_string(), scripted);
+                assert_eq!(filter.matches(&decoded), there, "{filter} of {}", scripted.json(true));
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@
 use crate::decode::EventSeed;
 use crate::error::DockerError;
 use crate::event::DockerEvent;
+use crate::identity::hash;
 use crate::parts::Scratch;
 use crate::plain;
 use serde::Deserialize;
@@ -22,6 +23,8 @@ use serde_json::error::Category;
 const RECORD_SEPARATOR: u8 = 0x1e;
 /// The least room for a read.
 const LEAST_ROOM: usize = 16 * 1024;
+/// The longest text in place of an event that is kept, in bytes.
+const LONGEST_TEXT: usize = 200;
 /// The size at which a buffer is kept although a long value made it grow.
 const USUAL_SIZE: usize = 256 * 1024;
 
@@ -29,8 +32,9 @@ const USUAL_SIZE: usize = 256 * 1024;
 #[derive(Debug)]
 pub(crate) enum Decoded {
     Event(DockerEvent),
-    /// A value that is no event, or one that is too long.
-    Undecodable(DockerError),
+    /// A value that is no event, or one that is too long, and a hash of it. Of one that is too long, the
+    /// hash is that of its first bytes.
+    Undecodable(DockerError, u64),
 }
 
 pub(crate) struct Decoder {
@@ -42,8 +46,8 @@ pub(crate) struct Decoder {
     filled: usize,
     /// The search for the end of the value at `at`, if it was not whole when it was decoded first.
     scan: Option<Scan>,
-    /// Whether the value that is scanned is too long, and its bytes are not kept.
-    skips: bool,
+    /// The hash of the value that is scanned, if it is too long and its bytes are not kept.
+    skipped: Option<u64>,
     scratch: Scratch,
 }
 
@@ -120,7 +124,7 @@ impl Decoder {
             at: 0,
             filled: 0,
             scan: None,
-            skips: false,
+            skipped: None,
             scratch: Scratch::default(),
         }
     }
@@ -170,7 +174,7 @@ impl Decoder {
     /// Decodes the next value, if it is whole.
     ///
     /// # Errors
-    /// [`DockerError::Json`] if it is no JSON. There is nothing to decode after that.
+    /// [`DockerError::Text`] or [`DockerError::Json`] if it is no JSON. There is nothing to decode after that.
     pub(crate) fn next(&mut self) -> Result<Option<Decoded>, DockerError> {
         if self.scan.is_none() {
             while self.at < self.filled && is_between(self.buffer[self.at]) {
@@ -200,15 +204,15 @@ impl Decoder {
     fn complete(&mut self) -> Result<Option<Decoded>, DockerError> {
         let Some(scan) = &mut self.scan else { return Ok(None) };
         let end = scan.run(&self.buffer[..self.filled]);
-        if end.unwrap_or(self.filled) - self.at > self.longest {
-            self.skips = true;
+        if self.skipped.is_none() && end.unwrap_or(self.filled) - self.at > self.longest {
+            self.skipped = Some(hash(&self.buffer[self.at..self.at + self.longest]));
         }
-        match end {
-            Some(end) if self.skips => {
-                (self.at, self.skips, self.scan) = (end, false, None);
-                Ok(Some(self.too_long()))
+        match (end, self.skipped) {
+            (Some(end), Some(hash)) => {
+                (self.at, self.skipped, self.scan) = (end, None, None);
+                Ok(Some(self.too_long(hash)))
             }
-            Some(_) => {
+            (Some(_), None) => {
                 self.scan = None;
                 match self.decode()? {
                     Some(decoded) => Ok(Some(decoded)),
@@ -216,8 +220,8 @@ impl Decoder {
                     None => Err(DockerError::Json),
                 }
             }
-            None => {
-                if self.skips {
+            (None, skipped) => {
+                if skipped.is_some() {
                     self.at = self.filled;
                 }
                 Ok(None)
@@ -241,15 +245,19 @@ impl Decoder {
             Err(error) => match error.classify() {
                 Category::Eof => return Ok(None),
                 Category::Syntax | Category::Io if ends_in_a_number(bytes) => return Ok(None),
-                Category::Syntax | Category::Io => return Err(DockerError::Json),
+                Category::Syntax | Category::Io => return Err(no_json(bytes)),
                 Category::Data => match self.skipped()? {
                     Some(skipped) => skipped,
                     None => return Ok(None),
                 },
             },
         };
+        let decoded = match length > self.longest {
+            true => self.too_long(hash(&self.buffer[self.at..self.at + self.longest])),
+            false => decoded,
+        };
         self.at += length;
-        Ok(Some(if length > self.longest { self.too_long() } else { decoded }))
+        Ok(Some(decoded))
     }
 
     /// Returns the length of a value that is no event, and its error.
@@ -264,15 +272,26 @@ impl Decoder {
         match IgnoredAny::deserialize(&mut json) {
             Ok(IgnoredAny) => {
                 let error = DockerError::NotAnEvent { message: self.scratch.message.take() };
-                Ok(Some((length(json), Decoded::Undecodable(error))))
+                let length = length(json);
+                Ok(Some((length, Decoded::Undecodable(error, hash(&bytes[..length])))))
             }
             Err(error) if error.is_eof() || ends_in_a_number(bytes) => Ok(None),
             Err(_) => Err(DockerError::Json),
         }
     }
 
-    fn too_long(&self) -> Decoded {
-        Decoded::Undecodable(DockerError::EventTooLong { limit: self.longest })
+    fn too_long(&self, hash: u64) -> Decoded {
+        Decoded::Undecodable(DockerError::EventTooLong { limit: self.longest }, hash)
+    }
+}
+
+/// Returns the error of what is no JSON.
+#[cold]
+fn no_json(bytes: &[u8]) -> DockerError {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_TEXT)]);
+    match text.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
+        true => DockerError::Text { message: text.trim_end().to_owned() },
+        false => DockerError::Json,
     }
 }
 
@@ -302,10 +321,10 @@ mod tests {
                 match decoder.next() {
                     Ok(None) => break,
                     Ok(Some(Decoded::Event(event))) => all.push(event.to_string()),
-                    Ok(Some(Decoded::Undecodable(DockerError::EventTooLong { .. }))) => {
+                    Ok(Some(Decoded::Undecodable(DockerError::EventTooLong { .. }, _))) => {
                         all.push("too long".into());
                     }
-                    Ok(Some(Decoded::Undecodable(_))) => all.push("skipped".into()),
+                    Ok(Some(Decoded::Undecodable(..))) => all.push("skipped".into()),
                     Err(_) => {
                         all.push("broken".into());
                         return all;
@@ -419,7 +438,7 @@ mod tests {
         results.push(feed(br#""}"#));
         assert!(results.iter().all(|(size, _)| *size <= 1 << 18));
         let ends =
-            results.iter().filter(|(_, next)| matches!(next, Ok(Some(Decoded::Undecodable(_))))).count();
+            results.iter().filter(|(_, next)| matches!(next, Ok(Some(Decoded::Undecodable(..))))).count();
         assert_eq!(ends, 1);
         assert!(results.iter().all(|(_, next)| !matches!(next, Err(_) | Ok(Some(Decoded::Event(_))))));
     }

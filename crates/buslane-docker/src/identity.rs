@@ -31,7 +31,7 @@ impl Identity {
 
 /// Returns a hash that is the same in every process and on every machine.
 #[inline]
-fn hash(bytes: &[u8]) -> u64 {
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     const MULTIPLIERS: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93, 0xa076_1d64_78bd_642f];
     let mix = |one: u64, other: u64| {
         let product = u128::from(one) * u128::from(other);
@@ -86,9 +86,37 @@ impl Seen {
     }
 }
 
+/// The hashes of the newest values that were no events, by which a replay of them is recognized.
+#[derive(Debug, Default)]
+pub(crate) struct Skipped {
+    newest: VecDeque<u64>,
+    /// How many of them an earlier connection has received. Those of the same connection are new
+    /// values, even if they look alike.
+    earlier: usize,
+}
+
+impl Skipped {
+    /// Takes note of a new connection.
+    pub(crate) fn reconnect(&mut self) {
+        self.earlier = self.newest.len();
+    }
+
+    /// Takes note of a value. Returns whether it repeats one of an earlier connection.
+    pub(crate) fn is_repeated(&mut self, hash: u64) -> bool {
+        let known = self.newest.iter().take(self.earlier).position(|known| *known == hash);
+        let oldest = (self.newest.len() == REMEMBERED).then_some(0);
+        if let Some(index) = known.or(oldest) {
+            self.newest.remove(index);
+            self.earlier = self.earlier.saturating_sub(1);
+        }
+        self.newest.push_back(hash);
+        known.is_some()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Identity, Seen, hash};
+    use super::{Identity, REMEMBERED, Seen, Skipped, hash};
     use crate::event::DockerEvent;
 
     #[test]
@@ -115,6 +143,18 @@ mod tests {
             assert!(events[..at].iter().all(|earlier| identity(earlier) != identity(event)), "{event}");
         }
         assert_eq!(identity(r#"{"Type":"volume","time":7}"#), None);
+    }
+
+    #[test]
+    fn skipped_value_repeats_one_of_an_earlier_connection() {
+        let mut skipped = Skipped::default();
+        assert!(!skipped.is_repeated(1) && !skipped.is_repeated(1));
+        skipped.reconnect();
+        assert!(skipped.is_repeated(1) && skipped.is_repeated(1) && !skipped.is_repeated(1));
+        for hash in 0..2 * REMEMBERED as u64 {
+            skipped.is_repeated(hash);
+        }
+        assert_eq!((skipped.newest.len(), skipped.earlier), (REMEMBERED, 0));
     }
 
     #[test]

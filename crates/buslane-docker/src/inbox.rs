@@ -39,7 +39,11 @@ pub(crate) type Batch = VecDeque<Entry>;
 
 pub(crate) enum Entry {
     Event(DockerEvent, Option<Identity>),
-    Undecodable(DockerError),
+    /// An event that the filter of this process does not want: its identity and its time. It proves
+    /// what any event does, and takes no room of those that are wanted.
+    Unwanted(Option<Identity>, Option<i64>),
+    /// A value that is no event, and its hash.
+    Undecodable(DockerError, u64),
     /// Evicted events.
     Lost(Lost),
 }
@@ -97,11 +101,15 @@ struct State {
 }
 
 impl Entry {
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         match self {
             Self::Event(event, _) => event.size(),
-            Self::Undecodable(_) | Self::Lost(_) => size_of::<Self>(),
+            Self::Unwanted(..) | Self::Undecodable(..) | Self::Lost(_) => size_of::<Self>(),
         }
+    }
+
+    fn is_wanted(&self) -> bool {
+        !matches!(self, Self::Unwanted(..))
     }
 }
 
@@ -126,7 +134,7 @@ impl Inbox {
                 return false;
             }
             if !batch.is_empty() {
-                state.events += batch.len();
+                state.events += count(&batch);
                 state.bytes += bytes;
                 state.batches.push_back(batch);
                 while state.events > self.capacity || state.bytes > MOST_BYTES {
@@ -176,7 +184,7 @@ impl Inbox {
                 return Ok(());
             }
             if let Some(mut batch) = state.batches.pop_front() {
-                state.events -= batch.len();
+                state.events -= count(&batch);
                 state.bytes -= batch.iter().map(Entry::size).sum::<usize>();
                 std::mem::swap(&mut batch, hand);
                 if state.empty.len() < KEPT_BATCHES {
@@ -199,6 +207,11 @@ impl Inbox {
     }
 }
 
+/// Returns the number of events that are wanted.
+fn count(batch: &Batch) -> usize {
+    batch.iter().filter(|entry| entry.is_wanted()).count()
+}
+
 impl State {
     /// Evicts the oldest event.
     fn evict(&mut self) -> Option<Entry> {
@@ -210,9 +223,11 @@ impl State {
                 self.empty.extend(batch);
             }
         }
-        self.events -= 1;
         self.bytes -= entry.size();
-        self.lost.events += 1;
+        if entry.is_wanted() {
+            self.events -= 1;
+            self.lost.events += 1;
+        }
         if let Entry::Event(_, Some(identity)) = &entry {
             self.lost.push(*identity);
         }
@@ -245,7 +260,7 @@ mod tests {
                 all.push(match entry {
                     Entry::Event(event, _) => event.time_nano,
                     Entry::Lost(lost) => -(lost.events as i64),
-                    Entry::Undecodable(_) => 0,
+                    Entry::Undecodable(..) | Entry::Unwanted(..) => 0,
                 });
             }
         }
@@ -275,6 +290,19 @@ mod tests {
         let Some(Entry::Lost(lost)) = hand.pop_front() else { panic!("no gap") };
         assert_eq!((lost.events, lost.identities().count()), (2, 2));
         assert_eq!(taken(&inbox), [6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn unwanted_events_evict_none_and_are_not_counted() {
+        let inbox = Inbox::new(10);
+        assert!(inbox.push(batch(1..5)));
+        for _ in 0..20 {
+            assert!(inbox.push(Batch::from([Entry::Unwanted(None, None)])));
+        }
+        assert_eq!(taken(&inbox).into_iter().filter(|time| *time != 0).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert!(inbox.push(batch(1..5)) && inbox.push(Batch::from([Entry::Unwanted(None, None)])));
+        assert!(inbox.push(batch(5..20)));
+        assert_eq!(taken(&inbox)[..2], [-9, 10]);
     }
 
     #[test]

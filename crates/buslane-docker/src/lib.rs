@@ -69,6 +69,7 @@ mod socket;
 mod source;
 mod stream;
 mod token;
+mod until;
 mod version;
 
 pub use builder::DockerSourceBuilder;

@@ -66,7 +66,7 @@ impl<R: Read> Iterator for EventReader<R> {
         while !self.is_over {
             match self.decoder.next() {
                 Ok(Some(Decoded::Event(event))) => return Some(Ok(event)),
-                Ok(Some(Decoded::Undecodable(error))) => return Some(Err(invalid(error))),
+                Ok(Some(Decoded::Undecodable(error, _))) => return Some(Err(invalid(error))),
                 Err(error) => return self.end(invalid(error)),
                 Ok(None) => match self.read() {
                     Ok(true) => {}

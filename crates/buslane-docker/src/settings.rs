@@ -16,15 +16,3 @@ pub(crate) struct Settings {
     pub(crate) buffer: usize,
     pub(crate) longest: usize,
 }
-
-impl Settings {
-    /// Returns the filter for the engine, as JSON.
-    pub(crate) fn remote_filter(&self) -> Option<String> {
-        (!self.filters_here && !self.filter.is_empty()).then(|| self.filter.to_string())
-    }
-
-    /// Returns the filter that is applied in this process.
-    pub(crate) fn local_filter(&self) -> Option<Filter> {
-        (self.filters_here && !self.filter.is_empty()).then(|| self.filter.clone())
-    }
-}

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
-/// The requests of one connection: ping, info and events.
-const REQUESTS: u32 = 3;
+/// The limits of one connection: those of ping, of the head and the body of info, and of events.
+const REQUESTS: u32 = 4;
 
 /// A source of the events of a Docker Engine, or of Podman, for a
 /// [`Monitor`](buslane::source::Monitor).
@@ -52,7 +52,10 @@ const REQUESTS: u32 = 3;
 ///
 /// # Limits
 /// What the engine itself loses while a connection is open, because another part of the system did
-/// not let this process read, leaves no trace on the stream. TLS and `ssh://` are not supported.
+/// not let this process read, leaves no trace on the stream. A stream that delivers nothing more while
+/// the engine answers pings, as behind some proxies, looks like silence; list the objects anew from
+/// time to time where that matters. A value that is no event, and that comes again in the replay of a
+/// later process, is reported by that process as well: tokens hold events only. TLS and `ssh://` are not supported.
 ///
 /// # Examples
 /// ```no_run
@@ -93,7 +96,7 @@ impl DockerSource {
             return Err(Fault::transient(DockerError::StillConnecting));
         }
         let settings = &self.settings;
-        let client = Client::new(self.address.clone(), settings.timeout);
+        let client = Client::new(&self.address, settings.timeout);
         let inbox = Arc::new(Inbox::new(settings.buffer));
         let opening = Attempt::new();
         let interrupt = session.on_stop({
@@ -108,7 +111,8 @@ impl DockerSource {
             engine: position.as_ref().and_then(|position| position.engine().map(str::to_owned)),
             since: position.as_ref().map_or(settings.since, Position::since),
             until: settings.until,
-            filter: settings.remote_filter(),
+            filter: settings.filter.clone(),
+            filters_here: settings.filters_here,
             longest: settings.longest,
         };
         let (alive, over) = (Arc::new(()), Attempt::new());
@@ -148,6 +152,7 @@ impl DockerSource {
         match position {
             Some(mut position) => {
                 position.adopt(opened.engine.as_ref());
+                position.reconnect();
                 position
             }
             None => {

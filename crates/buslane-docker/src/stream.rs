@@ -9,28 +9,30 @@
 //! all of them. A later replay may contain events that a gap has covered; they are left out, since
 //! events after them were forwarded.
 
-use crate::attempt::{Attempt, lock};
+use crate::attempt::{Attempt, LONGEST, lock};
 use crate::client::Client;
 use crate::drain::Opened;
 use crate::error::DockerError;
 use crate::event::DockerEvent;
-use crate::filter::Filter;
 use crate::identity::Identity;
-use crate::inbox::{Batch, Entry, Inbox, Lost, Nothing};
+use crate::inbox::{Batch, Entry, Inbox, Lost, MOST_BYTES, Nothing};
 use crate::position::Position;
 use crate::settings::Settings;
 use crate::token::DockerToken;
+use crate::until::Until;
 use buslane::source::{Connection, Fault, Gap, GapReason, Item, Session, StopHook};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// How long the end of a thread is waited for. It ends at once, unless the system holds it.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// The most events that are held. Docker's history is 256; Podman's is longer.
 const MOST_HELD: usize = 4096;
+/// The most memory of the events that are held, in bytes.
+const MOST_BYTES_HELD: usize = MOST_BYTES / 2;
 
 /// An open stream of events; the connection of a [`DockerSource`](crate::DockerSource).
 pub struct DockerStream {
@@ -39,9 +41,9 @@ pub struct DockerStream {
     position: Option<Position>,
     /// Where the position is left for the next connection.
     left: Arc<Mutex<Option<Position>>>,
-    /// The filter that is applied here.
-    filter: Option<Filter>,
     until: Option<Until>,
+    /// The engine's time when the stream was opened.
+    opened: Option<i64>,
     proof: Proof,
     /// What comes upstream of the next event.
     announced: VecDeque<Item<DockerEvent, DockerToken>>,
@@ -60,18 +62,11 @@ pub(crate) struct Reader {
     _interrupt: StopHook,
 }
 
-/// The end of the range of events, and the engine's time when the stream was opened.
-struct Until {
-    until: i64,
-    now: i64,
-    since: Instant,
-}
-
 enum Proof {
     /// It is known whether the stream continues.
     Settled,
     /// Events are held until one comes that was received before.
-    Awaited { until: Instant, held: Batch },
+    Awaited { until: Instant, held: Batch, bytes: usize },
 }
 
 /// Makes a fault of an error.
@@ -129,8 +124,8 @@ impl DockerStream {
             session: session.clone(),
             position: Some(position),
             left,
-            filter: settings.local_filter(),
-            until: settings.until.map(|until| Until::new(until, opened.now)),
+            until: settings.until.map(|until| Until::new(until, opened)),
+            opened: opened.now,
             proof,
             announced,
             batch: Batch::new(),
@@ -152,29 +147,37 @@ impl DockerStream {
             Proof::Settled => silence,
             Proof::Awaited { until, .. } => until.saturating_duration_since(Instant::now()).min(silence),
         };
+        let limit = self.until.as_ref().map_or(limit, |until| until.left().min(limit));
         match self.reader.inbox.take(&mut self.batch, limit) {
             Ok(()) => self.entry(),
             Err(Nothing::Closed) => Err(Err(Fault::transient(DockerError::Stopped))),
             Err(Nothing::Ended(Err(error))) => Err(Err(fault(error))),
             Err(nothing) => {
-                if self.settle_late(matches!(nothing, Nothing::Ended(_))) {
+                let is_ended = matches!(nothing, Nothing::Ended(_));
+                let is_over = self
+                    .until
+                    .as_ref()
+                    .is_some_and(|until| if is_ended { until.is_reached() } else { until.left().is_zero() });
+                if self.settle_late(is_ended, is_over) {
                     return Err(self.next());
                 }
-                let is_over = self.until.as_ref().is_some_and(Until::is_reached);
                 Err(match nothing {
-                    Nothing::TimedOut => Ok(Some(Item::Silent)),
                     _ if is_over => Err(fault(DockerError::UntilReached)),
+                    Nothing::TimedOut => Ok(Some(Item::Silent)),
                     _ => Ok(None),
                 })
             }
         }
     }
 
-    /// Gives up the proof if its time is over, or the stream is. Returns whether it did.
-    fn settle_late(&mut self, is_ended: bool) -> bool {
+    /// Gives up the proof if its time is over, or the stream is. Returns whether it did. A stream that
+    /// ended before its first event denies nothing: the next one may continue.
+    fn settle_late(&mut self, is_ended: bool, is_over: bool) -> bool {
         let is_late = match &self.proof {
             Proof::Settled => false,
-            Proof::Awaited { until, .. } => is_ended || Instant::now() >= *until,
+            Proof::Awaited { until, held, .. } => {
+                is_over || is_ended && !held.is_empty() || Instant::now() >= *until
+            }
         };
         if is_late {
             self.settle(false, None);
@@ -190,7 +193,7 @@ impl DockerStream {
         if !is_proved {
             self.announced.push_back(Item::Gap(Gap::new(GapReason::HistoryLost)));
             if let Some(position) = &mut self.position {
-                position.break_off();
+                position.break_off(self.opened);
             }
         }
         self.announced.push_back(Item::Resumed(is_proved));
@@ -203,25 +206,29 @@ impl DockerStream {
     /// Holds an entry, unless it settles the proof.
     #[cold]
     fn hold(&mut self, entry: Entry) {
-        let (Proof::Awaited { until, held }, Some(position)) = (&mut self.proof, &self.position) else {
+        let (Proof::Awaited { until, held, bytes }, Some(position)) = (&mut self.proof, &self.position)
+        else {
             return;
         };
         let is_proof = |identity: &Identity| position.proves(*identity);
         let proof = match &entry {
-            Entry::Event(_, identity) => identity.filter(is_proof),
+            Entry::Event(_, identity) | Entry::Unwanted(identity, _) => identity.filter(is_proof),
             Entry::Lost(lost) => lost.identities().find(is_proof),
-            Entry::Undecodable(_) => None,
+            Entry::Undecodable(..) => None,
         };
         if let Some(proof) = proof {
             let is_ours = |entry: &Entry| match entry {
-                Entry::Event(_, Some(identity)) => !position.precedes(*identity, proof),
+                Entry::Event(_, Some(identity)) | Entry::Unwanted(Some(identity), _) => {
+                    !position.precedes(*identity, proof)
+                }
                 _ => true,
             };
             held.retain(is_ours);
             return self.settle(true, Some(entry));
         }
+        *bytes += entry.size();
         held.push_back(entry);
-        if held.len() > MOST_HELD || Instant::now() >= *until {
+        if held.len() > MOST_HELD || *bytes > MOST_BYTES_HELD || Instant::now() >= *until {
             self.settle(false, None);
         }
     }
@@ -230,23 +237,34 @@ impl DockerStream {
     #[inline]
     fn item(&mut self, entry: Entry) -> Item<DockerEvent, DockerToken> {
         let Some(position) = &mut self.position else { return Item::Silent };
-        let (event, identity) = match entry {
-            Entry::Event(event, identity) => (event, identity),
-            Entry::Undecodable(error) => return Item::Undecodable(error.into(), Some(position.token())),
+        let (event, identity, time) = match entry {
+            Entry::Event(event, identity) => {
+                let time = event.time_nano();
+                (Some(event), identity, time)
+            }
+            Entry::Unwanted(identity, time) => (None, identity, time),
+            // A message is in no history, so it is a new one.
+            Entry::Undecodable(error, hash)
+                if !matches!(error, DockerError::NotAnEvent { message: Some(_) })
+                    && position.skips_again(hash) =>
+            {
+                return Item::Duplicate(position.token());
+            }
+            Entry::Undecodable(error, _) => return Item::Undecodable(error.into(), Some(position.token())),
             Entry::Lost(lost) => return lost_item(position, &lost),
         };
         match identity {
             Some(identity) if position.has_received(identity) => return Item::Duplicate(position.token()),
             Some(identity) => position.receive(identity),
             None => {
-                if let Some(time) = event.time_nano() {
+                if let Some(time) = time {
                     position.pass(time);
                 }
             }
         }
-        match &self.filter {
-            Some(filter) if !filter.matches(&event) => Item::Alive(position.token()),
-            _ => Item::Event(event, position.token()),
+        match event {
+            Some(event) => Item::Event(event, position.token()),
+            None => Item::Alive(position.token()),
         }
     }
 }
@@ -274,24 +292,7 @@ impl Proof {
         if !position.can_prove() {
             return Self::Settled;
         }
-        let now = Instant::now();
-        Self::Awaited { until: now.checked_add(wait).unwrap_or(now), held: Batch::new() }
-    }
-}
-
-impl Until {
-    fn new(until: i64, now: Option<i64>) -> Self {
-        // Without the engine's time, this machine's serves.
-        let now = now.unwrap_or_else(|| {
-            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            since_1970.as_nanos().try_into().unwrap_or(i64::MAX)
-        });
-        Self { until, now, since: Instant::now() }
-    }
-
-    fn is_reached(&self) -> bool {
-        let elapsed = self.since.elapsed().as_nanos().try_into().unwrap_or(i64::MAX);
-        self.now.saturating_add(elapsed) >= self.until
+        Self::Awaited { until: Instant::now() + wait.min(LONGEST), held: Batch::new(), bytes: 0 }
     }
 }
 

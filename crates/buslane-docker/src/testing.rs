@@ -32,4 +32,6 @@ mod time;
 pub use chunks::{Cut, Framing};
 pub use engine::{ScriptedEngine, ScriptedEngineBuilder};
 pub use event::ScriptedEvent;
+#[cfg(test)]
+pub(crate) use query::wants;
 pub use request::{Answer, Endpoint, ScriptedRequest};

@@ -6,12 +6,18 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The most containers that are known.
+const MOST: usize = 4096;
+
 /// The containers that events were about, and the number of events about anything else.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Containers {
     /// By id.
     #[serde(skip)]
     known: BTreeMap<String, Container>,
+    /// The containers that are no longer known, and the number of their events.
+    #[serde(skip)]
+    forgotten: (u64, u64),
     /// Events of each kind.
     pub(crate) kinds: BTreeMap<String, u64>,
     /// Whether events may be missing, so that a container may be in another state.
@@ -73,6 +79,26 @@ impl Containers {
             Action::Destroy | Action::Remove => State::Removed,
             _ => container.state,
         };
+        if self.known.len() > MOST {
+            self.forget();
+        }
+    }
+
+    /// Forgets a quarter of the containers: those that were removed, and then those whose last event is
+    /// the oldest.
+    fn forget(&mut self) {
+        let mut all: Vec<_> = self
+            .known
+            .iter()
+            .map(|(id, one)| (!matches!(one.state, State::Removed), one.changed, id.clone()))
+            .collect();
+        all.sort_unstable();
+        for (_, _, id) in all.iter().take(MOST / 4) {
+            if let Some(container) = self.known.remove(id) {
+                self.forgotten.0 += 1;
+                self.forgotten.1 += container.events;
+            }
+        }
     }
 
     /// Returns the number of events taken in.
@@ -82,12 +108,12 @@ impl Containers {
 
     /// Returns the number of events about containers, as the rows count them.
     pub(crate) fn events_in_rows(&self) -> u64 {
-        self.known.values().map(|container| container.events).sum()
+        self.forgotten.1 + self.known.values().map(|container| container.events).sum::<u64>()
     }
 
     /// Returns the number of containers.
     pub(crate) fn len(&self) -> u64 {
-        self.known.len() as u64
+        self.forgotten.0 + self.known.len() as u64
     }
 
     /// Returns a table of at most `rows` containers, those that changed last at the end.
@@ -115,5 +141,25 @@ impl fmt::Display for State {
             Self::Exited(None) => "exited",
             Self::Removed => "removed",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Containers, MOST};
+
+    #[test]
+    fn memory_of_containers_is_bounded() {
+        let mut containers = Containers::default();
+        for number in 0..3 * MOST {
+            for action in ["create", "destroy"] {
+                let json = format!(
+                    r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"c{number}"}},"timeNano":1}}"#
+                );
+                containers.apply(&serde_json::from_str(&json).unwrap());
+            }
+        }
+        assert!(containers.known.len() <= MOST);
+        assert_eq!((containers.len(), containers.events_in_rows()), (3 * MOST as u64, 6 * MOST as u64));
     }
 }

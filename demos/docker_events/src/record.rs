@@ -3,8 +3,11 @@
 use buslane::source::{Gap, GapReason};
 use buslane_docker::DockerEvent;
 use buslane_docker::testing::ScriptedEvent;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// The newest events among which one that is shown twice is noticed: far more than an engine repeats.
+const REMEMBERED: usize = 16 * 1024;
 
 /// What identifies an event: its time, its kind, its action and its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +45,11 @@ pub(crate) struct Record {
     pub(crate) gaps: u64,
     /// Events that were shown before.
     pub(crate) repeated: u64,
+    /// Tokens that were given up.
+    pub(crate) stale: u64,
+    /// Of the newest events.
     hashes: HashSet<u64>,
+    newest: VecDeque<u64>,
     /// In order; kept if there is something to compare it with.
     notes: Option<Vec<Note>>,
 }
@@ -73,14 +80,28 @@ impl Record {
         self.events += 1;
         let mut hasher = DefaultHasher::new();
         event.hash(&mut hasher);
-        self.repeated += u64::from(!self.hashes.insert(hasher.finish()));
+        self.note_hash(hasher.finish());
         if let Some(notes) = &mut self.notes {
             notes.push(Note::Event(Name::of(event)));
         }
     }
 
+    fn note_hash(&mut self, hash: u64) {
+        if !self.hashes.insert(hash) {
+            self.repeated += 1;
+            return;
+        }
+        self.newest.push_back(hash);
+        if self.newest.len() > REMEMBERED
+            && let Some(oldest) = self.newest.pop_front()
+        {
+            self.hashes.remove(&oldest);
+        }
+    }
+
     pub(crate) fn gap(&mut self, gap: Gap) {
         self.gaps += 1;
+        self.stale += u64::from(gap.reason == GapReason::StaleToken);
         if let Some(notes) = &mut self.notes {
             notes.push(Note::Gap(gap));
         }
@@ -159,6 +180,16 @@ mod tests {
     fn gap(missed: Option<u64>) -> Result<u64, Gap> {
         let gap = Gap::new(GapReason::HistoryLost);
         Err(missed.map_or(gap, |missed| gap.missed(missed)))
+    }
+
+    #[test]
+    fn memory_of_shown_events_is_bounded() {
+        let mut record = Record::default();
+        for hash in 0..3 * REMEMBERED as u64 {
+            record.note_hash(hash);
+        }
+        record.note_hash(3 * REMEMBERED as u64 - 1);
+        assert_eq!((record.repeated, record.hashes.len(), record.newest.len()), (1, REMEMBERED, REMEMBERED));
     }
 
     #[test]

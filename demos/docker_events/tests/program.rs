@@ -142,7 +142,18 @@ fn next_run_continues_from_the_file() {
     let mut third = Following::start(&engine, &["--token", &token]);
     third.read_until("events may be missing");
     third.read_until("monitor   connected");
+    engine.emit(container("die"));
+    third.read_until("die web");
     third.interrupt();
+
+    // One that ends before it is connected anew has no position.
+    let mut fourth = Following::start(&engine, &["--token", &token]);
+    fourth.read_until("connected, and nothing is missing");
+    engine.hold(Endpoint::Events);
+    engine.set_id("a third one");
+    engine.cut();
+    fourth.read_until("the source refused the token");
+    fourth.interrupt();
 }
 
 #[test]

@@ -107,8 +107,8 @@ impl ScriptedEngineBuilder {
     }
 
     /// Deviates from Docker as podman does: `since` and `until` are exclusive, and bound events that
-    /// happen now as well; the head of the answer comes with the first event; and each request for
-    /// `/info` shows another id.
+    /// happen now as well; the head of the answer comes with the first event; each request for `/info`
+    /// shows another id; and a filter of the event `die` matches none.
     pub fn podman(mut self) -> Self {
         self.0.is_podman = true;
         self
@@ -332,6 +332,27 @@ impl ScriptedEngine {
             state.answers.remove(&endpoint);
             state.next_answers.remove(&endpoint);
         });
+    }
+
+    /// Answers no request for an endpoint until [`release`](Self::release), or until the engine stops.
+    /// Then it answers by what it knows at that time.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane_docker::testing::{Endpoint, ScriptedEngine, ScriptedEvent};
+    /// let engine = ScriptedEngine::start()?;
+    /// engine.hold(Endpoint::Events);
+    /// engine.emit(ScriptedEvent::new("volume", "create", "while a client opens a stream"));
+    /// engine.release(Endpoint::Events);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn hold(&self, endpoint: Endpoint) {
+        self.0.core.change(|state| state.held.insert(endpoint));
+    }
+
+    /// Answers the requests for an endpoint that are [held](Self::hold), and those that come.
+    pub fn release(&self, endpoint: Endpoint) {
+        self.0.core.change(|state| state.held.remove(&endpoint));
     }
 
     /// Returns everything that happened, each with its time, in the order in which it happened.

@@ -96,7 +96,7 @@ impl ScriptedEvent {
 
     /// Writes the event as an engine does. Engines with an API below 1.52 repeat some fields of
     /// containers and images under older names.
-    pub(super) fn json(&self, has_old_names: bool) -> String {
+    pub(crate) fn json(&self, has_old_names: bool) -> String {
         let Self { kind, action, id, attributes, scope, time } = self;
         let [kind_text, action, id, scope] = [kind, action, id, scope].map(|text| Value::from(text.as_str()));
         let mut json = String::from("{");

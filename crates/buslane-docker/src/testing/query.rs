@@ -32,7 +32,14 @@ impl EventQuery {
         if since.zip(until).is_some_and(|(since, until)| until < since) {
             return Err("`since` time cannot be after `until` time".to_owned());
         }
-        let filters = Filters::parse(parameter("filters").unwrap_or(""))?;
+        let mut filters = Filters::parse(parameter("filters").unwrap_or(""))?;
+        if is_exclusive && let Some(actions) = filters.0.get_mut("event") {
+            // Podman compares with a name of its own.
+            actions
+                .iter_mut()
+                .filter(|action| *action == "die")
+                .for_each(|action| *action = "died".to_owned());
+        }
         Ok(Self { since, until, is_exclusive, filters })
     }
 
@@ -119,7 +126,11 @@ impl Filters {
             match key.as_str() {
                 "type" => any(&|value| value == event.kind()),
                 "scope" => any(&|value| value == event.scope_text()),
-                "event" => any(&|value| is_action(event.action(), value)),
+                "event" => {
+                    let fuzzy = ["health_status", "exec_create", "exec_start"];
+                    let is_fuzzy = any(&|value| fuzzy.contains(&value));
+                    any(&|value| event.action() == value || is_fuzzy && event.action().starts_with(value))
+                }
                 "label" => values.iter().all(|label| has_label(event, label)),
                 "image" => any(&|value| is_image(event, value)),
                 "config" | "container" | "daemon" | "network" | "node" | "plugin" | "secret" | "service"
@@ -133,11 +144,6 @@ impl Filters {
     }
 }
 
-/// Returns whether an action is the value, or is the value with data after it.
-fn is_action(action: &str, value: &str) -> bool {
-    action.strip_prefix(value).is_some_and(|rest| rest.is_empty() || rest.starts_with(": "))
-}
-
 fn has_label(event: &ScriptedEvent, label: &str) -> bool {
     match label.split_once('=') {
         Some((name, value)) => event.get(name) == Some(value),
@@ -145,12 +151,26 @@ fn has_label(event: &ScriptedEvent, label: &str) -> bool {
     }
 }
 
-/// Returns whether an event concerns an image, with or without its tag.
+/// Returns whether a client with a filter gets an event.
+#[cfg(test)]
+pub(crate) fn wants(filter: &str, event: &ScriptedEvent) -> bool {
+    Filters::parse(filter).is_ok_and(|filters| filters.matches(event))
+}
+
+/// Returns whether an event concerns an image, with or without its tag and digest.
 fn is_image(event: &ScriptedEvent, value: &str) -> bool {
     let name = event.get(if event.kind() == "image" { "name" } else { "image" }).unwrap_or("");
-    // The colon before a port is followed by a path.
     let without_tag = |text: &'_ str| -> String {
-        text.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(text, |(name, _)| name).to_owned()
+        let (whole, digest) = text.split_once('@').unwrap_or((text, ""));
+        // A digest has 32 digits at least. What is no reference stays as it is.
+        let has_digits = digest.split(':').nth(1).is_some_and(|digits| digits.len() >= 32);
+        if whole != text && !has_digits || whole.contains(|letter: char| letter.is_ascii_uppercase()) {
+            return text.to_owned();
+        }
+        // The colon before a port is followed by a path.
+        let name =
+            whole.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(whole, |(name, _)| name);
+        name.trim_start_matches("docker.io/").trim_start_matches("library/").to_owned()
     };
     [event.id(), name].into_iter().any(|text| text == value || without_tag(text) == value)
 }

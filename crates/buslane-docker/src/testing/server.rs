@@ -41,7 +41,10 @@ fn serve(core: &Core, number: u64, socket: UnixStream) {
         let answer = match route {
             Route::Stopped => return,
             Route::Scripted(answer) => Scripted(answer),
-            Route::Normal => own_answer(core, &request),
+            Route::Normal => {
+                core.wait_released(number, request.endpoint());
+                own_answer(core, &request)
+            }
         };
         match answer {
             Scripted(Answer::Status(status, text)) => {

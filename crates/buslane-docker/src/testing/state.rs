@@ -9,7 +9,7 @@ use super::event::ScriptedEvent;
 use super::query::EventQuery;
 use super::request::{Answer, Endpoint, ScriptedRequest};
 use super::time;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -57,6 +57,8 @@ pub(super) struct State {
     /// Answers for one request each, which come before those for all requests.
     pub(super) next_answers: BTreeMap<Endpoint, VecDeque<Answer>>,
     pub(super) answers: BTreeMap<Endpoint, Answer>,
+    /// The requests that get no answer for now.
+    pub(super) held: BTreeSet<Endpoint>,
     /// The events that clients did not get because they were too slow.
     pub(super) lost: u64,
     /// The connections until now.
@@ -112,6 +114,7 @@ impl Core {
             requests: Vec::new(),
             next_answers: BTreeMap::new(),
             answers: BTreeMap::new(),
+            held: BTreeSet::new(),
             lost: 0,
             accepted: 0,
             connections: BTreeMap::new(),
@@ -160,6 +163,15 @@ impl Core {
             state.end_what_is_over();
             events.last().and_then(|event| event.time()).unwrap_or(state.clock)
         })
+    }
+
+    /// Waits while requests for an endpoint are held, and the connection is there.
+    pub(super) fn wait_released(&self, number: u64, endpoint: Endpoint) {
+        let mut state = self.lock();
+        while state.held.contains(&endpoint) && state.is_listening && state.connections.contains_key(&number)
+        {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Begins to send events to a client. Returns `false` when the engine has been stopped.

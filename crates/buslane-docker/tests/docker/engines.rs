@@ -101,7 +101,7 @@ fn what_is_no_engine_is_an_error() {
 
 #[test]
 fn engine_that_does_not_answer_is_given_up() {
-    for endpoint in [Endpoint::Ping, Endpoint::Info, Endpoint::Events] {
+    for endpoint in [Endpoint::Ping, Endpoint::Events] {
         let engine = engine();
         engine.answer_next(endpoint, Answer::Silence);
         let (monitor, seen) = start(source(&engine).timeout(Duration::from_millis(300)));
@@ -161,6 +161,17 @@ fn filter_is_applied_by_the_engine() {
     stop_and_expect(&monitor, &seen, &["connected", "start", "die"]);
     let filter = r#"{"event":["start","die"],"label":["tier"],"type":["container"]}"#;
     assert_eq!(asked(&engine, "filters"), [(Some((1, 45)), Some(filter.to_owned()))]);
+}
+
+#[test]
+fn podman_is_not_asked_for_actions() {
+    let engine = prepared(ScriptedEngine::builder().podman().start().unwrap());
+    let (monitor, seen) = start(source(&engine).filter(wanted()));
+    engine.wait_streams(1);
+    engine.emit_all(containers());
+    stop_and_expect(&monitor, &seen, &["connected", "start", "die"]);
+    let filter = r#"{"label":["tier"],"type":["container"]}"#;
+    assert_eq!(asked(&engine, "filters")[0].1.as_deref(), Some(filter));
 }
 
 #[test]

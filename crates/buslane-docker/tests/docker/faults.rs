@@ -4,6 +4,7 @@ use crate::{engine, expect, follow, source, start, stop_and_expect, volume, volu
 use buslane::source::Update;
 use buslane_docker::testing::{Answer, Cut, Endpoint, Framing, ScriptedEvent};
 use buslane_docker::{Action, DockerEvent, Kind, Scope};
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn chunks_are_not_events() {
@@ -79,7 +80,10 @@ fn message_in_place_of_an_event_is_the_error() {
 
 #[test]
 fn broken_json_is_a_fault() {
-    for broken in ["error reading events: EOF\n", "{\"Type\":}\n", "}"] {
+    let no_json = "the engine sent what is no JSON";
+    let text = "the engine sent a text in place of an event: error reading events: EOF";
+    for (broken, error) in [("error reading events: EOF\n", text), ("{\"Type\":}\n", no_json), ("}", no_json)]
+    {
         let engine = engine();
         let (monitor, seen) = follow(&engine);
         engine.emit(volume("one"));
@@ -87,7 +91,7 @@ fn broken_json_is_a_fault() {
         expect(&seen, &["connected", "one", "fault", "resumed"]);
         engine.emit(volume("two"));
         stop_and_expect(&monitor, &seen, &["connected", "one", "fault", "resumed", "two"]);
-        assert_eq!(monitor.snapshot().last_error.as_deref(), Some("the engine sent what is no JSON"));
+        assert_eq!(monitor.snapshot().last_error.as_deref(), Some(error));
     }
 }
 
@@ -126,6 +130,28 @@ fn limit_of_an_event_is_a_setting() {
 }
 
 #[test]
+fn event_that_is_too_long_is_reported_once() {
+    let engine = engine();
+    let (monitor, seen) = start(source(&engine).max_event(200));
+    engine.wait_streams(1);
+    for name in ["one", "two"] {
+        engine.emit(volume(name));
+        engine.emit(volume(name).attribute("label", "x".repeat(200)));
+    }
+    let before = ["connected", "one", "Undecodable 1", "two", "Undecodable 1"];
+    expect(&seen, &before);
+    for _ in 0..2 {
+        let updates = seen.len();
+        engine.cut();
+        seen.wait_for(updates + 2);
+    }
+    engine.emit(volume("three"));
+    let after = ["fault", "resumed", "fault", "resumed", "three"];
+    stop_and_expect(&monitor, &seen, &[&before[..], &after].concat());
+    assert_eq!(monitor.snapshot().undecodable, 2);
+}
+
+#[test]
 fn unknown_kinds_actions_and_fields_are_kept() {
     let engine = engine();
     let (monitor, seen) = follow(&engine);
@@ -146,6 +172,20 @@ fn unknown_kinds_actions_and_fields_are_kept() {
     assert!(health.attributes().eq([("a", "")]));
     assert_eq!((old.kind(), old.action(), old.id()), (Kind::Other(""), Action::Start, "c2"));
     assert_eq!((old.image(), old.time_nano()), (Some("alpine"), Some(1_000_000_000)));
+}
+
+#[test]
+fn silent_or_broken_info_prevents_no_connection() {
+    let broken = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec();
+    for answer in [Answer::Silence, Answer::End, Answer::Bytes(broken)] {
+        let engine = engine();
+        engine.answer_always(Endpoint::Info, answer);
+        let (monitor, seen) =
+            start(source(&engine).timeout(Duration::from_millis(300)).since(SystemTime::UNIX_EPOCH));
+        engine.wait_streams(1);
+        engine.emit(volume("one"));
+        stop_and_expect(&monitor, &seen, &["connected", "before", "one"]);
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@ use crate::{engine, monitor, source, volume, volumes};
 use buslane::source::Update;
 use buslane::testing::Gate;
 use buslane::{Overflow, Queue};
-use buslane_docker::testing::ScriptedEngine;
+use buslane_docker::testing::{ScriptedEngine, ScriptedEvent};
+use buslane_docker::{Filter, Kind};
 use test_support::{GUARD, wait_for};
 
 /// Returns the number of events, and that of the missing ones in gaps.
@@ -43,6 +44,28 @@ fn engine_is_not_slowed_by_a_blocked_sink() {
     assert!(slow.stop_timeout(GUARD).is_done());
     let snapshot = slow.snapshot();
     assert_eq!((snapshot.connects, snapshot.events), (1, events));
+}
+
+#[test]
+fn unwanted_events_evict_none() {
+    let engine = engine();
+    let (gate, seen) = (Gate::closed(), crate::Seen::new());
+    let queue =
+        Queue::builder().capacity(1).overflow(Overflow::Block).spawn_sink(gate.before(seen.clone())).unwrap();
+    let filter = Filter::new().kind(Kind::Network);
+    let slow = monitor(source(&engine).filter(filter).filter_here().buffer(10)).spawn(queue).unwrap();
+    engine.wait_streams(1);
+    for number in 0..8 {
+        engine.emit(ScriptedEvent::new("network", "create", number.to_string()));
+        engine.emit_all(volumes(0..500));
+        engine.wait_written();
+    }
+    gate.open();
+    let names: Vec<String> = (0..8).map(|number| number.to_string()).collect();
+    let before = ["connected".to_owned()];
+    crate::expect(&seen, &[&before[..], &names].concat());
+    assert!(slow.stop_timeout(GUARD).is_done());
+    assert_eq!(slow.snapshot().gaps, 0);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Whether a connection continues the last one: proofs, gaps and duplicates.
 
 use crate::{engine, expect, follow, monitor, prepared, source, start, stop_and_expect, volume, volumes};
-use buslane::source::Update;
+use buslane::source::{Monitor, MonitorState, Update};
 use buslane_docker::testing::{Answer, Endpoint, ScriptedEngine};
 use buslane_docker::{DockerSourceBuilder, DockerToken};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+use test_support::GUARD;
 
 /// A wait for a proof that never comes.
 const SHORT: Duration = Duration::from_millis(20);
@@ -34,6 +35,19 @@ fn what_happens_while_away_comes_in_order() {
 
 #[test]
 fn first_connection_loses_nothing_while_it_opens() {
+    let engine = engine();
+    engine.hold(Endpoint::Events);
+    let (monitor, seen) = start(source(&engine));
+    engine.wait_requests(Endpoint::Events, 1);
+    engine.emit_all(volumes(0..3));
+    engine.release(Endpoint::Events);
+    engine.wait_streams(1);
+    engine.emit(volume("3"));
+    stop_and_expect(&monitor, &seen, &names(&["connected"], 0..4));
+}
+
+#[test]
+fn attempt_that_failed_is_no_beginning() {
     let engine = engine();
     engine.answer_next(Endpoint::Events, Answer::Silence);
     let (monitor, seen) = start(source(&engine));
@@ -186,6 +200,21 @@ fn later_process_continues_at_the_token() {
 }
 
 #[test]
+fn more_events_than_a_token_holds_come_once() {
+    let engine = engine();
+    let (first, seen) = follow(&engine);
+    engine.emit_all(volumes(0..150));
+    stop_and_expect(&first, &seen, &names(&["connected"], 0..150));
+    engine.wait_streams(0);
+    let token = first.token().unwrap().to_string();
+    let seen = crate::Seen::new();
+    let resumed = monitor(source(&engine)).resume(token.parse().ok()).spawn(seen.clone()).unwrap();
+    engine.wait_streams(1);
+    engine.emit(volume("150"));
+    stop_and_expect(&resumed, &seen, &["resumed", "150"]);
+}
+
+#[test]
 fn token_of_another_engine_is_stale() {
     let engine = engine();
     let token = token_after(&engine, "one");
@@ -265,6 +294,92 @@ fn monitor_ends_at_the_end_that_was_asked_for() {
     assert!(reason.contains("until the end that was asked for"), "{reason}");
     let events: Vec<_> = seen.events().into_iter().filter_map(Update::into_event).collect();
     assert_eq!(events.len(), 1);
+}
+
+#[track_caller]
+fn wait_for_the_end(monitor: &Monitor<DockerToken>) {
+    test_support::wait_for(|| matches!(monitor.state(), MonitorState::Stopped(_)));
+    let reason = monitor.stop().reason.unwrap().to_string();
+    assert!(reason.contains("until the end that was asked for"), "{reason}");
+}
+
+fn time(nanoseconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanoseconds)
+}
+
+#[test]
+fn end_before_the_beginning_ends_the_monitor() {
+    let engine = engine();
+    let (monitor, _) = start(source(&engine).until(time(engine.now() - 1_000_000_000)));
+    wait_for_the_end(&monitor);
+    assert!(engine.requests().iter().all(|request| request.endpoint() != Endpoint::Events));
+}
+
+#[test]
+fn last_event_after_the_end_ends_the_monitor() {
+    let engine = engine();
+    let end = engine.now() + 10_000_000;
+    let (monitor, seen) = start(source(&engine).margin(Duration::ZERO).until(time(end)));
+    engine.wait_streams(1);
+    engine.emit(volume("one").at(end + 1));
+    expect(&seen, &["connected", "one"]);
+    engine.advance(Duration::from_millis(20));
+    wait_for_the_end(&monitor);
+}
+
+#[test]
+fn engine_that_ignores_the_end_is_left() {
+    let engine = engine();
+    // The engine's clock does not move, so that it does not end the stream.
+    let (monitor, seen) = start(source(&engine).until(time(engine.now() + 1_000_000)));
+    wait_for_the_end(&monitor);
+    assert_eq!(seen.events().into_iter().filter_map(Update::into_event).count(), 0);
+}
+
+#[test]
+fn longest_wait_for_a_proof_is_a_wait() {
+    let engine = engine();
+    let (monitor, seen) = start(source(&engine).proof_wait(Duration::MAX));
+    engine.wait_streams(1);
+    engine.emit(volume("one"));
+    expect(&seen, &["connected", "one"]);
+    for _ in 0..20 {
+        let updates = seen.len();
+        engine.cut();
+        seen.wait_for(updates + 2);
+    }
+    assert!(monitor.stop_timeout(GUARD).is_done());
+    assert_eq!(monitor.snapshot().gaps, 0);
+}
+
+#[test]
+fn memory_of_held_events_is_bounded() {
+    let engine = engine();
+    let (monitor, seen) = follow(&engine);
+    engine.emit(volume("one"));
+    expect(&seen, &["connected", "one"]);
+    engine.stop();
+    engine.clear_history();
+    engine.emit_all(volumes(0..40).map(|event| event.attribute("label", "x".repeat(1_000_000))));
+    engine.listen().unwrap();
+    let before = ["connected", "one", "fault", "HistoryLost", "connected"];
+    stop_and_expect(&monitor, &seen, &names(&before, 0..40));
+}
+
+#[test]
+fn stream_that_ends_before_an_event_denies_nothing() {
+    let engine = engine();
+    let (monitor, seen) = follow(&engine);
+    engine.emit(volume("one"));
+    expect(&seen, &["connected", "one"]);
+    let empty = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n";
+    engine.answer_next(Endpoint::Events, Answer::Bytes(empty.to_vec()));
+    engine.cut();
+    engine.wait_requests(Endpoint::Events, 3);
+    engine.wait_streams(1);
+    engine.emit(volume("two"));
+    stop_and_expect(&monitor, &seen, &["connected", "one", "fault", "resumed", "two"]);
+    assert_eq!(monitor.snapshot().gaps, 0);
 }
 
 #[test]

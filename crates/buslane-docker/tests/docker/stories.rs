@@ -2,9 +2,9 @@
 //! and in order, or a gap covers it.
 
 use crate::{GUARD, Seen, monitor, prepared, source, volume};
-use buslane::source::Update;
-use buslane_docker::DockerEvent;
+use buslane::source::{Monitor, Update};
 use buslane_docker::testing::{Cut, Framing, ScriptedEngine};
+use buslane_docker::{DockerEvent, DockerToken};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::Config;
@@ -23,10 +23,13 @@ enum Step {
     /// Stops listening; events happen meanwhile.
     Away(u16),
     Restart,
-    /// Moves the clock, in milliseconds.
+    /// Moves the clock, in milliseconds: far enough that no event from before it looks like one that
+    /// was published late.
     Clock(i16),
     Framing(Framing),
     Repeat(u8),
+    /// Stops the monitor, lets events happen, and continues at the text of its token.
+    Process(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -45,16 +48,27 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Cut),
         2 => prop_oneof![4 => 0..40_u16, 1 => 250..400_u16].prop_map(Step::Away),
         1 => Just(Step::Restart),
-        1 => any::<i16>().prop_map(Step::Clock),
+        1 => prop_oneof![-32_000..-2_000_i16, 2_000..32_000_i16].prop_map(Step::Clock),
         1 => framing.prop_map(Step::Framing),
         1 => (0..5_u8).prop_map(Step::Repeat),
+        1 => (0..5_u8).prop_map(Step::Process),
     ]
 }
 
 struct Story {
     engine: ScriptedEngine,
     seen: Seen,
+    monitor: Monitor<DockerToken>,
     events: u32,
+    /// The numbers of updates upstream of each new process.
+    processes: BTreeSet<usize>,
+}
+
+/// Starts a process that continues at the text of a token.
+fn start(engine: &ScriptedEngine, seen: &Seen, token: Option<String>) -> Monitor<DockerToken> {
+    let source = source(engine).proof_wait(Duration::from_millis(30));
+    let token = token.map(|text| text.parse().unwrap());
+    monitor(source).resume(token).spawn(seen.clone()).unwrap()
 }
 
 impl Story {
@@ -110,6 +124,14 @@ impl Story {
             }
             Step::Framing(framing) => self.engine.set_framing(framing),
             Step::Repeat(events) => self.engine.repeat_at_seam(events.into()),
+            Step::Process(events) => {
+                assert!(self.monitor.stop_timeout(GUARD).is_done());
+                self.engine.wait_streams(0);
+                self.processes.insert(self.seen.len());
+                let token = self.monitor.token().map(|token| token.to_string());
+                self.emit(events.into());
+                self.monitor = start(&self.engine, &self.seen, token);
+            }
         }
     }
 
@@ -117,21 +139,26 @@ impl Story {
     /// that has not come yet.
     ///
     /// The wait for a proof is short here, so it may end in the middle of a replay. Then events that
-    /// an earlier gap has covered may follow.
+    /// an earlier gap has covered may follow. A new process knows only the events of its token, so after
+    /// a gap it may repeat others.
     fn check(&self) {
         let (mut next, mut has_gap, mut known) = (0, false, BTreeSet::new());
+        let (mut is_new_process, mut may_repeat) = (false, false);
         let updates = self.seen.events();
         let texts = || updates.iter().cloned().map(crate::text).collect::<Vec<_>>();
-        for update in updates.clone() {
+        for (index, update) in updates.clone().into_iter().enumerate() {
+            if self.processes.contains(&index) {
+                (is_new_process, may_repeat) = (true, false);
+            }
             match update {
-                Update::Gap(_) => has_gap = true,
+                Update::Gap(_) => (has_gap, may_repeat) = (true, is_new_process),
                 // With a clock that was set back, and without a proof, it may be a new one.
                 Update::Event(event) if event.id() == "before" => {
                     assert!(has_gap, "an event before the beginning: {:?}", texts());
                 }
                 Update::Event(event) => {
                     let number: u32 = event.id().parse().unwrap();
-                    assert!(known.insert(number), "{number} comes twice: {:?}", texts());
+                    assert!(known.insert(number) || may_repeat, "{number} comes twice: {:?}", texts());
                     let is_next = number >= next && (next..number).all(|earlier| known.contains(&earlier));
                     assert!(is_next || has_gap, "{number} comes in place of {next}: {:?}", texts());
                     (next, has_gap) = (number + 1, false);
@@ -155,17 +182,16 @@ proptest::proptest! {
     fn every_event_comes_once_or_is_covered_by_a_gap(steps in vec(step(), 1..25)) {
         let engine = prepared(ScriptedEngine::start().unwrap());
         let seen = Seen::new();
-        let source = source(&engine).proof_wait(Duration::from_millis(30));
-        let monitor = monitor(source).spawn(seen.clone()).unwrap();
+        let monitor = start(&engine, &seen, None);
         engine.wait_streams(1);
-        let mut story = Story { engine, seen, events: 0 };
+        let mut story = Story { engine, seen, monitor, events: 0, processes: BTreeSet::new() };
         // The beginning is known, so nothing before the first gap may be missing.
         story.settle();
         for step in &steps {
             story.play(step);
         }
         story.settle();
-        assert!(monitor.stop_timeout(GUARD).is_done());
+        assert!(story.monitor.stop_timeout(GUARD).is_done());
         story.check();
     }
 }

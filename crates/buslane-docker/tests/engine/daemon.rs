@@ -168,11 +168,15 @@ impl Drop for Daemon {
     }
 }
 
-/// Starts dockerd with all of its state in a folder, without networks.
+/// Starts dockerd with all of its state in a folder, without networks. A containerd of the system,
+/// which it would use if there is one, has its containers in a namespace of the test's own.
 fn spawn(folder: &Path) -> Child {
+    let namespace = format!("buslane-{}", std::process::id());
     let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
     Command::new("dockerd")
         .args(["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"])
+        .arg(format!("--containerd-namespace={namespace}"))
+        .arg(format!("--containerd-plugins-namespace={namespace}-plugins"))
         .arg(format!("--data-root={}", folder.join("data").display()))
         .arg(format!("--exec-root={}", folder.join("exec").display()))
         .arg(format!("--pidfile={}", folder.join("pid").display()))
