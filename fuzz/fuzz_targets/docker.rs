@@ -5,7 +5,7 @@
 
 use buslane_docker::{ApiVersion, DockerEvent, DockerToken, EventReader, Filter, Kind};
 use libfuzzer_sys::fuzz_target;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 
 /// Reads at most so many bytes at once.
 struct Pieces<'a> {
@@ -20,10 +20,15 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// What became of each value: an event, or the text of the error.
+/// What became of each value: an event, or the text of the error. An error that ends the stream is
+/// the same whether it was found when the bytes came or when no others did.
 fn read(bytes: &[u8], most: usize) -> Vec<Result<DockerEvent, String>> {
     let events = EventReader::new(Pieces { rest: bytes, most });
-    events.map(|event| event.map_err(|error| error.to_string())).collect()
+    let text = |error: io::Error| match error.to_string() {
+        text if error.kind() == ErrorKind::UnexpectedEof || text.ends_with("is no JSON") => "the end".into(),
+        text => text,
+    };
+    events.map(|event| event.map_err(text)).collect()
 }
 
 fuzz_target!(|input: &[u8]| {

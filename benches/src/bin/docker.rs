@@ -162,8 +162,11 @@ fn whole(bytes: &Bytes) -> Run {
     })
 }
 
+/// What is measured, and how.
+type Contender = (&'static str, fn(&Bytes) -> Run);
+
 fn main() {
-    let contenders: [(&str, fn(&Bytes) -> Run); 5] = [
+    let contenders: [Contender; 5] = [
         ("serde_json, IgnoredAny", |bytes| Run::of(|| ignored(bytes))),
         ("serde_json, DockerEvent", |bytes| Run::of(|| same_type(bytes))),
         ("serde_json, derived with a map", |bytes| Run::of(|| derived(bytes))),

@@ -60,6 +60,8 @@ struct Scan {
     depth: usize,
     in_string: bool,
     after_backslash: bool,
+    /// Whether the value is a number or a word.
+    in_scalar: bool,
 }
 
 impl Scan {
@@ -79,6 +81,15 @@ impl Scan {
                 }
                 return Some(self.at);
             }
+            if self.depth == 0 && is_scalar(*byte) {
+                self.in_scalar = true;
+                continue;
+            }
+            if self.in_scalar {
+                // It ends where anything else begins.
+                self.at -= 1;
+                return Some(self.at);
+            }
             match byte {
                 b'"' => self.in_string = true,
                 b'{' | b'[' => self.depth += 1,
@@ -88,8 +99,7 @@ impl Scan {
                         return Some(self.at);
                     }
                 }
-                // The end of a number or a word.
-                _ if self.depth == 0 && is_between(*byte) => return Some(self.at),
+                _ if self.depth == 0 => return Some(self.at),
                 _ => {}
             }
         }
@@ -99,6 +109,11 @@ impl Scan {
 
 fn is_between(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | RECORD_SEPARATOR)
+}
+
+/// Returns whether a byte may be part of a number or a word.
+fn is_scalar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
 
 impl Decoder {
@@ -171,7 +186,13 @@ impl Decoder {
             match self.decode()? {
                 Some(decoded) => return Ok(Some(decoded)),
                 None => {
-                    let begin = Scan { at: self.at, depth: 0, in_string: false, after_backslash: false };
+                    let begin = Scan {
+                        at: self.at,
+                        depth: 0,
+                        in_string: false,
+                        after_backslash: false,
+                        in_scalar: false,
+                    };
                     self.scan = Some(begin);
                 }
             }
@@ -223,6 +244,7 @@ impl Decoder {
             Ok(event) => (length(json), Decoded::Event(event)),
             Err(error) => match error.classify() {
                 Category::Eof => return Ok(None),
+                Category::Syntax | Category::Io if ends_in_a_number(bytes) => return Ok(None),
                 Category::Syntax | Category::Io => return Err(no_json(bytes)),
                 Category::Data => match self.skipped()? {
                     Some(skipped) => skipped,
@@ -242,6 +264,10 @@ impl Decoder {
     #[cold]
     fn skipped(&mut self) -> Result<Option<(usize, Decoded)>, DockerError> {
         let bytes = &self.buffer[self.at..self.filled];
+        // What follows may belong to a number or a word that the bytes end with.
+        if bytes.iter().all(|byte| is_scalar(*byte)) {
+            return Ok(None);
+        }
         let mut json = Deserializer::from_slice(bytes);
         match IgnoredAny::deserialize(&mut json) {
             Ok(IgnoredAny) => {
@@ -249,7 +275,7 @@ impl Decoder {
                 let length = length(json);
                 Ok(Some((length, Decoded::Undecodable(error, hash(&bytes[..length])))))
             }
-            Err(error) if error.is_eof() => Ok(None),
+            Err(error) if error.is_eof() || ends_in_a_number(bytes) => Ok(None),
             Err(_) => Err(DockerError::Json),
         }
     }
@@ -267,6 +293,12 @@ fn no_json(bytes: &[u8]) -> DockerError {
         true => DockerError::Text { message: text.trim_end().to_owned() },
         false => DockerError::Json,
     }
+}
+
+/// Returns whether the bytes end where a digit has to follow. A value that is not whole then counts
+/// as broken for `serde_json`, which skips a number without asking whether more of it may come.
+fn ends_in_a_number(bytes: &[u8]) -> bool {
+    matches!(bytes.last(), Some(b'.' | b'-' | b'+' | b'e' | b'E'))
 }
 
 /// Returns the number of bytes that were decoded.
@@ -319,6 +351,14 @@ mod tests {
     const ONE: &str = r#"{"Type":"volume","Action":"mount","Actor":{"ID":"a"}}"#;
 
     #[test]
+    fn number_in_an_unknown_field_may_be_cut_anywhere() {
+        let stream = r#"{"Type":"volume","odd":[17.0,-1,1e5,2E-7,3e+1],"Action":"mount","Actor":{"ID":"a"}}"#;
+        assert_eq!(decoded(stream), ["volume mount a"]);
+        assert_eq!(decoded(r#"{"Type":7,"odd":[17.0,-1,1e5]}"#), ["skipped"]);
+        assert_eq!(decoded(r#"{"odd":[17.]}{"odd":-"#), ["broken"]);
+    }
+
+    #[test]
     fn values_need_nothing_between_them() {
         let stream = format!("{ONE}{ONE}\n{ONE}\r\n\u{1e}{ONE}\n \t{ONE}");
         assert_eq!(decoded(stream), ["volume mount a"; 5]);
@@ -339,6 +379,19 @@ mod tests {
         let (skipped, one) = ("skipped", "volume mount a");
         let expected = [skipped, one, skipped, one, skipped, skipped, one, skipped, skipped, one];
         assert_eq!(decoded(stream), expected);
+    }
+
+    #[test]
+    fn number_is_whole_when_something_follows() {
+        let one = "volume mount a";
+        assert_eq!(
+            decoded(format!("1.41 {ONE}-1e+5{ONE}true\n{ONE}")),
+            ["skipped", one, "skipped", one, "skipped", one]
+        );
+        assert_eq!(decoded("1.41"), ["inside"]);
+        assert_eq!(decoded("7,"), ["skipped", "broken"]);
+        assert_eq!(decoded(format!("7\"{{\"{ONE}")), ["skipped", "skipped", one]);
+        assert_eq!(decoded(format!("{}{ONE}", "7".repeat(101))), ["too long", one]);
     }
 
     #[test]

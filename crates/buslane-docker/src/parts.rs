@@ -140,7 +140,7 @@ impl Parts {
         }
         let (time_nano, precision) = match (self.nanos.filter(|nanos| *nanos != 0), self.time) {
             (Some(nanos), _) => (nanos, Precision::Nanoseconds),
-            (None, Some(seconds)) => (seconds.saturating_mul(SECOND), Precision::Seconds),
+            (None, Some(seconds)) => (whole_seconds(seconds), Precision::Seconds),
             (None, None) => (0, Precision::None),
         };
         let text: Arc<str> = std::str::from_utf8(text).map_err(|_| NO_UTF_8)?.into();
@@ -155,6 +155,12 @@ impl Parts {
             scope: self.scope.and_then(|scope| Scope::from_name(std::str::from_utf8(of(scope)).ok()?)),
         })
     }
+}
+
+/// Returns nanoseconds. A time out of their range becomes the last whole second within.
+#[inline]
+fn whole_seconds(seconds: i64) -> i64 {
+    seconds.clamp(i64::MIN / SECOND, i64::MAX / SECOND) * SECOND
 }
 
 /// Appends a string to a text, and returns where it is.
