@@ -43,7 +43,10 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(again, event);
         let filter = Filter::new().kind(event.kind()).action(event.action());
         assert!(filter.matches(&event) || event.action_data().is_some());
-        assert!(!Filter::new().kind(Kind::Other("\0")).kind(Kind::Other("\u{1}")).matches(&event) || event.kind().as_str() <= "\u{1}");
+        assert!(
+            !Filter::new().kind(Kind::Other("\0")).kind(Kind::Other("\u{1}")).matches(&event)
+                || event.kind().as_str() <= "\u{1}"
+        );
         assert!(event.attributes().all(|(key, _)| event.attribute(key).is_some()));
         let _texts = (event.to_string(), format!("{event:?}"), event.time(), event.exit_code());
     }
