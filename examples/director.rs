@@ -3,9 +3,9 @@
 //! Run it with `cargo run --example director`. It prints:
 //!
 //! ```text
-//! early pulls the state: {}
+//! early pulls a state, in which x is None
 //! early fails at packet 1, attempt 1
-//! late pulls the state: {"x": 1}
+//! late pulls a state, in which x is Some(1)
 //! early, late have acknowledged y
 //! ```
 
@@ -35,7 +35,7 @@ impl Node<(&'static str, u32)> for Replica {
 
     fn joined(&mut self, _roster: &Roster, packet: &Packet<(&'static str, u32)>) -> Delivery {
         let pulled = self.source.lock().unwrap().clone();
-        println!("{} pulls the state: {pulled:?}", packet.member());
+        println!("{} pulls a state, in which x is {:?}", packet.member(), pulled.get("x"));
         *self.state.lock().unwrap() = pulled;
         Delivery::Done
     }
