@@ -24,8 +24,10 @@ impl Read for Pieces<'_> {
 /// the same whether it was found when the bytes came or when no others did.
 fn read(bytes: &[u8], most: usize) -> Vec<Result<DockerEvent, String>> {
     let events = EventReader::new(Pieces { rest: bytes, most });
+    let ends = |text: &str| text.ends_with("is no JSON") || text.contains("sent a text in place of an event");
     let text = |error: io::Error| match error.to_string() {
-        text if error.kind() == ErrorKind::UnexpectedEof || text.ends_with("is no JSON") => "the end".into(),
+        // A text is shown as far as it has come.
+        text if error.kind() == ErrorKind::UnexpectedEof || ends(&text) => "the end".into(),
         text => text,
     };
     events.map(|event| event.map_err(text)).collect()
