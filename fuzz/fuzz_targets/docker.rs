@@ -7,7 +7,7 @@ use buslane_docker::{ApiVersion, DockerEvent, DockerToken, EventReader, Filter, 
 use libfuzzer_sys::fuzz_target;
 use std::io::{self, ErrorKind, Read};
 
-/// Reads at most so many bytes at once.
+/// Reads a limited number of bytes at once.
 struct Pieces<'a> {
     rest: &'a [u8],
     most: usize,

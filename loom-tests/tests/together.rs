@@ -4,20 +4,27 @@
 //! All scenarios have three preemptions, except those that state another bound.
 
 use buslane::bus::Removed;
-use buslane::{Bus, Overflow};
+use buslane::{Bus, Overflow, Receiver};
 use loom_tests::channels::{channel, left};
 use loom_tests::{LIMIT, model, model_with, thread};
+
+/// Returns a bus with two channels of these capacities, and their receivers.
+fn bus_with(capacities: [usize; 2], overflow: Overflow) -> (Bus<usize>, [Receiver<usize>; 2]) {
+    let bus = Bus::new();
+    let readers = capacities.map(|capacity| {
+        let (channel, reader) = channel(capacity, overflow);
+        bus.add(channel).expect("open");
+        reader
+    });
+    (bus, readers)
+}
 
 #[test]
 fn two_publishers_reach_both_sinks() {
     // Both publishers claim in both lanes before they fill one: each event enters each lane once,
     // and no publisher waits for the other one. Fails when a claimed position is not filled.
     model(|| {
-        let bus = Bus::new();
-        let (first, mut first_reader) = channel(2, Overflow::DropNewest);
-        let (second, mut second_reader) = channel(2, Overflow::DropNewest);
-        bus.add(first).expect("open");
-        bus.add(second).expect("open");
+        let (bus, [mut first_reader, mut second_reader]) = bus_with([2, 2], Overflow::DropNewest);
         let other = bus.clone();
         let during = thread::spawn(move || other.publish(1).expect("open").accepted);
         assert_eq!(bus.publish(2).expect("open").accepted, 2);
@@ -35,11 +42,7 @@ fn publish_wakes_the_parked_reader_of_each_lane() {
     // The readers park one after the other, while the publisher is between its claims and its
     // wake-ups. Fails when a lane is filled and its consumer not woken.
     model_with(2, || {
-        let bus = Bus::new();
-        let (first, mut first_reader) = channel(2, Overflow::DropNewest);
-        let (second, mut second_reader) = channel(2, Overflow::DropNewest);
-        bus.add(first).expect("open");
-        bus.add(second).expect("open");
+        let (bus, [mut first_reader, mut second_reader]) = bus_with([2, 2], Overflow::DropNewest);
         let during = thread::spawn(move || {
             let _ = bus.publish(1).expect("open");
             bus
@@ -55,11 +58,7 @@ fn lane_without_room_refuses_and_the_others_accept() {
     // gets both. Fails when the event of a lane without room enters another lane, or is lost without
     // a count.
     model(|| {
-        let bus = Bus::new();
-        let (first, mut first_reader) = channel(1, Overflow::Refuse);
-        let (second, mut second_reader) = channel(2, Overflow::Refuse);
-        bus.add(first).expect("open");
-        bus.add(second).expect("open");
+        let (bus, [mut first_reader, mut second_reader]) = bus_with([1, 2], Overflow::Refuse);
         let other = bus.clone();
         let during = thread::spawn(move || other.publish(1).expect("open"));
         let here = bus.publish(2).expect("open");
@@ -98,11 +97,7 @@ fn close_returns_or_delivers_the_event_of_each_lane() {
     // What the publish reports as accepted is readable after the close, and nothing else. Fails when
     // a claim succeeds in a lane that was closed between the claims.
     model(|| {
-        let bus = Bus::new();
-        let (first, mut first_reader) = channel(2, Overflow::DropNewest);
-        let (second, mut second_reader) = channel(2, Overflow::DropNewest);
-        bus.add(first).expect("open");
-        bus.add(second).expect("open");
+        let (bus, [mut first_reader, mut second_reader]) = bus_with([2, 2], Overflow::DropNewest);
         let other = bus.clone();
         let during = thread::spawn(move || other.publish(1).map_or(0, |published| published.accepted));
         assert!(bus.close_timeout(LIMIT).is_done());

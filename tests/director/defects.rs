@@ -37,8 +37,8 @@ fn e25_members_come_and_go_while_events_flow() {
 fn e26_unknown_members_are_errors_and_anyone_may_announce() {
     let (director, _clock) = director();
     let (mut alice, mut to_alice) = join(&director, "alice");
-    assert!(matches!(alice.unicast("nobody", 1), Err(SendError::UnknownMember { event: 1, .. })));
-    assert!(!director.ready("nobody"));
+    assert!(matches!(alice.unicast("stranger", 1), Err(SendError::UnknownMember { event: 1, .. })));
+    assert!(!director.ready("stranger"));
     director.announce(2).unwrap();
     director.unicast("alice", 3).unwrap();
     assert_eq!(drain(&mut to_alice), [2, 3]);

@@ -6,14 +6,13 @@ use demo_support::Folder;
 use demo_support::output::{self, assert_balanced, json_lines, plain};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output};
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_docker_events");
 
 fn start(arguments: &[&str]) -> Child {
-    let mut command = output::command(PROGRAM);
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a process")
+    output::start(PROGRAM, arguments)
 }
 
 fn run(arguments: &[&str]) -> Output {

@@ -4,7 +4,7 @@ use demo_support::Folder;
 use demo_support::output::{self, assert_balanced, json_lines, plain};
 use serde_json::Value;
 use std::fs;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_event_log");
@@ -13,12 +13,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_event_log");
 const ENDLESS: [&str; 4] = ["--scans", "4000000000", "--interval-ms", "1"];
 
 fn start(arguments: &[&str]) -> Child {
-    output::command(PROGRAM)
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a process")
+    output::start(PROGRAM, arguments)
 }
 
 fn run(arguments: &[&str]) -> Output {

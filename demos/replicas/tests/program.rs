@@ -6,7 +6,7 @@
 use demo_support::output::{self, assert_balanced, json_lines, plain};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -17,12 +17,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_replicas");
 const ENDLESS: [&str; 2] = ["--seconds", "1000000"];
 
 fn start(arguments: &[&str]) -> Child {
-    output::command(PROGRAM)
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a process")
+    output::start(PROGRAM, arguments)
 }
 
 fn run(arguments: &[&str]) -> Output {

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// Returns a command for the program, without the settings of colors in this environment.
 #[must_use]
@@ -12,6 +12,16 @@ pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env_remove("CLICOLOR_FORCE").env_remove("NO_COLOR");
     command
+}
+
+/// Starts the program, with pipes for what it prints.
+///
+/// # Panics
+/// If the system starts no process.
+#[must_use]
+pub fn start(program: &str, arguments: &[&str]) -> Child {
+    let mut command = command(program);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a process")
 }
 
 /// Runs the program with arguments that end it soon.

@@ -259,7 +259,7 @@ pub(crate) fn several_publishers(bench: &mut Bench) -> io::Result<()> {
         ]
     });
     let series = Series::run(contenders.collect(), effort.rounds, Duration::ZERO, &mut bench.ping);
-    let title = "Journal, several publishers: nobody reads, each race for a fixed time";
+    let title = "Journal, several publishers: no subscribers, each race for a fixed time";
     let mut section = bench.report.section("journal-publishers", title, series)?;
     let (mut costs, mut shares, mut runs) = (Vec::new(), Vec::new(), Vec::new());
     for name in section.names() {

@@ -1,6 +1,8 @@
 //! Whether a connection continues the last one: proofs, gaps and duplicates.
 
-use crate::{engine, expect, follow, monitor, prepared, source, start, stop_and_expect, volume, volumes};
+use crate::{
+    Seen, engine, expect, follow, monitor, prepared, source, start, stop_and_expect, volume, volumes,
+};
 use buslane::source::{Monitor, MonitorState, Update};
 use buslane_docker::testing::{Answer, Endpoint, ScriptedEngine};
 use buslane_docker::{DockerSourceBuilder, DockerToken};
@@ -17,6 +19,15 @@ fn hasty(engine: &ScriptedEngine) -> DockerSourceBuilder {
 /// Names the events of a range.
 fn names(before: &[&str], numbers: std::ops::Range<u32>) -> Vec<String> {
     before.iter().map(|name| (*name).to_owned()).chain(numbers.map(|number| number.to_string())).collect()
+}
+
+/// Follows an engine until it has shown the volumes below `count`.
+fn after(count: u32) -> (ScriptedEngine, Monitor<DockerToken>, Seen) {
+    let engine = engine();
+    let (monitor, seen) = follow(&engine);
+    engine.emit_all(volumes(0..count));
+    expect(&seen, &names(&["connected"], 0..count));
+    (engine, monitor, seen)
 }
 
 #[test]
@@ -85,10 +96,7 @@ fn more_than_the_history_is_a_gap() {
 
 #[test]
 fn whole_history_but_one_is_no_gap() {
-    let engine = engine();
-    let (monitor, seen) = follow(&engine);
-    engine.emit_all(volumes(0..5));
-    expect(&seen, &names(&["connected"], 0..5));
+    let (engine, monitor, seen) = after(5);
     engine.stop();
     engine.emit_all(volumes(5..260));
     engine.listen().unwrap();
@@ -127,10 +135,7 @@ fn nothing_seen_proves_nothing() {
 
 #[test]
 fn event_that_comes_twice_at_the_seam_is_a_duplicate() {
-    let engine = engine();
-    let (monitor, seen) = follow(&engine);
-    engine.emit_all(volumes(0..3));
-    expect(&seen, &names(&["connected"], 0..3));
+    let (engine, monitor, seen) = after(3);
     engine.stop();
     engine.emit_all(volumes(3..6));
     engine.repeat_at_seam(2);
@@ -160,10 +165,7 @@ fn times_out_of_order_lose_nothing() {
 
 #[test]
 fn clock_that_is_set_back_loses_nothing() {
-    let engine = engine();
-    let (monitor, seen) = follow(&engine);
-    engine.emit_all(volumes(0..3));
-    expect(&seen, &names(&["connected"], 0..3));
+    let (engine, monitor, seen) = after(3);
     engine.set_time(engine.now() - 3_600_000_000_000);
     engine.emit_all(volumes(3..5));
     expect(&seen, &names(&["connected"], 0..5));

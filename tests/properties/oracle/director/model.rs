@@ -300,7 +300,7 @@ impl Model {
     }
 
     /// Returns the number of events for a member that are not in a packet yet. An overwritten event
-    /// counts, whoever it was for.
+    /// counts, for this member or not.
     pub(super) fn unread(&self, index: usize) -> u64 {
         let member = &self.members[index];
         let from = if member.next < self.retained() { self.oldest() } else { member.next };
