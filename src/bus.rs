@@ -5,8 +5,10 @@
 //! |---|---|
 //! | [`Bus`], [`BusBuilder`] | a handle to the bus, and its settings |
 //! | [`Publisher`] | the publishing handle of one thread, with a private SPSC ring ("lane") into each sink |
+//! | [`Reserve`], [`Permit`], [`PublishAsync`] | publishing from a task: room for one event, which is waited for without blocking the thread |
 //! | [`Published`] | the outcome of one publish: how many sinks accepted, dropped and refused the event |
 //! | [`Events`] | the argument of `publish_batch` |
+//! | [`InlineBytes`] | bytes inside an event, for [`publish_in_place`](Publisher::publish_in_place) |
 //! | [`WeakBus`] | a handle that does not keep the bus open, for handlers that need the bus |
 //! | [`Attachment`] | a guard that removes a sink at the end of a scope |
 //! | [`CloseGuard`] | a guard that closes a static bus at the end of a scope |
@@ -35,10 +37,12 @@
 // | `delivery` | the publish path |
 // | `entry`, `list` | one attachment of a sink, and the copy-on-write list of them |
 // | `control`, `core` | the control plane's state, what all handles share, and how the control plane calls sinks |
+// | `room` | what a publisher that is a task waits for |
 // | `kept` | the links of dropped publishers, for the next publishers |
-// | `admit`, `remove`, `close` | adding sinks and publishers, removing sinks, closing and flushing the bus |
+// | `admit`, `remove`, `close`, `flush` | adding sinks and publishers, removing sinks, closing and flushing the bus |
 // | `snapshot` | the snapshot of a bus and its sinks |
 // | `quota`, `publisher`, `local` | the limit on cached publishers with lanes, the publishing handle of one thread (batches in `publisher/batch.rs`), and the cached publisher of each thread |
+// | `reserve`, `publisher_sink` | publishing from a task: permits, and a publisher as a `Sink` of the crate `futures` |
 // | `listed`, `together`, `shared` | publishing without a publisher: the call of one sink, the shared lanes of several sinks, and all sinks; the bus as a sink |
 // | `attachment` | a guard that removes its sink when it is dropped |
 // | `builder`, `handle` | settings, and handles that do not keep the bus open |
@@ -56,6 +60,7 @@ mod control;
 mod core;
 mod delivery;
 mod entry;
+mod flush;
 mod handle;
 mod hooks;
 mod info;
@@ -67,8 +72,12 @@ mod list;
 mod listed;
 mod local;
 mod publisher;
+#[cfg(feature = "async")]
+mod publisher_sink;
 mod quota;
 mod remove;
+mod reserve;
+mod room;
 mod shared;
 mod snapshot;
 mod supply;
@@ -78,14 +87,19 @@ mod together;
 
 pub use crate::events::Events;
 pub use crate::stats::Published;
+pub use crate::sync::inline_bytes::InlineBytes;
 pub use attachment::Attachment;
 pub use builder::BusBuilder;
 pub use handle::{CloseGuard, WeakBus};
 pub use hooks::SinkFailure;
 pub use publisher::Publisher;
+#[cfg(feature = "async")]
+pub use publisher_sink::PublisherSink;
 pub use remove::Removed;
+pub use reserve::{Permit, PublishAsync, Reserve};
 
 use self::core::{BusHandle, Core};
+use crate::sink::{CloseAsync, FlushAsync, UntilClosed};
 use crate::stats::{CloseReport, FlushReport};
 use crate::sync::lock;
 use crate::time::Deadline;
@@ -264,6 +278,89 @@ impl<E: Send + 'static> Bus<E> {
     /// ```
     pub fn close_timeout(&self, limit: Duration) -> CloseReport {
         self.core().close(Deadline::after(limit), Wait::Here)
+    }
+
+    /// Returns a future that waits until every sink has handled the events that were published before
+    /// its first poll.
+    ///
+    /// It flushes as [`flush_timeout`](Self::flush_timeout) does, without blocking the thread. It has
+    /// no limit: bound it with the timer of the runtime. Inside a delivery it is ready at once, with
+    /// [`Finish::Pending`](crate::stats::Finish::Pending), and so it is where a stage downstream of a
+    /// queue holds events back: see [`Queue::flush_async`](crate::Queue::flush_async).
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any time, and the bus flushed again.
+    ///
+    /// # Panics
+    /// If it is polled after it was ready.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue};
+    /// use futures::executor::block_on;
+    /// let (sender, seen) = std::sync::mpsc::channel();
+    /// let bus = Bus::new();
+    /// bus.add(Queue::builder().spawn(move |n: u32| sender.send(n))?)?;
+    /// bus.publish(1)?;
+    /// assert!(block_on(bus.flush_async()).is_done());
+    /// assert_eq!(seen.try_recv()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn flush_async(&self) -> FlushAsync {
+        let core = self.core().clone();
+        FlushAsync::new(move || core.flush(Deadline::NEVER, Wait::Deferred))
+    }
+
+    /// Returns a future that closes the bus, and waits until accepted events have been handled and
+    /// every sink is closed.
+    ///
+    /// It closes as [`close`](Self::close) does, without blocking the thread. It has no limit: bound
+    /// it with the timer of the runtime, and then call [`close_timeout`](Self::close_timeout), which
+    /// discards the backlog of queues at its deadline. Inside a delivery it is ready at once, with
+    /// [`Finish::Pending`](crate::stats::Finish::Pending).
+    ///
+    /// All sinks are told to close in the order in which they were added, and none is waited for in
+    /// between. Sinks without lanes are closed on a separate thread of the bus.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any time. The bus is closed from the first poll on, and its sinks
+    /// continue to close. A later close returns the same report.
+    ///
+    /// # Panics
+    /// If it is polled after it was ready.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Bus, Queue};
+    /// use futures::executor::block_on;
+    /// let (sender, seen) = std::sync::mpsc::channel();
+    /// let bus = Bus::new();
+    /// bus.add(Queue::builder().spawn(move |n: u32| sender.send(n))?)?;
+    /// bus.publish(1)?;
+    /// assert!(block_on(bus.close_async()).is_done());
+    /// assert_eq!(seen.try_recv()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close_async(&self) -> CloseAsync {
+        let (begun, ended) = (self.core().clone(), self.core().clone());
+        CloseAsync::new(move || begun.close_as_task(), move || ended.close(Deadline::NOW, Wait::Here))
+    }
+
+    /// Returns a future that is ready when the bus is closed, also by the drop of its last handle.
+    /// Its sinks may still handle events.
+    ///
+    /// The future does not keep the bus open. It may be dropped at any time.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures::executor::block_on;
+    /// let bus = buslane::Bus::<u32>::new();
+    /// let closed = bus.closed();
+    /// assert!(bus.close().is_done());
+    /// block_on(closed);
+    /// ```
+    pub fn closed(&self) -> UntilClosed {
+        UntilClosed::new(self.core().until_closed())
     }
 
     /// Returns `true` if the bus was closed.

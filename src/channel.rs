@@ -8,6 +8,10 @@
 //! | [`Kind`], [`Exclusive`], [`Shared`] | the type parameter of a receiver, for code that takes both kinds |
 //! | [`Recv`] | the future of `recv_async` |
 //! | [`Iter`], [`IntoIter`], [`TryIter`], [`Drain`] | the iterators of a receiver |
+#![cfg_attr(
+    feature = "async",
+    doc = "| [`Entries`], [`Entry`] | the events of a receiver and what was lost, as a `Stream` (feature `async`) |"
+)]
 //!
 //! # Examples
 //! ```
@@ -27,25 +31,31 @@ mod iter;
 mod kind;
 mod polling;
 mod receiver;
+#[cfg(feature = "async")]
+mod stream;
 
 pub use builder::ChannelBuilder;
 pub use iter::{Drain, IntoIter, Iter, TryIter};
 pub use kind::{Exclusive, Kind, Shared};
 pub use polling::Recv;
 pub use receiver::{Receiver, SharedReceiver};
+#[cfg(feature = "async")]
+pub use stream::{Entries, Entry};
 
 use crate::error::{BuildError, OutOfMemory, WriteError};
 use crate::mailbox::overflow::Overflow;
 use crate::mailbox::shared_push::SharedPush;
 use crate::mailbox::{End, Goal, Mailbox};
-use crate::sink::lane::{Internal, Lane, SharedAccess};
-use crate::sink::{Sink, SinkKey};
+use crate::sink::lane::{Internal, Lane, RoomWait, SharedAccess};
+use crate::sink::{AsyncWrite, FlushAsync, Sink, SinkKey, UntilClosed, WriteAsync};
 use crate::stats::{
-    CloseReport, Disposition, Finish, FlushReport, Flushing, Ledgers, SinkKind, SinkState, Weight,
+    Awaited, CloseReport, Disposition, Finish, FlushReport, Flushing, Ledgers, SinkKind, SinkState, Weight,
 };
 use crate::sync;
 use crate::time::Deadline;
+use crate::wait::WaitList;
 use crate::wait::context::{must_not_wait, waits_are_deferred};
+use crate::wait::list::task::{Condition, TaskWait};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -260,6 +270,99 @@ impl<E: Send + 'static> Channel<E> {
         report
     }
 
+    /// Returns a future that waits until every event that was accepted before its first poll has been
+    /// read.
+    ///
+    /// It has no limit: bound it with the timer of the runtime. Inside a delivery it is ready at once,
+    /// with [`Finish::Pending`].
+    ///
+    /// # Cancel safety
+    /// The future may be dropped at any time, and the channel flushed again.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::{Channel, Sink};
+    /// use futures::{executor::block_on, join};
+    /// let (channel, mut receiver) = Channel::lossy(8)?;
+    /// channel.write(1)?;
+    /// let (report, event) = block_on(async { join!(channel.flush_async(), receiver.recv_async()) });
+    /// assert!(report.is_done() && event == Ok(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn flush_async(&self) -> FlushAsync {
+        // Does not keep the channel open.
+        let mailbox = self.0.0.clone();
+        FlushAsync::new(move || {
+            let mut report = FlushReport::default();
+            if must_not_wait() {
+                report.note(Finish::Pending);
+            } else {
+                let goal = Arc::new(mailbox.goal());
+                report.tell(Arc::new(ChannelFlush { mailbox, goal }));
+            }
+            report
+        })
+    }
+
+    /// Returns a future that writes an event, and waits for room as a task.
+    ///
+    /// It waits where [`write`](Sink::write) would block the thread, without a limit: bound it with
+    /// the timer of the runtime. A channel that drops, evicts or refuses makes it wait for nothing.
+    ///
+    /// # Cancel safety
+    /// The event is gone with a future that is dropped before it is ready. It is not in the channel.
+    ///
+    /// # Errors
+    /// Those of [`write`](Sink::write), with the event.
+    ///
+    /// # Panics
+    /// If it is polled after it was ready.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Channel;
+    /// use futures::{executor::block_on, join};
+    /// let (channel, mut receiver) = Channel::lossless(1)?;
+    /// let write = async {
+    ///     for n in 0..10 {
+    ///         channel.write_async(n).await?;
+    ///     }
+    ///     channel.close();
+    ///     Ok::<(), buslane::WriteError<u32>>(())
+    /// };
+    /// let read = async {
+    ///     let mut sum = 0;
+    ///     while let Ok(n) = receiver.recv_async().await {
+    ///         sum += n;
+    ///     }
+    ///     sum
+    /// };
+    /// assert_eq!(block_on(async { join!(write, read) }).1, 45);
+    /// # Ok::<(), buslane::error::BuildError>(())
+    /// ```
+    pub fn write_async(&self, event: E) -> WriteAsync<'_, E> {
+        WriteAsync::new(self, event)
+    }
+
+    /// Returns a future that is ready when the channel is closed: by [`close`](Self::close), by an
+    /// overflow, or because the receiver was dropped.
+    ///
+    /// The future does not keep the channel open. It may be dropped at any time.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Channel;
+    /// use futures::executor::block_on;
+    /// let (channel, receiver) = Channel::<u32>::lossy(8)?;
+    /// let closed = channel.closed();
+    /// drop(receiver);
+    /// block_on(closed);
+    /// # Ok::<(), buslane::error::BuildError>(())
+    /// ```
+    pub fn closed(&self) -> UntilClosed {
+        UntilClosed::new(Mailbox::until_sealed(&self.0.0))
+    }
+
     /// Returns the state of the channel.
     ///
     /// # Examples
@@ -352,6 +455,20 @@ impl<E: Send + 'static> Sink<E> for Channel<E> {
     }
 }
 
+impl<E: Send + 'static> AsyncWrite<E, ()> for Channel<E> {
+    fn attempt(&self, event: E) -> Result<(), WriteError<E>> {
+        self.0.0.write(event, Deadline::NOW).map(drop)
+    }
+
+    fn may_wait(&self) -> bool {
+        self.0.0.may_make_wait()
+    }
+
+    fn full(&self, _event: &E) -> Option<RoomWait> {
+        Mailbox::full(&self.0.0).map(RoomWait::new)
+    }
+}
+
 /// A flush in progress, with the positions that the reader has to reach.
 struct ChannelFlush<E> {
     mailbox: sync::Arc<Mailbox<E>>,
@@ -363,6 +480,28 @@ impl<E: Send + 'static> Flushing for ChannelFlush<E> {
         if !Mailbox::wait_reached(&self.mailbox, &self.goal, deadline) {
             report.note(Finish::TimedOut);
         }
+    }
+
+    fn until_flushed(self: Arc<Self>) -> Option<Box<dyn Awaited>> {
+        Some(Box::new(TaskWait::for_goal(self)))
+    }
+
+    fn advance(self: Arc<Self>, _report: &mut FlushReport) -> Option<Arc<dyn Flushing>> {
+        None
+    }
+}
+
+impl<E: Send + 'static> Condition for ChannelFlush<E> {
+    fn list(&self) -> &WaitList {
+        &self.mailbox.signals.blocked
+    }
+
+    fn holds(&self) -> bool {
+        self.mailbox.has_reached(&self.goal)
+    }
+
+    fn hurry(&self) {
+        self.mailbox.signals.wake_now();
     }
 }
 

@@ -101,6 +101,7 @@ mod handle;
 mod join;
 mod key;
 mod letters;
+mod measured;
 mod member;
 mod outbox;
 mod packet;

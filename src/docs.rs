@@ -7,7 +7,9 @@
 //! | [`defaults`] | What is every default, and which capacity do I choose? |
 //! | [`async_code`] | Which calls wait, and what does a task use instead? |
 //! | [`rings`] | Do I take a queue, a channel or a journal, and what does each cost? |
+//! | [`processes`] | When is one process not enough, and what carries the events then? |
 //! | [`memory`] | How many bytes does each part use? |
+//! | [`metrics`] | What are the metrics called, on what do I alert, and how do I serve them? |
 //! | [`correctness`] | What is guaranteed, and how is it verified? |
 //! | [`protocols`] | How is each guarantee kept? |
 //! | [`atomics`] | Which atomic words, memory orderings and fences are there, and why? |
@@ -21,6 +23,9 @@ pub mod defaults {}
 
 #[doc = include_str!("docs/async_code.md")]
 pub mod async_code {}
+
+#[doc = include_str!("docs/metrics.md")]
+pub mod metrics {}
 
 #[doc = include_str!("docs/protocols.md")]
 pub mod protocols {}
@@ -39,6 +44,9 @@ pub mod migration {}
 
 #[doc = include_str!("docs/rings.md")]
 pub mod rings {}
+
+#[doc = include_str!("docs/processes.md")]
+pub mod processes {}
 
 #[doc = include_str!("docs/memory.md")]
 pub mod memory {}

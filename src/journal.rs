@@ -32,6 +32,7 @@ mod feed;
 mod gate;
 mod iter;
 mod publish;
+mod room;
 mod seat;
 mod sink;
 mod subscriber;
@@ -54,6 +55,8 @@ use self::core::JournalCore;
 use crate::error::{BuildError, SubscribeError, WriteError};
 use crate::events::Events;
 use crate::ring::blocks::SharedWriter;
+use crate::sink::lane::RoomWait;
+use crate::sink::{AsyncWrite, UntilClosed, WriteAsync};
 use crate::stats::SinkState;
 use crate::time::Deadline;
 use publish::{publish, publish_batch};
@@ -234,6 +237,48 @@ impl<E: Send + Sync + 'static> Journal<E> {
         publish(&self.0.writer, &self.0.shared, event, Deadline::NOW, None)
     }
 
+    /// Returns a future that publishes an event, and waits as a task while a gating subscriber has not
+    /// read the events to be overwritten.
+    ///
+    /// The [gate limit](JournalBuilder::gate_limit) does not apply, since the crate has no timers:
+    /// bound the future with the timer of the runtime. Without a gating subscriber the first poll is
+    /// ready.
+    ///
+    /// # Cancel safety
+    /// The event is gone with a future that is dropped before it is ready. It is not in the journal.
+    ///
+    /// # Errors
+    /// [`WriteError::Closed`] when the journal is closed.
+    ///
+    /// # Panics
+    /// If it is polled after it was ready.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Journal;
+    /// use futures::{executor::block_on, join};
+    /// let journal = Journal::new(64)?;
+    /// let mut slow = journal.subscription().gating().subscribe()?;
+    /// let publish = async {
+    ///     for n in 0..200 {
+    ///         journal.publish_async(n).await.expect("the journal is open");
+    ///     }
+    ///     journal.close();
+    /// };
+    /// let read = async {
+    ///     let mut sum = 0;
+    ///     while let Ok(entry) = slow.recv_async().await {
+    ///         sum += entry.event().expect("a gating subscriber misses nothing");
+    ///     }
+    ///     sum
+    /// };
+    /// assert_eq!(block_on(async { join!(publish, read) }).1, 19_900);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish_async(&self, event: E) -> WriteAsync<'_, E, Sequence> {
+        WriteAsync::new(self, event)
+    }
+
     /// Publishes events in their order and returns the position of the first one.
     ///
     /// The events are contiguous, unless the call has to wait for a gating subscriber: then events
@@ -363,6 +408,24 @@ impl<E: Send + Sync + 'static> Journal<E> {
         self.0.close();
     }
 
+    /// Returns a future that is ready when the journal is closed.
+    ///
+    /// The future does not keep the journal open. It may be dropped at any time.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane::Journal;
+    /// use futures::executor::block_on;
+    /// let journal = Journal::<u32>::new(16)?;
+    /// let closed = journal.closed();
+    /// drop(journal);
+    /// block_on(closed);
+    /// # Ok::<(), buslane::error::BuildError>(())
+    /// ```
+    pub fn closed(&self) -> UntilClosed {
+        self.feed().closed()
+    }
+
     /// Returns the state of the journal and of its subscribers.
     ///
     /// # Examples
@@ -382,6 +445,20 @@ impl<E: Send + Sync + 'static> Journal<E> {
     #[must_use]
     pub fn state(&self) -> SinkState {
         self.feed().state()
+    }
+}
+
+impl<E: Send + Sync + 'static> AsyncWrite<E, Sequence> for Journal<E> {
+    fn attempt(&self, event: E) -> Result<Sequence, WriteError<E>> {
+        self.try_publish(event)
+    }
+
+    fn may_wait(&self) -> bool {
+        true
+    }
+
+    fn full(&self, _event: &E) -> Option<RoomWait> {
+        JournalCore::full(&self.0.shared, None).map(RoomWait::new)
     }
 }
 

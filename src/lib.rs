@@ -52,6 +52,7 @@
 //! | [`director`] | named members that send each other events, in packets that are acknowledged and delivered again |
 //! | [`testing`] (feature `testing`) | tests: sinks that collect, fail, wait and panic; a manual clock; a contract check for sinks |
 //! | [`Bus::with_local`] | code that cannot hold a `Publisher`: async handlers, statics |
+//! | [`Publisher::reserve`], [`Publisher::publish_async`], [`Bus::close_async`] | tasks that must not block their thread: [`docs::async_code`] |
 //!
 //! [`docs::rings`] compares queues, channels and journals, and states what each costs.
 //!
@@ -129,6 +130,7 @@
 //! | `hello` | a bus with a queue and a channel |
 //! | `channel_loop` | a thread that reads a lossless channel in a loop, with backpressure on the publishers |
 //! | `async_receiver` | a task that awaits events |
+//! | `async_publisher` | tasks that wait for room without blocking their thread |
 //! | `journal_replay` | history for late subscribers, and a subscriber that resumes at its position |
 //! | `overflow_policies` | which events a full channel keeps, drops or refuses |
 //! | `order_per_key` | several worker threads that keep the order of each key |
@@ -136,6 +138,7 @@
 //! | `static_bus` | a bus in a static, published to from any thread |
 //! | `dead_letters` | retries with exponential backoff, and dead letters for the events that fail permanently |
 //! | `snapshot` | the depth and the ledger of each sink |
+//! | `openmetrics` | the metrics of a bus, served to Prometheus |
 //! | `director` | two replicas that a director keeps in step: one fails for a while, the other comes late |
 //!
 //! # Cargo features
@@ -144,6 +147,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `async` | `Stream` for receivers and subscribers, `Sink` for publishers, both of the crate `futures` |
 //! | `testing` | the module [`testing`] |
 //! | `serde` | `Serialize` and `Deserialize` for settings, ledgers, snapshots and reports |
 //! | `loom`, `shuttle` | the primitives of the tool, if the crate is also compiled with `--cfg loom` or `--cfg shuttle`; outside semantic versioning |

@@ -17,11 +17,14 @@
 //! | [`members`] | the consumers of a mailbox when there are several |
 //! | [`core`] | the [`Mailbox`] itself |
 //! | [`write`](mod@write), [`end`], [`goal`], [`state`] | its methods: accept events, end, answer flushes, describe its state |
+//! | [`room`] | what tasks wait for: room in the shared lane, and the end |
 //! | [`shared_push`] | a push into the shared lane that bypasses the sink |
 //! | [`lane`] | a publisher's half of a private lane, and how the sink layer calls it |
 //! | [`consume`], [`known`], [`intake`] | the processing of one event, an event that was found before, and the interface of all consumers |
 //! | [`reader`], [`member`] | the one consumer, and one of several |
 
+pub(crate) mod activity;
+mod ages;
 pub(crate) mod consume;
 pub(crate) mod core;
 pub(crate) mod counters;
@@ -37,6 +40,7 @@ pub(crate) mod overflow;
 pub(crate) mod progress;
 pub(crate) mod reader;
 mod registry;
+mod room;
 pub(crate) mod shared_lane;
 pub(crate) mod shared_push;
 mod signals;

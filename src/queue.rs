@@ -23,6 +23,7 @@ mod flush;
 pub(crate) mod handler;
 mod partition;
 mod spawn;
+mod tasks;
 mod worker;
 
 pub use builder::QueueBuilder;
@@ -283,16 +284,17 @@ impl<E: Send + 'static> QueueCore<E> {
     fn describe(&self, state: &mut SinkState) -> Ledger {
         // In this order: if the inner sink's counters were read second, they could hold more events
         // than the queue is known to have forwarded.
-        let deferred = self.inner.as_ref().map(|inner| inner.ledgers().deferred());
+        let deferred = self.inner.as_ref().map(|inner| (inner.decided(), inner.ledgers().deferred()));
         let mut at_once = Ledger::default();
-        at_once.dropped.full = self.mailbox.describe(state);
+        let details = self.mailbox.describe(state);
+        at_once.dropped.full = details.full_at_once;
+        let mut passed = details.passed;
         if let Some(route) = &self.route {
-            route.describe(state, &mut at_once);
+            passed += route.describe(state, &mut at_once);
         }
         at_once.accepted = at_once.dropped.total();
-        if let (Some(inner), Some(deferred)) = (&self.inner, deferred) {
-            let passed = self.mailboxes().iter().map(|mailbox| mailbox.passed()).sum();
-            state.ledger.follow(passed, inner.kept_at_most(), &deferred);
+        if let (Some(inner), Some((decided, deferred))) = (&self.inner, deferred) {
+            state.ledger.follow(passed, inner.kept_at_most(&decided), &deferred, inner.ledgers());
             inner.ledgers().show(state);
         }
         at_once
@@ -380,9 +382,14 @@ impl<E: Send + 'static> CountingStage for QueueCore<E> {
         state.ledger.without(&at_once)
     }
 
+    fn defers_all(&self) -> bool {
+        true
+    }
+
     fn weighed(&self, unit: TypeId) -> Option<Ledger> {
         let downstream = self.inner.as_ref().map_or_else(Downstream::default, |inner| {
-            Downstream::read(inner.ledgers(), unit, || inner.kept_at_most())
+            let decided = inner.decided();
+            Downstream::read(inner.ledgers(), unit, || inner.kept_at_most(&decided))
         });
         self.mailbox.scales.ended(unit, &downstream)
     }

@@ -10,6 +10,7 @@
 //! | [`Filter`], [`Map`], [`Sample`], [`RateLimit`], [`Inspect`], [`InspectFn`], [`Inspector`], [`Tee`], [`Timeout`], [`CatchPanic`], [`Batch`] | the types that the combinators return |
 //! | [`Inner`] | the visitor to which a wrapper names its inner sinks, so that every control reaches them |
 //! | [`SinkKey`] | the identity of a sink |
+//! | [`WriteAsync`], [`FlushAsync`], [`CloseAsync`], [`UntilClosed`] | the futures of a write, a flush and a close, and of the wait for a close |
 //!
 //! # Examples
 //! ```
@@ -27,6 +28,7 @@ pub(crate) mod biased;
 pub(crate) mod control;
 pub(crate) mod ext;
 pub(crate) mod function;
+mod futures;
 mod inner;
 
 // Public only for models and tests, which use lanes directly; outside semantic versioning.
@@ -49,4 +51,6 @@ pub use crate::combinators::timeout::Timeout;
 pub use base::{Sink, SinkKey};
 pub use ext::SinkExt;
 pub use function::{Noop, Outcome, SinkFn, noop, sink_fn};
+pub(crate) use futures::AsyncWrite;
+pub use futures::{CloseAsync, FlushAsync, UntilClosed, WriteAsync};
 pub use inner::Inner;

@@ -80,7 +80,9 @@
 //! *read*. [`Monitor::token`] is the position after the last event that the sink *accepted*, and the
 //! one for [`store_token`](MonitorBuilder::store_token) is after the last event that it *handled*. So
 //! an event that the sink has lost is not read again in this process, and a later process does not
-//! skip an event that was only read.
+//! skip an event that was only read. The token moves past lost events with the next accepted one; also
+//! where the source shows that it is alive ([`Item::Alive`]), as soon as the sink has accepted their
+//! gap, if it gets gaps. Otherwise a source that reads a limited number of events ahead would stop there.
 //!
 //! # Protocol
 //! One thread, the worker, owns the source, the connection and the way into the sink. So there is
@@ -88,8 +90,10 @@
 //!
 //! - the *session*: the stop flag and the interrupts, under one lock (S1 to S3 in
 //!   `src/source/session.rs`), and the pause that the backoff waits on;
-//! - the *status* and the *token*, each under a lock that is held for a few instructions, and in
-//!   which no user code runs; only the worker changes them;
+//! - the *status*, under a lock that is held for a few instructions, and in which no user code runs;
+//!   only the worker changes it;
+//! - the *token*, which the worker pushes into a private ring, and which handles take from there under
+//!   a lock (T1 to T4 in `src/source/tokens.rs`);
 //! - the counters, which only the worker writes.
 //!
 //! 1. The worker checks the stop flag before each attempt, before each read and after each wait.
@@ -113,11 +117,13 @@ mod core;
 mod failures;
 mod fault;
 mod file;
+mod measured;
 mod monitor;
 mod output;
 mod position;
 mod session;
 mod state;
+mod tokens;
 mod update;
 mod worker;
 

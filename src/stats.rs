@@ -11,12 +11,14 @@
 //! | [`Ledger`], [`Refused`], [`Dropped`], [`Imbalance`] | the counters of one sink, and the check that they add up |
 //! | [`Disposition`], [`DropReason`], [`Parts`] | the fate of one accepted event |
 //! | [`CloseReport`], [`FlushReport`], [`Finish`] | the outcome of a close or a flush |
+//! | [`metrics`] | every number of a snapshot with its name and its labels, and the text that Prometheus scrapes |
 //!
 //! With the feature `serde` every type in this table can be serialized, under the names of its
 //! fields and, in `snake_case`, of its variants: a [`Snapshot`] is one JSON object. Most types can
 //! also be deserialized; a missing field gets its default. The exceptions are [`Snapshot`],
 //! [`SinkSnapshot`], [`SinkId`], [`SinkState`] and [`SinkKind`], which refer to this process, and
-//! [`Disposition`] and [`Parts`], which leave out how nested batches divide.
+//! [`Disposition`] and [`Parts`], which leave out how nested batches divide. The types of [`metrics`]
+//! can be neither.
 //!
 //! # Examples
 //! ```
@@ -36,6 +38,7 @@ mod counters;
 mod disposition;
 mod flush_report;
 mod ledger;
+pub mod metrics;
 mod published;
 mod snapshot;
 mod state;
@@ -49,8 +52,8 @@ pub use published::Published;
 pub use snapshot::{SinkId, SinkSnapshot, Snapshot};
 pub use state::{RetryState, SinkKind, SinkState, SinkStatus, SubscriberState};
 
-pub(crate) use close_report::{Ending, Identity};
-pub(crate) use counters::{Counters, EntryCounters, EntryOutcome, FoldPace};
+pub(crate) use close_report::{Awaited, Ending, Identity};
+pub(crate) use counters::{Counters, EntryCounters, EntryOutcome, FoldPace, Lost};
 pub(crate) use disposition::{CountingStage, HeldBack, Ledgers, Levels, Passage};
-pub(crate) use flush_report::{Again, AgainWait, Flushing};
+pub(crate) use flush_report::{Again, AgainWait, Flushing, Settling};
 pub(crate) use weight::{Downstream, Load, Scales, Weight};

@@ -12,6 +12,7 @@
 //! | piece | what it is | `unsafe` inside |
 //! |---|---|---|
 //! | [`slot`] | a cell of a ring | yes |
+//! | [`inline_bytes`] | bytes inside an event | yes |
 //! | [`handoff`] | a mailbox with a return stack, and leases, for publishers' tables and changes | yes |
 //! | [`guarded`] | a value that one thread may take while others read it, by hazard words | yes |
 //! | [`current`] | the copy-on-write value that threads read under a hazard word | yes |
@@ -22,6 +23,7 @@
 //! | [`parking`] | parking one thread | no |
 //! | [`processors`] | the number of processors | yes (a system call) |
 //! | [`prefetch`] | prefetching a cache line before it is written | yes (an instruction) |
+//! | [`readings`] | cheap readings of the time | yes (an instruction, a system call) |
 //! | [`pace`] | the backoff of a wait for another thread | no |
 //! | `mutant` | under loom only: weakening one ordering at run time | no |
 
@@ -29,6 +31,7 @@ pub(crate) mod current;
 pub(crate) mod guarded;
 pub(crate) mod handoff;
 mod hazards;
+pub(crate) mod inline_bytes;
 pub(crate) mod kept;
 pub(crate) mod lent;
 pub(crate) mod membarrier;
@@ -38,6 +41,7 @@ pub(crate) mod pace;
 pub(crate) mod parking;
 pub(crate) mod prefetch;
 pub(crate) mod processors;
+pub(crate) mod readings;
 #[cfg_attr(
     all(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")), not(feature = "loom")),
     expect(dead_code, reason = "in models, only its own model uses it")

@@ -2,7 +2,7 @@
 //!
 //! - [`WaitCell`] parks one consumer.
 //! - [`Sleepers`] parks the readers of one stream.
-//! - [`WaitList`] parks any number of blocked publishers.
+//! - [`WaitList`] parks any number of blocked publishers, threads and tasks.
 //! - [`WaitStrategy`] decides how a consumer waits before it parks.
 //!
 //! They are public so that models reach them unchanged.
@@ -17,6 +17,7 @@ pub(crate) mod payer;
 pub(crate) mod sleepers;
 pub(crate) mod strategy;
 pub(crate) mod text;
+pub(crate) mod turn;
 
 pub use crate::sync::membarrier::FencePair;
 pub use cell::WaitCell;

@@ -224,6 +224,32 @@ fn seal_returns_or_keeps_each_value_of_one_slot() {
 }
 
 #[test]
+fn seal_returns_or_keeps_a_value_that_is_completed_in_place() {
+    // A value that its producer completes in the slot, while the ring is sealed and read. Fails when
+    // the tail passes the value before it is complete: the consumer then reads what is being written.
+    model(|| {
+        let lives = Lives::new(2);
+        let (mut producer, mut consumer) = new(1);
+        let sealer = producer.sealer();
+        let values = lives.clone();
+        let publisher = thread::spawn(move || {
+            // The value that is put there first is dropped by the one that replaces it.
+            let vacant = producer.vacant().expect("room");
+            vacant.push_in_place(values.value(0), |value| *value = values.value(1));
+            light_fence();
+            let mut accepted = true;
+            producer.settle(|_| accepted = false);
+            accepted
+        });
+        let closer = thread::spawn(move || sealer.seal());
+        let got = rest(&mut consumer);
+        let accepted = publisher.join().unwrap();
+        assert_eq!((closer.join().unwrap(), got), (u64::from(accepted), vec![1; usize::from(accepted)]));
+        lives.assert_all_dropped();
+    });
+}
+
+#[test]
 fn two_seals_return_the_same_end() {
     // However many threads seal a ring, there is one end. Fails when the fence of `Sealer::seal` is
     // missing.

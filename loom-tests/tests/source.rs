@@ -226,3 +226,53 @@ fn two_stops_both_see_the_end() {
         other.join().unwrap();
     });
 }
+
+/// A source of one connection, which reads a number of events and ends for good.
+struct Numbers(u8);
+
+impl Source for Numbers {
+    type Event = u8;
+    type Token = u8;
+    type Connection = Counted;
+
+    fn connect(&mut self, _from: Option<&u8>, _session: &Session) -> Result<Counted, Fault> {
+        Ok(Counted { next: 1, last: self.0 })
+    }
+}
+
+struct Counted {
+    next: u8,
+    last: u8,
+}
+
+impl Connection for Counted {
+    type Event = u8;
+    type Token = u8;
+
+    fn next(&mut self) -> Result<Option<Item<u8, u8>>, Fault> {
+        if self.next > self.last {
+            return Err(Fault::fatal("all events were read"));
+        }
+        self.next += 1;
+        Ok(Some(Item::Event(7, self.next - 1)))
+    }
+}
+
+#[test]
+fn token_never_goes_back_and_is_the_last() {
+    // The ring of tokens holds two in models, so the third event finds it full, or emptied by the
+    // reader. Fails when the worker replaces the token of a full ring without emptying it.
+    model_with(2, || {
+        let monitor = before(|| {
+            let sink = Counting::default();
+            Monitor::builder(Numbers(3)).backoff(Backoff::default().seed(1)).spawn(sink).unwrap()
+        });
+        let first = monitor.token();
+        let second = monitor.token();
+        assert!(first <= second && second <= Some(3), "{second:?} after {first:?}");
+        let report = monitor.stop_timeout(LIMIT);
+        assert_eq!(report.finish, Finish::Done);
+        let forwarded = report.forwarded as u8;
+        assert_eq!(monitor.token(), (forwarded > 0).then_some(forwarded));
+    });
+}

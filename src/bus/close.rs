@@ -1,8 +1,8 @@
-//! Closing and flushing a bus.
+//! Closing a bus.
 //!
 //! A close first requests the close of every sink, in the order in which the sinks were added, and
-//! then waits for all of them against one deadline. A flush does the same. A sink's report holds
-//! the requests that the caller still has to wait for ([`crate::wait::errand`]).
+//! then waits for all of them against one deadline. A sink's report holds the requests that the caller
+//! still has to wait for ([`crate::wait::errand`]).
 //!
 //! A bus that is closed on behalf of another bus is *told*: its close is requested and not waited
 //! for, whichever thread requests it. The caller that began the outermost close waits for each told
@@ -11,21 +11,20 @@
 use super::control::{Closing, Garbage};
 use super::core::{CLOSED, Core};
 use super::entry::SinkEntry;
-use super::info::Info;
 use super::list::List;
 use crate::sink::Sink;
 use crate::sink::control::close_caught;
-use crate::stats::{CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkId};
-use crate::sync::membarrier::process_pair;
+use crate::stats::{Awaited, CloseReport, Ending, Finish, Identity};
 use crate::sync::pace::Pace;
-use crate::sync::{MODEL, Mutex, Ordering, lock};
+use crate::sync::{MODEL, Ordering, lock};
 use crate::time::Deadline;
 use crate::wait::WaitList;
 use crate::wait::context::{
-    HandleDrop, Holding, Purpose, UserCode, Visit, Wait, WaitLimit, caught, dispose, dispose_each,
-    is_on_the_way, is_worker, must_not_wait, quietly, waits_are_deferred,
+    DeferredWaits, HandleDrop, UserCode, Wait, WaitLimit, dispose, dispose_each, is_worker, must_not_wait,
+    quietly, waits_are_deferred,
 };
 use crate::wait::errand::{LONG_GRACE, SinkCall, apart, call_limit, here, in_turn};
+use crate::wait::list::task::{Condition, TaskWait};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +42,12 @@ impl<E: Send + 'static> Core<E> {
         // A sink that closes its own bus while that bus closes it would wait for itself.
         let wait_end = if waits_are_deferred() { Deadline::NOW } else { deadline };
         let Some(mut own) = self.await_own(wait_end, deadline) else {
-            return if waits_are_deferred() { CloseReport::pending() } else { CloseReport::timed_out(0) };
+            if waits_are_deferred() {
+                return CloseReport::pending();
+            }
+            let mut report = self.cut_short(deadline);
+            report.settle(&self.identity, deadline);
+            return report.whole(&self.identity);
         };
         if waits_are_deferred() && is_worker() {
             // The queue to wait for may be the worker's own.
@@ -82,9 +86,14 @@ impl<E: Send + 'static> Core<E> {
             control.retired.add(self.front.list.replace(List::default()));
             // L1: no publisher is made on a closed bus.
             garbage.kept.append(&mut control.kept);
-            control.entries.clone()
+            let entries = control.entries.clone();
+            let called = entries.iter().filter(|entry| !entry.info.has_lanes);
+            control.unfinished = called.map(|entry| entry.info.id).collect();
+            entries
         };
         self.release(garbage);
+        // Wakes tasks that wait for the bus to be closed, however long its sinks take.
+        self.closers.notify();
         let entries: Vec<SinkEntry<E>> = entries.iter().cloned().collect();
         let links = entries.iter().flat_map(|entry| entry.reached.end());
         let sealers = links.filter_map(|(_, link)| link.sealer()).collect();
@@ -102,11 +111,32 @@ impl<E: Send + 'static> Core<E> {
         self.closers.notify();
     }
 
+    /// Closes the bus for a task: requests the close of every sink, and waits for nothing.
+    pub(super) fn close_as_task(self: &Arc<Self>) -> CloseReport {
+        if must_not_wait() {
+            return self.close_inside(Deadline::NEVER, None);
+        }
+        self.end_as_task();
+        CloseReport::told(self.clone())
+    }
+
+    /// Requests the close of every sink, and waits for none: those that may take long are called on a
+    /// separate thread.
+    fn end_as_task(self: &Arc<Self>) {
+        let _deferred = DeferredWaits::begin();
+        self.end_in_order(Deadline::NEVER, Some(Duration::ZERO));
+    }
+
     /// Requests the close of every sink, unless another thread does so or has done so.
     fn end(self: &Arc<Self>, deadline: Deadline) {
+        self.end_in_order(deadline, None);
+    }
+
+    /// Requests the close of every sink as [`end`](Self::end) does. A sink that closes slowly delays
+    /// the next one for at most `limit`, or for a part of the deadline.
+    fn end_in_order(self: &Arc<Self>, deadline: Deadline, limit: Option<Duration>) {
         let Some(entries) = self.begin_close() else { return };
-        // A sink that closes slowly delays the next sink for at most this long.
-        let limit = call_limit(deadline, 2 * entries.len());
+        let limit = limit.unwrap_or_else(|| call_limit(deadline, 2 * entries.len()));
         let calls = entries.iter().map(|entry| {
             let (core, entry) = (self.clone(), entry.clone());
             Box::new(move || core.close_sink(&entry, deadline, limit)) as SinkCall<CloseReport>
@@ -141,8 +171,48 @@ impl<E: Send + 'static> Core<E> {
         self.end_close(Closing::Reported(own));
     }
 
+    /// Ends, at `deadline`, a close that another caller began with a later deadline or with none, and
+    /// that waits for a call into a sink: requests that each backlog is discarded at this deadline.
+    fn cut_short(&self, deadline: Deadline) -> CloseReport {
+        let entries = lock(&self.control).entries.clone();
+        let mut report = CloseReport::timed_out(0);
+        {
+            let _deferred = DeferredWaits::begin();
+            for entry in entries.iter() {
+                entry.listed.with(|sink| {
+                    if entry.info.has_lanes {
+                        // Such a sink is only told, also if it was told before.
+                        report.note(&entry.info.name, close_caught(sink, deadline));
+                    } else {
+                        // The other caller is in its close, or will be.
+                        quietly(|| sink.abort_now());
+                        // Bound, so that the lock is free.
+                        let is_unfinished = lock(&self.control).unfinished.contains(&entry.info.id);
+                        if is_unfinished {
+                            report.note(&entry.info.name, CloseReport::timed_out(0));
+                        }
+                    }
+                });
+            }
+        }
+        dispose(entries);
+        report
+    }
+
+    /// Returns the report of a sink without lanes that a close from inside has closed. Such a sink is
+    /// not closed again.
+    fn ended(&self, entry: &SinkEntry<E>) -> Option<CloseReport> {
+        lock(&self.control).ended.get(&entry.info.id).cloned()
+    }
+
     /// Closes one sink, and waits for its end for at most `limit`.
     fn close_sink(&self, entry: &SinkEntry<E>, deadline: Deadline, limit: Duration) -> CloseReport {
+        let part = self.ended(entry).unwrap_or_else(|| self.close_listed(entry, deadline, limit));
+        lock(&self.control).unfinished.remove(&entry.info.id);
+        part
+    }
+
+    fn close_listed(&self, entry: &SinkEntry<E>, deadline: Deadline, limit: Duration) -> CloseReport {
         // A direct sink is closed after the calls in progress. A sink with lanes is closed at once,
         // which ends the calls that wait for room in it.
         let calls_are_over = entry.info.has_lanes || self.wait_for_calls(entry, deadline);
@@ -156,7 +226,7 @@ impl<E: Send + 'static> Core<E> {
             let in_call = WaitLimit::until(deadline);
             let part = close_caught(sink, deadline);
             drop(in_call);
-            if !MODEL {
+            if !MODEL && !limit.is_zero() {
                 part.await_told(&self.identity, Deadline::after(limit));
             }
             part
@@ -175,10 +245,14 @@ impl<E: Send + 'static> Core<E> {
         let calls: Vec<SinkCall<CloseReport>> = entries
             .iter()
             .map(|entry| {
-                let entry = entry.clone();
+                let (core, entry) = (self.clone(), entry.clone());
                 let call = move || {
-                    let _user_code = UserCode::enter();
-                    entry.listed.with(|sink| close_caught(sink, deadline))
+                    let part = core.ended(&entry).unwrap_or_else(|| {
+                        let _user_code = UserCode::enter();
+                        entry.listed.with(|sink| close_caught(sink, deadline))
+                    });
+                    lock(&core.control).unfinished.remove(&entry.info.id);
+                    part
                 };
                 Box::new(call) as SinkCall<CloseReport>
             })
@@ -189,7 +263,11 @@ impl<E: Send + 'static> Core<E> {
         };
         let mut report = CloseReport::pending();
         for (entry, part) in entries.iter().zip(parts) {
-            report.merge(&entry.info.name, part.unwrap_or_else(CloseReport::pending));
+            let part = part.unwrap_or_else(CloseReport::pending);
+            if part.finish != Finish::Pending && !entry.info.has_lanes {
+                lock(&self.control).ended.entry(entry.info.id).or_insert_with(|| part.clone());
+            }
+            report.merge(&entry.info.name, part);
         }
         // The sinks complete a close from inside by themselves. The next caller from outside waits
         // for it and gets the final report.
@@ -251,102 +329,6 @@ impl<E: Send + 'static> Core<E> {
         dispose_each(publishers);
         self.sweep();
     }
-
-    /// Flushes the bus, and waits for all of its sinks, or leaves the wait to the caller that
-    /// flushes several sinks.
-    pub(super) fn flush(self: &Arc<Self>, deadline: Deadline, wait: Wait) -> FlushReport {
-        let mut report = FlushReport::default();
-        if must_not_wait() {
-            report.note(Finish::Pending);
-            return report;
-        }
-        // In a cycle of buses, the flush in progress further up already flushes this bus.
-        if is_on_the_way(self.address(), Purpose::Flush) {
-            return report;
-        }
-        let Some(_visit) = Visit::begin(self.address(), Purpose::Flush) else {
-            // A fallback: the check above has excluded a visit in progress.
-            report.note(Finish::Pending);
-            return report;
-        };
-        let infos = self.infos();
-        let calls = infos.iter().map(|info| {
-            let (core, id) = (self.clone(), info.id);
-            Box::new(move || core.flush_sink(id, deadline)) as SinkCall<FlushReport>
-        });
-        let calls: Vec<_> = calls.collect();
-        if MODEL || infos.iter().all(|info| info.has_lanes) {
-            named(&mut report, &infos, here(calls));
-        } else if wait == Wait::Here {
-            named(&mut report, &infos, in_turn(calls, deadline));
-        } else {
-            // The caller flushes other sinks as well, and waits for these calls together with
-            // theirs.
-            let begun = Arc::new(InnerFlush { part: Mutex::new(None), made: WaitList::new(process_pair()) });
-            report.tell(begun.clone());
-            apart(move || {
-                let mut part = FlushReport::default();
-                named(&mut part, &infos, in_turn(calls, deadline));
-                *lock(&begun.part) = Some(part);
-                begun.made.notify();
-            });
-        }
-        match wait {
-            Wait::Here if waits_are_deferred() && is_worker() => report.leave(),
-            Wait::Here => report.settle(deadline),
-            Wait::Deferred => {}
-        }
-        report
-    }
-
-    fn flush_sink(&self, id: SinkId, deadline: Deadline) -> FlushReport {
-        let mut part = FlushReport::default();
-        let Some(entry) = self.attachment(id) else { return part };
-        // A flush that is requested inside the sink continues after the call has returned, and
-        // counts as inside the sink until it ends.
-        let _holding = Holding::begin(Arc::new(entry.clone()));
-        let _limit = WaitLimit::until(deadline);
-        let flush = || entry.listed.with(|sink| sink.flush_by(deadline, &mut part));
-        if caught(flush).is_err() {
-            part.note(Finish::TimedOut);
-        }
-        part
-    }
-}
-
-/// Adds the sinks' reports of a flush to `report`. A part is `None` if its sink did not return.
-fn named(report: &mut FlushReport, infos: &[Arc<Info>], parts: Vec<Option<FlushReport>>) {
-    for (info, part) in infos.iter().zip(parts) {
-        let part = part.unwrap_or_else(|| {
-            let mut part = FlushReport::default();
-            part.note(Finish::TimedOut);
-            part
-        });
-        report.note_part(&info.name, part);
-    }
-}
-
-/// A flush of a bus on behalf of another flush.
-struct InnerFlush {
-    part: Mutex<Option<FlushReport>>,
-    made: WaitList,
-}
-
-impl Flushing for InnerFlush {
-    fn settle(&self, deadline: Deadline, report: &mut FlushReport) {
-        let made = || lock(&self.part).clone();
-        let part = self
-            .made
-            .wait_until(deadline, made)
-            .or_else(|| self.made.wait_until(Deadline::after(LONG_GRACE), made));
-        match part {
-            Some(mut part) => {
-                part.settle(deadline);
-                report.absorb(part);
-            }
-            None => report.note(Finish::TimedOut),
-        }
-    }
 }
 
 /// Makes one call into each of these sinks. If all sinks have lanes, no call takes long, so the
@@ -380,6 +362,48 @@ impl<E: Send + 'static> Ending for Core<E> {
         // other bus.
         let own = self.await_own(deadline, deadline);
         own.or_else(|| self.await_own(Deadline::after(LONG_GRACE), deadline))
-            .unwrap_or_else(|| CloseReport::timed_out(0))
+            .unwrap_or_else(|| self.cut_short(deadline))
+    }
+
+    fn until_ended(self: Arc<Self>) -> Option<Box<dyn Awaited>> {
+        Some(Box::new(TaskWait::for_end(Arc::new(Reported(self)))))
+    }
+}
+
+/// What a task waits for that closes a bus: the bus's own report.
+struct Reported<E: Send + 'static>(Arc<Core<E>>);
+
+impl<E: Send + 'static> Condition for Reported<E> {
+    fn list(&self) -> &WaitList {
+        &self.0.closers
+    }
+
+    fn holds(&self) -> bool {
+        let is_idle = matches!(lock(&self.0.control).closing, Closing::Idle);
+        if is_idle {
+            // The other close was from inside, so this task closes the bus.
+            self.0.end_as_task();
+        }
+        self.0.final_report().is_some()
+    }
+}
+
+/// What a task waits for that does not close a bus: that it is closed.
+struct IsClosed<E: Send + 'static>(Arc<Core<E>>);
+
+impl<E: Send + 'static> Condition for IsClosed<E> {
+    fn list(&self) -> &WaitList {
+        &self.0.closers
+    }
+
+    fn holds(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+impl<E: Send + 'static> Core<E> {
+    /// Returns the wait of a task until the bus is closed.
+    pub(super) fn until_closed(self: &Arc<Self>) -> TaskWait {
+        TaskWait::for_end(Arc::new(IsClosed(self.clone())))
     }
 }

@@ -191,6 +191,10 @@ pub(super) struct ControlState<E: Send + 'static> {
     /// Publishers of whose pending changes at least half are stale.
     pub(super) stale: BTreeSet<u64>,
     pub(super) closing: Closing,
+    /// The sinks without lanes whose close has begun, or is to begin, and has not returned.
+    pub(super) unfinished: BTreeSet<SinkId>,
+    /// The reports of sinks without lanes that a close from inside a delivery has closed.
+    pub(super) ended: BTreeMap<SinkId, CloseReport>,
     /// Replaced lists, kept until no publisher reads them: a publisher must never free a list.
     pub(super) retired: Retired<List<E>>,
     /// Entries of sinks that were removed while a call was inside.
@@ -254,6 +258,8 @@ impl<E: Send + 'static> ControlState<E> {
             collected: 0,
             stale: BTreeSet::new(),
             closing: Closing::Idle,
+            unfinished: BTreeSet::new(),
+            ended: BTreeMap::new(),
             retired: Retired::new(),
             leaving: Vec::new(),
         }

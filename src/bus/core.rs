@@ -36,6 +36,8 @@ pub(super) struct Core<E: Send + 'static> {
     pub(super) most_kept: usize,
     /// Callers that wait for the report of a close that another thread makes.
     pub(super) closers: WaitList,
+    /// Tasks that wait for room inside a sink, which end their wait when the sink is removed.
+    pub(super) removals: Arc<WaitList>,
     pub(super) hooks: BusHooks<E>,
     /// Counters of the events that enter this bus as a sink of another bus.
     pub(super) counters: Counters,
@@ -65,6 +67,7 @@ impl<E: Send + 'static> Core<E> {
             locals: AtomicUsize::new(0),
             most_kept,
             closers: WaitList::new(process_pair()),
+            removals: Arc::new(WaitList::new(process_pair())),
             hooks,
             counters: Counters::new(),
             identity: Identity::new(),

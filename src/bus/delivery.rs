@@ -54,7 +54,7 @@ impl<E> Copy for Scene<'_, E> {}
 impl<E> Scene<'_, E> {
     /// Names a sink in the publisher's hazard word. Returns `None` if the sink was removed from the
     /// bus.
-    fn enter<'a>(&'a self, guard: &'a Guard<E>) -> Option<Entered<'a, SinkRef<E>>> {
+    pub(super) fn enter<'a>(&'a self, guard: &'a Guard<E>) -> Option<Entered<'a, SinkRef<E>>> {
         guard.enter(self.hazard?, self.pair)
     }
 }
@@ -354,6 +354,13 @@ impl<E: Clone + Send + 'static> Slow<E> {
         tally.count(offer);
         self.note(offer);
         self.closed
+    }
+
+    /// Pushes the event in `place`, and leaves it there if the sink refuses it.
+    pub(super) fn offer(&mut self, place: &mut Option<E>, scene: &Scene<'_, E>) -> Offer {
+        let offer = self.deliver(place, scene);
+        self.note(offer);
+        offer
     }
 
     /// Records that the sink is closed, if the offer shows it.

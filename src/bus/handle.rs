@@ -1,7 +1,8 @@
 //! A weak handle to a bus, and a guard that closes a bus at the end of a scope.
 
 use super::Bus;
-use super::core::BusHandle;
+use super::core::{BusHandle, Core};
+use crate::stats::Snapshot;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -60,11 +61,14 @@ impl<E: Send + 'static> Bus<E> {
 /// bus.publish(3)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct WeakBus<E: Send + 'static>(Weak<BusHandle<E>>);
+pub struct WeakBus<E: Send + 'static> {
+    handle: Weak<BusHandle<E>>,
+    core: Weak<Core<E>>,
+}
 
 impl<E: Send + 'static> WeakBus<E> {
     pub(super) fn new(handle: &Arc<BusHandle<E>>) -> Self {
-        Self(Arc::downgrade(handle))
+        Self { handle: Arc::downgrade(handle), core: Arc::downgrade(&handle.core) }
     }
 
     /// Returns the bus, if a handle or a publisher still keeps it open.
@@ -82,13 +86,33 @@ impl<E: Send + 'static> WeakBus<E> {
     /// ```
     #[must_use]
     pub fn upgrade(&self) -> Option<Bus<E>> {
-        self.0.upgrade().map(Bus)
+        self.handle.upgrade().map(Bus)
+    }
+
+    /// Returns a snapshot of the bus, if a handle or a publisher still keeps it open.
+    ///
+    /// Unlike a bus that [`upgrade`](Self::upgrade) returns, this call does not keep the bus open
+    /// meanwhile. So a thread that exports counters never closes the bus, which would take as long
+    /// as its sinks take to drain.
+    ///
+    /// # Examples
+    /// ```
+    /// let bus = buslane::Bus::<u32>::new();
+    /// let weak = bus.downgrade();
+    /// assert_eq!(weak.snapshot().map(|snapshot| snapshot.sinks.len()), Some(0));
+    /// drop(bus);
+    /// assert!(weak.snapshot().is_none());
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let core = self.core.upgrade()?;
+        (self.handle.strong_count() > 0).then(|| core.snapshot())
     }
 }
 
 impl<E: Send + 'static> Clone for WeakBus<E> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { handle: self.handle.clone(), core: self.core.clone() }
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::link::{Change, ChangeTicket, Guard};
 use super::tally::PublishTally;
-use crate::mailbox::lane::{FastLane, PrivateLane};
+use crate::mailbox::lane::{FastLane, PrivateLane, Room};
 use crate::sink::lane::{Lane, LaneFilter, LaneKind};
 use crate::stats::SinkId;
 use crate::sync::membarrier::{FencePair, light_fence, process_pair};
@@ -247,6 +247,14 @@ impl<E: Send + 'static> FastLanes<E> {
     /// Returns whether a lane accepts no further events.
     pub(super) fn any_closed(&self) -> bool {
         self.iter().any(|fast| fast.closed)
+    }
+
+    /// Returns the room for one event in the only lane, if there is one lane and it has room. The
+    /// number is nonzero if a full fence has to follow the push.
+    #[inline(always)]
+    pub(super) fn only_room(&mut self) -> Option<(Room<'_, E>, u64)> {
+        let Self { needs_fence, last: Some(last), others, .. } = self else { return None };
+        if others.is_empty() { Some((last.lane.room()?, *needs_fence)) } else { None }
     }
 }
 

@@ -200,6 +200,12 @@ impl<E: Send + 'static> Publisher<E> {
         Some(f(table, lanes, &Scene { hazard, pair: process_pair(), hooks: &core.hooks, deadline }))
     }
 
+    /// Returns the context of a query that publishes nothing.
+    fn scene<'a>(&'a self, deadline: &'a Deadline) -> Scene<'a, E> {
+        let hazard = self.slot.as_deref().map(|slot| &*slot.hazard);
+        Scene { hazard, pair: process_pair(), hooks: &self.core.hooks, deadline }
+    }
+
     /// Applies the changes after the version word has changed. Returns `false` if the publisher
     /// cannot use its table: the bus is closed, or the publisher uses the shared lanes.
     #[cold]
@@ -547,6 +553,9 @@ impl<E: Send + 'static> fmt::Debug for Publisher<E> {
 
 // Last, so that the documentation of `Publisher` begins with its single publishes.
 mod batch;
+mod in_place;
+pub(super) mod sending;
+pub(super) mod waiting;
 
 #[cfg(test)]
 mod tests {

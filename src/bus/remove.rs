@@ -220,6 +220,8 @@ impl<E: Send + 'static> Core<E> {
                 self.domain.fence();
             }
         });
+        // Tasks that wait for room inside these sinks: see `Removal`.
+        self.removals.notify();
     }
 
     /// Waits until no call is inside the sink, and drops the sink.

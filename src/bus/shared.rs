@@ -5,19 +5,23 @@ use super::core::Core;
 use super::entry::SinkEntry;
 use super::list::List;
 use super::publisher::Publisher;
+use super::publisher::sending::Sending;
 use super::tally::{Offer, PublishTally};
 use super::together::together;
 use crate::error::{Closed, ConfigError, OutOfMemory, WriteError};
-use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite};
+use crate::mailbox::shared_push::SharedPush;
+use crate::sink::lane::{InnerLane, Internal, Lane, LaneWrite, RoomWait};
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    CloseReport, Disposition, EntryCounters, EntryOutcome, FlushReport, Ledgers, Published, SinkKind,
+    CloseReport, Disposition, EntryCounters, EntryOutcome, FlushReport, Ledgers, Published, SinkId, SinkKind,
     SinkState, SinkStatus, Weight,
 };
 use crate::sync::current::Reading;
 use crate::sync::{cold_path, lock};
 use crate::time::Deadline;
-use crate::wait::context::{InnerBus, Purpose, UserCode, Visit, Wait, WaitLimit, cloned, discard};
+use crate::wait::context::{
+    InnerBus, Purpose, TaskPublish, UserCode, Visit, Wait, WaitLimit, cloned, discard,
+};
 use std::sync::Arc;
 
 impl<E: Clone + Send + 'static> Bus<E> {
@@ -175,6 +179,53 @@ impl<E: Clone + Send + 'static> Core<E> {
         }
         self.deliver_to_each(list, list.newest(), list.newest().len(), place, &mut tally);
         tally
+    }
+
+    /// Publishes a clone of the event in `place` to every sink but those whose shared lane may make
+    /// a publisher wait, whose ids it adds to `owed`. Without such sinks, takes the event itself. Waits
+    /// for nothing.
+    pub(super) fn publish_shared_without_waits(
+        &self,
+        place: &mut Option<E>,
+        owed: &mut Vec<SinkId>,
+    ) -> PublishTally {
+        let _user_code = UserCode::enter();
+        if self.is_closed() {
+            return self.publish_through_list(place);
+        }
+        let list = self.front.list.read();
+        let waits = |entry: &SinkEntry<E>| {
+            entry.shared.as_ref().is_some_and(SharedPush::may_wait) && !entry.info.is_closed()
+        };
+        owed.extend(list.iter().filter(|entry| waits(entry)).map(|entry| entry.info.id));
+        if owed.is_empty() {
+            return self.publish_on(&list, place);
+        }
+        let mut tally = PublishTally::accepted(0);
+        for entry in list.iter().filter(|entry| !owed.contains(&entry.info.id) && !entry.info.is_closed()) {
+            if let Some(event) = &*place {
+                self.deliver_clone(&list, entry, cloned(event), &mut tally);
+            }
+        }
+        tally
+    }
+
+    /// Publishes the event in `place` to one sink, without waiting. Leaves it there if the sink
+    /// refuses it. Returns `None` if the sink was removed.
+    pub(super) fn publish_shared_at(&self, id: SinkId, place: &mut Option<E>) -> Option<Offer> {
+        let _user_code = UserCode::enter();
+        if self.is_closed() {
+            return Some(Offer::Closed);
+        }
+        let list = self.front.list.read();
+        let entry = list.iter().find(|entry| entry.info.id == id)?;
+        if entry.info.is_closed() {
+            return Some(Offer::Closed);
+        }
+        // The list may have been replaced since it was read, as in `deliver`.
+        let is_pushed = self.front.list.is_newest(&list)
+            && entry.shared.as_ref().is_some_and(|shared| shared.push(place));
+        Some(if is_pushed { Offer::Accepted } else { self.deliver_to_sink(entry, place) })
     }
 
     /// Delivers the event to the entries that are not among the newest. This is a separate
@@ -343,7 +394,7 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
         }
         let publisher = Publisher::register(self.core(), None);
         let entry = self.core().counters.for_publisher();
-        Ok(Some(Lane::staged(BusLane { publisher, entry })))
+        Ok(Some(Lane::staged(BusLane { publisher, entry, sending: None })))
     }
 
     fn makes_lanes(&self, _: Internal) -> bool {
@@ -386,6 +437,8 @@ impl<E: Clone + Send + 'static> Sink<E> for Bus<E> {
 struct BusLane<E: Send + 'static> {
     publisher: Publisher<E>,
     entry: Arc<EntryCounters>,
+    /// The event of a task that some sinks have accepted, and others are owed.
+    sending: Option<Sending<E>>,
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
@@ -395,11 +448,46 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for BusLane<E> {
     }
 
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        let Self { publisher, entry } = self;
+        let Self { publisher, entry, sending } = self;
         counted(entry, event, |event| {
+            if deadline == Deadline::NOW && TaskPublish::is_here() {
+                cold_path();
+                let mut begun = Sending::begin(publisher, event);
+                begun.offer_now(publisher);
+                let (answer, kept) = begun.answer(publisher);
+                *sending = kept;
+                return answer;
+            }
             publisher.publish_until(event, &deadline, |core, tally, event| {
                 tally.answer(event, || core.is_closed())
             })
         })
+    }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        None
+    }
+
+    fn full(&self) -> Option<RoomWait> {
+        match &self.sending {
+            Some(sending) => sending.full(&self.publisher),
+            None => self.publisher.full_sink(),
+        }
+    }
+
+    fn resume(&mut self) -> bool {
+        let Self { publisher, sending, .. } = self;
+        let is_done = sending.as_mut().is_none_or(|sending| sending.offer_now(publisher));
+        if is_done {
+            discard(sending.take());
+        }
+        is_done
+    }
+
+    fn give_up(&mut self) {
+        if let Some(sending) = self.sending.take() {
+            sending.give_up(&mut self.publisher);
+            discard(sending);
+        }
     }
 }

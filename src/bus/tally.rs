@@ -177,6 +177,11 @@ impl PublishTally {
         self.accepted == 0 && self.lost.0 > 0 && self.lost.dropped() == 0
     }
 
+    /// Returns whether no sink has the event or has dropped it.
+    pub(super) fn is_nowhere(self) -> bool {
+        self.accepted == 0 && self.lost.dropped() == 0
+    }
+
     /// Returns the outcome of a bus as a sink. The bus delivered the event if one of its sinks
     /// accepted it, or it has no sinks.
     pub(super) fn answer<E>(

@@ -30,6 +30,25 @@ impl<E: Send + 'static> Receiver<E> {
         Drain { receiver: self, exhausted: false }
     }
 
+    /// Takes the next event of the current drain.
+    #[inline]
+    pub(super) fn drain_one(&mut self) -> Option<E> {
+        if let Some(mut known) = self.intake.known() {
+            return Some(known.take());
+        }
+        self.drain_more()
+    }
+
+    #[inline(never)]
+    fn drain_more(&mut self) -> Option<E> {
+        if let Some(event) = self.take_held() {
+            return Some(event);
+        }
+        let event = self.intake.drain_one()?;
+        self.turn.took(1 + self.intake.known_len());
+        Some(event)
+    }
+
     /// Calls `handle` with each unread event, at most a quarter of a lane's capacity per lane, and
     /// returns the number of calls.
     ///
@@ -60,6 +79,9 @@ impl<E: Send + 'static> Receiver<E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn drain_with(&mut self, mut handle: impl FnMut(E)) -> usize {
+        if let Some(event) = self.take_held() {
+            return self.drain_held(event, handle);
+        }
         self.intake.linger_when_dry();
         // The current event is not handled until `handle` returns. Nothing that `handle` calls may
         // wait for that, or for room that only this thread makes: it would wait forever.
@@ -71,6 +93,17 @@ impl<E: Send + 'static> Receiver<E> {
             handle(event);
             Handled::Delivered
         }))
+    }
+
+    /// Does the same if a stream of entries has left an event.
+    #[cold]
+    #[inline(never)]
+    fn drain_held(&mut self, event: E, mut handle: impl FnMut(E)) -> usize {
+        {
+            let _reading = self.intake.mailbox().crew.read();
+            handle(event);
+        }
+        1 + self.drain_with(handle)
     }
 
     /// Does the same for batches whose events are counted. Takes the closure by value: if its

@@ -155,7 +155,10 @@ impl<E: Send + 'static, K: Kind> Iterator for TryIter<'_, E, K> {
 
     #[inline]
     fn next(&mut self) -> Option<E> {
-        self.receiver.intake.take(Find::Written)
+        if let Some(mut known) = self.receiver.intake.known() {
+            return Some(known.take());
+        }
+        self.receiver.take(Find::Written)
     }
 }
 
@@ -182,7 +185,7 @@ impl<E: Send + 'static> Iterator for Drain<'_, E> {
 
     #[inline]
     fn next(&mut self) -> Option<E> {
-        fused(&mut self.exhausted, || self.receiver.intake.drain_one())
+        fused(&mut self.exhausted, || self.receiver.drain_one())
     }
 }
 

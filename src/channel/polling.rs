@@ -15,6 +15,9 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     ///
     /// The task is woken through the same cell in which threads park.
     ///
+    /// After 128 events in a row the future is pending once, and wakes its task at once, so that
+    /// other tasks of the same thread run.
+    ///
     /// # Cancel safety
     /// Dropping the future loses no event. If several receivers share the events and this future's
     /// task was already woken for an event, another waiting receiver is woken for it instead.
@@ -56,6 +59,9 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// for up to a microsecond before it polls a lane that it has drained, as
     /// [`try_recv`](Self::try_recv) does.
     ///
+    /// After 128 events in a row the poll is pending once, and wakes the task at once, so that other
+    /// tasks of the same thread run.
+    ///
     /// A task that registered with a [`SharedReceiver`](super::SharedReceiver) may be the task that
     /// an event wakes. If it does not poll again, no other receiver is woken for that event until
     /// this receiver is used again or dropped. The future of [`recv_async`](Self::recv_async)
@@ -85,17 +91,26 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 
     /// Takes the next event, which no read has found yet, or registers the task.
     #[inline(never)]
-    fn find_or_register(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
+    pub(super) fn find_or_register(&mut self, context: &mut Context<'_>) -> Poll<Result<E, RecvError>> {
+        if let Some(event) = self.take_held() {
+            return Poll::Ready(Ok(event));
+        }
+        if self.turn.is_over(context.waker()) {
+            return Poll::Pending;
+        }
         self.intake.linger_when_dry();
         loop {
             // A pending task is parked: the writer that fills the oldest position wakes it.
-            match self.attempt(Find::Filled) {
-                Ok(event) => return Poll::Ready(Ok(event)),
-                Err(TryRecvError::Closed) => return Poll::Ready(Err(RecvError::Closed)),
-                Err(TryRecvError::Overflowed) => return Poll::Ready(Err(RecvError::Overflowed)),
-                Err(TryRecvError::Empty) => {}
+            if let Some(event) = self.take_of(Find::Filled, self.turn.left()) {
+                return Poll::Ready(Ok(event));
+            }
+            match self.why_empty() {
+                TryRecvError::Closed => return Poll::Ready(Err(RecvError::Closed)),
+                TryRecvError::Overflowed => return Poll::Ready(Err(RecvError::Overflowed)),
+                TryRecvError::Empty => {}
             }
             if self.intake.register(context.waker()) {
+                self.turn.begin();
                 return Poll::Pending;
             }
         }

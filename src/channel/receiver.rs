@@ -6,7 +6,11 @@ use crate::mailbox::intake::Intake;
 use crate::mailbox::{End, Find};
 use crate::stats::{SinkKind, SinkState};
 use crate::time::Deadline;
+use crate::wait::context::discard;
+use crate::wait::turn::{self, Turn};
 use std::fmt;
+#[cfg(feature = "async")]
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The reading half of a [`Channel`](crate::Channel): blocking, polling, timed, iterating or async.
@@ -49,6 +53,39 @@ use std::time::{Duration, Instant};
 /// ```
 pub struct Receiver<E: Send + 'static, K: Kind = Exclusive> {
     pub(super) intake: K::Intake<E>,
+    /// The turn of the task that reads.
+    pub(super) turn: Turn,
+    #[cfg(feature = "async")]
+    pub(super) stream: StreamState<E>,
+}
+
+/// What a receiver remembers as a stream.
+#[cfg(feature = "async")]
+pub(super) struct StreamState<E> {
+    /// Whether the stream has returned its end.
+    pub(super) is_terminated: bool,
+    /// The number of lost events that were returned as entries.
+    pub(super) lost: u64,
+    /// An event that was taken, and that an entry of lost events precedes. In a box, so that a receiver
+    /// of large events is small. The lock is taken for the length only; it keeps the receiver `Sync`
+    /// whatever the event is, as it is without streams.
+    held: Mutex<Option<Box<E>>>,
+}
+
+#[cfg(feature = "async")]
+impl<E> StreamState<E> {
+    fn new(is_terminated: bool, lost: u64) -> Self {
+        Self { is_terminated, lost, held: Mutex::new(None) }
+    }
+
+    fn held(&mut self) -> &mut Option<Box<E>> {
+        self.held.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds an event until the next read.
+    pub(super) fn hold(&mut self, event: E) {
+        *self.held() = Some(Box::new(event));
+    }
 }
 
 /// A reading half of a [`Channel`](crate::Channel) that can be cloned: each event goes to one of
@@ -102,7 +139,12 @@ pub type SharedReceiver<E> = Receiver<E, Shared>;
 
 impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     pub(super) fn new(intake: K::Intake<E>) -> Self {
-        Self { intake }
+        Self {
+            intake,
+            turn: Turn::new(),
+            #[cfg(feature = "async")]
+            stream: StreamState::new(false, 0),
+        }
     }
 
     /// Takes the next event, waiting for it by the channel's [`WaitStrategy`](crate::WaitStrategy).
@@ -262,7 +304,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     #[inline(never)]
     fn find_until(&mut self, deadline: impl FnOnce() -> Deadline) -> Result<E, RecvTimeoutError> {
         self.intake.linger_when_dry();
-        if let Some(event) = self.intake.take(Find::Filled) {
+        if let Some(event) = self.take(Find::Filled) {
             return Ok(event);
         }
         let deadline = deadline();
@@ -289,14 +331,62 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// Takes the next event if `find` finds one, without waiting.
     #[inline]
     pub(super) fn attempt(&mut self, find: Find) -> Result<E, TryRecvError> {
-        if let Some(event) = self.intake.take(find) {
+        if let Some(event) = self.take(find) {
             return Ok(event);
         }
-        Err(match self.intake.drained() {
+        Err(self.why_empty())
+    }
+
+    /// Takes the next event, when the reads before have left no known one.
+    #[inline]
+    pub(super) fn take(&mut self, find: Find) -> Option<E> {
+        self.take_of(find, turn::MOST)
+    }
+
+    /// Takes the next event, when the reads before have left no known one. At most `most` events, with
+    /// this one, are known to the reads that follow, and the turn is settled for them: these reads may
+    /// be polls.
+    #[inline]
+    pub(super) fn take_of(&mut self, find: Find, most: usize) -> Option<E> {
+        if let Some(event) = self.take_held() {
+            return Some(event);
+        }
+        let event = self.intake.take_of(find, most)?;
+        self.turn.took(1 + self.intake.known_len());
+        Some(event)
+    }
+
+    /// Takes the event that a stream of [entries](Self::entries) holds.
+    #[cfg(feature = "async")]
+    #[inline]
+    pub(super) fn take_held(&mut self) -> Option<E> {
+        self.stream.held().take().map(|event| *event)
+    }
+
+    #[cfg(not(feature = "async"))]
+    #[inline]
+    pub(super) fn take_held(&mut self) -> Option<E> {
+        None
+    }
+
+    /// Returns the number of events that a stream of [entries](Self::entries) holds: 0 or 1.
+    #[cfg(feature = "async")]
+    pub(super) fn held_len(&self) -> usize {
+        usize::from(self.stream.held.lock().unwrap_or_else(PoisonError::into_inner).is_some())
+    }
+
+    #[cfg(not(feature = "async"))]
+    fn held_len(&self) -> usize {
+        0
+    }
+
+    /// Returns the reason why a read found no event.
+    pub(super) fn why_empty(&mut self) -> TryRecvError {
+        match self.intake.drained() {
             None => TryRecvError::Empty,
             Some(End::Overflowed) => TryRecvError::Overflowed,
             Some(_) => TryRecvError::Closed,
-        })
+        }
     }
 
     /// Appends up to `max` events to `into`, waiting for the first, and returns their number.
@@ -342,7 +432,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
             if !std::mem::replace(&mut has_lingered, true) {
                 self.intake.linger_when_dry();
             }
-            let Some(event) = self.intake.take(Find::Written) else { break };
+            let Some(event) = self.take(Find::Written) else { break };
             into.push(event);
             count += 1;
         }
@@ -366,7 +456,7 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
-        self.intake.len() as usize
+        self.intake.len() as usize + self.held_len()
     }
 
     /// Returns `true` if no event is unread: [`len`](Self::len) is zero.
@@ -452,13 +542,21 @@ impl<E: Send + 'static, K: Kind> Receiver<E, K> {
 impl<E: Send + 'static> Clone for SharedReceiver<E> {
     /// Creates another receiver of the same stream.
     fn clone(&self) -> Self {
-        Self { intake: self.intake.another() }
+        Self {
+            intake: self.intake.another(),
+            turn: Turn::new(),
+            #[cfg(feature = "async")]
+            stream: StreamState::new(self.stream.is_terminated, self.stream.lost),
+        }
     }
 }
 
 impl<E: Send + 'static, K: Kind> Drop for Receiver<E, K> {
     fn drop(&mut self) {
         self.intake.abandon();
+        if let Some(event) = self.take_held() {
+            discard(event);
+        }
     }
 }
 

@@ -1,15 +1,16 @@
 //! A combinator that collects events and forwards them together.
 
+mod core;
 mod holding;
 mod limits;
 
+use self::core::BatchCore;
 use crate::error::{ConfigError, WriteError};
 use crate::sink::control::{self, close_caught, earlier, ledgers_of};
 use crate::sink::lane::Internal;
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
-    Again, CloseReport, CountingStage, Disposition, Downstream, DropReason, Finish, FlushReport, Ledger,
-    Ledgers, Scales, SinkState, Weight,
+    Again, CloseReport, Disposition, DropReason, Finish, FlushReport, Ledgers, Scales, SinkState, Weight,
 };
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::time::{Deadline, Pause};
@@ -19,7 +20,6 @@ use crate::wait::context::{
 };
 use holding::{BatchOutcome, Emit, Holding};
 use limits::BatchLimits;
-use std::any::TypeId;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -101,19 +101,6 @@ pub struct Batch<E, S> {
     inner: S,
     limits: BatchLimits<E>,
     core: Arc<BatchCore<E>>,
-}
-
-struct BatchCore<E> {
-    /// The ledgers of the downstream sinks.
-    inner: Ledgers,
-    /// If events are batches themselves: the disposition of the events in them.
-    scales: Scales,
-    holding: Mutex<Holding<E>>,
-    /// Where a flush and a close wait for the batch that is being forwarded.
-    changed: Pause,
-    /// The thread that flushes or closes the inner sink for this batch: other threads wait for it
-    /// here.
-    crew: Crew,
 }
 
 impl<E: 'static, S> Batch<E, S> {
@@ -433,36 +420,6 @@ where
     }
 }
 
-/// The disposition of the events of a batch, for stages upstream of it.
-impl<E: Send + 'static> CountingStage for BatchCore<E> {
-    fn deferred(&self) -> Ledger {
-        let downstream = self.downstream(TypeId::of::<E>());
-        lock(&self.holding).deferred(&downstream)
-    }
-
-    fn weighed(&self, unit: TypeId) -> Option<Ledger> {
-        self.scales.ended(unit, &self.downstream(unit))
-    }
-
-    fn show(&self, state: &mut SinkState) {
-        let mut own = SinkState::default();
-        self.describe(&mut own);
-        state.add_shown(own);
-    }
-}
-
-impl<E: 'static> BatchCore<E> {
-    /// Returns what the downstream sinks report of events of this type.
-    fn downstream(&self, unit: TypeId) -> Downstream {
-        Downstream::read(&self.inner, unit, || lock(&self.holding).kept_at_most())
-    }
-
-    fn describe(&self, state: &mut SinkState) {
-        let downstream = self.downstream(TypeId::of::<E>());
-        lock(&self.holding).describe(state, &downstream);
-    }
-}
-
 impl<E, S> Sink<E> for Batch<E, S>
 where
     E: Send + 'static,
@@ -528,8 +485,11 @@ where
                 return CloseReport::pending();
             }
             if !came_back {
-                let pending = holding.pending();
                 drop(holding);
+                // With what the inner sinks keep, which the abort gives up.
+                let mut state = SinkState::default();
+                self.core.describe(&mut state);
+                let pending = state.ledger.pending;
                 // Ends the waits inside the inner sink, so that the batch returns.
                 quietly(|| self.inner.abort_now());
                 return CloseReport::timed_out(pending);

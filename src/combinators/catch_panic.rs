@@ -208,4 +208,8 @@ impl<E: Send + 'static> LaneWrite<E> for CatchPanicLane<E> {
     fn inner(&self) -> Option<&dyn InnerLane> {
         Some(&self.inner)
     }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        Some(&mut self.inner)
+    }
 }

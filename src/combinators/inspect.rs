@@ -322,4 +322,8 @@ impl<E: Send + 'static, I: Inspector<E>> LaneWrite<E> for InspectLane<E, I> {
     fn inner(&self) -> Option<&dyn InnerLane> {
         Some(&self.inner)
     }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        Some(&mut self.inner)
+    }
 }

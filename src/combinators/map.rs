@@ -195,4 +195,8 @@ where
     fn inner(&self) -> Option<&dyn InnerLane> {
         Some(&self.inner)
     }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        Some(&mut self.inner)
+    }
 }

@@ -4,13 +4,13 @@ mod side;
 
 use crate::error::{OutOfMemory, WriteError};
 use crate::sink::control::ledgers_of;
-use crate::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Lanes};
+use crate::sink::lane::{InnerLane, Internal, Lane, LaneSealer, LaneWrite, Lanes, RoomWait};
 use crate::sink::{Inner, Sink, SinkKey};
 use crate::stats::{
     CloseReport, CountingStage, Disposition, FlushReport, Ledgers, SinkKind, SinkState, SinkStatus,
 };
 use crate::time::Deadline;
-use crate::wait::context::{cloned, discard};
+use crate::wait::context::{TaskPublish, cloned, discard};
 use crate::wait::errand::{beside, close_together, flush_together};
 use side::{Side, SideLane};
 use std::fmt;
@@ -166,7 +166,7 @@ where
         let second = SideLane::new(second, 1, &self.sides);
         // A side that may wait comes last: it must not delay the other one.
         let second_first = first.lane().may_wait() && !second.lane().may_wait();
-        Ok(Some(Lane::staged(TeeLane { first, second, second_first })))
+        Ok(Some(Lane::staged(TeeLane { first, second, second_first, kept: None })))
     }
 
     fn makes_lanes(&self, _: Internal) -> bool {
@@ -214,6 +214,8 @@ fn merge(state: &mut SinkState, first: SinkState, second: SinkState) {
         (SinkStatus::Open, _) | (_, SinkStatus::Open) => SinkStatus::Open,
         _ => SinkStatus::Closed,
     };
+    state.merge_work(&first);
+    state.merge_work(&second);
     state.depth = first.depth + second.depth;
     state.high_water = first.high_water.max(second.high_water);
     state.capacity = match (first.capacity, second.capacity) {
@@ -250,11 +252,36 @@ struct TeeLane<E> {
     /// Whether the second side gets the event first: the first one may have to wait, and the second
     /// one does not.
     second_first: bool,
+    /// The event of a task that one side has accepted, and the other side is owed: the index of that
+    /// side.
+    kept: Option<(usize, E)>,
+}
+
+impl<E: Clone + Send + 'static> TeeLane<E> {
+    /// Combines the outcomes of both sides. If a task publishes, and one side is full, the lane keeps
+    /// the event for that side.
+    fn both(&mut self, first: Offered<E>, second: Offered<E>) -> Offered<E> {
+        let (side, event, accepted) = match (first, second) {
+            (accepted @ Ok(_), Err(WriteError::Full(event))) => (1, event, accepted),
+            (Err(WriteError::Full(event)), accepted @ Ok(_)) => (0, event, accepted),
+            (first, second) => return both(first, second),
+        };
+        if TaskPublish::is_here() {
+            self.kept = Some((side, event));
+        } else {
+            discard(event);
+        }
+        alone(accepted)
+    }
+
+    fn side(&mut self, index: usize) -> &mut SideLane<E> {
+        if index == 0 { &mut self.first } else { &mut self.second }
+    }
 }
 
 impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
     fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        let Self { first, second, second_first } = self;
+        let Self { first, second, second_first, .. } = self;
         if first.is_closed() {
             return alone(second.offer(event, deadline));
         }
@@ -262,16 +289,21 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
             return alone(first.offer(event, deadline));
         }
         let copy = cloned(&event);
-        if *second_first {
+        let (first, second) = if *second_first {
             let done = second.offer(copy, deadline);
-            both(first.offer(event, deadline), done)
+            (first.offer(event, deadline), done)
         } else {
-            both(first.offer(copy, deadline), second.offer(event, deadline))
-        }
+            (first.offer(copy, deadline), second.offer(event, deadline))
+        };
+        self.both(first, second)
     }
 
-    // Two lanes: the two methods below answer for both.
+    // Two lanes: the methods below answer for both.
     fn inner(&self) -> Option<&dyn InnerLane> {
+        None
+    }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
         None
     }
 
@@ -286,5 +318,33 @@ impl<E: Clone + Send + 'static> LaneWrite<E> for TeeLane<E> {
 
     fn may_wait(&self) -> bool {
         self.first.lane().may_wait() || self.second.lane().may_wait()
+    }
+
+    fn full(&self) -> Option<RoomWait> {
+        // An event that one side has already waits for the other side alone.
+        match &self.kept {
+            Some((0, _)) => return self.first.lane().full(),
+            Some(_) => return self.second.lane().full(),
+            None => {}
+        }
+        self.first.lane().full().or_else(|| self.second.lane().full())
+    }
+
+    fn resume(&mut self) -> bool {
+        if let Some((index, event)) = self.kept.take() {
+            match self.side(index).offer(event, Deadline::NOW) {
+                Err(WriteError::Full(event)) => self.kept = Some((index, event)),
+                outcome => discard(outcome),
+            }
+        }
+        // Both sides continue, also if one of them is not done.
+        let (first, second) = (self.first.resume(), self.second.resume());
+        self.kept.is_none() && first && second
+    }
+
+    fn give_up(&mut self) {
+        discard(self.kept.take());
+        self.first.give_up();
+        self.second.give_up();
     }
 }

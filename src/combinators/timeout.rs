@@ -98,4 +98,8 @@ impl<E: Send + 'static> LaneWrite<E> for TimeoutLane<E> {
     fn inner(&self) -> Option<&dyn InnerLane> {
         Some(&self.inner)
     }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        Some(&mut self.inner)
+    }
 }

@@ -180,9 +180,9 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
 
     /// Undoes a join.
     pub(super) fn forget(&self, record: &Arc<Record<E>>, epoch: Epoch) {
-        if self.leave(record, epoch, Deadline::NOW).was_member {
-            // It has never been one for its user.
-            self.registry.with(|members| members.left -= 1);
+        // It has never been a member for its user, and does not count as one that has left.
+        if self.depart(record, epoch, Deadline::NOW, false).is_some() {
+            record.discard_all();
         }
     }
 
@@ -193,7 +193,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
 
     /// Takes a member out of the list, waits for the end of its worker, and reports.
     pub(super) fn leave(&self, record: &Arc<Record<E>>, epoch: Epoch, deadline: Deadline) -> LeaveReport {
-        let finish = self.depart(record, epoch, deadline);
+        let finish = self.depart(record, epoch, deadline, true);
         let member = self.report(record, deadline);
         if finish.is_some() {
             record.discard_all();
@@ -203,14 +203,20 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
 
     /// Leaves without a report, for which the history may have to be read.
     pub(super) fn leave_silently(&self, record: &Arc<Record<E>>, epoch: Epoch, deadline: Deadline) {
-        if self.depart(record, epoch, deadline).is_some() {
+        if self.depart(record, epoch, deadline, true).is_some() {
             record.discard_all();
         }
     }
 
     /// Takes a member out of the list, and waits for the end of its worker. Returns `None` if this
-    /// is not its present session.
-    fn depart(&self, record: &Arc<Record<E>>, epoch: Epoch, deadline: Deadline) -> Option<Finish> {
+    /// is not its present session. `counts` says whether it counts as a member that has left.
+    fn depart(
+        &self,
+        record: &Arc<Record<E>>,
+        epoch: Epoch,
+        deadline: Deadline,
+        counts: bool,
+    ) -> Option<Finish> {
         let left = self.registry.with(|members| {
             let mut state = lock(&record.state);
             if state.epoch != epoch || state.presence == Presence::Left {
@@ -220,7 +226,7 @@ impl<E: Clone + Send + Sync + 'static> DirectorCore<E> {
                 members.records.get(&record.name).is_some_and(|listed| Arc::ptr_eq(listed, record));
             if is_listed {
                 members.records.remove(&record.name);
-                members.left += 1;
+                members.left += u64::from(counts);
             }
             let gate = state.end_session(Presence::Left);
             // S3: under the lock.

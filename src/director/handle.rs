@@ -37,7 +37,8 @@ use std::time::Duration;
 /// - **Sender**: a broadcast reaches every member but the session that sent it. A later session of
 ///   the same member does get it.
 /// - **Isolation**: a node that is slow, fails, panics or hangs delays neither a publisher nor
-///   another member, unless it is [lossless](MemberBuilder::lossless).
+///   another member, unless it is [lossless](MemberBuilder::lossless). The waker of a polled
+///   [`Outbox`] runs on the thread that publishes, or on that of the timers: one that blocks delays it.
 /// - **Join**: a member gets every event that is published after `join` has returned, and none
 ///   twice. Its first packet is that of the state, and nothing is delivered before that one is
 ///   acknowledged.

@@ -30,7 +30,7 @@ impl<E: Send + Sync + 'static> Journal<E> {
 
 impl<E: Send + Sync + 'static> BiasedWriter<E> {
     /// Publishes an event as [`Journal::publish`] does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&mut self, event: E) -> Result<Sequence, WriteError<E>> {
         if let Some(turn) = self.bias.announce() {
             let sequence = Sequence::new(turn.position());
@@ -39,6 +39,18 @@ impl<E: Send + Sync + 'static> BiasedWriter<E> {
             drop_overwritten(old, None);
             return Ok(sequence);
         }
+        self.publish_by_claim(&mut Some(event))
+    }
+
+    /// Publishes the event in `from` without a bias, or where a block begins.
+    ///
+    /// The event is passed in an `Option` of its own, so that only this path needs it in memory. An event
+    /// whose address is passed on is made in memory, by one store for each field, and copied into its slot
+    /// by wider loads, which have to wait until those stores have left the processor.
+    #[cold]
+    #[inline(never)]
+    fn publish_by_claim(&mut self, from: &mut Option<E>) -> Result<Sequence, WriteError<E>> {
+        let Some(event) = from.take() else { unreachable!("the caller has an event") };
         publish(self.bias.claiming(), &self.shared, event, Deadline::NEVER, None)
     }
 }

@@ -87,6 +87,12 @@ impl<E> Bounds<E> {
         }
     }
 
+    /// Returns the number of positions from this one on that are not after the last one; `u64::MAX`
+    /// if there is no last one.
+    pub(super) fn left_from(&self, position: u64) -> u64 {
+        self.last.map_or(u64::MAX, |last| last.saturating_add(1).saturating_sub(position))
+    }
+
     /// Returns `true` if the position alone shows that no further event is within the bounds.
     pub(super) fn end_before(&self, position: u64) -> bool {
         self.last.is_some_and(|last| position > last)

@@ -53,7 +53,7 @@ impl<E> JournalCore<E> {
     }
 
     /// Returns `true` if the gates leave room for the next event.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let tail = self.source.tail();
         !tail.is_multiple_of(self.source.block_len() as u64) || !self.gates.bar_slowly(tail, self.capacity())
     }

@@ -5,6 +5,7 @@ use super::entry::{Sequence, Start};
 use super::subscriber::Subscriber;
 use super::subscription::Subscription;
 use crate::error::SubscribeError;
+use crate::sink::UntilClosed;
 use crate::stats::SinkState;
 use std::fmt;
 use std::sync::Arc;
@@ -74,6 +75,23 @@ impl<E: Send + Sync + 'static> Feed<E> {
     /// ```
     pub fn subscription(&self) -> Subscription<E> {
         Subscription::new(&self.0)
+    }
+
+    /// Returns a future that is ready when the journal is closed.
+    ///
+    /// It may be dropped at any time.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures::executor::block_on;
+    /// let (writer, feed) = buslane::Journal::<u32>::single(16)?;
+    /// let closed = feed.closed();
+    /// drop(writer);
+    /// block_on(closed);
+    /// # Ok::<(), buslane::error::BuildError>(())
+    /// ```
+    pub fn closed(&self) -> UntilClosed {
+        UntilClosed::new(JournalCore::until_closed(&self.0))
     }
 }
 

@@ -62,6 +62,11 @@ impl GateWaiter {
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
+
+    /// Returns the waiter, for the task of the same publisher.
+    pub(super) fn waiter(&self) -> Waiter {
+        self.waiter.clone()
+    }
 }
 
 /// The gating subscribers, and the publishers that wait for them.
@@ -151,12 +156,22 @@ impl Gates {
         let attempt = || {
             let outcome = attempt();
             if outcome.is_none() {
-                // A napping subscriber does not notice that a publisher waits for it.
-                self.list.load().iter().for_each(|seat| seat.cell.wake_now());
+                self.hurry();
             }
             outcome
         };
         self.blocked.wait_for(waiter, deadline, attempt, more)
+    }
+
+    /// Returns the list on which publishers wait for room.
+    pub(super) fn blocked(&self) -> &WaitList {
+        &self.blocked
+    }
+
+    /// Wakes the gating subscribers. A napping one does not notice that a publisher waits for it.
+    #[cold]
+    pub(super) fn hurry(&self) {
+        self.list.load().iter().for_each(|seat| seat.cell.wake_now());
     }
 
     /// Wakes the publisher that has waited longest, if `has_room`. Called after a gating subscriber

@@ -1,7 +1,7 @@
 //! The shared record of a subscriber: its position, its counters, and the cell in which it naps.
 
 use crate::stats::{Ledger, SubscriberState};
-use crate::sync::{AtomicBool, AtomicU64, CachePadded, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, lock};
 use crate::wait::{FencePair, WaitCell};
 use std::sync::Arc;
 
@@ -9,13 +9,28 @@ use std::sync::Arc;
 pub(super) struct Seat {
     name: Option<String>,
     gating: bool,
+    /// The number of the subscriber among all of its journal. It is never used again.
+    number: u64,
     /// The position where the subscriber began.
     start: AtomicU64,
     words: CachePadded<Words>,
-    /// The subscription has ended.
-    ended: AtomicBool,
+    extent: Mutex<Extent>,
     /// The cell in which the subscriber naps.
     pub(super) cell: WaitCell,
+}
+
+/// Which events count as offered to the subscriber: those from its start up to a position that never
+/// decreases, since the count is exported as a counter.
+///
+/// While the subscription lasts, that is the tail of the journal. Events after its end do not count,
+/// except those that a snapshot has counted before: the subscription holds them back, as a filter does.
+struct Extent {
+    /// The position after the last event that counts.
+    counted: u64,
+    /// The position after the last event that the subscription may include.
+    bound: u64,
+    /// The subscription has ended.
+    ended: bool,
 }
 
 /// The counters that only the subscriber writes.
@@ -30,13 +45,15 @@ struct Words {
 }
 
 impl Seat {
-    pub(super) fn new(name: Option<String>, gating: bool, pair: FencePair) -> Self {
+    /// `number` is that of the subscriber among all of its journal.
+    pub(super) fn new(number: u64, name: Option<String>, gating: bool, pair: FencePair) -> Self {
         Self {
             name,
             gating,
+            number,
             start: AtomicU64::new(0),
             words: CachePadded::default(),
-            ended: AtomicBool::new(false),
+            extent: Mutex::new(Extent { counted: 0, bound: u64::MAX, ended: false }),
             cell: WaitCell::new(pair),
         }
     }
@@ -49,6 +66,11 @@ impl Seat {
     pub(super) fn begin_at(&self, position: u64) {
         self.start.store(position, Ordering::Relaxed);
         self.words.position.store(position, Ordering::Relaxed);
+    }
+
+    /// Events from this position on are not part of the subscription.
+    pub(super) fn bound_at(&self, position: u64) {
+        lock(&self.extent).bound = position;
     }
 
     /// Returns the position of the next event that the subscriber reads.
@@ -81,29 +103,36 @@ impl Seat {
     }
 
     pub(super) fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
+        lock(&self.extent).ended = true;
     }
 
     /// Returns the state of the subscriber, given the tail of the journal.
     pub(super) fn state(&self, tail: u64) -> SubscriberState {
         let get = |word: &AtomicU64| word.load(Ordering::Relaxed);
-        let position = self.position();
-        let ended = self.ended.load(Ordering::Relaxed);
-        // Events after the end of a subscription do not count. The subscriber may have advanced
-        // past a `tail` that was loaded earlier.
-        let tail = if ended { position } else { tail.max(position) };
+        let (position, counted, ended) = {
+            let mut extent = lock(&self.extent);
+            let tail = if extent.ended { 0 } else { tail.min(extent.bound) };
+            // Under the lock: if the subscription has ended, this is its last position. Otherwise the
+            // subscriber may have advanced past a `tail` that was loaded earlier.
+            let position = self.position();
+            extent.counted = extent.counted.max(tail).max(position);
+            (position, extent.counted, extent.ended)
+        };
+        let left = counted - position;
+        let (pending, held_back) = if ended { (0, left) } else { (left, 0) };
         let mut ledger = Ledger::default();
-        ledger.accepted = tail - get(&self.start);
+        ledger.accepted = counted - get(&self.start);
         ledger.offered = ledger.accepted;
         ledger.delivered = get(&self.words.delivered);
-        ledger.filtered = get(&self.words.filtered);
+        ledger.filtered = get(&self.words.filtered) + held_back;
         ledger.dropped.evicted = get(&self.words.lagged);
         ledger.dropped.panicked = get(&self.words.panicked);
-        ledger.pending = tail - position;
+        ledger.pending = pending;
         SubscriberState {
             name: self.name.clone(),
+            number: self.number,
             next: position,
-            behind: tail - position,
+            behind: pending,
             gating: self.gating,
             ended,
             ledger,
@@ -113,19 +142,27 @@ impl Seat {
 
 /// All subscribers of a journal.
 #[derive(Default)]
-pub(super) struct Seats(Mutex<Vec<Arc<Seat>>>);
+pub(super) struct Seats {
+    list: Mutex<Vec<Arc<Seat>>>,
+    numbers: AtomicU64,
+}
 
 impl Seats {
     pub(super) fn add(&self, seat: Arc<Seat>) {
-        lock(&self.0).push(seat);
+        lock(&self.list).push(seat);
     }
 
     pub(super) fn remove(&self, seat: &Arc<Seat>) {
-        lock(&self.0).retain(|other| !Arc::ptr_eq(other, seat));
+        lock(&self.list).retain(|other| !Arc::ptr_eq(other, seat));
+    }
+
+    /// Returns a number that no other subscriber of the journal has.
+    pub(super) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Returns a copy of the list, to be read without the lock.
     pub(super) fn all(&self) -> Vec<Arc<Seat>> {
-        lock(&self.0).clone()
+        lock(&self.list).clone()
     }
 }

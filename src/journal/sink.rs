@@ -11,6 +11,7 @@ use crate::sink::lane::{Internal, Lane, LaneSealer, Seal};
 use crate::sink::{Sink, SinkKey};
 use crate::stats::{CloseReport, Disposition, SinkState};
 use crate::time::Deadline;
+use crate::wait::list::task::TaskWait;
 use std::sync::Arc;
 
 impl<E: Send + Sync + 'static> Sink<E> for Journal<E> {
@@ -64,6 +65,10 @@ struct JournalStage<E: Send + Sync + 'static> {
 }
 
 impl<E: Send + Sync + 'static> BiasedStage<E> for JournalStage<E> {
+    fn full(&self) -> Option<TaskWait> {
+        JournalCore::full(&self.shared, Some(&self.waiter))
+    }
+
     fn put(&mut self, bias: &mut Bias<E>, event: E) -> Result<Overwritten<E>, E> {
         let mut claiming = bias.claiming();
         let Some(mut claim) = claiming.claim() else { return Err(event) };

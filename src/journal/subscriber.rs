@@ -5,6 +5,8 @@ mod polling;
 mod reading;
 #[cfg(not(all(loom, feature = "loom")))]
 mod slices;
+#[cfg(feature = "async")]
+mod stream;
 
 pub(crate) use find::OpenGate;
 pub use polling::RecvEntry;
@@ -86,6 +88,8 @@ pub struct Subscriber<E: Send + Sync + 'static> {
     /// The positions at the last wait and at the last linger.
     waited_at: u64,
     lingered_at: u64,
+    /// The position at which the turn of the reading task began.
+    turn_began: u64,
     /// The position that was last reported to publishers, if this is a gating subscriber.
     reported_at: Option<u64>,
 }
@@ -117,6 +121,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             linger: Linger::new(),
             waited_at: 0,
             lingered_at: 0,
+            turn_began: 0,
             reported_at: None,
         }
     }
@@ -128,6 +133,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     pub(super) fn begin(&mut self, position: u64, bounds: Bounds<E>) {
         self.reader.seek(position);
         self.seat.begin_at(position);
+        self.seat.bound_at(position.saturating_add(bounds.left_from(position)));
         // Other threads see the subscriber only from here on, when its position is set.
         self.shared.seats.add(self.seat.clone());
         self.takes_all &= bounds.are_none();
@@ -135,6 +141,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.bounds = bounds;
         self.waited_at = position;
         self.lingered_at = position;
+        self.turn_began = position;
         if self.gating {
             self.gate_moved();
         }
@@ -161,8 +168,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Returns the number of published events that the subscriber has not read yet.
     ///
-    /// The number includes events that have already been overwritten. It is zero once the stream
-    /// has ended.
+    /// The number includes events that have already been overwritten. Events after the
+    /// [last position](crate::journal::Until::Sequence) of the subscription do not count. It is zero
+    /// once the stream has ended.
     ///
     /// # Examples
     /// ```
@@ -175,7 +183,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// ```
     #[must_use]
     pub fn behind(&self) -> u64 {
-        if self.ended { 0 } else { self.reader.behind() }
+        if self.ended { 0 } else { self.reader.behind().min(self.bounds.left_from(self.reader.position())) }
     }
 
     /// Returns the state of the subscriber.

@@ -286,7 +286,8 @@ impl<E: Send + Sync + 'static> Subscription<E> {
         let source = &shared.source;
         let mut reader = source.reader(source.tail())?;
         reader.set_on_lag(self.on_lag);
-        let seat = Arc::new(Seat::new(self.name, self.gating, process_pair()));
+        let number = shared.seats.next_number();
+        let seat = Arc::new(Seat::new(number, self.name, self.gating, process_pair()));
         seat.begin_at(source.tail());
         if self.gating {
             // First the gate, then the position where the subscriber begins: see `gate`.

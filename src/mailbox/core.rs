@@ -1,6 +1,7 @@
 //! The mailbox itself: its fields and its constructor.
 
-use super::counters::{BacklogMark, ConsumerCounters};
+use super::ages::Backlog;
+use super::counters::ConsumerCounters;
 use super::dormant::ActiveGroups;
 use super::members::Members;
 use super::overflow::Overflow;
@@ -87,7 +88,7 @@ pub(crate) struct Mailbox<E> {
     pub(crate) consumer: ConsumerCounters,
     /// The consumers, if there are several.
     pub(super) members: Members,
-    pub(super) backlog: Mutex<BacklogMark>,
+    pub(super) backlog: Mutex<Backlog>,
 }
 
 impl<E: Send + 'static> Mailbox<E> {
@@ -134,7 +135,7 @@ impl<E: Send + 'static> Mailbox<E> {
             drained: AtomicBool::new(false),
             consumer: ConsumerCounters::default(),
             members: Members::default(),
-            backlog: Mutex::new(BacklogMark::default()),
+            backlog: Mutex::new(Backlog::default()),
         });
         Ok((mailbox, sole))
     }

@@ -1,8 +1,8 @@
-//! The counters of a consumer, and the time at which a snapshot first saw its backlog.
+//! The counters of a consumer.
 
+use super::activity::{ActivityWords, Seen, Work};
 use crate::stats::{Disposition, DropReason, Ledger};
 use crate::sync::{AtomicU64, CachePadded, Ordering, add_single_writer};
-use std::time::Instant;
 
 /// The outcome of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,9 @@ impl Handled {
 pub(crate) struct ConsumerCounters {
     words: CachePadded<ConsumerWords>,
     last_error: std::sync::Mutex<Option<String>>,
+    /// What the consumer is doing, if it is a worker.
+    activity: ActivityWords,
+    seen: Seen,
 }
 
 #[derive(Default)]
@@ -55,6 +58,8 @@ struct ConsumerWords {
     high_water: AtomicU64,
     /// How often the consumer found nothing.
     emptied: AtomicU64,
+    /// The evicted events that the consumer has passed, by the positions of the events that it took.
+    evicted: AtomicU64,
 }
 
 impl ConsumerCounters {
@@ -95,6 +100,20 @@ impl ConsumerCounters {
         }
     }
 
+    /// Counts evicted events that precede the event that the consumer has taken.
+    #[inline]
+    pub(crate) fn passed_evicted(&self, events: u64) {
+        if events > 0 {
+            add_single_writer(&self.words.evicted, events);
+        }
+    }
+
+    /// Returns the number of evicted events that the consumer has passed. The threads that evict count
+    /// the same events, but may not have done so yet. Always 0 if there are several consumers.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.words.evicted.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn saw_empty(&self) {
         add_single_writer(&self.words.emptied, 1);
     }
@@ -119,9 +138,27 @@ impl ConsumerCounters {
         self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn add_to(&self, ledger: &mut Ledger) {
+    pub(crate) fn activity(&self) -> &ActivityWords {
+        &self.activity
+    }
+
+    /// Adds the work of this consumer. `is_pending`: whether the mailbox has events that are not
+    /// finished.
+    pub(super) fn add_work(&self, work: &mut Work, is_pending: bool) {
+        work.take_in((&self.activity, &self.seen), || self.finished(), is_pending);
+    }
+
+    /// Returns the number of events that were finished, whatever their outcome.
+    fn finished(&self) -> u64 {
+        self.words.handled.iter().map(|word| word.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Adds the counters to a ledger. Returns how many of the events that it added as delivered were
+    /// passed on: a later read would count events that this one did not add.
+    pub(crate) fn add_to(&self, ledger: &mut Ledger) -> u64 {
+        let passed = self.passed();
         let get = |handled: Handled| self.word(handled).load(Ordering::Relaxed);
-        ledger.delivered += get(Handled::Delivered) + get(Handled::Passed);
+        ledger.delivered += get(Handled::Delivered) + passed;
         ledger.filtered += get(Handled::Filtered);
         ledger.dropped.full += get(Handled::Full);
         ledger.dropped.evicted += get(Handled::Evicted);
@@ -129,9 +166,6 @@ impl ConsumerCounters {
         ledger.dropped.panicked += get(Handled::Panicked);
         ledger.dropped.aborted += get(Handled::Aborted);
         ledger.dropped.receiver_dropped += get(Handled::ReceiverDropped);
+        passed
     }
 }
-
-/// The time at which a snapshot first saw the backlog that the consumer has not drained since.
-#[derive(Default)]
-pub(super) struct BacklogMark(pub(super) Option<(u64, Instant)>);

@@ -1,5 +1,6 @@
 //! The consumer's end of a mailbox: its one reader, or one of several members.
 
+use super::activity::ActivityWords;
 use super::consume::{Consume, With};
 use super::core::Mailbox;
 use super::counters::Handled;
@@ -16,11 +17,27 @@ use std::time::Duration;
 pub(crate) trait Intake<E: Send + 'static>: Send + 'static {
     fn mailbox(&self) -> &Arc<Mailbox<E>>;
 
+    /// Returns the words in which a worker tells what it is doing.
+    fn activity(&self) -> &ActivityWords;
+
     /// Passes some of the waiting events to `consume`. Returns the number of events.
     fn scan(&mut self, consume: &mut impl Consume<E>) -> usize;
 
     /// Takes one event, which counts as delivered.
     fn take(&mut self, find: Find) -> Option<E>;
+
+    /// Takes one event, as [`take`](Self::take) does. At most `most` events, with this one, are known
+    /// to the reads that follow.
+    fn take_of(&mut self, find: Find, most: usize) -> Option<E> {
+        let _ = most;
+        self.take(find)
+    }
+
+    /// Returns the number of events that an earlier read has already found, and that no thread takes
+    /// from this consumer.
+    fn known_len(&self) -> usize {
+        0
+    }
 
     /// Returns an event that an earlier read has already found; `None` does not mean that no event
     /// is there.

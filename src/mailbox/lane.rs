@@ -17,9 +17,10 @@ use crate::sink::lane::{Mailboxes, PlainLane, PlainLanes, Seal};
 use crate::stats::{Disposition, EntryCounters};
 use crate::sync::{Arc, Ordering, lock};
 use crate::time::Deadline;
+use crate::wait::list::task::TaskWait;
 use crate::wait::list::{Waiter, Want};
 use evicting::EvictingLane;
-pub(crate) use fast::FastLane;
+pub(crate) use fast::{FastLane, Room};
 use shared_writer::SharedLaneWriter;
 
 /// The private lane of one publisher into a mailbox.
@@ -95,6 +96,15 @@ impl<E: Send + 'static> PrivateLane<E> {
     pub(crate) fn may_wait(&self) -> bool {
         let mailbox = self.mailbox();
         mailbox.overflow.may_wait() && mailbox.shared.is_bounded()
+    }
+
+    /// Returns the wait of a task for room, if a push would wait here now.
+    pub(crate) fn full(&self) -> Option<TaskWait> {
+        match self {
+            Self::Fast(lane) => lane.full(),
+            Self::Evicting(_) => None,
+            Self::Shared(lane) => lane.full(),
+        }
     }
 
     /// Pushes an event, settles with a thread that seals the lane, and wakes the consumer if it is
@@ -198,6 +208,10 @@ impl<E: Send + 'static> PlainLane<E> for PrivateLane<E> {
 
     fn may_wait(&self) -> bool {
         Self::may_wait(self)
+    }
+
+    fn full(&self) -> Option<TaskWait> {
+        Self::full(self)
     }
 
     fn has_user_code(&self) -> bool {

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod models;
 
+use super::activity::ActivityWords;
 use super::consume::Consume;
 use super::core::{Mailbox, MailboxConfig};
 use super::counters::Handled;
@@ -120,6 +121,10 @@ impl<E: Send + 'static> Member<E> {
 impl<E: Send + 'static> Intake<E> for Member<E> {
     fn mailbox(&self) -> &Arc<Mailbox<E>> {
         &self.mailbox
+    }
+
+    fn activity(&self) -> &ActivityWords {
+        self.state.counters.activity()
     }
 
     fn scan(&mut self, consume: &mut impl Consume<E>) -> usize {

@@ -23,6 +23,7 @@
 #[cfg(test)]
 mod models;
 
+use super::activity::Work;
 use super::counters::ConsumerCounters;
 use crate::stats::Ledger;
 use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, lock};
@@ -69,6 +70,7 @@ struct MemberList {
     folded: Ledger,
     folded_passed: u64,
     folded_sight: Sight,
+    folded_work: Work,
 }
 
 /// The members' observations of the backlog.
@@ -101,9 +103,9 @@ impl Members {
         let leaves = list.present.len() > 1;
         if leaves {
             list.present.retain(|other| !Arc::ptr_eq(other, member));
-            member.counters.add_to(&mut list.folded);
-            list.folded_passed += member.counters.passed();
+            list.folded_passed += member.counters.add_to(&mut list.folded);
             list.folded_sight.take_in(&member.counters);
+            member.counters.add_work(&mut list.folded_work, false);
         }
         leaves
     }
@@ -137,26 +139,33 @@ impl Members {
         lock(&self.list).present.iter().filter(|member| member.mark() > 0).count() as u64
     }
 
+    /// Adds the work of all members, also of those that have left.
+    pub(super) fn add_work(&self, work: &mut Work, is_pending: bool) {
+        let list = lock(&self.list);
+        work.batches += list.folded_work.batches;
+        work.largest_batch = work.largest_batch.max(list.folded_work.largest_batch);
+        work.batch_time += list.folded_work.batch_time;
+        for member in &list.present {
+            member.counters.add_work(work, is_pending);
+        }
+    }
+
     pub(super) fn aborted(&self) -> u64 {
         let list = lock(&self.list);
         let present = list.present.iter().map(|member| member.counters.aborted()).sum::<u64>();
         list.folded.dropped.aborted + present
     }
 
-    /// Returns the number of events that handlers forwarded to a sink that decides later.
-    pub(super) fn passed(&self) -> u64 {
-        let list = lock(&self.list);
-        list.folded_passed + list.present.iter().map(|member| member.counters.passed()).sum::<u64>()
-    }
-
-    pub(super) fn add_to(&self, ledger: &mut Ledger) -> Sight {
+    /// Adds the counters to a ledger. Also returns how many of the events that it added as delivered
+    /// were passed on.
+    pub(super) fn add_to(&self, ledger: &mut Ledger) -> (Sight, u64) {
         let list = lock(&self.list);
         *ledger += list.folded;
-        let mut sight = list.folded_sight;
+        let (mut sight, mut passed) = (list.folded_sight, list.folded_passed);
         for member in &list.present {
-            member.counters.add_to(ledger);
+            passed += member.counters.add_to(ledger);
             sight.take_in(&member.counters);
         }
-        sight
+        (sight, passed)
     }
 }

@@ -32,8 +32,9 @@ use std::time::Duration;
 /// `Refuse`, since the waiting thread may be the one that makes the room.
 ///
 /// In an async task, `Block` and `BlockFor` park the runtime's thread. This is a deadlock when the
-/// reader is a task of the same runtime: [`docs::async_code`](crate::docs::async_code) has the
-/// alternatives.
+/// reader is a task of the same runtime. [`Publisher::reserve`](crate::Publisher::reserve) and
+/// [`Publisher::publish_async`](crate::Publisher::publish_async) wait as a task instead:
+/// [`docs::async_code`](crate::docs::async_code).
 ///
 /// # As text
 /// `Display` writes, and `FromStr` reads, `drop_newest`, `drop_oldest`, `refuse`, `block`,

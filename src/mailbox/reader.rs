@@ -7,6 +7,7 @@ mod sole;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
+use super::activity::ActivityWords;
 use super::consume::{Consume, ConsumerTally};
 use super::core::{Mailbox, MailboxConfig};
 use super::end::End;
@@ -190,7 +191,7 @@ impl<E: Send + 'static> Reader<E> {
             any_ended |= count == 0 && lane.is_drained();
         }
         if any_ended {
-            self.lanes.retain(|lane| lane.stays(&mailbox.registry));
+            self.remove_drained();
         }
         self.pace.polled_idle(idle);
         if total > 0 {
@@ -199,6 +200,18 @@ impl<E: Send + 'static> Reader<E> {
             self.taken += total;
         }
         total
+    }
+
+    /// Removes the lanes that were read to their end.
+    fn remove_drained(&mut self) {
+        let mailbox = &self.mailbox;
+        self.lanes.retain(|lane| {
+            let stays = lane.stays(&mailbox.registry);
+            if !stays {
+                mailbox.consumer.passed_evicted(lane.evicted_at_end());
+            }
+            stays
+        });
     }
 
     /// Passes at most `visit` events of a private lane, of which `known` are known, to `consume`.
@@ -311,6 +324,8 @@ impl<E: Send + 'static> Reader<E> {
             // lane nor here.
             progress.take_in_hand();
             if let Some(claimed) = source.pop_alone(find, progress) {
+                // Those between the last event that this consumer took from the lane and this one.
+                mailbox.consumer.passed_evicted(claimed.0.saturating_sub(progress.handled()));
                 return Some(claimed);
             }
             // The event was evicted, or is not filled yet. A flush may have seen the announcement,
@@ -339,6 +354,11 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
     #[inline]
     fn mailbox(&self) -> &Arc<Mailbox<E>> {
         &self.mailbox
+    }
+
+    #[inline]
+    fn activity(&self) -> &ActivityWords {
+        self.mailbox.consumer.activity()
     }
 
     #[inline]
@@ -383,6 +403,17 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
         self.take_from_lanes(find)
     }
 
+    fn take_of(&mut self, find: Find, most: usize) -> Option<E> {
+        if let Some(mut known) = self.known_in_run() {
+            return Some(known.take());
+        }
+        self.take_run_of(find, most)
+    }
+
+    fn known_len(&self) -> usize {
+        self.run
+    }
+
     /// Costs a few loads for each lane. Takes a lock only when a lane was added since the last
     /// read.
     fn len(&self) -> u64 {
@@ -415,9 +446,14 @@ impl<E: Send + 'static> Intake<E> for Reader<E> {
             self.resume_all();
         }
         self.admit();
-        self.lanes.retain(|lane| lane.stays(&self.mailbox.registry));
+        self.remove_drained();
         let shared_ended = self.mailbox.shared.is_drained();
-        self.saw_shared_end |= shared_ended;
+        if shared_ended && !self.saw_shared_end {
+            self.saw_shared_end = true;
+            if self.mailbox.evicts() {
+                self.mailbox.consumer.passed_evicted(self.mailbox.shared.unread());
+            }
+        }
         (sealed && self.lanes.is_empty() && self.arriving.is_empty() && shared_ended).then_some(end)
     }
 

@@ -4,7 +4,7 @@
 use super::view::LaneView;
 use crate::ring::mpmc::Ring;
 use crate::ring::spsc;
-use crate::stats::{FoldPace, Ledger};
+use crate::stats::{FoldPace, Ledger, Lost};
 use crate::sync::{Arc, Mutex, lock};
 
 /// The private lanes of a mailbox.
@@ -72,9 +72,9 @@ impl FoldedLanes {
         self.0
     }
 
-    /// Returns the number of events that were accepted and lost because a lane was full.
-    pub(super) fn lost(&self) -> u64 {
-        self.0.dropped.full + self.0.dropped.evicted
+    /// Returns the events that were accepted and lost because a lane was full.
+    pub(super) fn lost(&self) -> Lost {
+        Lost { on_entry: self.0.dropped.full, evicted: self.0.dropped.evicted }
     }
 
     /// Returns the number of events that were written through lanes without their own ring.
@@ -154,6 +154,14 @@ impl<E> LaneReader<E> {
         match self {
             Self::Spsc(consumer, _) => consumer.position(),
             Self::Evicting(ring, _) => ring.claimed(),
+        }
+    }
+
+    /// Returns the number of events at the end of a drained lane that were evicted, and not taken.
+    pub(super) fn evicted_at_end(&self) -> u64 {
+        match self {
+            Self::Spsc(..) => 0,
+            Self::Evicting(ring, view) => ring.claimed().saturating_sub(view.progress().handled()),
         }
     }
 

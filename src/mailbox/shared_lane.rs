@@ -184,6 +184,12 @@ impl<E: Send> SharedLane<E> {
         self.claimed().unwrap_or_else(|| self.progress.handled())
     }
 
+    /// Returns the number of events of a drained lane that the one consumer has not taken: those that
+    /// were evicted after the last event that it took.
+    pub(super) fn unread(&self) -> u64 {
+        self.claimed().map_or(0, |claimed| claimed.saturating_sub(self.progress.handled()))
+    }
+
     /// Returns whether every event that was written before this call has been taken. A lane without
     /// positions never has private lanes beside it.
     pub(super) fn is_read(&self) -> bool {
@@ -218,6 +224,12 @@ impl<E: Send> SharedLane<E> {
 
     pub(super) fn has_room(&self) -> bool {
         matches!(&self.events, Events::Bounded(ring) if ring.has_room())
+    }
+
+    /// Returns whether the lane is bounded and a write would not find room, which is also so when it
+    /// is closed.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(&self.events, Events::Bounded(ring) if !ring.has_room())
     }
 
     /// Returns whether every event of a sealed mailbox was taken from the lane.

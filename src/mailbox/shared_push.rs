@@ -10,6 +10,7 @@ use super::signals::Signals;
 use crate::ring::mpmc::Claimed;
 use crate::sync::Arc;
 use crate::sync::membarrier::{FencePair, light_fence};
+use crate::wait::list::task::TaskWait;
 
 /// The access of a bus to the shared lane of a mailbox.
 pub(crate) struct SharedPush<E> {
@@ -80,6 +81,16 @@ impl<E: Send + 'static> SharedPush<E> {
             room.fill(event);
         }
         true
+    }
+
+    /// Returns whether the policy is to wait for room.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.mailbox.may_make_wait()
+    }
+
+    /// Returns the wait of a task for room, if a write would wait here now.
+    pub(crate) fn full(&self) -> Option<TaskWait> {
+        Mailbox::full(&self.mailbox)
     }
 
     /// Returns whether the lane is closed, or may be: an unbounded one does not show it.

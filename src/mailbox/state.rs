@@ -1,23 +1,34 @@
 //! The state of a mailbox: its ledger, for snapshots and for stages upstream.
 
+use super::activity::Work;
 use super::core::Mailbox;
-use super::counters::BacklogMark;
 use super::end::End;
 use super::shared_lane::Source;
-use crate::stats::{CountingStage, Downstream, Ledger, SinkState, SinkStatus};
-use crate::sync::{self, Mutex, lock};
+use crate::stats::{CountingStage, Downstream, Ledger, Lost, SinkState, SinkStatus};
+use crate::sync::{self, lock};
 use std::any::TypeId;
-use std::time::Instant;
+use std::ops::Add;
+use std::time::Duration;
+
+/// What a ledger does not tell apart.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Details {
+    /// The dropped events whose writers learned at once that a lane was full.
+    pub(crate) full_at_once: u64,
+    /// The delivered events that handlers forwarded to a sink that decides later.
+    pub(crate) passed: u64,
+}
 
 impl<E: Send + 'static> Mailbox<E> {
-    /// Fills in all fields but the kind. Returns the number of events that were dropped at once
-    /// because a lane was full, of which their writers learned.
-    pub(crate) fn describe(&self, state: &mut SinkState) -> u64 {
+    /// Fills in all fields but the kind. Returns what the ledger does not tell apart, from the same
+    /// read of the counters.
+    pub(crate) fn describe(&self, state: &mut SinkState) -> Details {
         let mut ledger = Ledger::default();
         // The consumer's counters first: an event that is handled during this call then counts as
         // pending rather than twice.
-        self.consumer.add_to(&mut ledger);
-        let members = self.members.add_to(&mut ledger);
+        let mut passed = self.consumer.add_to(&mut ledger);
+        let (members, passed_by_members) = self.members.add_to(&mut ledger);
+        passed += passed_by_members;
         let full_behind = ledger.dropped.full;
         {
             let mut registry = lock(&self.registry);
@@ -46,18 +57,34 @@ impl<E: Send + 'static> Mailbox<E> {
             End::Closed | End::Overflowed => SinkStatus::Drained,
         };
         state.last_error = self.consumer.last_error();
-        state.backlog_for = self.backlog_for(ledger.pending, self.consumer.emptied() + members.emptied);
-        ledger.dropped.full - full_behind
+        let full_at_once = ledger.dropped.full - full_behind;
+        let in_hand = self.describe_work(state, ledger.pending > 0);
+        let emptied = self.consumer.emptied() + members.emptied;
+        // An event that was dropped on entry never was pending.
+        let entered = ledger.accepted.saturating_sub(full_at_once);
+        let seen = lock(&self.backlog).see(emptied, (entered, ledger.pending));
+        state.backlog_for = seen.map(|(backlog, _)| backlog);
+        // What a worker has in hand is pending, too.
+        state.oldest_for = seen.map(|(_, age)| age.max(in_hand.unwrap_or_default()));
+        Details { full_at_once, passed }
+    }
+
+    /// Fills in what the workers are doing, and their batches. Returns for how long an event has been
+    /// in hand, at least.
+    fn describe_work(&self, state: &mut SinkState, is_pending: bool) -> Option<Duration> {
+        let mut work = Work::default();
+        self.consumer.add_work(&mut work, is_pending);
+        self.members.add_work(&mut work, is_pending);
+        state.in_handler_for = work.in_handler_for;
+        state.batches = work.batches;
+        state.largest_batch = work.largest_batch;
+        state.batch_time = work.batch_time;
+        work.in_hand_for
     }
 
     /// Returns the number of events that were discarded by an abort.
     pub(crate) fn aborted(&self) -> u64 {
         self.consumer.aborted() + self.members.aborted() + self.shared.entry.aborted()
-    }
-
-    /// Returns the number of events that handlers forwarded to a sink that decides later.
-    pub(crate) fn passed(&self) -> u64 {
-        self.consumer.passed() + self.members.passed()
     }
 
     /// Returns the number of events that wait or are being handled, over all lanes. Costs a few
@@ -81,29 +108,27 @@ impl<E: Send + 'static> Mailbox<E> {
     ///
     /// Unlike `Intake::len`, this also needs lanes that the consumer no longer reads. Without the
     /// lock, a lane that is folded meanwhile might count twice, or not at all.
+    ///
+    /// An evicted event is included once its thread has counted it or the consumer has passed it,
+    /// whichever is first.
     pub(crate) fn lost(&self) -> u64 {
-        let registry = lock(&self.registry);
-        let private = registry.views.iter().map(|view| view.entry.lost()).sum::<u64>();
-        registry.folded.lost() + private + self.shared.entry.lost()
+        let lost = self.lost_by_cause();
+        lost.on_entry + lost.evicted.max(self.consumer.evicted())
     }
 
-    /// Returns the time since a snapshot first saw the backlog that the consumer has not drained
-    /// since. `emptied` counts how often the consumers found nothing.
-    fn backlog_for(&self, depth: u64, emptied: u64) -> Option<std::time::Duration> {
-        let mark: &Mutex<BacklogMark> = &self.backlog;
-        let mut mark = lock(mark);
-        if depth == 0 {
-            mark.0 = None;
-            return None;
-        }
-        let now = Instant::now();
-        match mark.0 {
-            Some((seen, since)) if seen == emptied => Some(now.saturating_duration_since(since)),
-            _ => {
-                mark.0 = Some((emptied, now));
-                Some(std::time::Duration::ZERO)
-            }
-        }
+    /// As [`lost`](Self::lost), but without the evicted events that the one consumer has not passed:
+    /// they follow the event that it has taken last.
+    #[cfg(feature = "async")]
+    pub(crate) fn lost_before_the_next(&self) -> u64 {
+        let lost = self.lost_by_cause();
+        // Several consumers take events between each other's, so that positions tell none of them.
+        lost.on_entry + if self.signals.crowd.is_some() { lost.evicted } else { self.consumer.evicted() }
+    }
+
+    fn lost_by_cause(&self) -> Lost {
+        let registry = lock(&self.registry);
+        let private = registry.views.iter().map(|view| view.entry.lost());
+        private.fold(registry.folded.lost() + self.shared.entry.lost(), Lost::add)
     }
 }
 
@@ -112,9 +137,13 @@ impl<E: Send + 'static> CountingStage for sync::Arc<Mailbox<E>> {
     fn deferred(&self) -> Ledger {
         let mut state = SinkState::default();
         let mut at_once = Ledger::default();
-        at_once.dropped.full = self.describe(&mut state);
+        at_once.dropped.full = self.describe(&mut state).full_at_once;
         at_once.accepted = at_once.dropped.full;
         state.ledger.without(&at_once)
+    }
+
+    fn defers_all(&self) -> bool {
+        true
     }
 
     fn weighed(&self, unit: TypeId) -> Option<Ledger> {

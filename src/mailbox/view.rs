@@ -9,6 +9,8 @@ use crate::sink::lane::Seal;
 use crate::stats::{EntryCounters, Ledger};
 use crate::sync::membarrier::{heavy_fence_or_wait, process_pair};
 use crate::sync::{Arc, AtomicBool, AtomicU64, CachePadded, Ordering};
+use crate::wait::WaitList;
+use crate::wait::list::task::Condition;
 use crate::wait::list::{Waiter, Want};
 
 /// The ring of a lane as third parties see it.
@@ -250,5 +252,24 @@ impl<E: Send + 'static> Seal for LaneView<E> {
 
     fn wake_all(&self) {
         Self::wake_all(self);
+    }
+}
+
+/// What a task waits for that publishes through a lane with a ring of its own: room, or the end.
+impl<E: Send + 'static> Condition for LaneView<E> {
+    fn list(&self) -> &WaitList {
+        &self.signals.blocked
+    }
+
+    fn holds(&self) -> bool {
+        match &self.ring {
+            ViewOf::Spsc(sealer) => sealer.is_open_to_push(),
+            // Such a lane makes no publisher wait, or its room is not its own.
+            ViewOf::Evicting(_) | ViewOf::Shared(_) => true,
+        }
+    }
+
+    fn hurry(&self) {
+        self.signals.wake_for_room();
     }
 }

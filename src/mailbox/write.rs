@@ -53,11 +53,7 @@ impl<E: Send + 'static> Mailbox<E> {
         event: E,
         entry: &EntryCounters,
     ) -> Result<(), PushError<E>> {
-        if self.overflow == Overflow::DropOldest {
-            self.push_evicting(ring, event, entry)
-        } else {
-            ring.push(event)
-        }
+        if self.evicts() { self.push_evicting(ring, event, entry) } else { ring.push(event) }
     }
 
     #[inline(never)]
@@ -208,6 +204,11 @@ impl<E: Send + 'static> Mailbox<E> {
     /// consumer of this mailbox, which makes the room itself.
     fn may_wait(&self) -> bool {
         may_wait_for_room() && !self.crew.is_here()
+    }
+
+    /// Returns whether a write into a full lane evicts its oldest event.
+    pub(crate) fn evicts(&self) -> bool {
+        self.overflow == Overflow::DropOldest
     }
 
     /// Returns whether there is a hook for dropped events. If so, a write may run user code.

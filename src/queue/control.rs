@@ -2,10 +2,12 @@
 
 use super::flush::{Answer, FlushRequests, Goals, Repeat};
 use super::{QueueCore, worker_name};
-use crate::stats::{Again, CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkState};
+use crate::stats::{Again, Awaited, CloseReport, Ending, Finish, FlushReport, Flushing, Identity, SinkState};
 use crate::sync::{Mutex, lock};
 use crate::time::Deadline;
+use crate::wait::WaitList;
 use crate::wait::context::{Purpose, Visits, Wait, dispose, is_on_the_way, must_not_wait};
+use crate::wait::list::task::{Condition, TaskWait};
 use crate::wait::list::{Waiter, Want};
 use std::sync::Arc;
 
@@ -62,7 +64,9 @@ impl<E: Send + 'static> Ending for QueueCore<E> {
         waited.unwrap_or_else(|| {
             let mut state = SinkState::default();
             self.describe(&mut state);
-            let mut report = CloseReport::timed_out(state.depth);
+            // With the events that the inner sinks keep: a batch, or what a retry has set aside. They end
+            // with this queue's worker.
+            let mut report = CloseReport::timed_out(state.ledger.pending.max(state.depth));
             report.unfinished = lock(&self.ending).unfinished();
             // The first report is kept, the worker's or this one. It comes before the abort: the
             // worker's report no longer counts the events that the abort turns into dead letters.
@@ -72,6 +76,21 @@ impl<E: Send + 'static> Ending for QueueCore<E> {
             self.mailbox.signals.blocked.notify();
             report
         })
+    }
+
+    fn until_ended(self: Arc<Self>) -> Option<Box<dyn Awaited>> {
+        Some(Box::new(TaskWait::for_end(self)))
+    }
+}
+
+/// What a task waits for that closes a queue: the report of the end.
+impl<E: Send + 'static> Condition for QueueCore<E> {
+    fn list(&self) -> &WaitList {
+        &self.mailbox.signals.blocked
+    }
+
+    fn holds(&self) -> bool {
+        lock(&self.report).is_some()
     }
 }
 
@@ -99,7 +118,8 @@ pub(super) fn flush<E: Send + 'static>(
         .iter()
         .map(|requests| Reply::Awaited(requests.ask(&goals, deadline, &visits)))
         .collect();
-    let begun = Arc::new(BegunFlush { shared: shared.clone(), goals, replies: Mutex::new(replies) });
+    let (replies, again) = (Mutex::new(replies), Mutex::new((None, Vec::new())));
+    let begun = Arc::new(BegunFlush { shared: shared.clone(), goals, replies, again });
     shared.wake_workers();
     match wait {
         Wait::Here => begun.settle(deadline, report),
@@ -114,7 +134,11 @@ struct BegunFlush<E: Send + 'static> {
     goals: Arc<Goals<E>>,
     /// One for each handler.
     replies: Mutex<Vec<Reply<E>>>,
+    /// For a task: the progress of the handlers at their last answers, and the requests to repeat.
+    again: Mutex<Repeats<E>>,
 }
+
+type Repeats<E> = (Option<u64>, Vec<Option<Repeat<E>>>);
 
 enum Reply<E> {
     Awaited(u64),
@@ -125,6 +149,18 @@ impl<E: Send + 'static> BegunFlush<E> {
     /// Returns the answers of the handlers, each answer once, or `None` until all handlers have
     /// answered.
     fn answers(&self) -> Option<Vec<Answer<E>>> {
+        if !self.are_answered() {
+            return None;
+        }
+        let answer = |reply| match reply {
+            Reply::Awaited(_) => None,
+            Reply::Received(answer) => Some(answer),
+        };
+        Some(lock(&self.replies).drain(..).filter_map(answer).collect())
+    }
+
+    /// Collects the answers of the handlers. Returns whether all handlers have answered.
+    fn are_answered(&self) -> bool {
         let mut replies = lock(&self.replies);
         for (reply, requests) in replies.iter_mut().zip(&self.shared.flush_requests) {
             if let Reply::Awaited(ticket) = *reply
@@ -133,14 +169,7 @@ impl<E: Send + 'static> BegunFlush<E> {
                 *reply = Reply::Received(answer);
             }
         }
-        if replies.iter().any(|reply| matches!(reply, Reply::Awaited(_))) {
-            return None;
-        }
-        let answer = |reply| match reply {
-            Reply::Awaited(_) => None,
-            Reply::Received(answer) => Some(answer),
-        };
-        Some(replies.drain(..).filter_map(answer).collect())
+        !replies.iter().any(|reply| matches!(reply, Reply::Awaited(_)))
     }
 
     /// Makes new requests to the handlers that are to be flushed again.
@@ -152,11 +181,11 @@ impl<E: Send + 'static> BegunFlush<E> {
         *lock(&self.replies) = repeats.into_iter().zip(&self.shared.flush_requests).map(ask).collect();
     }
 
-    /// Adds the answers to the report, and settles the flushes that were begun downstream. Returns
-    /// the requests to repeat.
+    /// Adds the answers to the report, and settles the flushes that were begun downstream, or leaves
+    /// that to a task. Returns the requests to repeat.
     fn take_in(
         answers: Vec<Answer<E>>,
-        deadline: Deadline,
+        settle: impl Fn(&mut FlushReport),
         report: &mut FlushReport,
     ) -> (Vec<Option<Repeat<E>>>, Option<Again>) {
         let several = answers.len() > 1;
@@ -165,7 +194,7 @@ impl<E: Send + 'static> BegunFlush<E> {
             let again = part.take_again();
             all.ask_again(again.filter(|_| repeat.is_some()));
             repeats.push(repeat);
-            part.settle(deadline);
+            settle(&mut part);
             if several {
                 let name = |text: String| format!("{}: {text}", worker_name(number));
                 part.errors = part.errors.into_iter().map(name).collect();
@@ -190,7 +219,7 @@ impl<E: Send + 'static> Flushing for BegunFlush<E> {
                 report.note(Finish::TimedOut);
                 return;
             };
-            let (repeats, again) = Self::take_in(answers, deadline, report);
+            let (repeats, again) = Self::take_in(answers, |part| part.settle(deadline), report);
             let Some(again) = again else { return dispose(repeats) };
             // There may be room now for what a handler could not forward. The flush repeats the
             // request while that makes progress and the deadline has not passed.
@@ -204,6 +233,47 @@ impl<E: Send + 'static> Flushing for BegunFlush<E> {
             self.ask_again(repeats, deadline);
             self.shared.wake_workers();
         }
+    }
+
+    fn until_flushed(self: Arc<Self>) -> Option<Box<dyn Awaited>> {
+        let repeats = std::mem::take(&mut lock(&self.again).1);
+        if !repeats.is_empty() {
+            self.ask_again(repeats, Deadline::NEVER);
+        }
+        let waiter = Waiter::wanting(self.goals.asker());
+        Some(Box::new(TaskWait::new(self, waiter)))
+    }
+
+    fn advance(self: Arc<Self>, report: &mut FlushReport) -> Option<Arc<dyn Flushing>> {
+        let (repeats, again) = Self::take_in(self.answers()?, |_| (), report);
+        let Some(again) = again else {
+            dispose(repeats);
+            return None;
+        };
+        let before = lock(&self.again).0.replace(again.progress);
+        // A task waits for no backoff, and asks again only where that helps.
+        if !again.waits.is_empty() || before == Some(again.progress) {
+            report.note(Finish::Pending);
+            dispose(repeats);
+            return None;
+        }
+        lock(&self.again).1 = repeats;
+        Some(self)
+    }
+}
+
+/// What a task waits for that flushes a queue: the answers.
+impl<E: Send + 'static> Condition for BegunFlush<E> {
+    fn list(&self) -> &WaitList {
+        &self.shared.mailbox.signals.blocked
+    }
+
+    fn holds(&self) -> bool {
+        self.are_answered()
+    }
+
+    fn hurry(&self) {
+        self.shared.wake_workers();
     }
 }
 

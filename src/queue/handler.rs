@@ -313,9 +313,16 @@ impl InnerLedgers {
         &self.ledgers
     }
 
-    /// Returns an upper bound of the events that the sink may have kept.
-    pub(super) fn kept_at_most(&self) -> u64 {
-        self.passages.iter().map(|passage| passage.kept_at_most()).sum()
+    /// Returns the number of events that the sink did not keep, of each passage. It is read before
+    /// the sink's ledgers.
+    pub(super) fn decided(&self) -> Vec<u64> {
+        self.passages.iter().map(|passage| passage.decided()).collect()
+    }
+
+    /// Returns an upper bound of the events that the sink may have kept. It is read after the
+    /// sink's ledgers, and `decided` before them.
+    pub(super) fn kept_at_most(&self, decided: &[u64]) -> u64 {
+        self.passages.iter().zip(decided).map(|(passage, decided)| passage.kept_at_most(*decided)).sum()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{OutOfMemory, WriteError};
 use crate::mailbox::lane::PrivateLane;
 use crate::mailbox::{End, Mailbox};
-use crate::sink::lane::{InnerLane, Lane, LaneSealer, LaneWrite};
+use crate::sink::lane::{InnerLane, Lane, LaneSealer, LaneWrite, RoomWait};
 use crate::stats::{Disposition, DropReason, Ledger, SinkState, SinkStatus};
 use crate::sync::{self, AtomicU64, MODEL, Ordering};
 use crate::time::Deadline;
@@ -60,6 +60,13 @@ impl<E: Send + 'static> Route<E> {
         }
     }
 
+    /// Returns the wait of a task for room for this event, if a write would wait now.
+    pub(super) fn full(&self, event: &E) -> Option<RoomWait> {
+        // A panic of the key's function is counted by the write.
+        let hash = user_code(|| (self.key)(event)).ok()?;
+        Mailbox::full(&self.mailboxes[(hash % self.mailboxes.len() as u64) as usize]).map(RoomWait::new)
+    }
+
     /// Returns the outcome of a write. If its mailbox is closed, closes all others: an overflow may
     /// have closed only this one.
     #[inline]
@@ -91,11 +98,16 @@ impl<E: Send + 'static> Route<E> {
     }
 
     /// Adds to `state` the other mailboxes and the events lost to a panic of the key's function,
-    /// and to `at_once` the events whose writers learned at once that they were dropped.
-    pub(super) fn describe(&self, state: &mut SinkState, at_once: &mut Ledger) {
+    /// and to `at_once` the events whose writers learned at once that they were dropped. Returns the
+    /// number of events that handlers forwarded to a sink that decides later.
+    pub(super) fn describe(&self, state: &mut SinkState, at_once: &mut Ledger) -> u64 {
+        let mut passed = 0;
         for mailbox in &self.mailboxes[1..] {
             let mut part = SinkState::default();
-            at_once.dropped.full += mailbox.describe(&mut part);
+            let details = mailbox.describe(&mut part);
+            at_once.dropped.full += details.full_at_once;
+            passed += details.passed;
+            state.merge_work(&part);
             state.depth += part.depth;
             state.high_water = state.high_water.max(part.high_water);
             state.lanes = state.lanes.max(part.lanes);
@@ -108,6 +120,7 @@ impl<E: Send + 'static> Route<E> {
         }
         at_once.dropped.panicked = self.panicked.load(Ordering::Relaxed);
         state.ledger.add_panicked(at_once.dropped.panicked);
+        passed
     }
 }
 
@@ -125,8 +138,12 @@ impl<E: Send + 'static> LaneWrite<E> for PartitionLane<E> {
         }
     }
 
-    // Several lanes of one kind: the two methods below answer for all of them.
+    // Several lanes of one kind: the methods below answer for all of them.
     fn inner(&self) -> Option<&dyn InnerLane> {
+        None
+    }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
         None
     }
 
@@ -136,5 +153,10 @@ impl<E: Send + 'static> LaneWrite<E> for PartitionLane<E> {
 
     fn may_wait(&self) -> bool {
         self.lanes.iter().any(PrivateLane::may_wait)
+    }
+
+    // The key of the next event is not known yet, so there has to be room for any.
+    fn full(&self) -> Option<RoomWait> {
+        self.lanes.iter().find_map(PrivateLane::full).map(RoomWait::new)
     }
 }

@@ -4,6 +4,7 @@ use super::QueueCore;
 use super::flush::FlushRequests;
 use super::handler::{Unhandled, Work};
 use crate::error::BoxError;
+use crate::mailbox::activity::{Batches, Rounds};
 use crate::mailbox::consume::Consume;
 use crate::mailbox::counters::Handled;
 use crate::mailbox::intake::Intake;
@@ -35,6 +36,7 @@ pub(super) struct Worker<E: Send + 'static, W: Work<E>, I: Intake<E>> {
     intake: I,
     dispatcher: Dispatcher<W>,
     next_tick: Option<Instant>,
+    rounds: Rounds,
     /// Whether this worker has closed the other workers' mailboxes after its own was closed.
     spread: bool,
 }
@@ -48,18 +50,22 @@ struct Dispatcher<W> {
     hooks: Hooks,
     /// The number of events handled since the last end of a batch.
     batch: usize,
+    /// The batches that have ended and are not published yet.
+    batches: Batches,
     /// The number of panics in a row.
     panics: u32,
 }
 
 impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     pub(super) fn new(shared: Arc<QueueCore<E>>, number: usize, intake: I, work: W, hooks: Hooks) -> Self {
+        let rounds = Rounds::new(intake.mailbox().wait.sleeps(), intake.activity());
         Self {
             shared,
             number,
             intake,
-            dispatcher: Dispatcher { work, hooks, batch: 0, panics: 0 },
+            dispatcher: Dispatcher { work, hooks, batch: 0, batches: Batches::default(), panics: 0 },
             next_tick: None,
+            rounds,
             spread: false,
         }
     }
@@ -82,7 +88,9 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
                 if self.intake.drained().is_some() {
                     if self.dispatcher.batch > 0 {
                         let _inside = inside();
+                        self.rounds.call_alone(self.intake.activity());
                         self.dispatcher.end_of_batch(self.intake.mailbox());
+                        self.rounds.end(self.intake.activity(), 0, &mut self.dispatcher.batches);
                     }
                     break;
                 }
@@ -96,7 +104,9 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
 
     fn tell_time(&mut self) {
         let _inside = inside();
+        self.rounds.call_alone(self.intake.activity());
         self.tick();
+        self.rounds.rest(self.intake.activity());
     }
 
     fn flush_requests(&self) -> &FlushRequests<E> {
@@ -107,14 +117,19 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
     /// number of events.
     fn round(&mut self) -> usize {
         let _inside = inside();
+        self.rounds.begin(self.intake.activity());
         let handled = self.intake.scan(&mut self.dispatcher);
+        self.rounds.scanned(self.intake.activity(), handled);
         self.intake.linger_when_dry();
         if self.dispatcher.batch > 0 && !self.intake.has_work() {
+            self.rounds.call(self.intake.activity());
             self.dispatcher.end_of_batch(self.intake.mailbox());
+            self.rounds.called(self.intake.activity());
         }
         if handled > 0 || self.next_tick.is_some() {
             self.tick_when_due(handled > 0);
         }
+        self.rounds.end(self.intake.activity(), handled, &mut self.dispatcher.batches);
         // If each worker has its own mailbox: when an overflow or the worker's handler has closed
         // this one, closes all of them.
         if self.shared.route.is_some() && !self.spread && self.intake.mailbox().end() != End::Open {
@@ -126,7 +141,9 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
 
     fn tick_when_due(&mut self, after_batch: bool) {
         if W::TICKS && (after_batch || self.next_tick.is_some_and(|next| next <= Instant::now())) {
+            self.rounds.call(self.intake.activity());
             self.tick();
+            self.rounds.called(self.intake.activity());
         }
     }
 
@@ -147,6 +164,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
 
     fn flush(&mut self) {
         let Some(taken) = self.flush_requests().take() else { return };
+        self.rounds.call_alone(self.intake.activity());
         let work = &mut self.dispatcher.work;
         let flushed = {
             // A worker waits for no other worker: the sinks downstream are only told to flush, and
@@ -157,6 +175,7 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
             let _limit = WaitLimit::until(taken.deadline);
             caught(|| work.flush(taken.deadline)).unwrap_or_else(|text| Err(panicked(&text)))
         };
+        self.rounds.rest(self.intake.activity());
         let outcome = flushed.unwrap_or_else(|error| {
             let mut outcome = FlushReport::default();
             outcome.errors.push(self.dispatcher.report(self.intake.mailbox(), error));
@@ -181,12 +200,14 @@ impl<E: Send + 'static, W: Work<E>, I: Intake<E>> Worker<E, W, I> {
         let work = &mut self.dispatcher.work;
         let deadline = lock(&self.shared.close_deadline)
             .unwrap_or_else(|| crate::time::Deadline::after(crate::deadline::CLOSE_LIMIT));
+        self.rounds.call_alone(self.intake.activity());
         let mut report = {
             // As for a flush: the close that asks waits for the sinks further downstream.
             let _telling = DeferredWaits::begin();
             let _limit = WaitLimit::until(deadline);
             caught(|| work.close(deadline)).unwrap_or_else(|text| CloseReport::failed(panicked(&text)))
         };
+        self.rounds.rest(self.intake.activity());
         for error in &report.errors {
             mailbox.consumer.set_error(error.clone());
         }
@@ -331,7 +352,7 @@ impl<W> Dispatcher<W> {
     where
         W: Work<E>,
     {
-        self.batch = 0;
+        self.batches.count(std::mem::take(&mut self.batch));
         let work = &mut self.work;
         if let Err(error) = caught(|| work.end_of_batch()).unwrap_or_else(|text| Err(panicked(&text))) {
             self.report(mailbox, error);

@@ -1,5 +1,8 @@
 //! The counters of a retry. They outlive the retry, so that upstream stages can show them.
 
+#[cfg(test)]
+mod models;
+
 use crate::error::WriteError;
 use crate::stats::{
     CountingStage, Disposition, EntryCounters, EntryOutcome, Ledger, Ledgers, Load, Passage, RetryState,
@@ -14,8 +17,10 @@ pub(super) struct RetryCounters {
     at_once: EntryCounters,
     /// Events that had been set aside, by their outcome.
     later: EntryCounters,
-    /// Events that are set aside now.
-    waiting: AtomicU64,
+    /// Events that were ever set aside. Those that are not in `later` wait: a count of the waiting ones
+    /// would fall when one ends, and until its outcome is counted, the event would be missing from the
+    /// sum, which is exported as a counter.
+    set_aside: AtomicU64,
     pub(super) passage: Passage,
     /// If events are batches: the outcomes of the events in batches that were set aside.
     pub(super) scales: Scales,
@@ -26,12 +31,19 @@ pub(super) struct RetryCounters {
     last_error: Mutex<Option<String>>,
 }
 
+/// The ledger of the events that were ever set aside.
+struct Later {
+    ledger: Ledger,
+    /// Those of the delivered ones that the inner sink keeps.
+    passed: u64,
+}
+
 impl RetryCounters {
     pub(super) fn new() -> Self {
         Self {
             at_once: EntryCounters::shared(),
             later: EntryCounters::shared(),
-            waiting: AtomicU64::new(0),
+            set_aside: AtomicU64::new(0),
             passage: Passage::default(),
             scales: Scales::default(),
             retried: AtomicU64::new(0),
@@ -58,7 +70,7 @@ impl RetryCounters {
     /// Counts an event that is set aside; its write returns [`Disposition::Pending`].
     pub(super) fn set_aside(&self) {
         // Relaxed here and below: a count publishes nothing.
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.set_aside.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts the outcome of an event that was set aside.
@@ -66,7 +78,6 @@ impl RetryCounters {
         load.end(disposition);
         self.later.offered(1);
         self.later.disposed(disposition);
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Counts an attempt that is not the first one of its event.
@@ -94,17 +105,26 @@ impl RetryCounters {
     pub(super) fn ledger(&self, inner: &Ledgers) -> Ledger {
         // The inner ledgers are read first: an event forwarded meanwhile then raises only the
         // limit, `kept_at_most`, and not the count that `follow` compares with it.
+        let decided = self.passage.decided();
         let deferred = inner.deferred();
-        let mut ledger = Ledger::default();
-        self.at_once.add_to(&mut ledger);
-        self.later.add_to(&mut ledger);
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        ledger.offered += waiting;
-        ledger.accepted += waiting;
-        ledger.pending += waiting;
-        let passed = self.at_once.passed() + self.later.passed();
-        ledger.follow(passed, self.passage.kept_at_most(), &deferred);
+        let (mut ledger, later) = (Ledger::default(), self.later());
+        let passed = self.at_once.read_into(&mut ledger) + later.passed;
+        ledger += later.ledger;
+        ledger.follow(passed, self.passage.kept_at_most(decided), &deferred, inner);
         ledger
+    }
+
+    /// Returns the ledger of the events that were ever set aside.
+    fn later(&self) -> Later {
+        let mut ledger = Ledger::default();
+        // Read before `set_aside`, so that an event that is set aside and ends meanwhile counts as
+        // waiting.
+        let passed = self.later.read_into(&mut ledger);
+        // Relaxed loads may see the end of an event and not its beginning.
+        let set_aside = self.set_aside.load(Ordering::Relaxed).max(ledger.accepted);
+        ledger.pending = set_aside - ledger.accepted;
+        (ledger.offered, ledger.accepted) = (set_aside, set_aside);
+        Later { ledger, passed }
     }
 
     fn state(&self) -> RetryState {
@@ -122,18 +142,15 @@ impl RetryCounters {
 impl CountingStage for RetryCounters {
     /// Events that the inner sink keeps are in the ledger of that sink.
     fn deferred(&self) -> Ledger {
-        let mut ledger = Ledger::default();
-        self.later.add_to(&mut ledger);
-        let (passed, waiting) = (self.later.passed(), self.waiting.load(Ordering::Relaxed));
+        let Later { mut ledger, passed } = self.later();
         ledger.delivered = ledger.delivered.saturating_sub(passed);
-        ledger.accepted = ledger.accepted.saturating_sub(passed) + waiting;
-        ledger.pending = waiting;
+        ledger.accepted = ledger.accepted.saturating_sub(passed);
         ledger
     }
 
     fn weighed(&self, unit: TypeId) -> Option<Ledger> {
         // Events that the inner sink keeps are in the ledger of that sink, here too.
-        if self.later.is_unused() && self.waiting.load(Ordering::Relaxed) == 0 {
+        if self.set_aside.load(Ordering::Relaxed) == 0 {
             return Some(Ledger::default());
         }
         self.scales.ended_here(unit)

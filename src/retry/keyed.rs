@@ -191,13 +191,14 @@ struct InHand<'a, E, K, P> {
 }
 
 impl<E, K, P> InHand<'_, E, K, P> {
-    /// Puts the event back for another attempt. Returns it if a close did not wait for it.
-    fn put_back(self, waiting: Waiting<E>, due: Instant) -> Option<Waiting<E>> {
+    /// Puts the event back for another attempt. Returns it, still in hand, if a close did not wait for
+    /// it.
+    fn put_back(self, waiting: Waiting<E>, due: Instant) -> Option<(Waiting<E>, Self)> {
         let mut parked = lock(self.parked);
         if parked.swept {
             parked.undelivered += 1;
             drop(parked);
-            return Some(waiting);
+            return Some((waiting, self));
         }
         parked.put_back(self.backlog, waiting, due);
         drop(parked);
@@ -322,8 +323,12 @@ where
                 Ok(Step::Wait(event, wait)) => {
                     drop(load);
                     let due = moment_after(self.attempts.now(), wait);
-                    if let Some(waiting) = in_hand.put_back(Waiting { event, trials: Some(trials) }, due) {
+                    if let Some((waiting, in_hand)) =
+                        in_hand.put_back(Waiting { event, trials: Some(trials) }, due)
+                    {
                         self.abort_waiting(waiting);
+                        // Only now: until its outcome is counted, the retry is not drained.
+                        drop(in_hand);
                     }
                 }
                 Ok(Step::Taken(disposition)) => self.attempts.counters.ended(load, disposition),
@@ -509,7 +514,11 @@ where
         self.attempts.pause.interrupt();
         self.sweep();
         let mut report = self.attempts.close_both(&self.inner, deadline);
-        let undelivered = lock(&self.parked).undelivered;
+        let undelivered = {
+            let parked = lock(&self.parked);
+            // Other threads may still be attempting an event.
+            parked.undelivered + parked.count() as u64
+        };
         if undelivered > 0 {
             report.undelivered += undelivered;
             report.finish = report.finish.max(Finish::TimedOut);

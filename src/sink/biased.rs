@@ -10,6 +10,7 @@ use crate::stats::Disposition;
 use crate::time::Deadline;
 use crate::wait::Sleepers;
 use crate::wait::context::discard;
+use crate::wait::list::task::TaskWait;
 use std::sync::Arc;
 
 /// The events that a publish took out of a journal, for the publisher to discard: the overwritten
@@ -26,6 +27,9 @@ pub(crate) struct BiasedLane<E> {
 
 /// What a publish does that does not hold the bias.
 pub(crate) trait BiasedStage<E>: Send {
+    /// Returns the wait of a task for room, if a publish would wait at a gate now.
+    fn full(&self) -> Option<TaskWait>;
+
     /// Publishes an event by a claim, and may take the bias. Returns an event that begins a block,
     /// or finds the journal closed, as an error. Runs no user code, and waits for a claim only.
     fn put(&mut self, bias: &mut Bias<E>, event: E) -> Result<Overwritten<E>, E>;
@@ -54,12 +58,37 @@ impl<E> BiasedLane<E> {
             self.sleepers.wake();
             return Ok((old, None));
         }
-        self.put_by_claim(event)
+        let mut from = Some(event);
+        match (self.put_by_claim(&mut from), from) {
+            (None, Some(event)) => Err(event),
+            (overwritten, _) => Ok(overwritten.unwrap_or((None, None))),
+        }
     }
 
+    /// Publishes the event in `from`, and leaves it there if it begins a block or finds the journal
+    /// closed.
+    ///
+    /// The event is in an `Option` of its own, so that only this path needs it in memory. An event whose
+    /// address is passed on is made in memory, by one store for each field, and copied into its slot by
+    /// wider loads, which have to wait until those stores have left the processor.
+    #[cold]
     #[inline(never)]
-    fn put_by_claim(&mut self, event: E) -> Result<Overwritten<E>, E> {
-        if self.bias.is_at_a_block() { Err(event) } else { self.stage.put(&mut self.bias, event) }
+    fn put_by_claim(&mut self, from: &mut Option<E>) -> Option<Overwritten<E>> {
+        if self.bias.is_at_a_block() {
+            return None;
+        }
+        match self.stage.put(&mut self.bias, from.take()?) {
+            Ok(overwritten) => Some(overwritten),
+            Err(event) => {
+                *from = Some(event);
+                None
+            }
+        }
+    }
+
+    /// Returns the wait of a task for room, if a publish would wait at a gate now.
+    pub(crate) fn full(&self) -> Option<TaskWait> {
+        self.stage.full()
     }
 
     /// Ends the bias, because the publisher has left the lane.

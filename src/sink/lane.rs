@@ -14,8 +14,10 @@ use crate::stats::{Disposition, HeldBack};
 use crate::sync::lent::{Claim, Lent};
 use crate::time::Deadline;
 use crate::wait::context::{Quiet, discard, dispose};
+use crate::wait::list::task::TaskWait;
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
 /// A token in the arguments of methods that only this crate calls, and that no user's sink
 /// overrides.
@@ -66,6 +68,8 @@ pub(crate) trait PlainLane<E> {
     fn push(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>>;
     /// Returns `true` if a push may wait for room.
     fn may_wait(&self) -> bool;
+    /// Returns the wait of a task for room, if a push would wait now.
+    fn full(&self) -> Option<TaskWait>;
     /// Returns `true` if a push may run user code of the sink, or goes into a ring in which the end
     /// of this lane cannot be fixed.
     fn has_user_code(&self) -> bool;
@@ -210,6 +214,32 @@ impl<E: Send + 'static> Lane<E> {
         }
     }
 
+    /// Returns the wait of a task for room, if a push would wait now. In a lane that this publisher
+    /// does not share with others, room that is there stays until the next push.
+    #[must_use]
+    pub fn full(&self) -> Option<RoomWait> {
+        match &self.kind {
+            LaneKind::Private(lane) => PlainLane::full(lane).map(RoomWait::new),
+            LaneKind::Biased(sealable) => sealable.lane.full().map(RoomWait::new),
+            LaneKind::Staged(stage) => stage.full(),
+        }
+    }
+
+    /// Continues the publish of a task with the event that a stage keeps. Returns `true` if none does.
+    pub(crate) fn resume(&mut self) -> bool {
+        match &mut self.kind {
+            LaneKind::Private(_) | LaneKind::Biased(_) => true,
+            LaneKind::Staged(stage) => stage.resume(),
+        }
+    }
+
+    /// Drops the event that a stage keeps.
+    pub(crate) fn give_up(&mut self) {
+        if let LaneKind::Staged(stage) = &mut self.kind {
+            stage.give_up();
+        }
+    }
+
     /// Returns `true` if a push may run user code of the sink, or goes into a ring in which the end
     /// of this lane cannot be fixed.
     pub(crate) fn has_user_code(&self) -> bool {
@@ -287,6 +317,9 @@ pub trait LaneWrite<E>: Send {
     /// one. There is no default, so that no stage forgets to forward the calls below.
     fn inner(&self) -> Option<&dyn InnerLane>;
 
+    /// Returns the same lane as [`inner`](Self::inner). There is no default, for the same reason.
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane>;
+
     /// Returns what seals the lane from outside. `None` makes a removal wait for the push in
     /// progress instead.
     fn sealer(&self) -> Option<LaneSealer> {
@@ -297,6 +330,28 @@ pub trait LaneWrite<E>: Send {
     /// event.
     fn may_wait(&self) -> bool {
         self.inner().is_none_or(InnerLane::may_wait)
+    }
+
+    /// Returns the wait of a task for room, if a push would wait now, or if the lane keeps an event for
+    /// which there is no room.
+    fn full(&self) -> Option<RoomWait> {
+        self.inner()?.full()
+    }
+
+    /// Continues the publish of a task with the event that the lane keeps, without waiting. Returns
+    /// `true` if it keeps none.
+    ///
+    /// A stage that branches keeps an event that it has accepted for some of its inner sinks, while a
+    /// task publishes it and another inner sink is full.
+    fn resume(&mut self) -> bool {
+        self.inner_mut().is_none_or(|inner| inner.resume())
+    }
+
+    /// Drops the event that the lane keeps, since the task does not continue.
+    fn give_up(&mut self) {
+        if let Some(inner) = self.inner_mut() {
+            inner.give_up();
+        }
     }
 }
 
@@ -309,12 +364,28 @@ impl<E, L: LaneWrite<E>> LaneWrite<E> for Quiet<L> {
         (**self).inner()
     }
 
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        (**self).inner_mut()
+    }
+
     fn sealer(&self) -> Option<LaneSealer> {
         (**self).sealer()
     }
 
     fn may_wait(&self) -> bool {
         (**self).may_wait()
+    }
+
+    fn full(&self) -> Option<RoomWait> {
+        (**self).full()
+    }
+
+    fn resume(&mut self) -> bool {
+        (**self).resume()
+    }
+
+    fn give_up(&mut self) {
+        (**self).give_up();
     }
 }
 
@@ -324,6 +395,12 @@ pub trait InnerLane {
     fn sealer(&self) -> Option<LaneSealer>;
     /// Like [`Lane::may_wait`].
     fn may_wait(&self) -> bool;
+    /// Like [`Lane::full`].
+    fn full(&self) -> Option<RoomWait>;
+    /// Like [`LaneWrite::resume`].
+    fn resume(&mut self) -> bool;
+    /// Like [`LaneWrite::give_up`].
+    fn give_up(&mut self);
 }
 
 impl<E: Send + 'static> InnerLane for Lane<E> {
@@ -333,6 +410,62 @@ impl<E: Send + 'static> InnerLane for Lane<E> {
 
     fn may_wait(&self) -> bool {
         Self::may_wait(self)
+    }
+
+    fn full(&self) -> Option<RoomWait> {
+        Self::full(self)
+    }
+
+    fn resume(&mut self) -> bool {
+        Self::resume(self)
+    }
+
+    fn give_up(&mut self) {
+        Self::give_up(self);
+    }
+}
+
+/// The wait of a task for room in a lane.
+///
+/// Dropping it passes a wake-up for room that the task has not used on to the next publisher that
+/// waits for room in the same ring.
+pub struct RoomWait {
+    room: TaskWait,
+    /// The waits for the removal of each sink that the lane is inside. No removal knows what a lane
+    /// waits for inside its sink, so a removal wakes these.
+    removals: Vec<TaskWait>,
+}
+
+impl RoomWait {
+    pub(crate) fn new(room: TaskWait) -> Self {
+        Self { room, removals: Vec::new() }
+    }
+
+    /// Ends the wait with the removal of a sink, too.
+    pub(crate) fn or_removed(mut self, removal: TaskWait) -> Self {
+        self.removals.push(removal);
+        self
+    }
+
+    /// Returns ready if there is room, the lane is closed, or a sink that it is inside was removed.
+    /// Otherwise the task is woken when that may be so.
+    pub fn poll(&mut self, task: &Waker) -> Poll<()> {
+        if self.removals.iter_mut().any(|removal| removal.poll(task).is_ready()) {
+            return Poll::Ready(());
+        }
+        self.room.poll(task)
+    }
+
+    /// Returns whether both are waits for room in the same lane. A wait that a removal has ended is
+    /// the same as no other: the next publisher may get the lane inside the removed sink.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.room.is_same(&other.room) && !self.removals.iter().any(TaskWait::is_over)
+    }
+}
+
+impl fmt::Debug for RoomWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RoomWait")
     }
 }
 

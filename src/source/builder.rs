@@ -6,6 +6,7 @@ use super::failures::FailureRow;
 use super::monitor::Monitor;
 use super::output::Output;
 use super::session::Session;
+use super::tokens::tokens;
 use super::update::Update;
 use super::worker::{Store, Worker};
 use crate::error::{BoxError, ConfigError, Invalid, SpawnError};
@@ -270,11 +271,13 @@ impl<S: Source> MonitorBuilder<S> {
         let Self { source, name, backoff, healthy_after, silence, clock, token, store } = self;
         let output = Output::new(sink, wrap, is_told)?;
         let continues = token.is_some();
-        let core = Arc::new(Core::new(Session::new(clock, silence), token, output.wait_end()));
+        let (token, shared_token) = tokens(token)?;
+        let core = Arc::new(Core::new(Session::new(clock, silence), shared_token, output.wait_end()));
         let worker = Worker {
             core: core.clone(),
             source,
             output,
+            token,
             failure_row: FailureRow::new(backoff, healthy_after),
             store,
             ahead: None,

@@ -1,18 +1,18 @@
 //! What the handles and the worker of a monitor share: its status, its token, its counters.
 //!
-//! Only the worker changes the status and the token, each under a lock of its own, in which no user
-//! code runs. Threads wait on one list for a change of the status, and the worker notifies that list
+//! Only the worker changes the status, under a lock in which no user code runs, and the token, which
+//! has its own rules in `tokens.rs`. Threads wait on one list for a change of the status, and the worker notifies that list
 //! after each change. So a thread sees the change, or is woken by it.
 
 use super::output::WaitEnd;
 use super::session::Session;
 use super::state::{Count, Counts, MonitorSnapshot, MonitorState, NotLive, StopReason, StopReport};
+use super::tokens::TokenCell;
 use crate::stats::Finish;
 use crate::sync::{Mutex, lock};
 use crate::time::Deadline;
-use crate::wait::context::{Crew, cloned, dispose, must_not_wait};
+use crate::wait::context::{Crew, must_not_wait};
 use crate::wait::{FencePair, WaitList};
-use std::sync::Arc;
 use std::time::Instant;
 
 pub(super) struct Core<T> {
@@ -21,7 +21,7 @@ pub(super) struct Core<T> {
     pub(super) crew: Crew,
     pub(super) counts: Counts,
     status: Mutex<Status>,
-    token: Mutex<Token<T>>,
+    pub(super) token: TokenCell<T>,
     /// Where threads wait for a change of the status.
     changed: WaitList,
     wait_end: WaitEnd,
@@ -44,16 +44,8 @@ pub(super) enum Phase {
     Stopped(StopReason),
 }
 
-/// The position after the last event that the sink accepted. A token is cloned outside the lock, so
-/// the first caller that asks for it moves it into an allocation that callers share.
-enum Token<T> {
-    None,
-    Owned(T),
-    Shared(Arc<T>),
-}
-
 impl<T> Core<T> {
-    pub(super) fn new(session: Session, token: Option<T>, wait_end: WaitEnd) -> Self {
+    pub(super) fn new(session: Session, token: TokenCell<T>, wait_end: WaitEnd) -> Self {
         let since = session.now();
         let phase = Phase::Connecting { attempt: 1 };
         Self {
@@ -61,7 +53,7 @@ impl<T> Core<T> {
             crew: Crew::new(),
             counts: Counts::new(),
             status: Mutex::new(Status { phase, since, last_error: None, lives: 0 }),
-            token: Mutex::new(token.map_or(Token::None, Token::Owned)),
+            token,
             changed: WaitList::new(FencePair::Symmetric),
             wait_end,
             stop_by: Mutex::new(None),
@@ -85,32 +77,12 @@ impl<T> Core<T> {
         drop(old);
     }
 
-    /// Replaces the token.
-    #[inline]
-    pub(super) fn set_token(&self, token: Option<T>) {
-        let token = token.map_or(Token::None, Token::Owned);
-        let old = std::mem::replace(&mut *lock(&self.token), token);
-        dispose(old);
-    }
-
     /// Returns the token.
     pub(super) fn token(&self) -> Option<T>
     where
         T: Clone,
     {
-        let shared = {
-            let mut token = lock(&self.token);
-            let shared = match std::mem::replace(&mut *token, Token::None) {
-                Token::None => return None,
-                Token::Owned(token) => Arc::new(token),
-                Token::Shared(shared) => shared,
-            };
-            *token = Token::Shared(shared.clone());
-            shared
-        };
-        let copy = cloned(&*shared);
-        dispose(shared);
-        Some(copy)
+        self.token.get()
     }
 
     pub(super) fn state(&self) -> MonitorState {

@@ -159,6 +159,11 @@ impl<E, X: Send + 'static, K: Sink<X>> Output<E, X, K> {
         self.send_gap()
     }
 
+    /// Returns whether a gap is pending.
+    pub(super) fn has_gap(&self) -> bool {
+        self.pending_gap.is_some()
+    }
+
     #[cold]
     fn note_loss(&mut self) {
         self.add_gap(Gap::new(GapReason::SinkRefused).missed(1));
@@ -170,7 +175,8 @@ impl<E, X: Send + 'static, K: Sink<X>> Output<E, X, K> {
         }
     }
 
-    fn send_gap(&mut self) -> Outcome {
+    /// Forwards a pending gap. If the sink does not accept it, it stays pending.
+    pub(super) fn send_gap(&mut self) -> Outcome {
         let Some(gap) = self.pending_gap else { return Outcome::Accepted };
         let outcome = self.send(Update::Gap(gap));
         if matches!(outcome, Outcome::Accepted) {

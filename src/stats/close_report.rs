@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
 /// The progress of a close or flush when it returned.
 ///
@@ -265,6 +266,24 @@ impl CloseReport {
         whole
     }
 
+    /// Returns the first of those that were told to end that has not ended.
+    pub(crate) fn first_open(&self, of: &Identity) -> Option<Arc<dyn Ending>> {
+        let mut first = None;
+        self.walk(of, |_, ending| {
+            let report = ending.final_report();
+            if report.is_none() {
+                first.get_or_insert_with(|| ending.clone());
+            }
+            report
+        });
+        first
+    }
+
+    /// Returns `true` if the report names something that was told to end, or a part of its own.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.told.0.is_empty()
+    }
+
     /// Returns `true` if the reports of everything that was told to end are available.
     pub(crate) fn is_settled(&self) -> bool {
         self.told.0.iter().all(|(_, ending)| ending.is_report())
@@ -314,6 +333,13 @@ impl Identity {
     }
 }
 
+/// The wait of a task, from poll to poll.
+pub(crate) trait Awaited: Send {
+    /// Returns ready when there is nothing to wait for. Otherwise the task is woken when that may be
+    /// so.
+    fn poll(&mut self, task: &Waker) -> Poll<()>;
+}
+
 /// An object that was told to close, and ends by itself.
 pub(crate) trait Ending: Send + Sync {
     fn identity(&self) -> &Identity;
@@ -331,6 +357,9 @@ pub(crate) trait Ending: Send + Sync {
 
     /// Waits for the report, at most until the deadline.
     fn report(self: Arc<Self>, deadline: Deadline) -> CloseReport;
+
+    /// Returns the wait of a task for the end, or `None` if there is nothing to wait for.
+    fn until_ended(self: Arc<Self>) -> Option<Box<dyn Awaited>>;
 }
 
 /// A finished part of a report, in order among the objects that are waited for.
@@ -356,6 +385,10 @@ impl Ending for Ready {
 
     fn report(self: Arc<Self>, _deadline: Deadline) -> CloseReport {
         self.report.clone()
+    }
+
+    fn until_ended(self: Arc<Self>) -> Option<Box<dyn Awaited>> {
+        None
     }
 }
 

@@ -4,6 +4,7 @@ use super::disposition::Disposition;
 use super::ledger::{DropReason, Ledger};
 use crate::error::WriteError;
 use crate::sync::{AtomicU64, Mutex, Ordering, add_single_writer, lock};
+use std::ops::Add;
 use std::sync::Arc;
 
 /// One outcome of an event, as the counters of a way into a sink count it.
@@ -137,27 +138,15 @@ impl EntryCounters {
         self.count(outcome, events);
     }
 
-    /// Returns the number of events that were passed on to an inner sink that decides later. They
-    /// count as delivered until [`Ledger::follow`] replaces the count.
-    pub(crate) fn passed(&self) -> u64 {
-        self.outcomes[EntryOutcome::Passed as usize].load(Ordering::Relaxed)
-    }
-
-    /// Returns `true` if nothing was offered.
-    pub(crate) fn is_unused(&self) -> bool {
-        self.offered.load(Ordering::Relaxed) == 0
-    }
-
     /// Returns the number of events lost by panics of the sink.
     pub(crate) fn unwound(&self) -> u64 {
         self.outcomes[EntryOutcome::Unwound as usize].load(Ordering::Relaxed)
     }
 
-    /// Returns the number of events that were accepted and lost for lack of room: dropped on entry,
-    /// or evicted.
-    pub(crate) fn lost(&self) -> u64 {
+    /// Returns the events that were accepted and lost for lack of room.
+    pub(crate) fn lost(&self) -> Lost {
         let get = |outcome: EntryOutcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
-        get(EntryOutcome::DroppedFull) + get(EntryOutcome::Evicted)
+        Lost { on_entry: get(EntryOutcome::DroppedFull), evicted: get(EntryOutcome::Evicted) }
     }
 
     /// Returns the number of events that were accepted and given up.
@@ -183,7 +172,17 @@ impl EntryCounters {
     /// Adds these counters to a ledger. The ring counts the events that were accepted into it;
     /// these counters count the rest.
     pub(crate) fn add_to(&self, ledger: &mut Ledger) {
-        let get = |outcome: EntryOutcome| self.outcomes[outcome as usize].load(Ordering::Relaxed);
+        self.read_into(ledger);
+    }
+
+    /// Like [`add_to`](Self::add_to). Returns how many of the events that it added as delivered were
+    /// passed on: a later read would count events that this one did not add.
+    pub(crate) fn read_into(&self, ledger: &mut Ledger) -> u64 {
+        // Each counter is loaded once, so that an event that is counted meanwhile is in all terms or in
+        // none.
+        let counts: [u64; OUTCOMES] = std::array::from_fn(|at| self.outcomes[at].load(Ordering::Relaxed));
+        let get = |outcome: EntryOutcome| counts[outcome as usize];
+        let passed = get(EntryOutcome::Passed);
         ledger.offered += self.offered.load(Ordering::Relaxed);
         if self.by_position {
             ledger.offered += get(EntryOutcome::RefusedFull)
@@ -196,7 +195,7 @@ impl EntryCounters {
         ledger.refused.timeout += get(EntryOutcome::RefusedTimeout);
         ledger.refused.reentrant += get(EntryOutcome::RefusedReentrant);
         ledger.refused.failed += get(EntryOutcome::RefusedFailed);
-        ledger.delivered += get(EntryOutcome::Delivered) + get(EntryOutcome::Passed);
+        ledger.delivered += get(EntryOutcome::Delivered) + passed;
         ledger.filtered += get(EntryOutcome::Filtered);
         ledger.dropped.full += get(EntryOutcome::DroppedFull);
         ledger.dropped.failed += get(EntryOutcome::DroppedFailed);
@@ -205,13 +204,30 @@ impl EntryCounters {
         ledger.dropped.aborted += get(EntryOutcome::Aborted);
         ledger.dropped.receiver_dropped += get(EntryOutcome::ReceiverDropped);
         ledger.accepted += get(EntryOutcome::Delivered)
-            + get(EntryOutcome::Passed)
+            + passed
             + get(EntryOutcome::Filtered)
             + get(EntryOutcome::DroppedFull)
             + get(EntryOutcome::DroppedFailed)
             + get(EntryOutcome::DroppedPanicked)
             + get(EntryOutcome::Unwound)
             + get(EntryOutcome::Queued);
+        passed
+    }
+}
+
+/// Events that were accepted and lost for lack of room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Those that were dropped when they were written.
+    pub(crate) on_entry: u64,
+    pub(crate) evicted: u64,
+}
+
+impl Add for Lost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { on_entry: self.on_entry + other.on_entry, evicted: self.evicted + other.evicted }
     }
 }
 

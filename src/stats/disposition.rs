@@ -253,6 +253,12 @@ pub(crate) trait CountingStage: Send + Sync {
         Ledger::default()
     }
 
+    /// Returns `true` if each write that is [pending](Disposition::Pending) in this stage is among the
+    /// deferred events before it returns. Then none of them means that no write has returned.
+    fn defers_all(&self) -> bool {
+        false
+    }
+
     /// Like [`deferred`](Self::deferred), for a stage whose events are batches: counted in the
     /// events of this type that they hold, without the pending ones. `None` if the stage does not
     /// count these.
@@ -304,6 +310,12 @@ impl Ledgers {
         sum
     }
 
+    /// Returns `true` if one of the sinks counts every pending write, so that none means that the
+    /// writes had not returned when the sinks were asked.
+    pub(crate) fn defer_all(&self) -> bool {
+        self.0.iter().any(|stage| stage.defers_all())
+    }
+
     /// Like [`deferred`](Self::deferred), counted in the events of this type that they hold,
     /// without the pending ones. `None` unless all stages count these.
     pub(crate) fn weighed(&self, unit: TypeId) -> Option<Ledger> {
@@ -352,6 +364,10 @@ impl CountingStage for Mapped {
         self.stage.deferred()
     }
 
+    fn defers_all(&self) -> bool {
+        self.stage.defers_all()
+    }
+
     fn weighed(&self, unit: TypeId) -> Option<Ledger> {
         // Relaxed: a hint for snapshots.
         if self.same.load(Ordering::Relaxed) { self.stage.weighed(unit) } else { None }
@@ -392,9 +408,16 @@ impl Passage {
         decided.unless_pending(offer())
     }
 
-    /// Returns the most events that the inner sink may have kept.
-    pub(crate) fn kept_at_most(&self) -> u64 {
-        let decided = self.decided.load(Ordering::Relaxed);
+    /// Returns the number of events that the inner sink did not keep. It is read before the inner
+    /// sink's counters: those may hold an event that the sink has not decided on yet, and it must
+    /// not be missing from [`kept_at_most`](Self::kept_at_most) when it is decided meanwhile.
+    pub(crate) fn decided(&self) -> u64 {
+        self.decided.load(Ordering::Relaxed)
+    }
+
+    /// Returns the most events that the inner sink may have kept. It is read after the inner sink's
+    /// counters, and `decided` before them.
+    pub(crate) fn kept_at_most(&self, decided: u64) -> u64 {
         self.offered.load(Ordering::Relaxed).saturating_sub(decided)
     }
 }
@@ -452,14 +475,30 @@ impl Ledger {
     }
 
     /// Replaces the count of `passed` events, which count as delivered, by what the sinks that kept
-    /// them report. If these sinks keep more than `at_most` events, nothing changes: then there are
-    /// other writers, and the events cannot be told apart.
-    pub(crate) fn follow(&mut self, passed: u64, at_most: u64, deferred: &Self) {
-        if passed == 0 || deferred.accepted == 0 || deferred.accepted > at_most {
+    /// them report, which was read before. If these sinks keep more than `at_most` events, nothing
+    /// changes: then there are other writers, and the events cannot be told apart.
+    pub(crate) fn follow(&mut self, passed: u64, at_most: u64, deferred: &Self, inner: &Ledgers) {
+        if passed == 0 || deferred.accepted > at_most {
+            return;
+        }
+        if deferred.accepted == 0 {
+            if inner.defer_all() {
+                // All of them were passed on since the sinks were asked. Counted as delivered, they
+                // would not be any more at the next snapshot.
+                self.delivered = self.delivered.saturating_sub(passed);
+                self.pending += passed;
+            }
             return;
         }
         self.delivered = self.delivered.saturating_sub(passed);
         // The events that were passed on are already counted as offered and accepted.
         *self += Self { offered: 0, accepted: 0, refused: Refused::default(), ..*deferred };
+        // An event that a sink keeps already, and whose write has not returned, is pending here too. So
+        // it is for as long as a batch that it completes is being written.
+        self.pending = self.pending.saturating_sub(deferred.accepted.saturating_sub(passed));
+        // What was passed on since the sinks were asked.
+        if inner.defer_all() {
+            self.pending += passed.saturating_sub(deferred.accepted);
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The outcome of a flush.
 
-use super::close_report::{Finish, Told};
+use super::close_report::{Awaited, Finish, Told};
 use crate::deadline::Deadline;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
 /// The outcome of a flush.
 ///
@@ -227,6 +229,56 @@ pub(crate) trait Flushing: Send + Sync {
     /// Waits for the flush, at most until the deadline. Flushes that it has begun in turn are
     /// waited for too, unless the calling thread is already inside that flush.
     fn settle(&self, deadline: Deadline, report: &mut FlushReport);
+
+    /// Returns the wait of a task for the flush, or `None` if there is nothing to wait for.
+    fn until_flushed(self: Arc<Self>) -> Option<Box<dyn Awaited>>;
+
+    /// Adds the outcome to the report, after the wait of [`until_flushed`](Self::until_flushed). The
+    /// report also names the flushes that this one has begun in turn. Returns the flush that follows
+    /// when those have ended.
+    fn advance(self: Arc<Self>, report: &mut FlushReport) -> Option<Arc<dyn Flushing>>;
+}
+
+/// The wait of a task for every flush that has begun.
+pub(crate) struct Settling {
+    report: FlushReport,
+    told: VecDeque<(String, Arc<dyn Flushing>)>,
+    /// The wait for the first of them.
+    wait: Option<Box<dyn Awaited>>,
+}
+
+impl Settling {
+    pub(crate) fn new(mut report: FlushReport) -> Self {
+        let told = std::mem::take(&mut report.told).0.into();
+        Self { report, told, wait: None }
+    }
+
+    /// Returns ready when every flush has ended, with the report.
+    pub(crate) fn poll(&mut self, task: &Waker) -> Poll<FlushReport> {
+        while let Some((path, flushing)) = self.told.pop_front() {
+            if self.wait.is_none() {
+                self.wait = flushing.clone().until_flushed();
+            }
+            if let Some(wait) = &mut self.wait
+                && wait.poll(task).is_pending()
+            {
+                self.told.push_front((path, flushing));
+                return Poll::Pending;
+            }
+            self.wait = None;
+            let (mut part, mut inner) = (FlushReport::default(), Told::default());
+            let next = flushing.advance(&mut part);
+            inner.take_in(&path, std::mem::take(&mut part.told));
+            inner.0.extend(next.map(|next| (path.clone(), next)));
+            if path.is_empty() {
+                self.report.absorb(part);
+            } else {
+                self.report.merge(&path, part);
+            }
+            inner.0.into_iter().rev().for_each(|told| self.told.push_front(told));
+        }
+        Poll::Ready(std::mem::take(&mut self.report))
+    }
 }
 
 /// A finished part of a flush's report, in order among the flushes that are waited for.
@@ -235,5 +287,14 @@ struct Flushed(FlushReport);
 impl Flushing for Flushed {
     fn settle(&self, _deadline: Deadline, report: &mut FlushReport) {
         report.absorb(self.0.clone());
+    }
+
+    fn until_flushed(self: Arc<Self>) -> Option<Box<dyn Awaited>> {
+        None
+    }
+
+    fn advance(self: Arc<Self>, report: &mut FlushReport) -> Option<Arc<dyn Flushing>> {
+        report.absorb(self.0.clone());
+        None
     }
 }

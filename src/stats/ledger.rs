@@ -46,6 +46,17 @@ impl Refused {
     pub fn total(&self) -> u64 {
         self.full + self.closed + self.timeout + self.reentrant + self.failed
     }
+
+    /// Returns the name of each reason, and its count.
+    pub(crate) fn by_reason(&self) -> [(&'static str, u64); 5] {
+        [
+            ("full", self.full),
+            ("closed", self.closed),
+            ("timeout", self.timeout),
+            ("reentrant", self.reentrant),
+            ("failed", self.failed),
+        ]
+    }
 }
 
 /// Events that a sink accepted but did not deliver, by reason.
@@ -92,6 +103,18 @@ impl Dropped {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.full + self.evicted + self.receiver_dropped + self.aborted + self.failed + self.panicked
+    }
+
+    /// Returns the name of each reason, and its count.
+    pub(crate) fn by_reason(&self) -> [(&'static str, u64); 6] {
+        [
+            ("full", self.full),
+            ("evicted", self.evicted),
+            ("receiver_dropped", self.receiver_dropped),
+            ("aborted", self.aborted),
+            ("failed", self.failed),
+            ("panicked", self.panicked),
+        ]
     }
 }
 
@@ -261,33 +284,22 @@ impl AddAssign for Ledger {
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "offered {} = accepted {}", self.offered, self.accepted)?;
-        let refused = self.refused;
-        let dropped = self.dropped;
-        for (name, count) in [
-            ("refused(full)", refused.full),
-            ("refused(closed)", refused.closed),
-            ("refused(timeout)", refused.timeout),
-            ("refused(reentrant)", refused.reentrant),
-            ("refused(failed)", refused.failed),
-        ] {
+        for (reason, count) in self.refused.by_reason() {
             if count > 0 {
-                write!(f, " + {name} {count}")?;
+                write!(f, " + refused({reason}) {count}")?;
             }
         }
         write!(f, "; accepted {} = delivered {}", self.accepted, self.delivered)?;
-        for (name, count) in [
-            ("filtered", self.filtered),
-            ("dropped(full)", dropped.full),
-            ("dropped(evicted)", dropped.evicted),
-            ("dropped(receiver_dropped)", dropped.receiver_dropped),
-            ("dropped(aborted)", dropped.aborted),
-            ("dropped(failed)", dropped.failed),
-            ("dropped(panicked)", dropped.panicked),
-            ("pending", self.pending),
-        ] {
+        if self.filtered > 0 {
+            write!(f, " + filtered {}", self.filtered)?;
+        }
+        for (reason, count) in self.dropped.by_reason() {
             if count > 0 {
-                write!(f, " + {name} {count}")?;
+                write!(f, " + dropped({reason}) {count}")?;
             }
+        }
+        if self.pending > 0 {
+            write!(f, " + pending {}", self.pending)?;
         }
         Ok(())
     }

@@ -131,6 +131,16 @@ impl fmt::Display for SinkSnapshot {
         if let Some(since) = state.backlog_for {
             write!(f, ", backlog for {since:.1?}")?;
         }
+        if let Some(age) = state.oldest_for.filter(|age| !age.is_zero()) {
+            write!(f, ", oldest event {age:.1?}")?;
+        }
+        if let Some(inside) = state.in_handler_for {
+            write!(f, ", in the handler for {inside:.1?}")?;
+        }
+        if state.batches > 0 {
+            let (batches, largest, time) = (state.batches, state.largest_batch, state.batch_time);
+            write!(f, ", {batches} batches of at most {largest} in {time:.1?}")?;
+        }
         write!(f, "): {}", state.ledger)?;
         if let Some(error) = &state.last_error {
             write!(f, "; last error: {error}")?;

@@ -104,11 +104,9 @@ impl SinkKind {
     pub(crate) fn keeps_ledger(self) -> bool {
         self != Self::Direct
     }
-}
 
-impl fmt::Display for SinkKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Direct => "direct",
             Self::Batch => "batch",
             Self::Bus => "bus",
@@ -119,7 +117,13 @@ impl fmt::Display for SinkKind {
             Self::Retry => "retry",
             Self::Tee => "tee",
             Self::Custom(name) => name,
-        })
+        }
+    }
+}
+
+impl fmt::Display for SinkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -161,10 +165,42 @@ pub struct SinkState {
     /// The time for which the backlog has not been drained, at least. It is counted from the first
     /// snapshot that saw the backlog.
     pub backlog_for: Option<Duration>,
+    /// The age of the oldest pending event, at least; `None` if no event is pending.
+    ///
+    /// Events carry no time, so that a publish reads no clock. The age is counted from the first
+    /// snapshot that saw the event, or from when a worker took it, whichever is known to be earlier.
+    /// So take snapshots regularly: the first one that sees a backlog returns 0.
+    pub oldest_for: Option<Duration>,
+    /// The time for which a worker of a [`Queue`](crate::Queue) has been inside one call of user
+    /// code, at least: the longest of all workers. `None` if no worker is inside.
+    ///
+    /// It is exact for the first event after a pause, and for the end of a batch or a flush, while
+    /// batches take long. Otherwise it is counted from the first snapshot that saw the call.
+    pub in_handler_for: Option<Duration>,
+    /// The batches that the workers of a [`Queue`](crate::Queue) have handled.
+    pub batches: u64,
+    /// The most events of one batch.
+    pub largest_batch: u64,
+    /// The time that the workers spent in batches: in the handler, and in its
+    /// [`end_of_batch`](crate::queue::Handler::end_of_batch).
+    ///
+    /// Short batches are sampled, and their time is an estimate.
+    pub batch_time: Duration,
     /// The subscribers of a [`Journal`](crate::Journal), each with its own position.
     pub subscribers: Vec<SubscriberState>,
     /// The retries in the chain of sinks that begins here, the outermost first.
     pub retries: Vec<RetryState>,
+}
+
+impl SinkState {
+    /// Adds what the workers of another sink are doing.
+    pub(crate) fn merge_work(&mut self, other: &Self) {
+        self.oldest_for = self.oldest_for.max(other.oldest_for);
+        self.in_handler_for = self.in_handler_for.max(other.in_handler_for);
+        self.batches += other.batches;
+        self.largest_batch = self.largest_batch.max(other.largest_batch);
+        self.batch_time += other.batch_time;
+    }
 }
 
 /// The state of one subscriber of a [`Journal`](crate::Journal).
@@ -186,6 +222,9 @@ pub struct SinkState {
 pub struct SubscriberState {
     /// The name that the subscriber was given.
     pub name: Option<String>,
+    /// The number of the subscriber among all that its journal ever had. Another subscriber never has
+    /// the same number.
+    pub number: u64,
     /// The position of the next event that the subscriber reads.
     pub next: u64,
     /// The lag: the number of events that the subscriber has not read yet, including those that
@@ -196,7 +235,8 @@ pub struct SubscriberState {
     /// Whether the subscriber has reached its end, and reads no further events.
     pub ended: bool,
     /// The ledger of the subscriber. `offered` counts the events published since the position where
-    /// it began. A missed event counts as evicted, and an event whose clone panicked as panicked.
+    /// it began, until its end. A missed event counts as evicted, and an event whose clone panicked as
+    /// panicked. An event that a snapshot counted as offered, and that is after the end, is filtered.
     pub ledger: Ledger,
 }
 

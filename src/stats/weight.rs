@@ -153,8 +153,7 @@ impl Scales {
     pub(crate) fn ended_here(&self, unit: TypeId) -> Option<Ledger> {
         let scale = self.iter().find(|scale| scale.weight.unit == unit)?;
         let mut ledger = Ledger::default();
-        scale.counters.add_to(&mut ledger);
-        let passed = scale.counters.passed();
+        let passed = scale.counters.read_into(&mut ledger);
         ledger.delivered = ledger.delivered.saturating_sub(passed);
         ledger.accepted = ledger.accepted.saturating_sub(passed);
         Some(ledger)
@@ -168,8 +167,7 @@ impl Scales {
         // Relaxed here and above: a count publishes nothing.
         let in_hand = scale.in_hand.load(Ordering::Relaxed);
         let mut ledger = Ledger::default();
-        scale.counters.add_to(&mut ledger);
-        let passed = scale.counters.passed();
+        let passed = scale.counters.read_into(&mut ledger);
         match downstream.resolve(passed, in_hand) {
             Resolved::Delivered => {}
             Resolved::Ended { ended, .. } => {
@@ -251,6 +249,8 @@ impl Drop for Load<'_> {
 pub(crate) struct Downstream {
     /// The downstream ledger, counted in batches.
     deferred: Ledger,
+    /// Whether a downstream ledger without events means that none was passed on before it was read.
+    defers_all: bool,
     /// The downstream ledger, counted in events, if the sinks count events.
     weighed: Option<Ledger>,
     /// The most batches of this stage that the sinks may have kept.
@@ -271,21 +271,30 @@ impl Downstream {
     /// Reads the ledgers, and calls `at_most` afterward.
     pub(crate) fn read(ledgers: &Ledgers, unit: TypeId, at_most: impl FnOnce() -> u64) -> Self {
         let (deferred, weighed) = (ledgers.deferred(), ledgers.weighed(unit));
-        Self { deferred, weighed, at_most: at_most() }
+        Self { deferred, defers_all: ledgers.defer_all(), weighed, at_most: at_most() }
     }
 
     /// Returns what became of `passed` events, and of `in_hand` more that are being handled.
     fn resolve(&self, passed: u64, in_hand: u64) -> Resolved {
         let all = passed + in_hand;
-        if all == 0 || self.deferred.accepted == 0 || self.deferred.accepted > self.at_most {
+        if all == 0 || self.deferred.accepted > self.at_most {
             return Resolved::Delivered;
+        }
+        if self.deferred.accepted == 0 {
+            let ended = Ledger::default();
+            return if self.defers_all {
+                Resolved::Ended { ended, pending: all }
+            } else {
+                Resolved::Delivered
+            };
         }
         let Some(mut ended) = self.weighed else { return Resolved::Unweighed };
         if ended.accepted > all {
             return Resolved::Delivered;
         }
         let mut pending = all - ended.accepted;
-        if in_hand == 0 && self.deferred.pending == 0 {
+        // Only if the sinks downstream were read after they had got all batches.
+        if in_hand == 0 && self.deferred.pending == 0 && self.deferred.accepted == self.at_most {
             // A reader that began before the scale existed took these events.
             ended.delivered += pending;
             ended.accepted += pending;

@@ -16,6 +16,7 @@
 //! | [`Visit`] | a flush, a control, the creation of lanes, at one bus or queue | the same operation there again, which ends cycles of these |
 //! | [`DeferredWaits`] | closes and flushes of several sinks | waits for their ends: the caller that began waits for all of them |
 //! | [`WaitLimit`] | a sink with a timeout, a close, a flush | waits after its deadline |
+//! | [`TaskPublish`] | a publish of a task into a sink that may make it wait | nothing: a stage that branches keeps the event for an inner sink without room |
 //! | [`HandleDrop`] | the drop of a last handle | waits after the one deadline of all drops on this thread |
 //! | [`LastOffer`] | the events that an expired close returns, and late letters | attempts, and second attempts: the event goes to the dead letters |
 //!
@@ -30,16 +31,19 @@
 //! | `quiet` | a value whose destructor may panic |
 //! | `visit`, `crew` | what this thread does with which object |
 //! | `limit` | how long calls on this thread may wait |
+//! | `task_publish` | the publish of a task on this thread |
 
 mod crew;
 mod limit;
 mod quiet;
+mod task_publish;
 mod user_code;
 mod visit;
 
 pub(crate) use crew::Crew;
 pub(crate) use limit::{HandleDrop, LastOffer, WaitLimit};
 pub(crate) use quiet::Quiet;
+pub(crate) use task_publish::TaskPublish;
 pub(crate) use user_code::{
     Delivery, InnerBus, UserCode, caught, cloned, discard, discard_each, dispose, dispose_each, error_text,
     event_of, quietly, text_or_panic, user_code,
@@ -77,6 +81,8 @@ struct CallContext {
     /// The number of closes and flushes of several sinks in progress.
     deferred: Cell<u32>,
     limits: Cell<ThreadLimits>,
+    /// The user code depth of the innermost publish of a task.
+    task_publish: Cell<Option<u32>>,
     dropping: Cell<Option<Deadline>>,
     attempts_left: Cell<AttemptsLeft>,
     visits: Here,
@@ -94,6 +100,7 @@ per_thread! {
         works: Cell::new(false),
         deferred: Cell::new(0),
         limits: Cell::new(ThreadLimits::NONE),
+        task_publish: Cell::new(None),
         dropping: Cell::new(None),
         attempts_left: Cell::new(AttemptsLeft::AsThePolicySays),
         visits: Here::nowhere(),

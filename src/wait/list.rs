@@ -1,4 +1,5 @@
-//! The list on which any number of threads wait for room, for progress, or for their turn.
+//! The list on which any number of threads and tasks wait for room, for progress, or for their
+//! turn.
 //!
 //! A cold list with a count: a thread that makes progress fences and reads the count, and takes the
 //! lock only when a thread waits. The handshake is that of the wait cell, with the same choice of
@@ -6,14 +7,18 @@
 //!
 //! # Why the consumers have a list of their own
 //! A [`Crowd`](super::crowd::Crowd) wakes the consumer that parked last, whose caches are warm; a
-//! list wakes the thread that has waited longest, so that no publisher starves. A crowd holds tasks
-//! as well as threads, does not count a napping thread, and a woken consumer reports back before
-//! the next one is woken. On a list each thread states what it wants, keeps its position when it
-//! fails, and checks the goals of others.
+//! list wakes the thread that has waited longest, so that no publisher starves. A crowd does not
+//! count a napping thread, and a woken consumer reports back before the next one is woken. On a list
+//! each thread states what it wants, keeps its position when it fails, and checks the goals of
+//! others.
 //!
 //! A common list would have to distinguish, at each wake-up, two orders, two counts and two ways to
 //! pass on. What they share is the handshake: a count that is read after a light fence, and written
 //! before a heavy one.
+//!
+//! # Tasks
+//! A task enters the list with its waker where a thread enters with itself, and stays there from
+//! poll to poll: see [`task`].
 //!
 //! # Which threads are woken
 //! Each waiter states what it [wants](Want):
@@ -35,8 +40,12 @@
 //! # Goals
 //! A thread that waits for a goal, such as a flush, needs most reports of progress no more than the
 //! other waiters do. A report wakes one of them, the *scout*. It checks its own goal, and then the
-//! goals of the others, and wakes the threads whose goals are reached. While a scout is on its way,
+//! goals of the others, and wakes the waiters whose goals are reached. While a scout is on its way,
 //! a report wakes no other one. So a report costs at most one wake-up, however many threads wait.
+//!
+//! A scout is a thread, which runs after it was woken. A task may never be polled again. Where only
+//! tasks wait for goals, the thread that reports progress checks their goals itself, and wakes the
+//! tasks whose goals are reached.
 //!
 //! # Invariants
 //! - A1: a thread that is taken off the list makes an attempt afterwards, or another thread is
@@ -47,6 +56,10 @@
 //! - A4: a scout clears its mark under the lock of the list, and checks the goals after that. It
 //!   sees everything that a notifier had done before it found the mark there. If a scout unwinds,
 //!   another one is called.
+//! - A5: a notifier that finds no scout and no thread to become one, and tasks that wait for goals,
+//!   checks these goals after a full fence. Of two notifiers, the later one to fence sees the progress
+//!   of both, and so finds a goal that needs both. If one of them has not found the task on the list,
+//!   the task, after its heavy fence, sees what the other one missed, and the progress of that one.
 //!
 //! So no thread stays parked while there is something that it could use. By A3 that was made after
 //! the attempt of the parked thread, by a thread that saw it on the list and took the first one
@@ -57,6 +70,7 @@
 mod line;
 #[cfg(test)]
 mod models;
+pub(crate) mod task;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod waiter;
@@ -66,8 +80,8 @@ use crate::deadline::Deadline;
 use crate::sync::guarded::{is_inside, is_let_go};
 use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
-use crate::sync::{AtomicU64, MODEL, Mutex, Ordering, lock, recheck};
-use line::{Call, FOR_PROGRESS, Line, Listed, Place};
+use crate::sync::{AtomicU64, MODEL, Mutex, Ordering, fence, lock, recheck};
+use line::{Call, FOR_PROGRESS, Line, Place};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +138,8 @@ impl WaitList {
     /// ```
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
-        let line = Line { next: 0, listed: Vec::with_capacity(16), for_progress: 0, scout: None };
+        let line =
+            Line { next: 0, listed: Vec::with_capacity(16), for_progress: 0, goals_of_tasks: 0, scout: None };
         Self { pair, count: AtomicU64::new(0), line: Mutex::new(line) }
     }
 
@@ -215,7 +230,7 @@ impl WaitList {
                 thread.park(if MODEL { None } else { Some(left.map_or(most, |left| left.min(most))) });
             }
             place.leave();
-            if std::mem::take(&mut place.scouts) {
+            if std::mem::take(&mut place.position.scouts) {
                 self.wake_reached();
             }
             let outcome = match outcome {
@@ -228,7 +243,7 @@ impl WaitList {
                 }
                 Some(outcome) => Ok(outcome),
             };
-            place.called = false;
+            place.position.called = false;
             return outcome.ok();
         }
     }
@@ -314,14 +329,26 @@ impl WaitList {
         }
     }
 
-    /// Wakes the threads whose goals are reached: the duty of the scout.
+    /// Wakes the waiters whose goals are reached: the duty of the scout, or of a notifier that finds
+    /// only tasks.
+    ///
+    /// Allocates nothing, since a consumer may call it.
     #[cold]
     fn wake_reached(&self) {
-        let goals = |listed: &Listed| (listed.want == Want::GOAL).then(|| listed.entry.clone());
-        let waiting: Vec<_> = lock(&self.line).listed.iter().filter_map(goals).collect();
-        // Goals are checked without the lock: notifiers of the data plane take it.
-        for entry in waiting.iter().filter(|entry| entry.is_reached()) {
-            self.wake_entry(entry);
+        // Only the waiters on the list now: a later one has checked its own goal.
+        let (mut from, mut limit) = (0, None);
+        loop {
+            let entry = {
+                let line = lock(&self.line);
+                let limit = *limit.get_or_insert(line.next);
+                let Some(listed) = line.first_goal(from..limit) else { return };
+                from = listed.ticket + 1;
+                listed.entry.clone()
+            };
+            // Goals are checked without the lock: notifiers of the data plane take it.
+            if entry.is_reached() {
+                self.wake_entry(&entry);
+            }
         }
     }
 
@@ -339,12 +366,16 @@ impl WaitList {
         // Only the threads on the list now, in their order: a thread that returns meanwhile has
         // made its attempt, and waits for the next change.
         let (mut from, mut limit) = (0, None);
+        let (for_goals, mut checks_goals) = (call.progress, false);
         while call.all || call.progress || call.one.is_some() {
             let entry = {
                 let mut line = lock(&self.line);
                 let limit = *limit.get_or_insert(line.next);
                 call.progress &= line.for_progress > 0;
-                let Some(listed) = line.take_first(from..limit, call) else { return };
+                let first = line.take_first(from..limit, call);
+                // A5.
+                checks_goals = for_goals && line.scout.is_none() && line.goals_of_tasks > 0;
+                let Some(listed) = first else { break };
                 from = listed.ticket + 1;
                 if call.one == Some(listed.want) {
                     call.one = None;
@@ -357,6 +388,13 @@ impl WaitList {
                 listed.entry
             };
             entry.wake();
+        }
+        if checks_goals {
+            // ORD(list.count): full fence; pairs with itself, and with the heavy one in
+            // `TaskWait::poll` (A5). The light one before the load of the count does not order this
+            // thread's progress before its loads of the progress of others.
+            fence(Ordering::SeqCst);
+            self.wake_reached();
         }
     }
 }

@@ -114,6 +114,11 @@ impl WaitStrategy {
         !matches!(self, Self::SpinPark | Self::Park)
     }
 
+    /// Returns whether a consumer with dry lanes naps or parks, rather than to poll at once.
+    pub(crate) fn sleeps(self) -> bool {
+        !matches!(self, Self::SpinPark | Self::BusySpin)
+    }
+
     pub(crate) fn check(self) -> Result<Self, ConfigError> {
         match self {
             Self::Nap { nap, .. } if nap.is_zero() => Err(Invalid::ZeroInterval.into()),

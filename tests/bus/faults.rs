@@ -318,6 +318,10 @@ fn panicking_user_lane_does_not_stop_the_publish() {
         fn inner(&self) -> Option<&dyn InnerLane> {
             Some(&self.0)
         }
+
+        fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+            Some(&mut self.0)
+        }
         fn offer(&mut self, event: u32, deadline: Deadline) -> Result<Disposition, WriteError<u32>> {
             assert!(event != 1, "one");
             self.0.offer(event, deadline)

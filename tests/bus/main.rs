@@ -4,6 +4,7 @@ mod attach;
 mod close;
 mod fan_out;
 mod faults;
+mod in_place;
 mod inference;
 mod kept;
 mod list;

@@ -8,7 +8,7 @@ mod workers;
 use buslane::error::ConfigErrorKind;
 use buslane::sink::Batch;
 use buslane::sink::lane::Lanes;
-use buslane::stats::{SinkKind, SinkStatus};
+use buslane::stats::{Finish, SinkKind, SinkStatus};
 use buslane::testing::Gate;
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Queue, Sink, SinkExt, noop};
@@ -16,7 +16,7 @@ use script::{Answer, Script};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use test_support::{Outcome, assert_balanced, ends, flush, invalid, outcome};
+use test_support::{Outcome, assert_balanced, ends, flush, invalid, outcome, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -287,6 +287,21 @@ fn close_waits_for_a_batch_being_sent_or_defers() {
         let state = batch.state();
         assert_eq!((state.status, assert_balanced(&state).delivered), (SinkStatus::Drained, 3));
     }
+}
+
+#[test]
+fn report_of_a_queue_counts_what_its_batch_holds() {
+    let (batch, script) = batch(10);
+    let gate = Gate::closed();
+    script.stop_at(gate.clone());
+    let queue = batch.queue(16).unwrap();
+    (0..5).for_each(|event| queue.write(event).unwrap());
+    wait_for(|| queue.state().depth == 0);
+    let report = queue.close_timeout(Duration::from_millis(50));
+    assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 5), "{report}");
+    gate.open();
+    wait_for(|| queue.state().ledger.pending == 0);
+    assert_eq!(assert_balanced(&queue.state()).delivered, 5);
 }
 
 #[test]

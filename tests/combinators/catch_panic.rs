@@ -71,6 +71,10 @@ impl LaneWrite<u64> for ClumsyLane {
     fn inner(&self) -> Option<&dyn InnerLane> {
         Some(&self.0)
     }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        Some(&mut self.0)
+    }
 }
 
 impl<S: Sink<u64>> Sink<u64> for Clumsy<S> {

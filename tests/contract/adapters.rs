@@ -264,6 +264,10 @@ fn user_stage_wraps_a_lane() {
         fn inner(&self) -> Option<&dyn InnerLane> {
             Some(&self.0)
         }
+
+        fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+            Some(&mut self.0)
+        }
     }
     /// A stage that reports the defaults.
     struct Silent;
@@ -272,6 +276,10 @@ fn user_stage_wraps_a_lane() {
             Err(WriteError::Reentrant(event))
         }
         fn inner(&self) -> Option<&dyn InnerLane> {
+            None
+        }
+
+        fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
             None
         }
     }

@@ -1,8 +1,8 @@
 //! Which types are `Send`, `Sync` and `Clone`, and which traits are dyn compatible: promises that a
 //! change of a private field could break unnoticed.
 
-use buslane::bus::BusBuilder;
-use buslane::channel::{ChannelBuilder, Recv, SharedReceiver};
+use buslane::bus::{BusBuilder, Permit, PublishAsync, PublisherSink, Reserve};
+use buslane::channel::{ChannelBuilder, Entries, Recv, SharedReceiver};
 use buslane::director::{
     AckError, Acks, DeadPacket, Delivery, Director, DirectorReport, DirectorSnapshot, Epoch, JoinError,
     LeaveReport, Member, MemberPublisher, MemberReport, MemberSnapshot, MemberStatus, NextPacket, Node,
@@ -18,7 +18,9 @@ use buslane::journal::{
 use buslane::queue::{Handler, QueueBuilder};
 use buslane::ring::{blocks, mpmc, spsc};
 use buslane::sink::lane::{InnerLane, Lane, LaneSealer, LaneWrite, Lanes};
-use buslane::sink::{Batch, Filter, Map, Noop, SinkFn, SinkKey};
+use buslane::sink::{
+    Batch, CloseAsync, Filter, FlushAsync, Map, Noop, SinkFn, SinkKey, UntilClosed, WriteAsync,
+};
 use buslane::source::{
     Disconnected, Fault, FileLines, FilePosition, Gap, GapReason, Monitor, MonitorSnapshot, MonitorState,
     NotLive, Session, StopHook, StopReason, StopReport, Update,
@@ -33,6 +35,7 @@ use buslane::wait::{Berth, FencePair, Sleepers, WaitCell, WaitList};
 use buslane::{
     BoxError, Channel, Journal, Overflow, Queue, Receiver, Sink, Subscriber, WaitStrategy, WriteError,
 };
+use futures::stream::FusedStream;
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt::{Debug, Display};
@@ -110,6 +113,19 @@ assert_impl!(
     Recv<'static, Lonely>, Recv<'static, Lonely, buslane::channel::Shared>: Future<Output = Result<Lonely, RecvError>> + Unpin
 );
 assert_impl!(Receiver<Lonely>, Queue<Lonely>, Channel<Lonely>, Lane<Lonely>: Unpin);
+assert_impl!(
+    Reserve<'static, Lonely>, PublishAsync<'static, Lonely>, WriteAsync<'static, Lonely>, FlushAsync, CloseAsync,
+    UntilClosed: Future + Send + Unpin + Debug
+);
+assert_impl!(
+    Permit<'static, Lonely>, PublisherSink<Lonely>, Entries<'static, Lonely>,
+    Entries<'static, Lonely, buslane::channel::Shared>: Send + Unpin + Debug
+);
+assert_impl!(
+    Receiver<Lonely>, SharedReceiver<Lonely>, Entries<'static, Lonely>, Subscriber<u8>: FusedStream
+);
+assert_impl!(PublisherSink<Lonely>: futures::Sink<Lonely, Error = Closed<()>>);
+assert_impl!(UntilClosed, FlushAsync, CloseAsync: 'static);
 
 // Errors require of the event type only what their thread safety requires.
 struct Plain;
@@ -208,6 +224,10 @@ fn sink_handler_and_stage_are_dyn_compatible() {
             Ok(Disposition::Delivered)
         }
         fn inner(&self) -> Option<&dyn InnerLane> {
+            None
+        }
+
+        fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
             None
         }
     }

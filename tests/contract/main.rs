@@ -338,6 +338,10 @@ impl LaneWrite<u64> for WrongLane {
     fn inner(&self) -> Option<&dyn InnerLane> {
         None
     }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        None
+    }
 }
 
 impl Sink<u64> for Wrong {

@@ -194,6 +194,10 @@ impl LaneWrite<u64> for Stage {
     fn inner(&self) -> Option<&dyn InnerLane> {
         None
     }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        None
+    }
 }
 
 /// A user-defined wrapper around another sink.

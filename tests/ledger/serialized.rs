@@ -208,6 +208,8 @@ fn snapshot_serializes_as_one_json_object() {
                     "kind": "channel", "status": "open", "depth": 2, "high_water": 0, "capacity": 2, "lanes": 0,
                     "ledger": to_value(sink.state.ledger).unwrap(),
                     "last_error": null, "backlog_for": to_value(sink.state.backlog_for).unwrap(),
+                    "oldest_for": to_value(sink.state.oldest_for).unwrap(), "in_handler_for": null,
+                    "batches": 0, "largest_batch": 0, "batch_time": {"secs": 0, "nanos": 0},
                     "subscribers": [], "retries": [],
                 },
             }],
@@ -228,7 +230,7 @@ fn subscribers_and_retries_round_trip_as_json() {
     let state = &journal.state().subscribers[0];
     let value = to_value(state).unwrap();
     let expected = json!({
-        "name": "audit", "next": 1, "behind": 2, "gating": false, "ended": false,
+        "name": "audit", "number": 0, "next": 1, "behind": 2, "gating": false, "ended": false,
         "ledger": to_value(state.ledger).unwrap(),
     });
     assert_eq!(value, expected);

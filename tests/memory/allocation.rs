@@ -78,6 +78,8 @@ fn publisher_never_allocates_even_with_full_lanes() {
     });
     quietly("try_publish", || (0..100).for_each(|_| assert!(publisher.try_publish(EVENT).is_ok())));
     quietly("publish_with", || (0..100).for_each(|_| assert!(publisher.publish_with(|| EVENT).is_ok())));
+    let mut in_place = || publisher.publish_in_place(|| EVENT, |event| event[0] = 7);
+    quietly("publish_in_place", || (0..100).for_each(|_| assert!(in_place().is_ok())));
     quietly("publish_batch", || (0..100).for_each(|_| assert!(publisher.publish_batch([EVENT; 5]).is_ok())));
     for receiver in &mut receivers {
         assert!(receiver.try_recv().is_ok());

@@ -1,6 +1,7 @@
 //! The queue: which events it accepts, in which order its worker handles them, and what happens to
 //! events without room.
 
+mod activity;
 mod close;
 mod faults;
 mod handler;

@@ -1,13 +1,13 @@
 //! Invalid settings are typed errors, and nothing is started.
 
 use crate::{GUARD, ManualClock, SECOND, Script, Seen};
-use buslane::error::{ConfigErrorKind, SpawnError};
+use buslane::error::{ConfigError, ConfigErrorKind, SpawnError};
 use buslane::retry::Backoff;
 use buslane::source::{
-    Disconnected, FileLines, FilePosition, Gap, GapReason, Monitor, MonitorState, StopReason, StopReport,
-    Update,
+    Disconnected, Fault, FileLines, FilePosition, Gap, GapReason, Monitor, MonitorState, Session, Source,
+    StopReason, StopReport, Update,
 };
-use buslane::testing::Collect;
+use buslane::testing::{Collect, ScriptConnection};
 use buslane::{SinkExt, noop};
 use serde_json::{from_value, json, to_value};
 use std::fmt::Error;
@@ -38,6 +38,31 @@ fn source_checks_its_own_settings() {
         let error = Monitor::builder(source).spawn_events(Collect::new()).unwrap_err();
         assert!(matches!(error, SpawnError::Config(error) if error.kind() == ConfigErrorKind::Other));
     }
+}
+
+/// A source that panics when it is asked whether its settings are valid.
+struct Panicking;
+
+impl Source for Panicking {
+    type Event = u32;
+    type Token = u64;
+    type Connection = ScriptConnection<u32>;
+
+    fn connect(&mut self, _: Option<&u64>, _: &Session) -> Result<ScriptConnection<u32>, Fault> {
+        unreachable!("no monitor was started")
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        panic!("the settings are odd")
+    }
+}
+
+#[test]
+fn panic_of_the_validation_is_a_typed_error() {
+    let error = Monitor::builder(Panicking).spawn_events(Collect::new()).unwrap_err();
+    let SpawnError::Config(error) = error else { panic!("{error}") };
+    assert_eq!(error.kind(), ConfigErrorKind::Other);
+    assert_eq!(error.to_string(), "the source panicked in `validate`: it must return an error instead");
 }
 
 #[test]

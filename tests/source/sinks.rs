@@ -4,8 +4,10 @@ use crate::{GUARD, Script, Seen, texts};
 use buslane::source::{Gap, GapReason, Monitor, Update};
 use buslane::testing::{Collect, PANICKING};
 use buslane::{Bus, Channel, Journal, Overflow, Queue, Sink, SinkExt, WriteError, sink_fn};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use test_support::Log;
 
 /// A sink that refuses updates while a test says so.
 #[derive(Default)]
@@ -42,6 +44,43 @@ fn refused_events_leave_an_exact_gap() {
     assert_eq!(script.tokens()[1], Some(5), "lost events are not read again");
     let snapshot = monitor.snapshot();
     assert_eq!((snapshot.events, snapshot.forwarded, snapshot.refused), (5, 2, 3));
+}
+
+#[test]
+fn token_passes_lost_events_when_their_gap_is_told() {
+    let seen = Seen::new();
+    let sink = Arc::new(Moody { refuses: AtomicBool::new(false), seen: Some(seen.clone()) });
+    let stored = Log::new();
+    let into = stored.clone();
+    let store = move |token: &u64| {
+        into.push(*token);
+        Ok::<_, Infallible>(())
+    };
+    let script = Script::new().connect().event(1);
+    let monitor = Monitor::builder(script.clone()).store_token(100, store).spawn(sink.clone()).unwrap();
+    script.wait_played();
+    sink.refuses.store(true, Ordering::Relaxed);
+    let script = script.event(2).event(3).alive();
+    script.wait_played();
+    assert_eq!((monitor.token(), stored.entries()), (Some(1), vec![1]), "the sink refuses the gap as well");
+    sink.refuses.store(false, Ordering::Relaxed);
+    // A source may send no further event before it learns that it need not keep these.
+    let script = script.alive();
+    script.wait_played();
+    assert_eq!(texts(&seen), ["connected", "1", "SinkRefused Some(2)"]);
+    assert_eq!((monitor.token(), stored.entries()), (Some(5), vec![1, 5]));
+}
+
+#[test]
+fn token_passes_lost_events_where_no_gap_can_be_told() {
+    let (channel, _unread) = Channel::builder().capacity(1).overflow(Overflow::Refuse).build().unwrap();
+    let script = Script::new().connect().event(1).event(2).event(3);
+    let monitor = Monitor::builder(script.clone()).spawn_events(channel).unwrap();
+    script.wait_played();
+    assert_eq!(monitor.token(), Some(1));
+    let script = script.alive();
+    script.wait_played();
+    assert_eq!((monitor.token(), monitor.snapshot().refused), (Some(4), 2));
 }
 
 #[test]

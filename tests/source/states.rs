@@ -1,7 +1,12 @@
 //! The states of a monitor, and what each step of a source makes of them.
 
 use crate::{GUARD, Gap, GapReason, ManualClock, SECOND, Script, Seen, backoff, texts, wait_for};
+use buslane::retry::Backoff;
 use buslane::source::{Monitor, MonitorState, StopReason};
+use buslane::time::{Clock, Pause};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 fn played(script: Script<u32>) -> (Seen, ManualClock, Monitor<u64>) {
     let (seen, clock) = (Seen::new(), ManualClock::hurrying());
@@ -201,4 +206,45 @@ fn snapshot_shows_how_long_the_state_lasts() {
         snapshot.to_string(),
         "monitor live (for 7.0s); 1 attempts, 1 connects, 0 failures; 1 events, 1 forwarded"
     );
+}
+
+/// A clock that panics once in each of its calls.
+#[derive(Debug)]
+struct Panicking {
+    clock: ManualClock,
+    now: AtomicBool,
+    wait: AtomicBool,
+}
+
+impl Clock for Panicking {
+    fn now(&self) -> Instant {
+        assert!(!self.now.swap(false, Ordering::Relaxed), "the clock has stopped");
+        self.clock.now()
+    }
+
+    fn wait_until(&self, moment: Instant, pause: &Arc<Pause>) {
+        assert!(!self.wait.swap(false, Ordering::Relaxed), "the clock has stopped");
+        self.clock.wait_until(moment, pause);
+    }
+}
+
+#[test]
+fn clock_of_the_system_replaces_one_that_panics() {
+    for (now, wait) in [(true, false), (false, true), (true, true)] {
+        let clock = Panicking {
+            clock: ManualClock::hurrying(),
+            now: AtomicBool::new(now),
+            wait: AtomicBool::new(wait),
+        };
+        let (script, seen) = (Script::new().refuse("no route").connect().event(1), Seen::new());
+        // The wait that fails is one by the clock of the system.
+        let short = Duration::from_millis(1);
+        let monitor = Monitor::builder(script.clone()).backoff(Backoff::new(short, short)).clock(clock);
+        let monitor = monitor.spawn(seen.clone()).unwrap();
+        script.wait_played();
+        assert_eq!(texts(&seen), ["connected", "1"]);
+        assert!(monitor.stop_timeout(GUARD).is_done());
+        let snapshot = monitor.snapshot();
+        assert_eq!((snapshot.source_panics, snapshot.failures, snapshot.attempts), (0, 1, 2));
+    }
 }

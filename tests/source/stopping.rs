@@ -1,12 +1,15 @@
 //! Stopping a monitor, in each of its states and from each thread.
 
 use crate::{GUARD, ManualClock, SECOND, Script, Seen, backoff, texts, wait_for};
-use buslane::source::{Monitor, MonitorState, StopReason, Update};
+use buslane::source::{
+    Connection, Fault, Item, Monitor, MonitorState, Session, Source, StopHook, StopReason, Update,
+};
 use buslane::stats::Finish;
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Receiver, Sink, sink_fn};
+use std::sync::mpsc::{Receiver as Interrupts, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
-use test_support::waits;
+use test_support::{Log, waits};
 
 fn is_stopped(monitor: &Monitor<u64>) -> bool {
     monitor.state() == MonitorState::Stopped(StopReason::Requested)
@@ -203,4 +206,67 @@ fn closed_sink_stops_the_monitor() {
     clock.advance(SECOND);
     wait_for(|| matches!(monitor.state(), MonitorState::Stopped(_)));
     assert_eq!((monitor.state(), script.tokens().len()), (MonitorState::Stopped(StopReason::SinkClosed), 1));
+}
+
+/// A source with three interrupts, of which the second one panics. Its reads block until the last one.
+struct Interrupted {
+    called: Log<&'static str>,
+}
+
+struct Blocked {
+    called: Log<&'static str>,
+    session: Session,
+    interrupts: Interrupts<()>,
+    _hooks: [StopHook; 3],
+}
+
+impl Interrupted {
+    fn interrupt(&self, session: &Session, name: &'static str, told: Option<Sender<()>>) -> StopHook {
+        let called = self.called.clone();
+        session.on_stop(move || {
+            called.push(name);
+            told.expect("this interrupt panics").send(()).unwrap();
+        })
+    }
+}
+
+impl Source for Interrupted {
+    type Event = u32;
+    type Token = u64;
+    type Connection = Blocked;
+
+    fn connect(&mut self, _: Option<&u64>, session: &Session) -> Result<Blocked, Fault> {
+        let (tell, interrupts) = channel();
+        let hooks = [("first", Some(tell.clone())), ("panicking", None), ("last", Some(tell))];
+        let hooks = hooks.map(|(name, told)| self.interrupt(session, name, told));
+        let (called, session) = (self.called.clone(), session.clone());
+        Ok(Blocked { called, session, interrupts, _hooks: hooks })
+    }
+}
+
+impl Connection for Blocked {
+    type Event = u32;
+    type Token = u64;
+
+    fn next(&mut self) -> Result<Option<Item<u32, u64>>, Fault> {
+        (0..2).for_each(|_| self.interrupts.recv().unwrap());
+        // An interrupt that comes after the stop is called at once.
+        let called = self.called.clone();
+        let _late = self.session.on_stop(move || {
+            called.push("late");
+            panic!("this one does, too");
+        });
+        Ok(None)
+    }
+}
+
+#[test]
+fn panic_of_an_interrupt_does_not_skip_the_others() {
+    let called = Log::new();
+    let monitor = Monitor::builder(Interrupted { called: called.clone() }).spawn(Seen::new()).unwrap();
+    monitor.wait_live(GUARD).unwrap();
+    assert!(monitor.stop_timeout(GUARD).is_done() && is_stopped(&monitor));
+    assert_eq!(called.entries(), ["first", "panicking", "last", "late"]);
+    let snapshot = monitor.snapshot();
+    assert_eq!((snapshot.source_panics, snapshot.failures, snapshot.last_error), (0, 0, None));
 }

@@ -115,6 +115,21 @@ pub(crate) const PLACES: &[Place] = &[
             Event::plain()
         }));
     }),
+    place("publish_in_place, begin", |world, trap| {
+        let mut publisher = world.bus.publisher();
+        ignore(publisher.publish_in_place(
+            || {
+                trap.spring();
+                Event::plain()
+            },
+            |_| {},
+        ));
+    }),
+    place("publish_in_place, complete", |world, trap| {
+        world.add(&world.solo, read_channel());
+        let mut publisher = world.solo.publisher();
+        ignore(publisher.publish_in_place(Event::plain, |_| trap.spring()));
+    }),
     roomy("drain_with", |world, trap| {
         let (channel, mut receiver) =
             Channel::builder().capacity(1).overflow(Overflow::Block).build().unwrap();

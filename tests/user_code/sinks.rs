@@ -178,6 +178,10 @@ impl<T> LaneWrite<T> for Stage<T> {
     fn inner(&self) -> Option<&dyn InnerLane> {
         None
     }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        None
+    }
 }
 
 impl<T> Drop for Stage<T> {

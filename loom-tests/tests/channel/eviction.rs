@@ -89,3 +89,41 @@ fn close_reaches_the_reader_after_two_evictions() {
         lives.assert_all_dropped();
     });
 }
+
+/// Polls a drop-oldest channel while one writer pushes: each event that is read comes after the losses
+/// that precede it.
+fn losses_precede(shared: bool) {
+    let lives = Lives::new(2);
+    let (channel, mut receiver) = channel(1, Overflow::DropOldest);
+    let mut lane = lane(&channel);
+    let (writer, values) = (channel.clone(), lives.clone());
+    let publisher = thread::spawn(move || {
+        for id in 0..2 {
+            let value = values.value(id);
+            assert!(if shared { write(&writer, value) } else { push(&mut lane, value) });
+        }
+    });
+    let first = loop {
+        match receiver.try_recv() {
+            Ok(value) => break value.id() as u64,
+            Err(_) => thread::yield_now(),
+        }
+    };
+    assert!(receiver.lost() >= first, "{} of {first} lost events", receiver.lost());
+    publisher.join().unwrap();
+    drop((channel, receiver));
+    lives.assert_all_dropped();
+}
+
+#[test]
+fn losses_in_a_lane_precede_the_next_event() {
+    // The thread that evicts counts afterwards. Fails when the reader does not count the evicted
+    // events that it has passed.
+    model(|| losses_precede(false));
+}
+
+#[test]
+fn losses_on_the_shared_lane_precede_the_next_event() {
+    // As above, on the shared lane.
+    model(|| losses_precede(true));
+}

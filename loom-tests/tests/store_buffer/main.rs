@@ -17,6 +17,7 @@ mod crowd;
 mod direct;
 mod explore;
 mod gate;
+mod goals;
 mod list;
 mod machine;
 mod mixed;

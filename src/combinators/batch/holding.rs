@@ -101,6 +101,8 @@ pub(super) struct Holding<E> {
     is_out_of_time: bool,
     /// The number of events in the batch that is being forwarded.
     away: usize,
+    /// The number of batches that were ever forwarded.
+    forwarded: u64,
     /// The number of events that were ever accepted into a batch.
     pushed: u64,
     /// The number of events that a downstream sink keeps or kept, which count as delivered in
@@ -126,6 +128,7 @@ impl<E> Holding<E> {
             refused: Vec::new(),
             is_out_of_time: false,
             away: 0,
+            forwarded: 0,
             pushed: 0,
             passed: 0,
             passed_batches: 0,
@@ -213,6 +216,7 @@ impl<E> Holding<E> {
             return None;
         };
         self.away = batch.len();
+        self.forwarded += 1;
         Some(batch)
     }
 
@@ -367,9 +371,17 @@ impl<E> Holding<E> {
         self.pushed.saturating_sub(self.pending())
     }
 
-    /// Returns an upper bound of the batches that the downstream sinks may have kept.
-    pub(super) fn kept_at_most(&self) -> u64 {
-        self.passed_batches + u64::from(self.away > 0)
+    /// Returns the number of batches that were forwarded and settled. It is read before the ledgers
+    /// of the downstream sinks.
+    pub(super) fn settled(&self) -> u64 {
+        self.forwarded - u64::from(self.away > 0)
+    }
+
+    /// Returns an upper bound of the batches that the downstream sinks may have kept. It is read
+    /// after the ledgers of these sinks, and `settled` before them: their counters may hold one batch
+    /// that was settled meanwhile.
+    pub(super) fn kept_at_most(&self, settled: u64) -> u64 {
+        self.passed_batches + u64::from(self.forwarded != settled)
     }
 
     /// Returns the disposition of all events, here and in the downstream sinks.

@@ -149,6 +149,16 @@ impl<E: Send + 'static> SideLane<E> {
         self.closed
     }
 
+    /// Continues with the event that the lane keeps. Returns whether it keeps none.
+    pub(super) fn resume(&mut self) -> bool {
+        self.lane.resume()
+    }
+
+    /// Drops the event that the lane keeps.
+    pub(super) fn give_up(&mut self) {
+        self.lane.give_up();
+    }
+
     pub(super) fn offer(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
         let Self { lane, index, sides, closed } = self;
         let pushed = sides[*index].attempt(|| lane.offer(event, deadline)).unwrap_or(Ok(LOST));

@@ -18,10 +18,10 @@ pub(super) enum Found {
 }
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    /// Advances to the next wanted event. Returns `None` if there is none now, or if there was none
-    /// when the search began.
+    /// Advances to the next wanted event, but judges no event from position `end` on. Returns `None`
+    /// if there is none now, or if there was none when the search began.
     #[inline(never)]
-    pub(super) fn find(&mut self) -> Result<Option<Found>, RecvError> {
+    pub(super) fn find(&mut self, end: u64) -> Result<Option<Found>, RecvError> {
         let mut ran_dry = 0;
         loop {
             if self.ended || self.bounds.end_before(self.reader.position()) {
@@ -31,6 +31,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 Look::Values if self.takes_all => return Ok(Some(Found::Event)),
                 // A steady flow of unwanted events would otherwise keep this loop running forever.
                 Look::Values if ran_dry > 1 => return Ok(None),
+                Look::Values if self.reader.position() >= end => return Ok(None),
                 Look::Values => match self.judge() {
                     Ok(Judgement::Within) => return Ok(Some(Found::Event)),
                     Ok(Judgement::Outside) => {

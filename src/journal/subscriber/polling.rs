@@ -4,7 +4,7 @@ use super::Subscriber;
 use crate::error::{RecvError, TryRecvError};
 use crate::journal::entry::Entry;
 use crate::sync::recheck;
-use crate::wait::context::UserCode;
+use crate::wait::turn;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -52,6 +52,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     /// Takes the next entry, or registers the task to be woken when an event is published.
     ///
+    /// After 128 events in a row, with those that the filter held back, the poll is pending once, and
+    /// wakes the task at once, so that other tasks of the same thread run.
+    ///
     /// # Errors
     /// [`RecvError::Closed`] when the stream has ended.
     ///
@@ -70,22 +73,37 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     where
         E: Clone,
     {
+        // Events that the filter holds back are part of the turn: judging them takes time, too.
+        let end = self.turn_began.saturating_add(turn::MOST as u64);
+        if self.reader.position() >= end {
+            return self.yield_to_others(context);
+        }
         for _ in 0..2 {
-            match self.try_recv() {
+            match self.try_recv_before(end) {
                 Ok(entry) => return Poll::Ready(Ok(entry)),
                 Err(TryRecvError::Closed | TryRecvError::Overflowed) => {
                     return Poll::Ready(Err(RecvError::Closed));
+                }
+                Err(TryRecvError::Empty) if self.reader.position() >= end => {
+                    return self.yield_to_others(context);
                 }
                 Err(TryRecvError::Empty) => {}
             }
             self.shared.sleepers.register(&mut self.berth, context.waker());
             if !recheck(|| self.reader.has_news()) {
+                self.turn_began = self.reader.position();
                 return Poll::Pending;
             }
         }
-        // Events keep arriving, but none is wanted: yield to other tasks.
-        let _user_code = UserCode::enter();
-        context.waker().wake_by_ref();
+        // Events keep arriving, but none is wanted.
+        self.yield_to_others(context)
+    }
+
+    /// Lets other tasks run: this one is pending, and polled again after them.
+    #[cold]
+    fn yield_to_others<R>(&mut self, context: &mut Context<'_>) -> Poll<R> {
+        self.turn_began = self.reader.position();
+        turn::yield_to_others(context.waker());
         Poll::Pending
     }
 

@@ -33,11 +33,18 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     /// ```
     #[inline]
     pub fn try_recv_with<R>(&mut self, read: impl FnOnce(&E) -> R) -> Result<Entry<R>, TryRecvError> {
+        self.try_take(u64::MAX, read)
+    }
+
+    /// As [`try_recv_with`](Self::try_recv_with), but judges no event from position
+    /// `end` on.
+    #[inline]
+    fn try_take<R>(&mut self, end: u64, read: impl FnOnce(&E) -> R) -> Result<Entry<R>, TryRecvError> {
         // The fast path: no bound, filter or gate applies.
         if self.reader.has_values() && self.is_plain {
             return Ok(self.take(read));
         }
-        Ok(match self.find()?.ok_or(TryRecvError::Empty)? {
+        Ok(match self.find(end)?.ok_or(TryRecvError::Empty)? {
             Found::Event => {
                 // A publish from user code on this thread must not wait for this same subscriber.
                 let _here = self.gating.then(|| self.shared.crew.read());
@@ -89,16 +96,25 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     where
         E: Clone,
     {
+        self.try_recv_before(u64::MAX)
+    }
+
+    /// As [`try_recv`](Self::try_recv), but judges no event from position `end` on.
+    #[inline]
+    pub(super) fn try_recv_before(&mut self, end: u64) -> Result<Entry<E>, TryRecvError>
+    where
+        E: Clone,
+    {
         if needs_drop::<E>() && self.gating {
             // The clone is user code, in which nothing waits: publishers wait for this subscriber,
             // so a publish in there would wait for itself. The clone of an event without a
             // destructor is assumed to be a mere copy.
-            return self.try_recv_with(|event| {
+            return self.try_take(end, |event| {
                 let _user_code = UserCode::enter();
                 event.clone()
             });
         }
-        self.try_recv_with(E::clone)
+        self.try_take(end, E::clone)
     }
 
     /// Takes the next entry, waiting for it by the [wait

@@ -104,7 +104,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
 
     #[inline]
     fn find_slice(&mut self) -> Result<Option<Found>, RecvError> {
-        if self.reader.has_values() && self.takes_all { Ok(Some(Found::Event)) } else { self.find() }
+        if self.reader.has_values() && self.takes_all { Ok(Some(Found::Event)) } else { self.find(u64::MAX) }
     }
 
     /// Lends the wanted events that are known to be there. The first one is known to be wanted.

@@ -15,6 +15,7 @@ use crate::time::Deadline;
 use crate::wait::WaitCell;
 use crate::wait::context::discard;
 use crate::wait::list::Waiter;
+use crate::wait::list::task::{Condition, TaskWait};
 
 /// The private lane of a publisher into a mailbox with one consumer.
 ///
@@ -56,6 +57,18 @@ impl<E> Room<'_, E> {
         light_fence(FencePair::Asymmetric);
         self.cell.attention() | written.attention()
     }
+
+    /// Puts the event into its slot, and pushes it there after `complete` has changed it. Returns what
+    /// [`push_and_look`](Self::push_and_look) returns, or the event as an error if `complete` returns
+    /// `false`. If `complete` unwinds, nothing is pushed.
+    #[inline(always)]
+    pub(crate) fn complete_and_look(self, event: E, complete: impl FnOnce(&mut E) -> bool) -> Result<u64, E> {
+        let written = self.vacant.push_completed(event, complete)?;
+        // ORD(spsc.fin), ORD(cell.state): light fence; pairs with the heavy ones of seals and of
+        // consumers that park.
+        light_fence(FencePair::Asymmetric);
+        Ok(self.cell.attention() | written.attention())
+    }
 }
 
 impl<E: Send + 'static> FastLane<E> {
@@ -84,6 +97,12 @@ impl<E: Send + 'static> FastLane<E> {
     /// Returns whether a publish may have to wait here.
     pub(crate) fn may_wait(&self) -> bool {
         self.mailbox.overflow.may_wait()
+    }
+
+    /// Returns the wait of a task for room, if a publish would wait here now.
+    pub(crate) fn full(&self) -> Option<TaskWait> {
+        let is_full = self.may_wait() && !self.view.holds();
+        is_full.then(|| TaskWait::new(self.view.clone(), self.waiter.clone()))
     }
 
     /// Returns whether no thread has begun to seal the lane.

@@ -13,6 +13,7 @@ use crate::stats::Disposition;
 use crate::sync::Arc;
 use crate::time::Deadline;
 use crate::wait::list::Waiter;
+use crate::wait::list::task::TaskWait;
 
 /// A publisher's access to the shared lane.
 pub(crate) struct SharedLaneWriter<E> {
@@ -39,6 +40,11 @@ impl<E: Send + 'static> SharedLaneWriter<E> {
     /// events of all publishers are in order.
     pub(super) fn reuse(&self) -> Reuse {
         Reuse::of(!self.view.is_closed() && self.mailbox.end() == End::Open, || true)
+    }
+
+    /// Returns the wait of a task for room, if a push would wait here now.
+    pub(super) fn full(&self) -> Option<TaskWait> {
+        Mailbox::full_for(&self.mailbox, Some(&self.view), || self.waiter.clone())
     }
 
     /// Pushes an event and wakes a consumer if one is parked.

@@ -28,6 +28,7 @@ use crate::mailbox::progress::Progress;
 use crate::mailbox::registry::{LaneReader, settle_seal};
 use crate::mailbox::shared_lane::{Events, Find, Source};
 use crate::wait::list::Want;
+use crate::wait::turn;
 
 impl<E: Send + 'static> Reader<E> {
     /// Returns the next event of the run.
@@ -79,13 +80,25 @@ impl<E: Send + 'static> Reader<E> {
     /// and begins a run there.
     #[inline(never)]
     pub(super) fn take_from_lanes(&mut self, find: Find) -> Option<E> {
+        self.begin_run_in_turn(find, |_| usize::MAX)
+    }
+
+    /// Takes an event as [`take_from_lanes`](Self::take_from_lanes) does, and begins a run of at most
+    /// `most` events with it.
+    #[inline(never)]
+    pub(super) fn take_run_of(&mut self, find: Find, most: usize) -> Option<E> {
+        self.begin_run_in_turn(find, |_| most)
+    }
+
+    #[inline(always)]
+    fn begin_run_in_turn(&mut self, find: Find, wanted: impl Fn(&Self) -> usize) -> Option<E> {
         self.pick_up();
         loop {
-            if let Some(event) = self.take_in_turn(find, |_| usize::MAX) {
+            if let Some(event) = self.take_in_turn(find, &wanted) {
                 return Some(event);
             }
             if self.lanes.iter().any(LaneReader::is_drained) {
-                self.lanes.retain(|lane| lane.stays(&self.mailbox.registry));
+                self.remove_drained();
             }
             if !self.admits_more() {
                 self.let_publishers_off_when_calm();
@@ -127,7 +140,8 @@ impl<E: Send + 'static> Reader<E> {
                     Some(lane) => (this.next + 1, lane.position()),
                     None => (0, this.mailbox.shared.read_position()),
                 };
-                this.ends.get(at).map_or(0, |end| end.saturating_sub(position) as usize)
+                // No more than a task reads in a row: a poll may follow.
+                this.ends.get(at).map_or(0, |end| (end.saturating_sub(position) as usize).min(turn::MOST))
             });
             if event.is_some() || !self.admits_more() {
                 return event;

@@ -3,7 +3,8 @@
 
 use super::{Sealer, Slots, SpscRing};
 use crate::sync::prefetch::{LINE, bytes_ahead, prefetch_for_write};
-use crate::sync::{Arc, Ordering};
+use crate::sync::slot::Slot;
+use crate::sync::{Arc, Ordering, cold_path};
 use crate::wait::context::discard;
 use std::fmt;
 
@@ -296,6 +297,25 @@ impl<T> Vacant<'_, T> {
     pub fn push(self, value: T) {
         let _: Written<'_, T> = self.push_into(value);
     }
+
+    /// Fills the slot with a value, and publishes it as [`push`](Self::push) does after `complete` has
+    /// changed it in its slot.
+    ///
+    /// # Examples
+    /// ```
+    /// let (mut producer, mut consumer) = buslane::ring::spsc::ring(4)?;
+    /// let vacant = producer.vacant().expect("there is room");
+    /// vacant.push_in_place([0_u8; 1024], |bytes| bytes[0] = 7);
+    /// assert_eq!(consumer.pop().map(|bytes| bytes[0]), Some(7));
+    /// # Ok::<(), buslane::error::BuildError>(())
+    /// ```
+    pub fn push_in_place(self, value: T, complete: impl FnOnce(&mut T)) {
+        let pushed = self.push_completed(value, |value| {
+            complete(value);
+            true
+        });
+        debug_assert!(pushed.is_ok(), "the value is wanted");
+    }
 }
 
 impl<'a, T> Vacant<'a, T> {
@@ -314,6 +334,46 @@ impl<'a, T> Vacant<'a, T> {
         *tail = next;
         shared.show(next);
         Written(shared)
+    }
+
+    /// Puts a value into the slot, and publishes it after `complete` has changed it there. If `complete`
+    /// returns `false`, the value is not published, and is returned as an error. If `complete`
+    /// unwinds, the value is dropped.
+    ///
+    /// What `complete` writes is not copied again. It may take long: the slot belongs to the producer
+    /// also while the ring is being sealed (S1).
+    #[inline(always)]
+    pub(crate) fn push_completed(
+        self,
+        value: T,
+        complete: impl FnOnce(&mut T) -> bool,
+    ) -> Result<Written<'a, T>, T> {
+        /// Empties the slot when the callback unwinds.
+        struct Emptied<'a, T>(&'a Slot<T>);
+        impl<T> Drop for Emptied<'_, T> {
+            fn drop(&mut self) {
+                // SAFETY: S1: the value is not published, so its slot belongs to the producer.
+                discard(unsafe { self.0.take() });
+            }
+        }
+        let Producer { shared, slots, tail, .. } = self.0;
+        let shared: &'a SpscRing<T> = shared;
+        let next = *tail + 1;
+        let slot = prefetch_for_write(slots.at(*tail), bytes_ahead::<T>());
+        // SAFETY: as in `push_into`.
+        unsafe { slot.put(value) };
+        let emptied = Emptied(slot);
+        // SAFETY: S1: the value was just put there, and is not published.
+        let is_wanted = unsafe { emptied.0.with_mut(complete) };
+        std::mem::forget(emptied);
+        if !is_wanted {
+            cold_path();
+            // SAFETY: as above; the value is taken once, since the tail does not pass it.
+            return Err(unsafe { slot.take() });
+        }
+        *tail = next;
+        shared.show(next);
+        Ok(Written(shared))
     }
 
     #[inline(always)]

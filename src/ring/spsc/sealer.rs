@@ -115,6 +115,15 @@ impl<T> Sealer<T> {
         self.shared.head.load(Ordering::Acquire)
     }
 
+    /// Returns whether a push would not find the ring full: there is room for one more value, or
+    /// the ring is sealed or being sealed.
+    pub(crate) fn is_open_to_push(&self) -> bool {
+        // ORD(spsc.tail): Acquire; pairs with the Release in `SpscRing::show`.
+        let tail = self.shared.tail.load(Ordering::Acquire);
+        // The head may pass the tail that was loaded.
+        tail.saturating_sub(self.handled()) < self.shared.capacity || self.is_sealed()
+    }
+
     /// Returns whether the ring is sealed and every value in it was handled.
     ///
     /// # Examples

@@ -5,6 +5,7 @@ use super::WaitList;
 use super::waiter::{Waiter, WaiterEntry, Want};
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicBool, Ordering, lock};
+use crate::wait::Sleeper;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub(super) struct Line {
     pub(super) listed: Vec<Listed>,
     /// The number of threads that wait for progress, or for a goal.
     pub(super) for_progress: usize,
+    /// The number of tasks that wait for a goal.
+    pub(super) goals_of_tasks: usize,
     /// The ticket of the thread that was called to check goals and has not begun.
     pub(super) scout: Option<u64>,
 }
@@ -43,6 +46,7 @@ impl Line {
         let at = first
             + rest.position(|listed| {
                 let progress = match listed.want {
+                    // A task may never be polled again: it is no scout.
                     Want::GOAL => self.scout.is_none(),
                     want => want == Want::PROGRESS,
                 };
@@ -55,9 +59,17 @@ impl Line {
         Some(listed)
     }
 
+    /// Returns the first waiter for a goal in this range of tickets.
+    pub(super) fn first_goal(&self, tickets: Range<u64>) -> Option<&Listed> {
+        let first = self.listed.partition_point(|listed| listed.ticket < tickets.start);
+        let mut rest = self.listed.get(first..)?.iter().take_while(|listed| listed.ticket < tickets.end);
+        rest.find(|listed| listed.want.is_goal())
+    }
+
     pub(super) fn remove(&mut self, at: usize) -> Listed {
         let listed = self.listed.remove(at);
         self.for_progress -= usize::from(listed.want.is_progress());
+        self.goals_of_tasks -= usize::from(listed.want == Want::GOAL_OF_TASK);
         listed
     }
 
@@ -66,45 +78,43 @@ impl Line {
     }
 }
 
-/// The position of one thread on the list, from its first attempt to its last.
-pub(super) struct Place<'a> {
-    list: &'a WaitList,
-    pub(super) waiter: &'a Waiter,
+/// The position of one thread or task on a list, from its first attempt to its last.
+#[derive(Default)]
+pub(super) struct Position {
     ticket: Option<u64>,
     on_list: bool,
-    /// The thread was taken off the list, and has made no attempt since.
+    /// The number of the wait, among those that use the entry of the waiter.
+    begun: u64,
+    /// The waiter was taken off the list, and has made no attempt since.
     pub(super) called: bool,
-    /// The thread was called as the scout, and has not checked the goals of others since.
+    /// The waiter was called as the scout, and has not checked the goals of others since.
     pub(super) scouts: bool,
 }
 
-impl<'a> Place<'a> {
-    pub(super) fn new(list: &'a WaitList, waiter: &'a Waiter) -> Self {
-        Self { list, waiter, ticket: None, on_list: false, called: false, scouts: false }
-    }
-
-    /// Enters the list, at its previous position if it had one, and returns the word that is set by
-    /// a wake-up.
-    pub(super) fn enter(&mut self, thread: &Unparker) -> &'a AtomicBool {
-        let entry = self.waiter.begin(thread);
-        let mut line = lock(&self.list.line);
+impl Position {
+    /// Enters the list, at the previous position if there was one.
+    pub(super) fn enter(&mut self, list: &WaitList, waiter: &Waiter, sleeper: Sleeper) {
+        let (entry, begun) = waiter.begin(sleeper);
+        self.begun = begun;
+        let mut line = lock(&list.line);
         let ticket = *self.ticket.get_or_insert_with(|| {
             line.next += 1;
             line.next - 1
         });
         let at = line.listed.partition_point(|listed| listed.ticket < ticket);
-        line.listed.insert(at, Listed { ticket, want: self.waiter.wants(), entry: entry.clone() });
-        line.for_progress += usize::from(self.waiter.wants().is_progress());
-        self.list.count.store(line.count(), Ordering::Relaxed);
+        let listed = Listed { ticket, want: waiter.wants(), entry: entry.clone() };
+        line.for_progress += usize::from(listed.want.is_progress());
+        line.goals_of_tasks += usize::from(listed.want == Want::GOAL_OF_TASK);
+        line.listed.insert(at, listed);
+        list.count.store(line.count(), Ordering::Relaxed);
         self.on_list = true;
-        &entry.woken
     }
 
-    /// Leaves the list, if it was not taken off.
-    pub(super) fn leave(&mut self) {
-        let Some(ticket) = self.ticket.filter(|_| std::mem::take(&mut self.on_list)) else { return };
+    /// Leaves the list, if it was not taken off. Returns whether it was still there.
+    pub(super) fn leave(&mut self, list: &WaitList) -> bool {
+        let Some(ticket) = self.ticket.filter(|_| std::mem::take(&mut self.on_list)) else { return false };
         let listed = {
-            let mut line = lock(&self.list.line);
+            let mut line = lock(&list.line);
             let at = line.listed.binary_search_by_key(&ticket, |listed| listed.ticket).ok();
             let listed = at.map(|at| line.remove(at));
             if line.scout == Some(ticket) {
@@ -112,10 +122,45 @@ impl<'a> Place<'a> {
                 line.scout = None;
                 self.scouts = true;
             }
-            self.list.count.store(line.count(), Ordering::Relaxed);
+            list.count.store(line.count(), Ordering::Relaxed);
             listed
         };
         self.called = listed.is_none();
+        !self.called
+    }
+
+    /// Takes the sleeper of this wait out of the entry of its waiter.
+    pub(super) fn end(&self, waiter: &Waiter) -> Option<Sleeper> {
+        waiter.end(self.begun)
+    }
+
+    /// Returns whether the waiter has been on the list.
+    pub(super) fn has_entered(&self) -> bool {
+        self.ticket.is_some()
+    }
+}
+
+/// The position of one thread on a list.
+pub(super) struct Place<'a> {
+    list: &'a WaitList,
+    pub(super) waiter: &'a Waiter,
+    pub(super) position: Position,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn new(list: &'a WaitList, waiter: &'a Waiter) -> Self {
+        Self { list, waiter, position: Position::default() }
+    }
+
+    /// Enters the list, and returns the word that is set by a wake-up.
+    pub(super) fn enter(&mut self, thread: &Unparker) -> &'a AtomicBool {
+        self.position.enter(self.list, self.waiter, Sleeper::Thread(thread.clone()));
+        &self.waiter.0.woken
+    }
+
+    /// Leaves the list, if it was not taken off.
+    pub(super) fn leave(&mut self) {
+        self.position.leave(self.list);
     }
 }
 
@@ -123,10 +168,10 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.leave();
         // Both marks are set here only if the attempt unwinds.
-        if self.scouts {
+        if self.position.scouts {
             // A4.
             self.list.call(Call { all: false, progress: true, one: None });
-        } else if self.called && !self.waiter.wants().is_progress() {
+        } else if self.position.called && !self.waiter.wants().is_progress() {
             // A1.
             self.list.pass_on(self.waiter.wants());
         }

@@ -1,9 +1,11 @@
 //! Models of the list on which blocked publishers, flushes, closes and pauses wait.
 
+use super::task::{Condition, TaskWait};
 use super::{WaitList, Waiter, Want};
 use crate::time::{Deadline, Pause};
 use crate::wait::FencePair;
-use loom_tests::{Arc, AtomicUsize, Ordering, model, model_with, thread};
+use loom_tests::{Arc, AtomicUsize, Ordering, Task, model, model_with, thread};
+use std::task::Waker;
 
 /// A list, and the progress that its threads wait for.
 struct Place {
@@ -187,6 +189,44 @@ fn timed_out_waiter_leaves_the_slot_to_another() {
         room.free();
         hurried.join().unwrap();
         patient.join().unwrap();
+    });
+}
+
+/// What a task waits for: a free slot, which it does not take.
+struct FreeSlot(Arc<Room>);
+
+impl Condition for FreeSlot {
+    fn list(&self) -> &WaitList {
+        &self.0.line
+    }
+
+    fn holds(&self) -> bool {
+        self.0.free.load(Ordering::Acquire) > 0
+    }
+}
+
+#[test]
+fn earlier_wait_leaves_the_entry_to_a_later_one() {
+    // Two waits use one entry: that of a publisher which has gone, and that of the next user of its
+    // lane. The earlier one is dropped while the later one waits. Fails when its drop takes the waker of
+    // the later one away: a deadlock.
+    model(|| {
+        let room = Room::new();
+        let waiter = Waiter::wanting(Want::SHARED_ROOM);
+        let wait = || TaskWait::new(std::sync::Arc::new(FreeSlot(room.clone())), waiter.clone());
+        let (mut earlier, mut later) = (wait(), wait());
+        assert!(earlier.poll(Waker::noop()).is_pending());
+        let task = thread::spawn(move || {
+            let (task, waker) = Task::new();
+            while later.poll(&waker).is_pending() {
+                task.sleep();
+            }
+        });
+        let worker = room.clone();
+        let worker = thread::spawn(move || worker.free());
+        drop(earlier);
+        task.join().unwrap();
+        worker.join().unwrap();
     });
 }
 

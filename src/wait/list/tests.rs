@@ -53,7 +53,7 @@ fn report_calls_one_scout_at_a_time() {
     list.notify_made(Want::SHARED_ROOM);
     assert_eq!(woken(&places), [true, false, false]);
     places[0].leave();
-    assert!(places[0].scouts);
+    assert!(places[0].position.scouts);
     list.wake_reached();
     assert_eq!(woken(&places), [true, true, false]);
     list.notify_progress();
@@ -78,7 +78,7 @@ fn returning_waiter_keeps_its_position() {
     in_line(&list, [Want::SHARED_ROOM; 3], |places| {
         list.notify_one(Want::SHARED_ROOM);
         places[0].leave();
-        assert!(places[0].called);
+        assert!(places[0].position.called);
         let _ = places[0].enter(&Unparker::current());
         list.notify_one(Want::SHARED_ROOM);
         assert_eq!(woken(places), [true, false, false]);

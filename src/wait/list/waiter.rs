@@ -1,6 +1,5 @@
-//! A waiting thread, and what it waits for.
+//! A waiting thread or task, and what it waits for.
 
-use crate::sync::parking::Unparker;
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 use crate::wait::Sleeper;
 use std::sync::Arc;
@@ -16,6 +15,8 @@ impl Want {
     pub(crate) const SHARED_ROOM: Self = Self(1);
     /// A goal, which progress reaches in the end: serves the waiters whose goal it is.
     pub(super) const GOAL: Self = Self(u64::MAX);
+    /// A goal for which a task waits, which may never be polled again.
+    pub(super) const GOAL_OF_TASK: Self = Self(u64::MAX - 2);
     /// The end of the list's owner: woken by [`WaitList::notify`] only.
     pub(crate) const END: Self = Self(u64::MAX - 1);
 
@@ -29,9 +30,20 @@ impl Want {
         Self::room_in(request)
     }
 
+    /// Returns whether what is wanted serves one waiter, so that a waiter that does not use it wakes
+    /// the next one.
+    pub(super) fn is_for_one(self) -> bool {
+        !self.is_progress() && self != Self::END
+    }
+
     /// Returns whether a report of progress concerns a thread with this want.
     pub(super) fn is_progress(self) -> bool {
-        self == Self::PROGRESS || self == Self::GOAL
+        self == Self::PROGRESS || self.is_goal()
+    }
+
+    /// Returns whether a thread or a task with this want waits for a goal.
+    pub(super) fn is_goal(self) -> bool {
+        self == Self::GOAL || self == Self::GOAL_OF_TASK
     }
 }
 
@@ -45,9 +57,17 @@ pub(crate) struct Waiter(pub(super) Arc<WaiterEntry>);
 pub(super) struct WaiterEntry {
     want: Want,
     pub(super) woken: AtomicBool,
-    sleeper: Mutex<Option<Sleeper>>,
+    sleeper: Mutex<Sleeping>,
     /// Returns whether the goal is reached. Not called while the list is locked.
     goal: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+}
+
+/// The sleeper of the latest wait that uses an entry.
+#[derive(Default)]
+struct Sleeping {
+    sleeper: Option<Sleeper>,
+    /// The number of times that a wait began.
+    begun: u64,
 }
 
 impl WaiterEntry {
@@ -60,7 +80,7 @@ impl WaiterEntry {
         // ORD(list.woken): Release; pairs with the Acquire in `wait`.
         self.woken.store(true, Ordering::Release);
         // Bound to a name, so that the lock is free before user code may run.
-        let sleeper = lock(&self.sleeper).take();
+        let sleeper = lock(&self.sleeper).sleeper.take();
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
@@ -83,19 +103,43 @@ impl Waiter {
         Self::with(Want::GOAL, Some(Box::new(is_reached)))
     }
 
+    /// Creates the waiter of a task for a goal.
+    pub(super) fn for_goal_of_task(is_reached: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self::with(Want::GOAL_OF_TASK, Some(Box::new(is_reached)))
+    }
+
     fn with(want: Want, goal: Option<Box<dyn Fn() -> bool + Send + Sync>>) -> Self {
-        Self(Arc::new(WaiterEntry { want, woken: AtomicBool::new(false), sleeper: Mutex::new(None), goal }))
+        Self(Arc::new(WaiterEntry { want, woken: AtomicBool::new(false), sleeper: Mutex::default(), goal }))
     }
 
     pub(crate) fn wants(&self) -> Want {
         self.0.want
     }
 
-    /// Prepares the entry for a wait. A notifier of an earlier wait may still have the entry and
-    /// wake this wait too early, which is harmless.
-    pub(super) fn begin(&self, thread: &Unparker) -> &Arc<WaiterEntry> {
-        *lock(&self.0.sleeper) = Some(Sleeper::Thread(thread.clone()));
+    /// Prepares the entry for a wait, and returns the number of this wait. A notifier of an earlier
+    /// wait may still have the entry and wake this wait too early, which is harmless: a waiter that was
+    /// woken makes an attempt.
+    pub(super) fn begin(&self, sleeper: Sleeper) -> (&Arc<WaiterEntry>, u64) {
+        let (before, begun) = {
+            let mut sleeping = lock(&self.0.sleeper);
+            sleeping.begun += 1;
+            (sleeping.sleeper.replace(sleeper), sleeping.begun)
+        };
         self.0.woken.store(false, Ordering::Relaxed);
-        &self.0
+        // Outside the lock: the destructor of a waker is user code.
+        drop(before);
+        (&self.0, begun)
+    }
+
+    /// Takes the sleeper of this wait out of the entry, for the caller to drop outside of every lock. A
+    /// later wait that uses the entry keeps its own.
+    pub(super) fn end(&self, begun: u64) -> Option<Sleeper> {
+        let mut sleeping = lock(&self.0.sleeper);
+        if sleeping.begun == begun { sleeping.sleeper.take() } else { None }
+    }
+
+    /// Returns whether both represent the same thread or task.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }

@@ -89,6 +89,10 @@ impl LaneWrite<u32> for Way {
     fn inner(&self) -> Option<&dyn InnerLane> {
         None
     }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        None
+    }
 }
 
 impl Drop for Way {

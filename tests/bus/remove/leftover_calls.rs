@@ -64,6 +64,10 @@ impl LaneWrite<u32> for Stage {
         None
     }
 
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
+        None
+    }
+
     fn offer(&mut self, _: u32, _: Deadline) -> Result<Disposition, WriteError<u32>> {
         self.0.piece.0.calls.fetch_add(1, Ordering::Relaxed);
         Ok(Disposition::Delivered)
@@ -443,6 +447,10 @@ impl AskedLane {
 
 impl LaneWrite<u32> for AskedLane {
     fn inner(&self) -> Option<&dyn InnerLane> {
+        None
+    }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn InnerLane> {
         None
     }
 

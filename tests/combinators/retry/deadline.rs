@@ -68,7 +68,8 @@ fn channel_gets_the_letters_of_every_key() {
     gate.wait_reached(3);
     wait_for(|| queue.state().depth == 0);
     assert_eq!(queue.state().ledger.pending, 10, "set aside");
-    assert_eq!(queue.close_timeout(MILLI).finish, Finish::TimedOut);
+    let report = queue.close_timeout(MILLI);
+    assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 10), "letters are undelivered");
     let mut events = rest_of(dead);
     events.sort_unstable();
     assert_eq!(events, (0..10).collect::<Vec<_>>());

@@ -4,8 +4,8 @@
 use super::{By, MILLI, SECOND, describe, flaky};
 use buslane::error::ConfigErrorKind;
 use buslane::retry::{Backoff, Next};
-use buslane::stats::{Finish, FlushReport, Ledger, SinkStatus};
-use buslane::testing::ManualClock;
+use buslane::stats::{Disposition, Finish, FlushReport, Ledger, SinkStatus};
+use buslane::testing::{Gate, ManualClock};
 use buslane::time::Clock;
 use buslane::time::Deadline;
 use buslane::{Bus, Channel, Overflow, Queue, Sink, SinkExt, sink_fn};
@@ -274,4 +274,45 @@ fn deferred_event_counts_once_in_the_ledger() {
     assert_eq!(receiver.recv(), Ok(300));
     let ledger = books(&retry);
     assert_eq!((ledger.delivered, ledger.pending), (3, 0));
+}
+
+/// An event whose destructor waits at a gate.
+struct Held(Gate);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.pass();
+    }
+}
+
+#[test]
+fn event_in_hand_counts_before_the_retry_is_drained() {
+    let (attempts, drops) = (Gate::closed(), Gate::closed());
+    let (at, has_failed) = (attempts.clone(), AtomicBool::new(false));
+    // The second attempt is in hand when the close runs out of time.
+    let sink = sink_fn(move |_: &Held| {
+        if has_failed.swap(true, Ordering::SeqCst) {
+            at.pass();
+        }
+        Err("down")
+    });
+    let clock = ManualClock::new();
+    let retry = sink.retry_by_key(|_: &Held| 0, By(|_| Next::After(SECOND))).clock(clock.clone());
+    let retry = Arc::new(retry);
+    assert_eq!(retry.offer(Held(drops.clone())).ok(), Some(Disposition::Pending));
+    clock.advance(SECOND);
+    let (ticked, now) = (retry.clone(), clock.now());
+    let ticking = std::thread::spawn(move || ticked.tick(now));
+    attempts.wait_reached(1);
+    let report = retry.close_by(Deadline::NOW);
+    assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 1));
+    attempts.open();
+    // The event is given up, and does not count yet.
+    drops.wait_reached(1);
+    let state = describe(&*retry);
+    assert_eq!((state.status, state.ledger.pending), (SinkStatus::Closed, 1));
+    drops.open();
+    ends(move || ticking.join().unwrap());
+    let state = describe(&*retry);
+    assert_eq!((state.status, assert_balanced(&state).dropped.aborted), (SinkStatus::Drained, 1));
 }

@@ -3,11 +3,12 @@
 
 use super::probe::retries;
 use buslane::retry::{Backoff, DeadLetter};
-use buslane::stats::{Disposition, DropReason, Ledger};
+use buslane::stats::{Disposition, DropReason, Finish, Ledger};
 use buslane::testing::{Collect, Gate, ManualClock};
 use buslane::{BoxError, Bus, Channel, Queue, Sink, SinkExt, WriteError, noop, sink_fn};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use test_support::{assert_balanced, wait_for};
 
 type Events = Vec<u64>;
 type Letters<B> = Collect<DeadLetter<B>>;
@@ -227,6 +228,25 @@ fn batch_counts_pending_events_of_a_busy_queue() {
     let ledger = batch.state().ledger;
     assert_eq!((ledger.delivered, ledger.pending), (6, 2), "{ledger}");
     assert_eq!(ledger.check(), Ok(()));
+}
+
+#[test]
+fn event_that_completes_a_batch_counts_once_while_the_batch_is_written() {
+    let gate = Gate::closed();
+    let queue = gate.before(Collect::<Events>::new()).batch(4).queue(64).unwrap();
+    for event in 0..10 {
+        queue.write(event).unwrap();
+    }
+    gate.wait_reached(1);
+    // The worker is inside the write of the fourth event, which the batch has already.
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.accepted, ledger.delivered, ledger.pending), (10, 0, 10));
+    let report = queue.close_timeout(Duration::from_millis(1));
+    assert_eq!((report.finish, report.undelivered), (Finish::TimedOut, 10), "{report}");
+    gate.open();
+    wait_for(|| queue.state().ledger.pending == 0);
+    let ledger = assert_balanced(&queue.state());
+    assert_eq!((ledger.delivered, ledger.dropped.total()), (4, 6));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use buslane::testing::Gate;
 use buslane::{Bus, Channel, Journal, Overflow, Published, Queue, Sink, SinkExt, WriteError, sink_fn};
 use std::sync::Arc;
 
-const WAYS: [&str; 6] =
-    ["publish", "try_publish", "publish_with", "publish_batch", "Bus::publish", "with_local"];
+const WAYS: [&str; 7] =
+    ["publish", "try_publish", "publish_with", "in place", "publish_batch", "Bus::publish", "with_local"];
 
 /// Publishes `events` events in the given way.
 fn publish(bus: &Bus<u64>, way: &str, events: u64) -> Published {
@@ -28,6 +28,7 @@ fn publish(bus: &Bus<u64>, way: &str, events: u64) -> Published {
                 told
             }),
             "publish_with" => publisher.publish_with(|| event).unwrap(),
+            "in place" => publisher.publish_in_place(|| event / 2, |half| *half = event).unwrap(),
             "Bus::publish" => bus.publish(event).unwrap(),
             _ => bus.with_local(|publisher| publisher.publish(event)).unwrap(),
         };

@@ -1,11 +1,13 @@
 //! A journal, compared with the list of all events.
 
+mod reader;
+
 use super::value::{Step, pick};
 use buslane::error::SubscribeError;
-use buslane::error::TryRecvError;
-use buslane::journal::{Entry, Feed, JournalWriter, OnLag, Sequence, Start, Until};
-use buslane::stats::SubscriberState;
-use buslane::{Journal, Subscriber, WriteError};
+use buslane::journal::{Feed, JournalWriter, OnLag, Sequence, Start, Until};
+use buslane::{Journal, WriteError};
+use reader::Reader;
+use std::cell::Cell;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
@@ -142,23 +144,6 @@ enum Pen {
     Closed,
 }
 
-/// A subscriber, and the events that it must read.
-struct Reader {
-    subscriber: Subscriber<Event>,
-    request: Request,
-    /// Its start, and the position of the next event.
-    start: u64,
-    cursor: u64,
-    /// The end of the journal when the subscriber started.
-    live_from: u64,
-    since: Option<SystemTime>,
-    last: Option<u64>,
-    until: Option<SystemTime>,
-    ended: bool,
-    delivered: u64,
-    lagged: u64,
-}
-
 /// The part of a journal that a reader may see.
 struct Scene {
     /// The first event that was not overwritten.
@@ -166,14 +151,6 @@ struct Scene {
     /// The events that are guaranteed to be retained.
     kept: Range<u64>,
     closed: bool,
-}
-
-/// The decision of a bound or a filter about an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Wanted,
-    Unwanted,
-    End,
 }
 
 struct World {
@@ -426,6 +403,7 @@ impl World {
             last: if let Some(Until::Sequence(last)) = until { Some(last.get()) } else { None },
             until: if let Some(Until::Time(until)) = until { Some(until) } else { None },
             ended: false,
+            counted: Cell::new(start_place),
             delivered: 0,
             lagged: 0,
         });
@@ -443,152 +421,6 @@ impl World {
         for reader in &self.readers {
             reader.check(self.tail());
         }
-    }
-}
-
-impl Reader {
-    fn judge(&self, position: u64, event: &Event) -> Verdict {
-        if self.last.is_some_and(|last| position > last) {
-            return Verdict::End;
-        }
-        let was_there = position < self.live_from;
-        if was_there && self.since.is_some_and(|since| event.time < since) {
-            return Verdict::Unwanted;
-        }
-        if self.until.is_some_and(|until| event.time > until) {
-            return if was_there { Verdict::Unwanted } else { Verdict::End };
-        }
-        if event.number.is_multiple_of(self.request.one_in) { Verdict::Wanted } else { Verdict::Unwanted }
-    }
-
-    /// Returns the first event between the cursor and `end` that is not skipped.
-    fn next(&self, events: &[Event], end: u64) -> Option<(u64, Verdict)> {
-        (self.cursor..end)
-            .map(|position| (position, self.judge(position, &events[position as usize])))
-            .find(|(_, verdict)| *verdict != Verdict::Unwanted)
-    }
-
-    /// Reads one entry, and returns whether there was one.
-    fn read(&mut self, setup: Setup, events: &[Event], scene: &Scene) -> bool {
-        let Scene { there, ref kept, closed } = *scene;
-        match self.subscriber.try_recv() {
-            Ok(Entry::Event(place, event)) => {
-                assert!(!self.ended, "an event after the end");
-                assert!(self.cursor >= there && place.get() >= there, "an event that was overwritten");
-                assert_eq!(self.next(events, kept.end), Some((place.get(), Verdict::Wanted)));
-                assert_eq!(event, events[place.get() as usize]);
-                self.delivered += 1;
-                self.goes_on(place.get() + 1);
-                true
-            }
-            Ok(Entry::Lagged(missed)) => {
-                self.lag(missed, scene);
-                true
-            }
-            Err(TryRecvError::Empty) => {
-                assert!(
-                    !self.is_over(setup, events, kept.end, closed),
-                    "the reader has reached its end, but reports empty"
-                );
-                assert_eq!(self.next(events, kept.end), None, "empty, although an event is available");
-                self.cursor = self.cursor.max(kept.end);
-                false
-            }
-            Err(_) => {
-                self.close(setup, events, kept.end, closed);
-                false
-            }
-            Ok(other) => panic!("{other:?}"),
-        }
-    }
-
-    fn read_batch(&mut self, setup: Setup, events: &[Event], scene: &Scene) {
-        let Scene { there, ref kept, closed } = *scene;
-        let batch = match self.subscriber.try_recv_slice() {
-            Ok(Entry::Event(place, batch)) => Ok(Some((place.get(), batch.to_vec()))),
-            Ok(Entry::Lagged(missed)) => {
-                self.lag(missed, scene);
-                return;
-            }
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(_) => Err(()),
-            Ok(other) => panic!("{other:?}"),
-        };
-        match batch {
-            Ok(Some((first, batch))) => {
-                assert!(!self.ended && !batch.is_empty() && batch.len() <= 64, "a batch");
-                assert!(self.cursor >= there && first >= there, "events that were overwritten");
-                assert_eq!(self.next(events, kept.end), Some((first, Verdict::Wanted)));
-                let end = first + batch.len() as u64;
-                assert_eq!(batch, events[first as usize..end as usize]);
-                for position in first..end {
-                    assert_eq!(self.judge(position, &events[position as usize]), Verdict::Wanted);
-                }
-                self.delivered += batch.len() as u64;
-                self.goes_on(end);
-            }
-            Ok(None) => {
-                assert!(
-                    !self.is_over(setup, events, kept.end, closed),
-                    "the reader has reached its end, but reports empty"
-                );
-                assert_eq!(self.next(events, kept.end), None, "empty, although an event is available");
-                self.cursor = self.cursor.max(kept.end);
-            }
-            Err(()) => self.close(setup, events, kept.end, closed),
-        }
-    }
-
-    fn goes_on(&mut self, position: u64) {
-        self.cursor = position;
-        self.ended |= self.last.is_some_and(|last| position > last);
-    }
-
-    /// Checks a reported lag: the missed events were overwritten, and start at the cursor.
-    fn lag(&mut self, missed: u64, scene: &Scene) {
-        let Scene { there, ref kept, .. } = *scene;
-        assert!(!self.ended, "an entry after the end");
-        let goes_on = self.subscriber.next_sequence().get();
-        let from = goes_on - missed;
-        assert!(missed > 0 && from == self.cursor && from < there, "a retained event must not be missed");
-        assert_eq!(goes_on, if self.request.newest { kept.end } else { kept.start });
-        self.lagged += missed;
-        self.cursor = goes_on;
-        self.ended |= self.request.ends_on_lag;
-    }
-
-    /// Returns whether the reader must stop: it is past its own end, or the journal's.
-    fn is_over(&self, setup: Setup, events: &[Event], tail: u64, closed: bool) -> bool {
-        let next = self.next(events, tail);
-        let over = self.until.is_some() && !setup.future;
-        self.ended
-            || self.last.is_some_and(|last| self.cursor > last)
-            || matches!(next, Some((_, Verdict::End)))
-            || (next.is_none() && (closed || over))
-            || (next.is_none() && self.last.is_some_and(|last| tail > last))
-    }
-
-    fn close(&mut self, setup: Setup, events: &[Event], tail: u64, closed: bool) {
-        assert!(self.is_over(setup, events, tail, closed), "closed before the reader's end");
-        self.ended = true;
-        // The reader has passed the events that it skipped before its end.
-        let place = self.subscriber.next_sequence().get();
-        assert!(place >= self.cursor, "the position moved back");
-        assert!(
-            (self.cursor..place.min(tail))
-                .all(|position| self.judge(position, &events[position as usize]) == Verdict::Unwanted)
-        );
-        self.cursor = place;
-    }
-
-    fn check(&self, tail: u64) {
-        let SubscriberState { next, behind, gating, ended, ledger, .. } = self.subscriber.state();
-        ledger.check().expect("a subscriber's ledger balances");
-        assert_eq!((next, gating, ended), (self.cursor, self.request.gating, self.ended));
-        let end = if self.ended { self.cursor } else { tail.max(self.cursor) };
-        assert_eq!((behind, ledger.pending), (end - self.cursor, end - self.cursor));
-        assert_eq!((ledger.delivered, ledger.dropped.evicted), (self.delivered, self.lagged));
-        assert_eq!(ledger.filtered, self.cursor - self.start - self.delivered - self.lagged);
     }
 }
 

@@ -107,6 +107,39 @@ fn clone_can_seal_its_ring() {
 }
 
 #[test]
+fn callback_may_do_anything_with_a_value_in_its_slot() {
+    for capacity in [1, 3] {
+        let census = Census::default();
+        let (mut producer, mut consumer) = pair(capacity);
+        for n in 0..rounds(50, 6) {
+            let vacant = producer.vacant().unwrap();
+            vacant.push_in_place(census.value(n), |value| {
+                assert!(!consumer.has_next(), "it is not shown before it is complete");
+                assert_eq!(std::mem::replace(value, census.value(n + 1)).look(), n);
+            });
+            assert_eq!(consumer.pop().map(|value| value.look()), Some(n + 1));
+            let (vacant, value) = (producer.vacant().unwrap(), census.value(n));
+            let panics = |value: &mut Counted| {
+                value.look();
+                panic!("as requested by the test")
+            };
+            assert!(unwinds(|| vacant.push_in_place(value, panics)));
+            assert!(consumer.pop().is_none());
+            // Into a ring that the callback seals.
+            let (mut sealed, mut reader) = pair(capacity);
+            let sealer = sealed.sealer();
+            let vacant = sealed.vacant().unwrap();
+            vacant.push_in_place(census.value(n), |_| assert_eq!(sealer.seal(), 0));
+            let mut back = Vec::new();
+            assert!(!sealed.settle(|value| back.push(value.look())));
+            assert_eq!((back, reader.pop().is_none()), (vec![n], true));
+        }
+        drop((producer, consumer));
+        assert_eq!(census.living(), 0);
+    }
+}
+
+#[test]
 fn panicking_callbacks_lose_only_their_value() {
     let census = Census::default();
     let (mut producer, mut consumer) = pair(8);
