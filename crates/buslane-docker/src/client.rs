@@ -1,16 +1,19 @@
 //! The requests to the engine.
 
 use crate::address::Address;
+use crate::body::EventBody;
 use crate::date::{http_date, rfc_3339};
 use crate::error::DockerError;
 use crate::pace::Pace;
 use crate::version::ApiVersion;
+#[cfg(unix)]
+use crate::{body::SocketBody, socket::Takeover};
 use serde_json::Value;
 use std::fmt::Write;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::http::header::{CONTENT_TYPE, DATE, SERVER};
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue, SERVER, TRANSFER_ENCODING};
 use ureq::http::{Request, Response};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, TcpConnector};
@@ -32,6 +35,8 @@ pub(crate) struct Client {
     timeout: Duration,
     /// Whether the client's reads may wait.
     pub(crate) pace: Pace,
+    #[cfg(unix)]
+    takeover: Arc<Takeover>,
 }
 
 /// What an engine answers to a ping.
@@ -70,9 +75,12 @@ impl Client {
             .build();
         let pace = Pace::default();
         #[cfg(unix)]
+        let takeover = Arc::new(Takeover::default());
+        #[cfg(unix)]
         let agent = {
             use crate::socket::{HostResolver, SocketConnector};
-            let connector = SocketConnector(address.clone()).chain(TcpConnector::default());
+            let connector = SocketConnector { address: address.clone(), takeover: takeover.clone() };
+            let connector = connector.chain(TcpConnector::default());
             let resolver =
                 HostResolver { has_host: address.path().is_none(), hosts: DefaultResolver::default() };
             Agent::with_parts(config, connector.chain(pace.clone()), resolver)
@@ -83,7 +91,14 @@ impl Client {
             ().chain(TcpConnector::default()).chain(pace.clone()),
             DefaultResolver::default(),
         );
-        Self { agent, address, timeout, pace }
+        Self {
+            agent,
+            address,
+            timeout,
+            pace,
+            #[cfg(unix)]
+            takeover,
+        }
     }
 
     /// Returns a client with a connection of its own.
@@ -153,7 +168,7 @@ impl Client {
     }
 
     /// Asks for events, and returns the stream of them.
-    pub(crate) fn events(&self, ping: &Ping, query: &Query) -> Result<BodyReader<'static>, DockerError> {
+    pub(crate) fn events(&self, ping: &Ping, query: &Query) -> Result<EventBody, DockerError> {
         // Podman may send nothing, not even a status, before the first event.
         let head_limit = (!ping.is_podman).then_some(self.timeout);
         let url = format!("{}{}", path(ping.version, "events"), query);
@@ -168,8 +183,29 @@ impl Client {
             Some(media_type) if !media_type.contains("json") && !media_type.starts_with("text/plain") => {
                 Err(DockerError::NotAnEngine)
             }
-            _ => Ok(response.into_body().into_reader()),
+            _ => {
+                let header = |name| response.headers().get(name).map(HeaderValue::as_bytes);
+                let is_chunked = header(TRANSFER_ENCODING)
+                    .is_some_and(|it| it.eq_ignore_ascii_case(b"chunked"))
+                    && header(CONTENT_ENCODING).is_none();
+                self.body(response.into_body().into_reader(), is_chunked)
+            }
         }
+    }
+
+    /// Takes a chunked body over from the client, if its socket is one of this crate.
+    #[cfg(unix)]
+    fn body(&self, mut body: BodyReader<'static>, is_chunked: bool) -> Result<EventBody, DockerError> {
+        if !is_chunked || self.address.path().is_none() {
+            return Ok(EventBody::Client(body));
+        }
+        let taken = self.takeover.take(&mut body).map_err(|error| self.read_error(&error))?;
+        Ok(EventBody::Socket(Box::new(SocketBody::new(taken, body))))
+    }
+
+    #[cfg(not(unix))]
+    fn body(&self, body: BodyReader<'static>, _is_chunked: bool) -> Result<EventBody, DockerError> {
+        Ok(EventBody::Client(body))
     }
 
     fn get(

@@ -4,26 +4,28 @@
 //! Strings are taken as bytes, and the text of the whole event is checked once: whether it is UTF-8 is
 //! asked once for an event, and not once for each of its strings.
 
-use crate::event::{DockerEvent, Span};
+use crate::event::{DockerEvent, Outline, Span};
 use crate::parts::{Actor, ActorField, Field, Parts, Scratch, append, begin_entry, end_entry};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
 
-/// Decodes an event with the help of a scratch.
+/// Decodes an event with the help of a scratch, whose block gets its text.
 pub(crate) struct EventSeed<'a>(pub(crate) &'a mut Scratch);
 
 impl<'de> DeserializeSeed<'de> for EventSeed<'_> {
-    type Value = DockerEvent;
+    type Value = Outline;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<DockerEvent, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Outline, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Deserialize<'de> for DockerEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        EventSeed(&mut Scratch::default()).deserialize(deserializer)
+        let mut scratch = Scratch::default();
+        let outline = EventSeed(&mut scratch).deserialize(deserializer)?;
+        Ok(outline.in_block(&scratch.block.into()))
     }
 }
 
@@ -234,14 +236,14 @@ impl<'de> Visitor<'de> for AttributesSeed<'_> {
 }
 
 impl<'de> Visitor<'de> for EventSeed<'_> {
-    type Value = DockerEvent;
+    type Value = Outline;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DockerEvent, A::Error> {
-        let Scratch { text, rest, message } = self.0;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outline, A::Error> {
+        let Scratch { text, rest, message, .. } = self.0;
         text.clear();
         rest.clear();
         *message = None;

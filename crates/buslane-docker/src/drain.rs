@@ -3,18 +3,18 @@
 //! It never waits for the monitor or the sink, so the engine is never slowed by a slow consumer.
 
 use crate::attempt::Attempt;
+use crate::body::EventBody;
 use crate::client::{Client, Query};
 use crate::date::time_here;
 use crate::error::DockerError;
 use crate::filter::Filter;
-use crate::frame::{Decoded, Decoder};
+use crate::frame::{After, Decoder};
 use crate::identity::Identity;
 use crate::inbox::{Entry, Inbox};
 use crate::token::Timestamp;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Instant;
-use ureq::BodyReader;
 
 /// How much earlier Podman is asked, in nanoseconds.
 const PODMAN_MARGIN: i64 = 1000;
@@ -72,11 +72,7 @@ impl Drop for EndOnDrop<'_> {
 }
 
 /// Returns the stream, and the filter of its events that is applied here.
-fn open(
-    client: &Client,
-    plan: &Plan,
-    opening: &Attempt<Opened>,
-) -> Result<(BodyReader<'static>, Filter), DockerError> {
+fn open(client: &Client, plan: &Plan, opening: &Attempt<Opened>) -> Result<(EventBody, Filter), DockerError> {
     let before_ping = Instant::now();
     let ping = client.ping()?;
     let before_info = Instant::now();
@@ -125,28 +121,30 @@ fn open(
 /// Reads and decodes to the end of the stream, or until the inbox is closed.
 fn read(
     client: &Client,
-    mut reader: BodyReader<'static>,
+    mut body: EventBody,
     mut decoder: Decoder,
     wanted: &Filter,
     inbox: &Inbox,
 ) -> Result<(), DockerError> {
     loop {
-        let mut end = fill(client, &mut reader, &mut decoder);
+        let mut end = match body.fill(&client.pace, &mut decoder) {
+            Ok(is_over) => is_over.then_some(Ok(())),
+            Err(error) => Some(Err(client.read_error(&error))),
+        };
         let mut batch = inbox.batch();
         loop {
-            match decoder.next() {
-                Ok(Some(Decoded::Event(event))) => {
-                    let identity = Identity::of(&event);
-                    batch.push_back(if wanted.matches(&event) {
-                        Entry::Event(event, identity)
-                    } else {
-                        Entry::Unwanted(identity, event.time_nano())
-                    });
-                }
-                Ok(Some(Decoded::Undecodable(error, hash))) => {
-                    batch.push_back(Entry::Undecodable(error, hash));
-                }
-                Ok(None) => break,
+            let block = decoder.block(|event| {
+                let identity = Identity::of(&event);
+                batch.push_back(if wanted.matches(&event) {
+                    Entry::Event(event, identity)
+                } else {
+                    Entry::Unwanted(identity, event.time_nano())
+                });
+            });
+            match block {
+                Ok(After::Full) => {}
+                Ok(After::Undecodable(error, hash)) => batch.push_back(Entry::Undecodable(error, hash)),
+                Ok(After::Dry) => break,
                 Err(error) => {
                     end = Some(Err(error));
                     break;
@@ -163,30 +161,6 @@ fn read(
                 return Err(client.read_error(&ErrorKind::UnexpectedEof.into()));
             }
             Some(end) => return end,
-        }
-    }
-}
-
-/// Waits for bytes, and reads all that are there. Returns the end of the stream.
-fn fill(
-    client: &Client,
-    reader: &mut BodyReader<'static>,
-    decoder: &mut Decoder,
-) -> Option<Result<(), DockerError>> {
-    client.pace.refuse_waits(false);
-    loop {
-        match reader.read(decoder.room()) {
-            Ok(0) => return Some(Ok(())),
-            Ok(bytes) => {
-                decoder.filled(bytes);
-                if !decoder.has_room() {
-                    return None;
-                }
-                client.pace.refuse_waits(true);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Some(Err(client.read_error(&error))),
         }
     }
 }

@@ -103,6 +103,8 @@ impl DockerError {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
             Some(client) => Self::of(client, address),
             None if error.kind() == io::ErrorKind::TimedOut => Self::Timeout,
+            // What is no body.
+            None if error.kind() == io::ErrorKind::InvalidData => Self::Protocol,
             None => Self::connection(error.kind(), address),
         }
     }
@@ -162,3 +164,29 @@ impl fmt::Display for DockerError {
 }
 
 impl Error for DockerError {}
+
+#[cfg(test)]
+mod tests {
+    use super::DockerError;
+    use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn missing_permission_keeps_its_kind() {
+        let denied = || Error::from(ErrorKind::PermissionDenied);
+        let expected = DockerError::Connection {
+            address: "unix:///var/run/docker.sock".to_owned(),
+            kind: ErrorKind::PermissionDenied,
+        };
+        let wrapped = Error::other(ureq::Error::Io(denied()));
+        for error in [
+            DockerError::of(&ureq::Error::Io(denied()), "unix:///var/run/docker.sock"),
+            DockerError::of_io(&denied(), "unix:///var/run/docker.sock"),
+            DockerError::of_io(&wrapped, "unix:///var/run/docker.sock"),
+        ] {
+            assert_eq!(error, expected);
+            let text =
+                "the connection to the engine at unix:///var/run/docker.sock failed: permission denied";
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}

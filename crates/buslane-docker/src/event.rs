@@ -1,10 +1,13 @@
 //! An event of the engine.
 //!
-//! An event is one allocation, shared by its clones: a text that holds every string, one after the
-//! other, and the positions in it. The attributes are a row of entries in the same text: the lengths
-//! of key and value, four characters of six bits each, and then the key and the value. So decoding
-//! allocates once for each event, whatever the number of its attributes, and a bus with many sinks
-//! clones it for the price of a counter.
+//! The strings of an event are one text, one after the other, with the positions in it. The attributes
+//! are a row of entries in the same text: the lengths of key and value, four characters of six bits
+//! each, and then the key and the value.
+//!
+//! The texts of events that were read together are one allocation, a *block*, which all of them and
+//! their clones share. One thread decodes the events and another one drops them, and memory that
+//! returns from another thread costs more than the decoding. So a dozen events share that cost, and a
+//! bus with many sinks clones an event for the price of a counter.
 
 use crate::kind::{Action, Kind, Scope};
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
@@ -24,6 +27,9 @@ pub(crate) const LONGEST_TEXT: usize = (1 << 24) - 1;
 /// actions that this crate does not know are kept as they are. A clone shares the text of the
 /// event.
 ///
+/// Events that were read together share memory, about 4 KiB, which is freed with the last of them. To
+/// keep single events for long, keep [`detached`](Self::detached) ones.
+///
 /// It serializes, and deserializes from, the JSON that the engine sends.
 ///
 /// # Examples
@@ -41,7 +47,16 @@ pub(crate) const LONGEST_TEXT: usize = (1 << 24) - 1;
 /// ```
 #[derive(Clone)]
 pub struct DockerEvent {
-    pub(crate) text: Arc<str>,
+    /// The texts of this event and of others.
+    block: Arc<str>,
+    pub(crate) outline: Outline,
+}
+
+/// An event without its text.
+#[derive(Clone, Copy)]
+pub(crate) struct Outline {
+    /// The text of the event in its block. The other parts are positions in that text.
+    pub(crate) whole: Span,
     /// Nanoseconds since 1970, by the clock of the engine.
     pub(crate) time_nano: i64,
     pub(crate) kind: Span,
@@ -68,8 +83,16 @@ pub(crate) enum Precision {
     Nanoseconds,
 }
 
+impl Outline {
+    /// Returns the event whose text is in this block.
+    #[inline]
+    pub(crate) fn in_block(self, block: &Arc<str>) -> DockerEvent {
+        DockerEvent { block: block.clone(), outline: self }
+    }
+}
+
 impl Span {
-    /// Both positions are at most [`LONGEST_TEXT`].
+    /// Both positions are those of a block or a text, which are far shorter than 4 GiB.
     #[inline]
     pub(crate) fn between(at: usize, end: usize) -> Self {
         Self { at: at as u32, end: end as u32 }
@@ -81,6 +104,32 @@ impl Span {
 }
 
 impl DockerEvent {
+    /// Returns all strings of the event.
+    #[inline]
+    pub(crate) fn text(&self) -> &str {
+        self.outline.whole.of(&self.block)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn block(&self) -> &str {
+        &self.block
+    }
+
+    /// Returns a copy of the event that shares no memory with other events.
+    ///
+    /// # Examples
+    /// ```
+    /// use buslane_docker::DockerEvent;
+    /// let event: DockerEvent = serde_json::from_str(r#"{"Type":"volume","Action":"mount"}"#)?;
+    /// assert_eq!(event.detached(), event);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let text = self.text();
+        Outline { whole: Span::between(0, text.len()), ..self.outline }.in_block(&Arc::from(text))
+    }
+
     /// Returns the kind of object that the event is about. It is `Other("")` if the engine did not
     /// send one.
     ///
@@ -93,7 +142,7 @@ impl DockerEvent {
     /// ```
     #[must_use]
     pub fn kind(&self) -> Kind<'_> {
-        Kind::from_name(self.kind.of(&self.text))
+        Kind::from_name(self.outline.kind.of(self.text()))
     }
 
     /// Returns what happened, without the data that some actions have after `: `. It is `Other("")`
@@ -121,14 +170,14 @@ impl DockerEvent {
     /// Returns the action as the engine sent it, data included.
     #[must_use]
     pub fn full_action(&self) -> &str {
-        self.action.of(&self.text)
+        self.outline.action.of(self.text())
     }
 
     /// Returns the identifier of the object: that of a container, the name of a volume or an image.
     /// It is empty if the engine did not send one.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.id.of(&self.text)
+        self.outline.id.of(self.text())
     }
 
     /// Returns the value of an attribute. The labels of a container are attributes, too.
@@ -157,7 +206,7 @@ impl DockerEvent {
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     pub fn attributes(&self) -> Attributes<'_> {
-        Attributes(self.attributes.of(&self.text))
+        Attributes(self.outline.attributes.of(self.text()))
     }
 
     /// Returns the name of a container, or another object that has one.
@@ -181,7 +230,7 @@ impl DockerEvent {
     /// Returns where the event comes from, if the engine sent it.
     #[must_use]
     pub fn scope(&self) -> Option<Scope> {
-        self.scope
+        self.outline.scope
     }
 
     /// Returns the time of the event, by the clock of the engine.
@@ -206,12 +255,12 @@ impl DockerEvent {
     /// Returns the time of the event in nanoseconds since 1970, by the clock of the engine.
     #[must_use]
     pub fn time_nano(&self) -> Option<i64> {
-        (self.precision != Precision::None).then_some(self.time_nano)
+        (self.outline.precision != Precision::None).then_some(self.outline.time_nano)
     }
 
     /// Returns the memory that the event occupies, in bytes.
     pub(crate) fn size(&self) -> usize {
-        self.text.len() + size_of::<Self>()
+        self.text().len() + size_of::<Self>()
     }
 }
 
@@ -263,7 +312,13 @@ impl Hash for DockerEvent {
 impl DockerEvent {
     /// Returns all but the attributes.
     fn parts(&self) -> (&str, &str, &str, Option<Scope>, Option<i64>) {
-        (self.kind.of(&self.text), self.full_action(), self.id(), self.scope, self.time_nano())
+        (
+            self.outline.kind.of(self.text()),
+            self.full_action(),
+            self.id(),
+            self.outline.scope,
+            self.time_nano(),
+        )
     }
 }
 
@@ -274,7 +329,7 @@ impl fmt::Debug for DockerEvent {
             .field("action", &self.full_action())
             .field("id", &self.id())
             .field("attributes", &Entries(self))
-            .field("scope", &self.scope)
+            .field("scope", &self.outline.scope)
             .field("time_nano", &self.time_nano())
             .finish()
     }
@@ -305,7 +360,7 @@ impl Serialize for DockerEvent {
         event.serialize_field("Type", self.kind().as_str())?;
         event.serialize_field("Action", self.full_action())?;
         event.serialize_field("Actor", &Actor(self))?;
-        match self.scope {
+        match self.outline.scope {
             Some(scope) => event.serialize_field("scope", scope.as_str())?,
             None => event.skip_field("scope")?,
         }
@@ -313,8 +368,8 @@ impl Serialize for DockerEvent {
             Some(nanos) => event.serialize_field("time", &nanos.div_euclid(1_000_000_000))?,
             None => event.skip_field("time")?,
         }
-        match self.precision {
-            Precision::Nanoseconds => event.serialize_field("timeNano", &self.time_nano)?,
+        match self.outline.precision {
+            Precision::Nanoseconds => event.serialize_field("timeNano", &self.outline.time_nano)?,
             Precision::None | Precision::Seconds => event.skip_field("timeNano")?,
         }
         event.end()

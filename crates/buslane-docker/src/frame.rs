@@ -10,7 +10,7 @@
 
 use crate::decode::EventSeed;
 use crate::error::DockerError;
-use crate::event::DockerEvent;
+use crate::event::{DockerEvent, Outline};
 use crate::identity::hash;
 use crate::parts::Scratch;
 use crate::plain;
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::Deserializer;
 use serde_json::error::Category;
+use std::sync::Arc;
 
 /// The record separator upstream of each value of `application/json-seq`.
 const RECORD_SEPARATOR: u8 = 0x1e;
@@ -27,11 +28,25 @@ const LEAST_ROOM: usize = 16 * 1024;
 const LONGEST_TEXT: usize = 200;
 /// The size at which a buffer is kept although a long value made it grow.
 const USUAL_SIZE: usize = 256 * 1024;
+/// The length at which the texts of events fill a block. Longer blocks hardly cost less for an event, and
+/// one event that is kept keeps its whole block.
+const BLOCK: usize = 4096;
 
 /// What was decoded.
+enum Decoded {
+    Event(Outline),
+    /// A value that is no event, or one that is too long, and a hash of it. Of one that is too long, the
+    /// hash is that of its first bytes.
+    Undecodable(DockerError, u64),
+}
+
+/// What follows a block of events.
 #[derive(Debug)]
-pub(crate) enum Decoded {
-    Event(DockerEvent),
+pub(crate) enum After {
+    /// Perhaps another block.
+    Full,
+    /// No value is whole.
+    Dry,
     /// A value that is no event, or one that is too long, and a hash of it. Of one that is too long, the
     /// hash is that of its first bytes.
     Undecodable(DockerError, u64),
@@ -49,6 +64,8 @@ pub(crate) struct Decoder {
     /// The hash of the value that is scanned, if it is too long and its bytes are not kept.
     skipped: Option<u64>,
     scratch: Scratch,
+    /// The events of the block that is decoded.
+    outlines: Vec<Outline>,
 }
 
 /// A search for the end of a value.
@@ -126,6 +143,7 @@ impl Decoder {
             scan: None,
             skipped: None,
             scratch: Scratch::default(),
+            outlines: Vec::new(),
         }
     }
 
@@ -171,11 +189,40 @@ impl Decoder {
         self.scan.is_some() || self.buffer[self.at..self.filled].iter().any(|byte| !is_between(*byte))
     }
 
+    /// Decodes events, until their texts fill a block or something else comes. Passes them to `take`.
+    ///
+    /// # Errors
+    /// [`DockerError::Text`] or [`DockerError::Json`] if what follows them is no JSON. There is nothing to
+    /// decode after that.
+    pub(crate) fn block(&mut self, take: impl FnMut(DockerEvent)) -> Result<After, DockerError> {
+        // Also what was decoded in vain.
+        self.scratch.block.clear();
+        if self.scratch.block.capacity() > USUAL_SIZE {
+            self.scratch.block = String::new();
+        }
+        let after = loop {
+            match self.next() {
+                Ok(Some(Decoded::Event(outline))) => self.outlines.push(outline),
+                Ok(Some(Decoded::Undecodable(error, hash))) => break Ok(After::Undecodable(error, hash)),
+                Ok(None) => break Ok(After::Dry),
+                Err(error) => break Err(error),
+            }
+            if self.scratch.block.len() >= BLOCK {
+                break Ok(After::Full);
+            }
+        };
+        if !self.outlines.is_empty() {
+            let block: Arc<str> = Arc::from(self.scratch.block.as_str());
+            self.outlines.drain(..).map(|outline| outline.in_block(&block)).for_each(take);
+        }
+        after
+    }
+
     /// Decodes the next value, if it is whole.
     ///
     /// # Errors
     /// [`DockerError::Text`] or [`DockerError::Json`] if it is no JSON. There is nothing to decode after that.
-    pub(crate) fn next(&mut self) -> Result<Option<Decoded>, DockerError> {
+    fn next(&mut self) -> Result<Option<Decoded>, DockerError> {
         if self.scan.is_none() {
             while self.at < self.filled && is_between(self.buffer[self.at]) {
                 self.at += 1;
@@ -308,7 +355,7 @@ fn length(json: Deserializer<serde_json::de::SliceRead<'_>>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decoded, Decoder};
+    use super::{After, BLOCK, Decoder};
     use crate::error::DockerError;
 
     /// Decodes a stream in pieces. The result of a piece of text is what each value became.
@@ -318,13 +365,13 @@ mod tests {
             decoder.room()[..bytes.len()].copy_from_slice(bytes);
             decoder.filled(bytes.len());
             loop {
-                match decoder.next() {
-                    Ok(None) => break,
-                    Ok(Some(Decoded::Event(event))) => all.push(event.to_string()),
-                    Ok(Some(Decoded::Undecodable(DockerError::EventTooLong { .. }, _))) => {
+                match decoder.block(|event| all.push(event.to_string())) {
+                    Ok(After::Dry) => break,
+                    Ok(After::Full) => {}
+                    Ok(After::Undecodable(DockerError::EventTooLong { .. }, _)) => {
                         all.push("too long".into());
                     }
-                    Ok(Some(Decoded::Undecodable(..))) => all.push("skipped".into()),
+                    Ok(After::Undecodable(..)) => all.push("skipped".into()),
                     Err(_) => {
                         all.push("broken".into());
                         return all;
@@ -428,8 +475,8 @@ mod tests {
                 let length = bytes.len().min(room.len());
                 room[..length].copy_from_slice(&bytes[..length]);
                 decoder.filled(length);
-                let next = decoder.next();
-                (decoder.buffer.len(), next)
+                let next = decoder.block(|event| panic!("{event}"));
+                (decoder.buffer.len().max(decoder.scratch.block.capacity()), next)
             },
             Vec::new(),
         );
@@ -437,9 +484,30 @@ mod tests {
         results.extend((0..10_000).map(|_| feed(&[b'x'; 10_000])));
         results.push(feed(br#""}"#));
         assert!(results.iter().all(|(size, _)| *size <= 1 << 18));
-        let ends =
-            results.iter().filter(|(_, next)| matches!(next, Ok(Some(Decoded::Undecodable(..))))).count();
+        let ends = results.iter().filter(|(_, next)| matches!(next, Ok(After::Undecodable(..)))).count();
         assert_eq!(ends, 1);
-        assert!(results.iter().all(|(_, next)| !matches!(next, Err(_) | Ok(Some(Decoded::Event(_))))));
+        assert!(results.iter().all(|(_, next)| next.is_ok()));
+    }
+
+    #[test]
+    fn texts_of_events_share_a_block_of_bounded_length() {
+        let (mut decoder, mut events) = (Decoder::new(1 << 16), Vec::new());
+        for _ in 0..20 {
+            for _ in 0..50 {
+                let room = decoder.room();
+                room[..ONE.len()].copy_from_slice(ONE.as_bytes());
+                decoder.filled(ONE.len());
+            }
+            while !matches!(decoder.block(|event| events.push(event)), Ok(After::Dry)) {}
+        }
+        let blocks: std::collections::HashSet<_> =
+            events.iter().map(|event| event.block().as_ptr()).collect();
+        assert_eq!((events.len(), blocks.len()), (1000, 20), "at least one for each read");
+        assert!(events.iter().all(|event| event.to_string() == "volume mount a"));
+        let text = events[0].text().len();
+        assert!(events.iter().all(|event| event.block().len() < BLOCK + text));
+        assert!(
+            events.iter().all(|event| event.detached() == *event && event.detached().block().len() == text)
+        );
     }
 }

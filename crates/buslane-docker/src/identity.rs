@@ -24,8 +24,9 @@ impl Identity {
     /// may then look alike.
     #[inline]
     pub(crate) fn of(event: &DockerEvent) -> Option<Self> {
-        (event.precision == Precision::Nanoseconds)
-            .then(|| Self { time: event.time_nano, hash: hash(event.text.as_bytes()) })
+        let outline = &event.outline;
+        (outline.precision == Precision::Nanoseconds)
+            .then(|| Self { time: outline.time_nano, hash: hash(event.text().as_bytes()) })
     }
 }
 

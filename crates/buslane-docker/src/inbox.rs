@@ -258,7 +258,7 @@ mod tests {
         while inbox.take(&mut hand, Duration::ZERO).is_ok() {
             while let Some(entry) = hand.pop_front() {
                 all.push(match entry {
-                    Entry::Event(event, _) => event.time_nano,
+                    Entry::Event(event, _) => event.outline.time_nano,
                     Entry::Lost(lost) => -(lost.events as i64),
                     Entry::Undecodable(..) | Entry::Unwanted(..) => 0,
                 });

@@ -45,7 +45,10 @@
 
 mod address;
 mod attempt;
+mod body;
 mod builder;
+#[cfg(unix)]
+mod chunks;
 mod client;
 mod config;
 mod date;

@@ -3,9 +3,8 @@
 //! Both decoders fill the same parts, so both make the same event of the same bytes: the text is what
 //! an event is recognized by when it comes again.
 
-use crate::event::{DockerEvent, ENTRY_HEAD, LONGEST_TEXT, Precision, Span, encode};
+use crate::event::{ENTRY_HEAD, LONGEST_TEXT, Outline, Precision, Span, encode};
 use crate::kind::Scope;
-use std::sync::Arc;
 
 const SECOND: i64 = 1_000_000_000;
 /// The longest message of an engine that is kept.
@@ -15,6 +14,8 @@ const NO_UTF_8: &str = "a string is no UTF-8";
 /// The memory that decoding reuses.
 #[derive(Default)]
 pub(crate) struct Scratch {
+    /// The texts of the events that were decoded since it was cleared.
+    pub(crate) block: String,
     /// The strings of the event.
     pub(crate) text: Vec<u8>,
     /// Strings that are not kept.
@@ -107,10 +108,10 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Joins the parts to an event. An error says why they are none.
+    /// Joins the parts to an event, and appends its text to the block. An error says why they are none.
     #[inline]
-    pub(crate) fn join(self, scratch: &mut Scratch) -> Result<DockerEvent, &'static str> {
-        let Scratch { text, rest, message } = scratch;
+    pub(crate) fn join(self, scratch: &mut Scratch) -> Result<Outline, &'static str> {
+        let Scratch { block, text, rest, message } = scratch;
         let of = |span: Span| &rest[span.at as usize..span.end as usize];
         let Self { kind, mut action, actor, status, id, .. } = self;
         if kind.is_none() && action.is_none() && actor.is_none() && status.is_none() {
@@ -143,9 +144,10 @@ impl Parts {
             (None, Some(seconds)) => (whole_seconds(seconds), Precision::Seconds),
             (None, None) => (0, Precision::None),
         };
-        let text: Arc<str> = std::str::from_utf8(text).map_err(|_| NO_UTF_8)?.into();
-        Ok(DockerEvent {
-            text,
+        let begin = block.len();
+        block.push_str(std::str::from_utf8(text).map_err(|_| NO_UTF_8)?);
+        Ok(Outline {
+            whole: Span::between(begin, block.len()),
             time_nano,
             kind: kind.unwrap_or_default(),
             action: action.unwrap_or_default(),

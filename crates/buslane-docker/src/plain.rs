@@ -6,7 +6,7 @@
 //! everything that is invalid or not whole, is left to the decoder of `decode.rs`, whose result is
 //! the same for this form too. Only that decoder says what an error is.
 
-use crate::event::{DockerEvent, Span};
+use crate::event::{Outline, Span};
 use crate::parts::{Actor, ActorField, Field, Parts, Scratch, append, begin_entry, end_entry};
 
 /// The most digits of a number that fits into 64 bits, whatever they are.
@@ -14,8 +14,8 @@ const MOST_DIGITS: usize = 19;
 
 /// Decodes the event that the bytes begin with, and returns its length. `None` if it does not have
 /// the usual form, so that the other decoder must decide.
-pub(crate) fn decode(bytes: &[u8], scratch: &mut Scratch) -> Option<(DockerEvent, usize)> {
-    let (text, rest) = (&mut scratch.text, &mut scratch.rest);
+pub(crate) fn decode(bytes: &[u8], scratch: &mut Scratch) -> Option<(Outline, usize)> {
+    let Scratch { text, rest, .. } = scratch;
     text.clear();
     rest.clear();
     let (mut cursor, mut parts) = (Cursor { bytes, at: 0 }, Parts::default());
@@ -167,8 +167,9 @@ mod tests {
     use crate::parts::Scratch;
 
     fn plain(json: &str) -> Option<DockerEvent> {
-        let (event, length) = decode(json.as_bytes(), &mut Scratch::default())?;
-        (length == json.len()).then_some(event)
+        let mut scratch = Scratch::default();
+        let (event, length) = decode(json.as_bytes(), &mut scratch)?;
+        (length == json.len()).then(|| event.in_block(&scratch.block.into()))
     }
 
     /// Asserts that both decoders agree, and returns whether the form is the usual one.
@@ -176,8 +177,9 @@ mod tests {
         let plain = plain(json);
         if let Some(plain) = &plain {
             let general: DockerEvent = serde_json::from_str(json).unwrap();
-            assert_eq!((plain, &plain.text), (&general, &general.text), "{json}");
-            assert_eq!((plain.precision, plain.time_nano), (general.precision, general.time_nano), "{json}");
+            assert_eq!((plain, plain.text()), (&general, general.text()), "{json}");
+            let of = |event: &DockerEvent| (event.outline.precision, event.outline.time_nano);
+            assert_eq!(of(plain), of(&general), "{json}");
         }
         plain.is_some()
     }

@@ -2,7 +2,8 @@
 
 use crate::error::DockerError;
 use crate::event::{DockerEvent, LONGEST_TEXT};
-use crate::frame::{Decoded, Decoder};
+use crate::frame::{After, Decoder};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 
@@ -25,13 +26,24 @@ use std::io::{self, ErrorKind, Read};
 pub struct EventReader<R> {
     input: R,
     decoder: Decoder,
+    /// Events that were decoded.
+    ready: VecDeque<DockerEvent>,
+    /// An error that follows them.
+    error: Option<io::Error>,
+    /// Whether nothing follows them.
     is_over: bool,
 }
 
 impl<R: Read> EventReader<R> {
     /// Makes an iterator over the events of a reader, which needs no buffer of its own.
     pub fn new(input: R) -> Self {
-        Self { input, decoder: Decoder::new(LONGEST_TEXT), is_over: false }
+        Self {
+            input,
+            decoder: Decoder::new(LONGEST_TEXT),
+            ready: VecDeque::new(),
+            error: None,
+            is_over: false,
+        }
     }
 
     /// Reads more. Returns `false` at the end.
@@ -49,9 +61,20 @@ impl<R: Read> EventReader<R> {
         }
     }
 
-    fn end(&mut self, error: io::Error) -> Option<io::Result<DockerEvent>> {
-        self.is_over = true;
-        Some(Err(error))
+    /// Decodes a block of events, or reads more if none is whole.
+    #[inline(never)]
+    fn more(&mut self) -> io::Result<()> {
+        match self.decoder.block(|event| self.ready.push_back(event)) {
+            Ok(After::Full) => Ok(()),
+            // What is whole comes before a read that may wait.
+            Ok(After::Dry) if !self.ready.is_empty() => Ok(()),
+            Ok(After::Dry) => self.read().map(|has_more| self.is_over = !has_more),
+            Ok(After::Undecodable(error, _)) => {
+                self.error = Some(invalid(error));
+                Ok(())
+            }
+            Err(error) => Err(invalid(error)),
+        }
     }
 }
 
@@ -63,19 +86,20 @@ impl<R: Read> Iterator for EventReader<R> {
     type Item = io::Result<DockerEvent>;
 
     fn next(&mut self) -> Option<io::Result<DockerEvent>> {
-        while !self.is_over {
-            match self.decoder.next() {
-                Ok(Some(Decoded::Event(event))) => return Some(Ok(event)),
-                Ok(Some(Decoded::Undecodable(error, _))) => return Some(Err(invalid(error))),
-                Err(error) => return self.end(invalid(error)),
-                Ok(None) => match self.read() {
-                    Ok(true) => {}
-                    Ok(false) => self.is_over = true,
-                    Err(error) => return self.end(error),
-                },
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
+            if let Some(error) = self.error.take() {
+                return Some(Err(error));
+            }
+            if self.is_over {
+                return None;
+            }
+            if let Err(error) = self.more() {
+                (self.error, self.is_over) = (Some(error), true);
             }
         }
-        None
     }
 }
 

@@ -1,10 +1,12 @@
 //! Connections to a Unix socket, for the HTTP client, which has none of its own.
 
 use crate::address::Address;
-use std::io::{ErrorKind, Read, Write};
+use crate::attempt::lock;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::config::Config;
@@ -16,20 +18,83 @@ use ureq::unversioned::transport::{
 
 /// Connects to the socket of an engine. Leaves a host to the next connector.
 #[derive(Debug)]
-pub(crate) struct SocketConnector(pub(crate) Arc<Address>);
+pub(crate) struct SocketConnector {
+    pub(crate) address: Arc<Address>,
+    pub(crate) takeover: Arc<Takeover>,
+}
+
+/// How a connection leaves the HTTP client before the client has read the body of an answer.
+///
+/// While a takeover is wanted, the connection has no input for the client. So the client waits for more,
+/// and the connection gives away its socket, with what was read beyond the head of the answer, in place
+/// of waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Takeover {
+    is_wanted: AtomicBool,
+    given: Mutex<Option<RawSocket>>,
+}
+
+impl Takeover {
+    /// Takes the connection that the body comes from.
+    pub(crate) fn take(&self, body: &mut impl Read) -> io::Result<RawSocket> {
+        // Relaxed: the body is read on this thread.
+        self.is_wanted.store(true, Ordering::Relaxed);
+        let read = body.read(&mut [0]);
+        self.is_wanted.store(false, Ordering::Relaxed);
+        match lock(&self.given).take() {
+            Some(socket) => {
+                // A request before this one may have set a limit.
+                socket.socket.0.set_read_timeout(None)?;
+                Ok(socket)
+            }
+            None => Err(read.err().unwrap_or(ErrorKind::InvalidData.into())),
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Relaxed)
+    }
+}
+
+/// A socket without a client.
+#[derive(Debug)]
+pub(crate) struct RawSocket {
+    socket: Arc<Socket>,
+    /// What was read before, from this position on.
+    rest: Vec<u8>,
+    at: usize,
+}
+
+impl Read for RawSocket {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let mut rest = &self.rest[self.at..];
+        if rest.is_empty() {
+            return (&self.socket.0).read(room);
+        }
+        let length = rest.read(room)?;
+        self.at += length;
+        if self.at == self.rest.len() {
+            (self.rest, self.at) = (Vec::new(), 0);
+        }
+        Ok(length)
+    }
+}
 
 impl Connector for SocketConnector {
     type Out = Connection;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Connection>, Error> {
-        let Some(path) = self.0.path() else { return Ok(None) };
+        let Some(path) = self.address.path() else { return Ok(None) };
         let socket = Arc::new(Socket(UnixStream::connect(path)?));
         let handle: Weak<Socket> = Arc::downgrade(&socket);
         (details.register_shutdown)(handle as Weak<dyn ShutdownHandle>)?;
         let config = details.config;
         Ok(Some(Connection {
             socket,
-            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
+            buffers: SocketBuffers {
+                inner: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
+                takeover: self.takeover.clone(),
+            },
             read_limit: None,
             write_limit: None,
         }))
@@ -41,7 +106,7 @@ impl Connector for SocketConnector {
 pub(crate) struct Connection {
     /// Shared with a shutdown from another thread.
     socket: Arc<Socket>,
-    buffers: LazyBuffers,
+    buffers: SocketBuffers,
     /// The limits that the socket has, so that a call of the system sets only another one.
     read_limit: Option<Duration>,
     write_limit: Option<Duration>,
@@ -49,6 +114,43 @@ pub(crate) struct Connection {
 
 #[derive(Debug)]
 struct Socket(UnixStream);
+
+/// The buffers of a connection, which show the client no input while a takeover is wanted.
+#[derive(Debug)]
+struct SocketBuffers {
+    inner: LazyBuffers,
+    takeover: Arc<Takeover>,
+}
+
+impl Buffers for SocketBuffers {
+    fn output(&mut self) -> &mut [u8] {
+        self.inner.output()
+    }
+
+    fn input(&self) -> &[u8] {
+        if self.takeover.is_wanted() { &[] } else { self.inner.input() }
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.inner.input_append_buf()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.inner.input_appended(amount);
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.inner.input_consume(amount);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.inner.tmp_and_output()
+    }
+
+    fn can_use_input(&self) -> bool {
+        !self.takeover.is_wanted() && self.inner.can_use_input()
+    }
+}
 
 impl ShutdownHandle for Socket {
     fn shutdown(&self) {
@@ -83,6 +185,12 @@ impl Transport for Connection {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let takeover = &self.buffers.takeover;
+        if takeover.is_wanted() {
+            let rest = self.buffers.inner.input().to_vec();
+            *lock(&takeover.given) = Some(RawSocket { socket: self.socket.clone(), rest, at: 0 });
+            return Err(Error::Io(ErrorKind::WouldBlock.into()));
+        }
         let timeout = timeout.for_read();
         let since = Instant::now();
         loop {

@@ -9,7 +9,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime};
 use test_support::wait_for;
@@ -78,11 +80,38 @@ fn socket_without_permission_is_an_error() {
     let _listener = UnixListener::bind(&path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if UnixStream::connect(&path).is_ok() {
-        println!("skipped: this user may use every socket");
+        // The root user may use every socket, so another user runs this test.
+        again_without_rights("addresses::socket_without_permission_is_an_error");
         return;
     }
     let error = first_error(&format!("unix://{}", path.display()));
     assert!(error.ends_with("failed: permission denied"), "{error}");
+}
+
+/// Runs a test of this program once more, as a user that owns nothing.
+#[track_caller]
+fn again_without_rights(test: &str) {
+    const MARK: &str = "BUSLANE_TEST_WITHOUT_RIGHTS";
+    const UNPRIVILEGED: u32 = 65534;
+    assert!(std::env::var_os(MARK).is_none(), "the other user has the same rights");
+    let folder = Folder::new("copy");
+    let readable = || fs::Permissions::from_mode(0o755);
+    fs::set_permissions(&folder.0, readable()).unwrap();
+    // The program itself may be in a folder that this user must not enter.
+    let program = folder.0.join("docker");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    fs::set_permissions(&program, readable()).unwrap();
+    let mut again = Command::new(&program);
+    again.args([test, "--exact", "--test-threads=1"]).env(MARK, "yes").current_dir("/");
+    let output = match again.uid(UNPRIVILEGED).gid(UNPRIVILEGED).output() {
+        Ok(output) => output,
+        Err(error) => {
+            println!("skipped: no other user can run this program: {error}");
+            return;
+        }
+    };
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
 }
 
 #[test]

@@ -318,6 +318,24 @@ fn end_before_the_beginning_ends_the_monitor() {
 }
 
 #[test]
+fn range_in_the_past_is_replayed_and_ends() {
+    let engine = engine();
+    let begin = engine.now();
+    let at = |number: u64| begin + number * 1_000_000;
+    for number in 0..5 {
+        engine.emit(volume(&number.to_string()).at(at(number)));
+    }
+    engine.set_time(at(10));
+    let (monitor, seen) = start(source(&engine).since(time(at(1))).until(time(at(3))));
+    wait_for_the_end(&monitor);
+    // The last update tells the end.
+    expect(&seen, &["connected", "1", "2", "3", "fault"]);
+    let Some(Update::Disconnected(end)) = seen.events().pop() else { panic!("no end") };
+    assert!(end.error.is_some_and(|error| error.contains("until the end")) && end.retry_after.is_none());
+    assert_eq!(monitor.snapshot().gaps, 0);
+}
+
+#[test]
 fn last_event_after_the_end_ends_the_monitor() {
     let engine = engine();
     let end = engine.now() + 10_000_000;

@@ -190,7 +190,8 @@ fn spawn(folder: &Path) -> Child {
         .unwrap()
 }
 
-fn signal(process: u32, name: &str) {
+/// Sends a signal to a process.
+pub(crate) fn signal(process: u32, name: &str) {
     let _ =
         Command::new("kill").args([&format!("-{name}"), &process.to_string()]).stderr(Stdio::null()).status();
 }

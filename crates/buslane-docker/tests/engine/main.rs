@@ -1,19 +1,22 @@
 //! The source against a real engine: Debian's `docker.io`, started by `bash .ci/docker`.
 //!
 //! Each test knows what it did in the engine, and judges the feed by that. The figures that they
-//! print are no assertions.
+//! print are no assertions, but for the one that tells whether the engine waits for a client: see
+//! `stalled`.
 #![cfg(target_os = "linux")]
 
 mod api;
 mod container;
 mod daemon;
+mod demo;
 mod feed;
 mod happened;
 mod judging;
 mod relay;
 mod stalled;
 
-use buslane::source::{GapReason, Update};
+use buslane::source::{GapReason, Monitor, MonitorState, Update};
+use buslane::testing::Collect;
 use buslane_docker::{DockerSource, DockerToken, Filter, Kind};
 use daemon::{Daemon, Shared};
 use feed::{Feed, Listener};
@@ -22,7 +25,7 @@ use relay::Relay;
 use std::fmt;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
-use test_support::GUARD;
+use test_support::{GUARD, wait_for};
 
 /// Prints a figure, past the capture of what tests print.
 fn report(what: fmt::Arguments<'_>) {
@@ -177,6 +180,18 @@ fn filter_and_since_choose_events() {
     one.wait_shown(&deeds.0[3]);
     one.stop();
     assert_eq!(judge(&deeds.0[2..4], &one.seen.events()).shown, 2);
+
+    // A range of the past: from the second event to the last one but one, both included.
+    let events: Vec<_> = history.seen.events().into_iter().filter_map(Update::into_event).collect();
+    let time = |index: usize| events[index].time().unwrap();
+    let range = DockerSource::builder().host(daemon.host()).since(time(1)).until(time(4));
+    let seen = Collect::new();
+    let monitor = Monitor::builder(range.build().unwrap()).spawn(seen.clone()).unwrap();
+    wait_for(|| matches!(monitor.state(), MonitorState::Stopped(_)));
+    let reason = monitor.stop().reason.unwrap().to_string();
+    assert!(reason.contains("until the end that was asked for"), "{reason}");
+    let judgement = judge(&deeds.0[1..5], &seen.events());
+    assert_eq!((judgement.shown, judgement.gaps.len()), (4, 0));
 }
 
 #[test]

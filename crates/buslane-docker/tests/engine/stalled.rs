@@ -22,6 +22,17 @@ const FEW_PAIRS: usize = 1000;
 /// The events that such a source keeps.
 const FEW: usize = 500;
 
+/// How long the engine waits, by a timer of its own, for a client that does not read, with each event.
+/// A request that makes an event takes at least that long then, and a pair twice as long.
+const PENALTY: Duration = Duration::from_millis(100);
+/// The most that the median pair may take while no client makes the engine wait.
+///
+/// This is no bound on a speed of this crate. It tells two states of the engine apart: where it waits,
+/// a pair cannot take less than twice [`PENALTY`], and where it does not, a pair takes 10 ms even on a
+/// machine that compiles meanwhile. It is far from both, and the median of at least a thousand pairs,
+/// so a slow machine does not blur it.
+const UNHINDERED: Duration = Duration::from_millis(50);
+
 /// The times that pairs of requests took.
 struct Times(Vec<Duration>);
 
@@ -37,13 +48,16 @@ impl Times {
         times.sort_unstable();
         Self(times)
     }
+
+    fn median(&self) -> Duration {
+        self.0[self.0.len() / 2]
+    }
 }
 
 impl std::fmt::Display for Times {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self(times) = self;
-        let [median, high] = [times.len() / 2, times.len() * 99 / 100].map(|index| times[index]);
-        let most = times[times.len() - 1];
+        let (median, high, most) = (self.median(), times[times.len() * 99 / 100], times[times.len() - 1]);
         write!(f, "{} pairs, p50 {median:.2?}, p99 {high:.2?}, max {most:.2?}", times.len())
     }
 }
@@ -67,6 +81,7 @@ fn stalled(
 
     let mut deeds = Deeds::default();
     let times = Times::of(&mut deeds, daemon.socket(), name, pairs);
+    assert!(times.median() < UNHINDERED, "the engine waits for the source: {times}");
     // The listener got all, so the engine has sent all.
     let heard = listener.wait_shown(&deeds.0[deeds.0.len() - 1]);
     assert_eq!(judge(&deeds.0, &heard).missing, 0, "the engine lost events of a client that reads");
@@ -133,9 +148,11 @@ fn engine_is_measured_with_other_clients() {
         let begun = Instant::now();
         deeds.volumes(daemon.socket(), &format!("unread-{count}"), 1);
         count += 1;
-        slow_in_a_row = if begun.elapsed() > Duration::from_millis(100) { slow_in_a_row + 1 } else { 0 };
+        slow_in_a_row = if begun.elapsed() > PENALTY { slow_in_a_row + 1 } else { 0 };
     }
     let slow = Times::of(&mut deeds, daemon.socket(), "slow", 20);
+    // Otherwise the bound of the tests above could not fail.
+    assert!(slow.median() >= PENALTY, "this engine does not wait for a client that does not read: {slow}");
     client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut bytes = Vec::new();
     let _ = client.read_to_end(&mut bytes);

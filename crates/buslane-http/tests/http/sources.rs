@@ -1,12 +1,14 @@
 //! Server-sent events: what a server may answer, and what a monitor makes of it.
 
 use crate::raw::{Raw, read_head};
+use crate::tls::{self, AUTHORITY};
 use buslane::retry::Backoff;
 use buslane::source::{GapReason, Monitor, MonitorState, StopReason, Update};
 use buslane::testing::Collect;
 use buslane_http::{HttpConfigErrorKind, HttpSource, HttpSourceBuilder, ServerEvent};
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use test_support::{GUARD, wait_for};
@@ -177,6 +179,34 @@ fn stop_interrupts_the_wait_for_an_answer() {
     wait_for(|| server.connections() == 1);
     assert!(monitor.stop_timeout(GUARD / 2).is_done());
     assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn stream_over_tls_is_read_and_stopped() {
+    let (closed, is_closed) = channel();
+    let address = tls::serve(move |session| {
+        let mut line = String::from("-");
+        while !line.trim().is_empty() {
+            line.clear();
+            session.read_line(&mut line)?;
+        }
+        let stream = session.get_mut();
+        stream.write_all(format!("{HEAD}id: 1\ndata: one\n\n").as_bytes())?;
+        stream.flush()?;
+        // Until the other side closes the connection, with or without the notice of TLS.
+        let _ = stream.read(&mut [0]);
+        closed.send(()).unwrap();
+        Ok(())
+    });
+    let url = format!("https://{address}/");
+    let source = HttpSource::builder(&url).direct().timeout(GUARD).root_certificates(AUTHORITY);
+    let (monitor, seen) = start(source, GUARD);
+    wait_for(|| !texts(&seen).is_empty());
+    assert_eq!((texts(&seen), monitor.token().as_deref()), (vec!["one".to_owned()], Some("1")));
+    // The monitor is blocked in a read of the session.
+    assert!(monitor.stop_timeout(GUARD / 2).is_done());
+    is_closed.recv_timeout(GUARD).unwrap();
+    assert_eq!(monitor.snapshot().failures, 0);
 }
 
 #[test]
