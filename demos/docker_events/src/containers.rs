@@ -148,15 +148,47 @@ impl fmt::Display for State {
 mod tests {
     use super::{Containers, MOST};
 
+    /// Takes in an event of a container.
+    fn apply(containers: &mut Containers, number: usize, action: &str) {
+        let json = format!(
+            r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"c{number}"}},"timeNano":1}}"#
+        );
+        containers.apply(&serde_json::from_str(&json).unwrap());
+    }
+
+    /// Returns the first two words of each row.
+    fn rows(containers: &Containers, most: usize) -> Vec<(String, String)> {
+        let table = containers.table(most).to_string();
+        let words = |line: &str| {
+            let mut words = line.split_whitespace().map(str::to_owned);
+            Some((words.next()?, words.next()?))
+        };
+        table.lines().skip(1).filter_map(words).collect()
+    }
+
+    #[test]
+    fn table_shows_the_containers_that_changed_last() {
+        let mut containers = Containers::default();
+        assert_eq!(rows(&containers, 3), []);
+        for number in 0..9 {
+            apply(&mut containers, number, "create");
+        }
+        let row = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+        let created = ["c6", "c7", "c8"].map(|name| row(name, "created"));
+        assert_eq!(rows(&containers, 3), created);
+        // One that was hidden changes, and moves to the end.
+        apply(&mut containers, 2, "start");
+        assert_eq!(rows(&containers, 3), [row("c7", "created"), row("c8", "created"), row("c2", "running")]);
+        assert_eq!((rows(&containers, 0), rows(&containers, 100).len()), (Vec::new(), 9));
+        assert_eq!((containers.len(), containers.events_in_rows()), (9, 10));
+    }
+
     #[test]
     fn memory_of_containers_is_bounded() {
         let mut containers = Containers::default();
         for number in 0..3 * MOST {
             for action in ["create", "destroy"] {
-                let json = format!(
-                    r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"c{number}"}},"timeNano":1}}"#
-                );
-                containers.apply(&serde_json::from_str(&json).unwrap());
+                apply(&mut containers, number, action);
             }
         }
         assert!(containers.known.len() <= MOST);

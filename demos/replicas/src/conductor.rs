@@ -6,10 +6,10 @@ use crate::client::Client;
 use crate::hub::Hub;
 use crate::options::Options;
 use crate::plan::{Chapter, Plan, Trouble};
-use crate::process::NodeProcess;
 use crate::report::{Ended, Finished, Outcome};
 use crate::wire::Status;
 use crate::writers::Writers;
+use demo_support::process::Process;
 use demo_support::{Failure, Interrupt, Mark, Story, console};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ struct Stage<'a> {
     alarm: Receiver<()>,
     client: Client,
     writers: Writers,
-    nodes: Vec<NodeProcess>,
+    nodes: Vec<Process>,
     hub: Hub,
     /// The troubles that are over.
     chapters: Vec<Chapter>,
@@ -72,7 +72,7 @@ impl<'a> Stage<'a> {
         let (client, nodes, chapters) = (Client::new(), Vec::new(), Vec::new());
         let mut stage = Self { options, story, interrupt, alarm, client, writers, nodes, hub, chapters };
         for (node, name) in NAMES.into_iter().enumerate().take(options.nodes) {
-            let process = NodeProcess::start(name, stage.hub.url())?;
+            let process = start(name, stage.hub.url())?;
             stage.story.tell(name, format_args!("starts as process {}", process.id()));
             stage.nodes.push(process);
             stage.admit(node)?;
@@ -124,7 +124,7 @@ impl<'a> Stage<'a> {
         self.writers.set_url(node, None);
         self.hub.forget(NAMES[node]);
         self.wait_for_changes(node, ABSENCE)?;
-        let process = NodeProcess::start(NAMES[node], self.hub.url())?;
+        let process = start(NAMES[node], self.hub.url())?;
         self.story.tell(NAMES[node], format_args!("starts again as process {}, without data", process.id()));
         self.nodes[node] = process;
         self.admit(node)
@@ -262,4 +262,9 @@ impl<'a> Stage<'a> {
         let (interrupted, chapters) = (self.interrupt.is_asked(), self.chapters);
         Ok((Finished { interrupted, chapters, written, record, nodes, director }, self.story))
     }
+}
+
+/// Starts this program as a node.
+fn start(name: &str, hub: &str) -> Result<Process, Failure> {
+    Process::of_this_program(&format!("the node {name}"), ["--name", name, "--hub", hub])
 }

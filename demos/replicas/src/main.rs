@@ -42,7 +42,6 @@ mod hub;
 mod node;
 mod options;
 mod plan;
-mod process;
 mod record;
 mod report;
 mod server;

@@ -4,9 +4,8 @@ mod data;
 mod replica;
 
 use crate::options::Options;
-use crate::process;
 use crate::server::Endpoint;
-use demo_support::Failure;
+use demo_support::{Failure, process};
 use replica::Replica;
 use std::sync::Arc;
 

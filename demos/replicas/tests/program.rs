@@ -175,7 +175,7 @@ fn node_without_a_hub_is_refused() {
     let own = std::process::id().to_string();
     output::assert_refused(PROGRAM, &[&arguments[..], &[&own]].concat(), &["cannot join the hub"]);
     // A process that is not the parent.
-    output::assert_refused(PROGRAM, &[&arguments[..], &["1"]].concat(), &["the hub has ended"]);
+    output::assert_refused(PROGRAM, &[&arguments[..], &["1"]].concat(), &["the parent has ended"]);
 }
 
 #[test]

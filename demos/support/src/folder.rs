@@ -1,25 +1,34 @@
-//! Temporary folders for tests.
+//! Temporary folders.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder for the files of one test, removed when it is dropped.
+/// A folder for temporary files, removed when it is dropped.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// Creates an empty folder.
+    /// Creates an empty folder for a test.
     ///
     /// # Panics
     /// When it cannot be created, as all methods do when a step of theirs fails.
     #[expect(clippy::new_without_default, reason = "it creates a folder")]
     #[must_use]
     pub fn new() -> Self {
+        Self::create().expect("a folder")
+    }
+
+    /// Creates an empty folder.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn create() -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("buslane-demo-{}-{number}", std::process::id()));
-        std::fs::create_dir(&path).expect("a folder");
-        Self(path)
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
     }
 
     /// The path of the folder.

@@ -1,5 +1,5 @@
 //! What the programs under `demos/` share: the command line, standard output, the report and its
-//! checks, Ctrl-C, and helpers of their tests.
+//! checks, Ctrl-C, processes of their own, and helpers of their tests.
 
 pub mod arguments;
 mod audit;
@@ -9,6 +9,7 @@ mod failure;
 mod folder;
 mod interrupt;
 pub mod output;
+pub mod process;
 mod program;
 mod report;
 mod sinks;

@@ -22,12 +22,12 @@
 //! telemetry cost, and whether the ledger balances: every reply, every event and every line of the
 //! file is accounted for. `--json` prints the report as one JSON document.
 //!
-//! `--bus` puts a channel of another crate in the place of the bus, or nothing, and `--load` offers
-//! a part of what the service can do, at fixed times. Latency then counts from the time at which a
-//! request was due, so that a delayed request does not hide the delay of the next one. The capacity
-//! is measured several times, and the lower quartile counts; `--load N/s` gives the rate instead, so
-//! that several runs have the same load. With `--slice-ms 0` telemetry is on all the time: section
-//! `requests` of `compare` in `benches` interleaves such runs, one for each bus.
+//! `--bus` puts a channel or a log writer of another crate in the place of the bus, or nothing, and
+//! `--load` offers a part of what the service can do, at fixed times. Latency then counts from the
+//! time at which a request was due, so that a delayed request does not hide the delay of the next one.
+//! The capacity is measured several times, and the lower quartile counts; `--load N/s` gives the rate
+//! instead, so that several runs have the same load. With `--slice-ms 0` telemetry is on all the time:
+//! section `requests` of `compare` in `benches` interleaves such runs, one for each bus.
 //!
 //! With `--lines` the same sinks receive the lines of a file or of standard input.
 //!

@@ -22,7 +22,8 @@ const STRATEGIES: &str = "nap, nap:NAP,PARK_AFTER, spin_park, park, poll, poll:B
                   Exit code: 0 the ledger balances, 1 it does not or a later step failed, 2 it could not start."
 )]
 pub(crate) struct Options {
-    #[arg(long, value_name = "NAME", help = NAMES, value_parser = number::<Carrier>(NAMES), conflicts_with = "lines")]
+    /// buslane, none, or a peer such as crossbeam: an unknown name lists all
+    #[arg(long, value_name = "NAME", value_parser = number::<Carrier>(NAMES), conflicts_with = "lines")]
     bus: Option<Carrier>,
 
     /// Offer a part of the capacity, or N/s (60 with --bus, else all)

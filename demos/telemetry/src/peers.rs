@@ -2,10 +2,12 @@
 //!
 //! Every peer has the same three listeners as the bus: the histograms, the file, and the alerts. Its
 //! publishers never wait, and its listeners wait as their crate does by default. Its counters are
-//! written as ledgers, so that the same checks apply.
+//! written as ledgers, so that the same checks apply. The capacity is that of each channel or ring; of
+//! `tracing-appender` that of its only channel. A publisher of `ticklog` has 1 MiB.
 
 mod fan;
 mod listener;
+mod writer;
 
 use crate::alerts::Alerts;
 use crate::json_lines::JsonLines;
@@ -15,7 +17,7 @@ use buslane::queue::Handler;
 use buslane::stats::SinkState;
 use buslane::{Bus, Publisher};
 use demo_support::{Failure, SinkReport};
-use fan::{Counts, Fan, Share};
+use fan::{Counts, Fan, One, Share};
 use listener::{Flow, Heard, Keeper, Lagging, Polled, listen};
 use serde::Serialize;
 use std::fmt;
@@ -25,8 +27,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-/// The names that `--bus` accepts, for its help and its error.
-pub(crate) const NAMES: &str = "buslane, crossbeam, crossfire, kanal, std, tokio-broadcast, rtrb or none";
+pub(crate) use writer::Record;
+
+/// The names that `--bus` accepts, for its error.
+pub(crate) const NAMES: &str =
+    "buslane, crossbeam, crossfire, kanal, std, tokio-broadcast, rtrb, tracing-appender, ticklog or none";
 
 /// What carries the samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,12 +44,14 @@ pub(crate) enum Carrier {
     Std,
     TokioBroadcast,
     Rtrb,
+    TracingAppender,
+    Ticklog,
     /// No samples are made: the run shows what the measurement itself cannot tell apart.
     None,
 }
 
 impl Carrier {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Buslane,
         Self::Crossbeam,
         Self::Crossfire,
@@ -52,6 +59,8 @@ impl Carrier {
         Self::Std,
         Self::TokioBroadcast,
         Self::Rtrb,
+        Self::TracingAppender,
+        Self::Ticklog,
         Self::None,
     ];
 
@@ -64,6 +73,8 @@ impl Carrier {
             Self::Std => "std",
             Self::TokioBroadcast => "tokio-broadcast",
             Self::Rtrb => "rtrb",
+            Self::TracingAppender => "tracing-appender",
+            Self::Ticklog => "ticklog",
             Self::None => "none",
         }
     }
@@ -97,6 +108,11 @@ impl<E: Clone + Send + 'static> Tap<E> {
         (0..workers).map(|_| Self::Bus(bus.publisher())).collect()
     }
 
+    /// A publisher that sends each event once, for all listeners.
+    fn one(share: Share<E>, send: impl FnMut(E) + Send + 'static) -> Self {
+        Self::Peer(Box::new(One::new(send, share)))
+    }
+
     pub(crate) fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing)
     }
@@ -123,7 +139,7 @@ impl<E: Send + 'static> fmt::Debug for Tap<E> {
 
 /// A peer in the place of the bus, and its three listeners.
 pub(crate) struct Peer<E> {
-    listeners: Vec<JoinHandle<Heard>>,
+    ending: Ending,
     alerts: Receiver<Alerts<E>>,
     counts: Receiver<Counts>,
     output: Output,
@@ -139,10 +155,22 @@ struct Parts<E, H> {
     workers: usize,
 }
 
-/// The publishing halves of all workers, and the listeners.
-type Opened<E> = (Vec<Tap<E>>, Vec<JoinHandle<Heard>>);
+/// Lets the listeners drain what was sent, ends them, and returns what they counted.
+type Ending = Box<dyn FnOnce() -> Result<Vec<Heard>, Failure>>;
 
-impl<E: Clone + Serialize + Send + 'static> Peer<E> {
+/// The publishing halves of all workers, and the end of the listeners.
+type Opened<E> = (Vec<Tap<E>>, Ending);
+
+fn panicked() -> Failure {
+    Failure::Broken("a listener panicked".to_owned())
+}
+
+/// Waits for listeners with threads of their own, which end when all publishing halves are dropped.
+fn joined(threads: Vec<JoinHandle<Heard>>) -> Ending {
+    Box::new(|| threads.into_iter().map(|thread| thread.join().map_err(|_| panicked())).collect())
+}
+
+impl<E: Record> Peer<E> {
     /// Starts the three listeners, and returns a publishing half for each worker.
     pub(crate) fn start(
         carrier: Carrier,
@@ -165,10 +193,12 @@ impl<E: Clone + Serialize + Send + 'static> Peer<E> {
             Carrier::Std => parts.channels(sync_channel::<E>),
             Carrier::TokioBroadcast => parts.broadcast(),
             Carrier::Rtrb => parts.rings(),
+            Carrier::TracingAppender => parts.appender(),
+            Carrier::Ticklog => parts.logger(),
             Carrier::Buslane | Carrier::None => parts.nothing(),
         };
-        let (taps, listeners) = opened.map_err(|error| Failure::setup("cannot start a listener", error))?;
-        Ok((Self { listeners, alerts, counts, output }, taps))
+        let (taps, ending) = opened.map_err(|error| Failure::setup("cannot start a listener", error))?;
+        Ok((Self { ending, alerts, counts, output }, taps))
     }
 
     /// Lets every listener drain what was sent, and reads the counters. The publishing halves are
@@ -178,8 +208,7 @@ impl<E: Clone + Serialize + Send + 'static> Peer<E> {
         // Ends when the last publishing half has reported.
         self.counts.iter().for_each(|counts| sent.add(&counts));
         let mut sinks = Vec::new();
-        for (index, listener) in self.listeners.into_iter().enumerate() {
-            let heard = listener.join().map_err(|_| Failure::Broken("a listener panicked".to_owned()))?;
+        for (index, heard) in (self.ending)()?.into_iter().enumerate() {
             let name = [AGGREGATE, FILE, ALERTS][index].to_owned();
             sinks.push(SinkReport { name, state: state(&sent, index, &heard) });
         }
@@ -203,13 +232,19 @@ fn state(sent: &Counts, index: usize, heard: &Heard) -> SinkState {
     ledger.delivered = heard.delivered;
     ledger.dropped.failed = heard.failed;
     ledger.dropped.evicted = heard.lagged;
+    ledger.dropped.full = if heard.drops_uncounted {
+        // What did not arrive was dropped: only an event too many can unbalance this ledger.
+        sent.published.saturating_sub(heard.delivered + heard.failed + heard.filtered)
+    } else {
+        heard.dropped
+    };
     state.last_error.clone_from(&heard.last_error);
     state.high_water = heard.most;
     state.capacity = heard.capacity;
     state
 }
 
-impl<E: Clone + Serialize + Send + 'static, H: Handler<E>> Parts<E, H> {
+impl<E: Record, H: Handler<E>> Parts<E, H> {
     /// Starts the listeners with one flow each.
     fn listen<F: Flow<E>>(
         aggregator: H,
@@ -217,14 +252,14 @@ impl<E: Clone + Serialize + Send + 'static, H: Handler<E>> Parts<E, H> {
         keeper: Keeper<E>,
         capacity: usize,
         flows: [F; 3],
-    ) -> std::io::Result<Vec<JoinHandle<Heard>>> {
+    ) -> std::io::Result<Ending> {
         let [first, second, third] = flows;
         let thread = |name: &str| Builder::new().name(name.to_owned());
-        Ok(vec![
+        Ok(joined(vec![
             thread(AGGREGATE).spawn(move || listen(aggregator, first, capacity))?,
             thread(FILE).spawn(move || listen(lines, second, capacity))?,
             thread(ALERTS).spawn(move || listen(keeper, third, capacity))?,
-        ])
+        ]))
     }
 
     /// A channel for each listener.
@@ -251,8 +286,13 @@ impl<E: Clone + Serialize + Send + 'static, H: Handler<E>> Parts<E, H> {
         let flows = [flow(None), flow(None), flow(Some(share.is_alert.clone()))];
         drop(one);
         let listeners = Self::listen(aggregator, lines, keeper, capacity, flows)?;
-        let tap =
-            |_| Tap::Peer(Box::new(fan::One::new(sender.clone(), share.clone())) as Box<dyn Publish<E>>);
+        let tap = |_| {
+            let sender = sender.clone();
+            Tap::one(share.clone(), move |event| {
+                // It fails only without a receiver, and a receiver ends after the last publisher.
+                let _ = sender.send(event);
+            })
+        };
         Ok(((0..workers).map(tap).collect(), listeners))
     }
 
@@ -280,6 +320,6 @@ impl<E: Clone + Serialize + Send + 'static, H: Handler<E>> Parts<E, H> {
         let Self { mut aggregator, workers, .. } = self;
         let closed = aggregator.close();
         closed.map_err(std::io::Error::other)?;
-        Ok(((0..workers).map(|_| Tap::Nothing).collect(), Vec::new()))
+        Ok(((0..workers).map(|_| Tap::Nothing).collect(), joined(Vec::new())))
     }
 }

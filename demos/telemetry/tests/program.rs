@@ -53,7 +53,10 @@ fn invalid_arguments_are_one_line_with_valid_ones() {
         (&["--overflow", "wait"], &["'--overflow <POLICY>': use drop_newest, drop_oldest, refuse"]),
         (&["--wait", "sleep"], &["'--wait <STRATEGY>': use nap", "spin_park"]),
         (&["--overfow", "block"], &["--overfow", "--overflow"]),
-        (&["--bus", "coach"], &["'--bus <NAME>': use buslane, crossbeam", "rtrb or none"]),
+        (
+            &["--bus", "coach"],
+            &["'--bus <NAME>': use buslane, crossbeam", "rtrb, tracing-appender, ticklog or none"],
+        ),
         (&["--load", "0"], &["'--load <PERCENT>': use a number from 1 to 100"]),
         (&["--load", "most"], &["--load", "from 1 to 100"]),
         (&["--load", "0/s"], &["--load", "a rate such as 30000/s"]),
@@ -149,8 +152,8 @@ fn every_reply_is_published_and_in_the_file() {
 
 #[test]
 fn every_peer_in_its_place_balances() {
-    let names = ["buslane", "crossbeam", "crossfire", "kanal", "std", "tokio-broadcast", "rtrb"];
-    for name in names {
+    let channels = ["crossbeam", "crossfire", "kanal", "std", "tokio-broadcast", "rtrb"];
+    for name in ["buslane", "tracing-appender", "ticklog"].into_iter().chain(channels) {
         let settings = ["--bus", name, "--seconds", "0.3", "--slice-ms", "20", "--json"];
         let output = run(&settings, b"");
         assert!(output.status.success(), "{name}: {}", plain(&output.stderr));
@@ -159,6 +162,7 @@ fn every_peer_in_its_place_balances() {
         let count = |value: &Value| value.as_u64().unwrap_or(0);
         assert!(count(&report["published"]) > 0, "{report}");
         assert_eq!(report["sinks"].as_array().map(Vec::len), Some(3), "{report}");
+        assert!(count(&report["sinks"][0]["state"]["ledger"]["delivered"]) > 0, "{report}");
         assert_eq!(report["published"], report["latency"]["telemetry_on"]["count"], "{report}");
         let read: u64 = ["GET", "SET", "DEL", "unknown"]
             .iter()

@@ -111,29 +111,28 @@ impl<E, S> Drop for Fan<E, S> {
     }
 }
 
-/// A publisher of one broadcast channel, which never refuses.
-pub(crate) struct One<E> {
-    sender: tokio::sync::broadcast::Sender<E>,
+/// A publisher that sends each event once, for all listeners, and is never refused.
+pub(crate) struct One<E, F> {
+    send: F,
     share: Share<E>,
     counts: Counts,
 }
 
-impl<E> One<E> {
-    pub(crate) fn new(sender: tokio::sync::broadcast::Sender<E>, share: Share<E>) -> Self {
-        Self { sender, share, counts: Counts::default() }
+impl<E, F> One<E, F> {
+    pub(crate) fn new(send: F, share: Share<E>) -> Self {
+        Self { send, share, counts: Counts::default() }
     }
 }
 
-impl<E: Send + 'static> Publish<E> for One<E> {
+impl<E: Send + 'static, F: FnMut(E) + Send> Publish<E> for One<E, F> {
     fn publish(&mut self, event: E, told: &mut Told) {
-        // It fails only without a receiver, and a receiver ends after the last publisher.
-        let _ = self.sender.send(event);
+        (self.send)(event);
         self.counts.published += 1;
         told.add(Told { published: 1, accepted: 3, refused: 0, closed: 0 });
     }
 }
 
-impl<E> Drop for One<E> {
+impl<E, F> Drop for One<E, F> {
     fn drop(&mut self) {
         let _ = self.share.reports.send(self.counts);
     }

@@ -164,38 +164,62 @@ pub(crate) struct Heard {
     pub(crate) lagged: u64,
     /// Events that its own filter kept away.
     pub(crate) filtered: u64,
+    /// Events that its peer dropped, without room.
+    pub(crate) dropped: u64,
+    /// Whether its peer drops events and does not count them.
+    pub(crate) drops_uncounted: bool,
     /// The most events that it took without waiting.
     pub(crate) most: u64,
     pub(crate) capacity: u64,
     pub(crate) last_error: Option<String>,
 }
 
+impl Heard {
+    /// Nothing yet, with this room.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { capacity: capacity as u64, ..Self::default() }
+    }
+
+    /// Counts what a handler returned for an event.
+    pub(crate) fn count(&mut self, result: Result<(), BoxError>) {
+        match result {
+            Ok(()) => self.delivered += 1,
+            Err(error) => {
+                self.failed += 1;
+                self.last_error = Some(error.to_string());
+            }
+        }
+    }
+
+    /// Keeps the error of a call that is for no single event.
+    pub(crate) fn keep(&mut self, result: Result<(), BoxError>) {
+        if let Err(error) = result {
+            self.last_error = Some(error.to_string());
+        }
+    }
+
+    /// Ends a batch of this many events, which may be more than there was room for at once.
+    pub(crate) fn end_of_batch<E>(&mut self, handler: &mut impl Handler<E>, batch: u64) {
+        self.most = self.most.max(batch.min(self.capacity));
+        self.keep(handler.end_of_batch());
+    }
+}
+
 /// Calls the handler for each event, as a queue does, until all senders are dropped.
 pub(crate) fn listen<E>(mut handler: impl Handler<E>, mut flow: impl Flow<E>, capacity: usize) -> Heard {
-    let mut heard = Heard { capacity: capacity as u64, ..Heard::default() };
+    let mut heard = Heard::new(capacity);
     let mut next = flow.wait();
     while let Some(event) = next {
         let (mut event, mut batch) = (Some(event), 0);
         while let Some(taken) = event {
             batch += 1;
-            match handler.handle(taken) {
-                Ok(()) => heard.delivered += 1,
-                Err(error) => {
-                    heard.failed += 1;
-                    heard.last_error = Some(error.to_string());
-                }
-            }
+            heard.count(handler.handle(taken));
             event = if batch < heard.capacity { flow.take() } else { None };
         }
-        heard.most = heard.most.max(batch);
-        if let Err(error) = handler.end_of_batch() {
-            heard.last_error = Some(error.to_string());
-        }
+        heard.end_of_batch(&mut handler, batch);
         next = flow.wait();
     }
-    if let Err(error) = handler.close() {
-        heard.last_error = Some(error.to_string());
-    }
+    heard.keep(handler.close());
     (heard.lagged, heard.filtered) = (flow.lagged(), flow.filtered());
     heard
 }

@@ -1,5 +1,6 @@
 //! The event: what is known of one request.
 
+use crate::peers::Record;
 use crate::report::duration_text;
 use serde::Serialize;
 use std::fmt;
@@ -53,6 +54,21 @@ impl Sample {
     }
 }
 
+impl Record for Sample {
+    fn to_words(&self) -> [u64; 4] {
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let kind = u32::from(self.status) | (self.operation as u32) << 16;
+        [self.at_micros, self.key_hash, pair(self.nanos, self.bytes), pair(self.worker, kind)]
+    }
+
+    fn from_words([at_micros, key_hash, third, fourth]: [u64; 4]) -> Option<Self> {
+        let pair = |word: u64| (word as u32, (word >> 32) as u32);
+        let ((nanos, bytes), (worker, kind)) = (pair(third), pair(fourth));
+        let operation = *Operation::ALL.get((kind >> 16) as usize)?;
+        Some(Self { at_micros, key_hash, nanos, bytes, worker, status: kind as u16, operation })
+    }
+}
+
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -64,5 +80,29 @@ impl fmt::Display for Sample {
             duration_text(u64::from(self.nanos)),
             self.worker
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Operation, Sample};
+    use crate::peers::Record;
+
+    #[test]
+    fn sample_survives_its_way_as_words() {
+        for operation in Operation::ALL {
+            let sample = Sample {
+                at_micros: u64::MAX - 1,
+                key_hash: 3,
+                nanos: u32::MAX,
+                bytes: 5,
+                worker: u32::MAX - 2,
+                status: 404,
+                operation,
+            };
+            let read = Sample::from_words(sample.to_words());
+            assert_eq!(format!("{read:?}"), format!("{:?}", Some(sample)));
+        }
+        assert!(Sample::from_words([0, 0, 0, u64::MAX]).is_none());
     }
 }
