@@ -16,7 +16,7 @@
 //! bench prints a ping at its start and its end.
 
 use benches::machine::{Ping, pin_producer, placement, processors};
-use benches::merge::{self, Processors};
+use benches::merge;
 use benches::peer::{
     ArrayQueue, AsyncBroadcast, Crossbeam, Crossfire, CrossfireSpsc, EACH, Fanring, Flume, JonhooBus, Kanal,
     NexusMpsc, NexusSpsc, Rapidfire, Rtrb, Std, TOGETHER, Thingbuf, TokioMpsc, Waits, Yring,
@@ -143,7 +143,7 @@ fn merged(criterion: &mut Criterion) {
 fn merge<R: Route>(group: &mut Group<'_>, name: &str, publishers: usize, make: impl Fn() -> R) {
     group.bench_function(BenchmarkId::new(name, publishers), |bencher| {
         bencher.iter_custom(|events| {
-            let merged = merge::run(make(), publishers, Processors::All, Duration::from_millis(30));
+            let merged = merge::run(make(), publishers, Duration::from_millis(30));
             merged.elapsed.mul_f64(events as f64 / merged.handled as f64)
         });
     });

@@ -40,6 +40,8 @@ pub enum Target {
     Disruptor,
     /// `Member::broadcast` of a director: see [`members::director`].
     Director,
+    /// The same with another thread that drains: see [`members::director_drained_elsewhere`].
+    DirectorDrained,
     /// A publisher of a bus with a channel for each receiver: see [`members::channels`].
     Channels,
     /// Nothing: the harness, or the bare drop of the event.
@@ -63,7 +65,7 @@ pub enum Carried {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject(pub Target, pub Carried);
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 13] = [
     Target::Single,
     Target::SingleBeside,
     Target::Shared,
@@ -74,6 +76,7 @@ const TARGETS: [Target; 12] = [
     Target::PhotonShared,
     Target::Disruptor,
     Target::Director,
+    Target::DirectorDrained,
     Target::Channels,
     Target::Nothing,
 ];
@@ -101,6 +104,7 @@ impl Subject {
             Target::PhotonShared => sample(cost::photon_shared(receivers), events),
             Target::Disruptor => sample(cost::disruptor(receivers), events),
             Target::Director => sample(members::director(receivers), events),
+            Target::DirectorDrained => sample(members::director_drained_elsewhere(receivers), events),
             Target::Channels => sample(members::channels(receivers), events),
             Target::Nothing => sample(cost::base(), events),
         }
@@ -116,6 +120,7 @@ impl Subject {
             Target::Disruptor => sample(moved::disruptor::<E>(receivers), events),
             // Measured with the plain event only.
             Target::Director => sample(members::director(receivers), events),
+            Target::DirectorDrained => sample(members::director_drained_elsewhere(receivers), events),
             Target::Channels => sample(members::channels(receivers), events),
             Target::Nothing => sample(moved::dropped::<E>(), events),
         }
@@ -136,11 +141,17 @@ pub fn ask(subject: Subject, receivers: &[usize], events: u64) -> Vec<f64> {
     let list: Vec<String> = receivers.iter().map(usize::to_string).collect();
     let mut command = Command::new(program);
     command.args([FLAG, &format!("{subject:?}"), &list.join(","), &events.to_string()]);
-    let output = command.output().expect("the program can be started again");
+    let called = format!("{command:?}");
+    let output = match subject.0 {
+        // Its two threads need both processors, and a process inherits the pinning of its parent.
+        Target::DirectorDrained => machine::unpinned(move || command.output()),
+        _ => command.output(),
+    };
+    let output = output.expect("the program can be started again");
     let text = String::from_utf8_lossy(&output.stdout);
     let figures: Vec<f64> = text.split_whitespace().filter_map(|figure| figure.parse().ok()).collect();
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && figures.len() == receivers.len(), "{command:?}: {complaint}");
+    assert!(output.status.success() && figures.len() == receivers.len(), "{called}: {complaint}");
     figures
 }
 

@@ -13,6 +13,7 @@ mod appender;
 pub mod combinators;
 pub mod journal;
 mod lanes;
+pub mod logging;
 pub mod members;
 pub mod moved;
 mod peers;
@@ -53,6 +54,24 @@ pub trait Cost {
 
     /// Takes all events out of every receiver and passes each to `see`, with the receiver's index.
     fn drain(&mut self, see: &mut dyn FnMut(usize, Event));
+}
+
+impl<C: Cost + ?Sized> Cost for Box<C> {
+    fn receivers(&self) -> usize {
+        (**self).receivers()
+    }
+
+    fn prepare(&mut self, first: u64, count: u64) {
+        (**self).prepare(first, count);
+    }
+
+    fn publish(&mut self, first: u64, count: u64) {
+        (**self).publish(first, count);
+    }
+
+    fn drain(&mut self, see: &mut dyn FnMut(usize, Event)) {
+        (**self).drain(see);
+    }
 }
 
 /// A contender that publishes event by event.

@@ -3,35 +3,54 @@
 //! - A contender that a process can have only once, as `ticklog`, has a process for each sample.
 //! - A contender of another build of this program, as one for the processor of this machine
 //!   (`-C target-cpu=native`), is sampled between those of this build.
+//! - A contender with one processor has a process that was started with one, so that it counts one,
+//!   as in a service of that kind.
 //!
 //! Both processes make the contender by the same key, and the other one prints the figures of one
 //! sample.
 
 use crate::histogram;
-use crate::machine::{anywhere, pin_producer, processors};
+use crate::machine::{anywhere, pin_consumer, pin_producer, processors};
 use crate::paired::{Contender, Sampled};
 use hdrhistogram::Histogram;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Output};
 
 /// The first argument of a process that samples.
 const FLAG: &str = "--elsewhere";
+
+/// The processors of the other process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processors {
+    /// All processors of this process.
+    All,
+    /// One of them: a waiting thread must let another thread run.
+    One,
+}
 
 /// Samples the contender with this key in a process of `program`.
 ///
 /// # Panics
 /// If the process cannot be started, or fails.
-pub(crate) fn ask(program: &Path, key: &str, events: u64) -> Sampled {
+pub(crate) fn ask(program: &Path, processors: Processors, key: &str, events: u64) -> Sampled {
     let mut command = Command::new(program);
     command.args([FLAG, key, &events.to_string()]);
-    // A process inherits the processors of the thread that starts it, and needs both.
-    let (command, output) = anywhere(move || {
-        let output = command.output().expect("the program can be started");
-        (command, output)
-    });
+    let (command, output) = run(command, processors);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {complaint}");
     parse(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Runs the command to its end, in a process with these processors.
+fn run(mut command: Command, processors: Processors) -> (Command, Output) {
+    // A process inherits the processors of the thread that starts it.
+    anywhere(move || {
+        if processors == Processors::One {
+            pin_consumer();
+        }
+        let output = command.output().expect("the program can be started");
+        (command, output)
+    })
 }
 
 /// Samples, if the arguments of this process request that, and prints the sample. Call it before
@@ -98,5 +117,20 @@ mod tests {
         let parsed = parse(&format(&sampled));
         assert_eq!(parsed.figures, sampled.figures);
         assert_eq!(parsed.histograms, sampled.histograms);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn one_processor_is_all_that_the_process_has() {
+        use super::{Processors, run};
+        use std::process::Command;
+        let count = |processors| {
+            let (_, output) = run(Command::new("nproc"), processors);
+            String::from_utf8_lossy(&output.stdout).trim().parse::<usize>().expect("a number")
+        };
+        if crate::machine::processors().is_some() {
+            assert_eq!(count(Processors::One), 1);
+            assert!(count(Processors::All) > 1);
+        }
     }
 }

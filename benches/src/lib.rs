@@ -38,6 +38,7 @@
 //! cargo run -p benches --profile bench --bin compare        # the figures to quote: ratios with their intervals
 //! cargo run -p benches --profile bench --bin compare -- --quick --out target/compare
 //! cargo run -p benches --profile bench --bin compare -- journal
+//! cargo run -p benches --profile bench --bin docker         # events of a Docker Engine, decoded and forwarded
 //! bash .ci/counts                                           # instructions, not times
 //! ```
 //! Some crates choose instructions for the processor when they are compiled. For their rows a second

@@ -1,16 +1,19 @@
 //! Several publishers into one busy consumer: the throughput, and its processor time.
 //!
-//! No thread is pinned, or all are pinned to the same processor, and there may be more threads than
-//! processors. All publishers start at the same time. When the time is over, each sends one last
-//! event, and the stream ends when the consumer has handled all of these. The measured time runs
-//! from the first start to that end, and so does the processor time of the whole process: the
-//! measuring thread sleeps.
+//! No thread is pinned, and there may be more threads than processors. All publishers start at the
+//! same time. When the time is over, each sends one last event, and the stream ends when the consumer
+//! has handled all of these. The measured time runs from the first start to that end, and so does the
+//! processor time of the whole process: the measuring thread sleeps.
+//!
+//! All threads on one processor are those of a process that was started with one: see
+//! [`elsewhere`](crate::elsewhere). A library that counts the processors once, before its first wait,
+//! does not learn of threads that are pinned later.
 //!
 //! The consumer reads each event in full and checks that the events of each publisher are complete
 //! and in order.
 
 use crate::event::{Event, Seed};
-use crate::machine::{Padded, anywhere, pin_consumer};
+use crate::machine::{Padded, anywhere};
 use crate::route::Route;
 use crate::usage::Usage;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,15 +28,6 @@ const INDEX_SHIFT: u32 = 48;
 const PROOF: u64 = 2 * crate::CAPACITY as u64 + 5;
 /// The time without a report after which a consumer counts as gone.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The processors that all threads share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Processors {
-    /// All processors of the process.
-    All,
-    /// One of them: a waiting thread must let another thread run.
-    One,
-}
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -119,17 +113,11 @@ impl Counter {
 /// # Panics
 /// If an event is lost, duplicated, changed, or out of its publisher's order. So lossy routes are
 /// excluded.
-pub fn run<R: Route>(route: R, publishers: usize, processors: Processors, duration: Duration) -> Merged {
-    anywhere(move || {
-        if processors == Processors::One {
-            // New threads inherit that.
-            pin_consumer();
-        }
-        here(route, publishers, duration, || ())
-    })
+pub fn run<R: Route>(route: R, publishers: usize, duration: Duration) -> Merged {
+    anywhere(move || here(route, publishers, duration, || ()))
 }
 
-/// Runs publishers that sleep for `pause` after each event, on all processors.
+/// Runs publishers that sleep for `pause` after each event.
 ///
 /// # Panics
 /// As [`run`].

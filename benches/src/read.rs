@@ -2,7 +2,7 @@
 //!
 //! One thread does everything: it publishes a block of events, which is not timed. Then every
 //! reader in turn takes all of them, reads all four words and sums them, which is timed. A figure
-//! is per event and reader. The sums are checked after each block; [`slice`] shows the cost of the
+//! is per event and reader. The sums are checked after each block; [`slice()`] shows the cost of the
 //! sums alone.
 
 mod contenders;

@@ -196,11 +196,11 @@ impl<P> fmt::Debug for Waiting<P> {
 #[cfg(test)]
 mod tests {
     use super::calls::{Async, Batch, Iter, Reads as PeerReads, Timeout, reading, refusing};
-    use super::lanes::{ByBatch, ByBus, ByLocal, ByPublisher, Called, Queues, Reads};
+    use super::lanes::{ByBatch, ByBus, ByLocal, ByLossyBatch, ByPublisher, Called, Queues, Reads};
     use super::lanes::{Journaled, Queued, Received, Shared};
     use super::others::{Appender, Disruptor, DisruptorMulti};
     use super::{Route, spinning, waiting};
-    use crate::merge::{self, Processors};
+    use crate::merge;
     use crate::peer::{
         ArrayQueue, AsyncBroadcast, BareRing, Crossbeam, Crossfire, CrossfireSpsc, EACH, Fanring, Flume,
         JonhooBus, Kanal, NexusMpsc, NexusSpsc, PhotonBounded, Rapidfire, Rtrb, Std, TOGETHER, Thingbuf,
@@ -223,7 +223,7 @@ mod tests {
 
     fn several<R: Route>(make: impl Fn() -> R) {
         single(&make);
-        let merged = merge::run(make(), 3, Processors::All, SHORT);
+        let merged = merge::run(make(), 3, SHORT);
         assert_eq!(merged.handled, merged.sent.iter().sum::<u64>());
     }
 
@@ -269,8 +269,12 @@ mod tests {
         let batches = || Called::waiting(ByBatch::<16>, Queues::Closure);
         let mut meter = stream::Meter::new(stream::pinned(batches()));
         assert_eq!(meter.transfer(10_000).handled, 10_000);
-        let merged = merge::run(batches(), 3, Processors::All, SHORT);
+        let merged = merge::run(batches(), 3, SHORT);
         assert_eq!(merged.handled, merged.sent.iter().sum::<u64>());
+        // The meter checks that what was refused is missing, and nothing else.
+        let lossy = Called::spinning(ByLossyBatch::<16>, Queues::Closure);
+        let handled = stream::Meter::new(stream::pinned(lossy)).transfer(10_000).handled;
+        assert!((1..=10_000).contains(&handled), "{handled}");
     }
 
     #[test]
@@ -297,6 +301,7 @@ mod tests {
         read::<TokioMpsc, Batch>();
         read::<AsyncBroadcast, Async>();
         read::<Crossfire, Async>();
+        read::<Fanring<EACH>, Async>();
         read::<Flume, Async>();
         read::<Kanal, Async>();
         read::<Rapidfire, Async>();

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-pub use lanes::{channel, filter_queue_batch, queue_in_slices, ring};
+pub use lanes::{channel, filter_queue_batch, queue_in_slices, ring, sink};
 pub use peers::{
     disruptor_in_slices, fanring_batches, kanal_drained, photon, photon_free, rtrb_chunks, rtrb_in_slices,
     tokio, yring_in_slices, yring_windows,

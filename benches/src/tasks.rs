@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 
 pub use contenders::{
-    AsyncBroadcast, BusPublish, Crossfire, Flume, Kanal, OwnPublisher, Rapidfire, TokioMpsc, WithLocal,
+    AsyncBroadcast, BusPublish, Crossfire, Fanring, FanringTogether, Flume, Kanal, OwnPublisher,
+    PublishAsync, Rapidfire, TokioMpsc, WithLocal,
 };
 
 /// A path for events from several tasks to one.
@@ -127,8 +128,8 @@ fn here<T: Tasks>(tasks: usize, workers: usize, duration: Duration) -> Merged {
 #[cfg(test)]
 mod tests {
     use super::{
-        AsyncBroadcast, BusPublish, Crossfire, Flume, Kanal, OwnPublisher, Rapidfire, Tasks, TokioMpsc,
-        WithLocal, run,
+        AsyncBroadcast, BusPublish, Crossfire, Fanring, FanringTogether, Flume, Kanal, OwnPublisher,
+        PublishAsync, Rapidfire, Tasks, TokioMpsc, WithLocal, run,
     };
     use std::time::Duration;
 
@@ -139,6 +140,7 @@ mod tests {
             assert!(merged.sent.len() == 5 && merged.handled >= 5);
         }
         check::<OwnPublisher>();
+        check::<PublishAsync>();
         check::<WithLocal>();
         check::<BusPublish>();
         check::<TokioMpsc>();
@@ -146,6 +148,8 @@ mod tests {
         check::<Kanal>();
         check::<Crossfire>();
         check::<Rapidfire>();
+        check::<Fanring>();
+        check::<FanringTogether>();
         check::<AsyncBroadcast>();
     }
 }

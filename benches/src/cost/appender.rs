@@ -30,29 +30,46 @@ pub fn ticklog() -> impl Cost {
 /// Returns a route whose worker runs elsewhere; after each block, the events that it has written
 /// are checked.
 fn written(route: impl Route) -> impl Cost {
-    let written = Arc::new(Mutex::new(Vec::new()));
+    let written = Written::default();
     let file = written.clone();
-    let write = move |event: &Event| file.lock().unwrap_or_else(PoisonError::into_inner).push(*event);
-    let (worker, mut send) = on_consumer(|| route.open(1, write)).single();
-    let (mut sent, mut shown) = (0_u64, 0);
-    let sending = Arc::new(AtomicU64::new(0));
-    let count = sending.clone();
-    Singly {
-        receivers: 1,
-        publish: move |seed: Seed| {
-            send(seed);
-            sent += 1;
-            count.store(sent, Ordering::Relaxed);
-        },
-        drain: move |see: &mut dyn FnMut(usize, Event)| {
-            let _ = &worker;
-            while shown < sending.load(Ordering::Relaxed) {
-                for event in written.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-                    see(0, event);
-                    shown += 1;
+    let write = move |event: &Event| file.push(*event);
+    let (worker, send) = on_consumer(|| route.open(1, write)).single();
+    written.after(worker, send)
+}
+
+/// The events that a worker has written.
+#[derive(Clone, Default)]
+pub(super) struct Written(Arc<Mutex<Vec<Event>>>);
+
+impl Written {
+    /// Adds an event; called by the worker.
+    pub(super) fn push(&self, event: Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+    }
+
+    /// Returns the contender that publishes with `send`. Its drain waits until the worker has
+    /// written every event, and `worker` is dropped with it.
+    pub(super) fn after<W, F: FnMut(Seed)>(self, worker: W, mut send: F) -> impl Cost + use<W, F> {
+        let (mut sent, mut shown) = (0_u64, 0);
+        let sending = Arc::new(AtomicU64::new(0));
+        let count = sending.clone();
+        Singly {
+            receivers: 1,
+            publish: move |seed: Seed| {
+                send(seed);
+                sent += 1;
+                count.store(sent, Ordering::Relaxed);
+            },
+            drain: move |see: &mut dyn FnMut(usize, Event)| {
+                let _ = &worker;
+                while shown < sending.load(Ordering::Relaxed) {
+                    for event in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                        see(0, event);
+                        shown += 1;
+                    }
+                    std::hint::spin_loop();
                 }
-                std::hint::spin_loop();
-            }
-        },
+            },
+        }
     }
 }

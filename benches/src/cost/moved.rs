@@ -7,7 +7,7 @@
 //! journal drops, created and freed in the same order.
 //!
 //! tokio's channel has a special case: the last receiver that reads an event drops it. If all
-//! receivers read between the timed parts, [`tokio`]'s send has nothing left to drop.
+//! receivers read between the timed parts, [`tokio()`]'s send has nothing left to drop.
 //! [`tokio_kept`], with one more, stalled receiver, overwrites as a journal does. Subtract the bare
 //! drop from the latter only.
 #![expect(clippy::missing_panics_doc, reason = "a contender that fails ends the bench")]

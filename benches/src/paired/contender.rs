@@ -3,11 +3,11 @@
 use crate::alone::{self, Subject};
 use crate::churn::{self, Neighbours};
 use crate::cost::{self, Cost, WARM_UP};
-use crate::elsewhere;
+use crate::elsewhere::{self, Processors};
 use crate::histogram::{self, PERCENTILES};
 use crate::machine::anywhere;
 use crate::members::{self, Members};
-use crate::merge::{self, Processors};
+use crate::merge;
 use crate::publishers::{self, Place, Publishers};
 use crate::quota::Quota;
 use crate::read::{self, Readers};
@@ -52,15 +52,16 @@ impl Contender {
         &self.names[0]
     }
 
-    /// Returns the same contender, sampled in a process of `program`, which finds it by `key`.
+    /// Returns the same contender, sampled in a process of `program` that has these processors, and
+    /// finds it by `key`.
     ///
     /// # Panics
     /// A sample panics if the process cannot be started, fails, or has another contender.
     #[must_use]
-    pub fn elsewhere(self, program: PathBuf, key: &str) -> Self {
+    pub fn elsewhere(self, program: PathBuf, processors: Processors, key: &str) -> Self {
         let (key, figures, histograms) = (key.to_owned(), self.names.len(), self.histograms.len());
         let sample = move |events| {
-            let sampled = elsewhere::ask(&program, &key, events);
+            let sampled = elsewhere::ask(&program, processors, &key, events);
             let same = sampled.figures.len() == figures && sampled.histograms.len() == histograms;
             assert!(same, "{}: another contender for {key}", program.display());
             sampled
@@ -130,13 +131,13 @@ impl Contender {
     /// ratio of the smallest count of a publisher to the greatest.
     pub fn merge<R: Route>(
         name: &str,
-        (publishers, processors): (usize, Processors),
+        publishers: usize,
         duration: Duration,
         make: impl Fn() -> R + 'static,
     ) -> Self {
         let names = vec![name.to_owned(), format!("{name}, cpu"), format!("{name}, share")];
         Self::new(names, Some(0), move |_| {
-            let merged = merge::run(make(), publishers, processors, duration);
+            let merged = merge::run(make(), publishers, duration);
             vec![merged.nanoseconds(), merged.cpu_nanoseconds(), merged.least_share()]
         })
     }
@@ -160,7 +161,7 @@ impl Contender {
             let quota = Quota::one_processor().expect("there can be a quota");
             let before = quota.throttled().expect("the group has statistics");
             let merged = match pause {
-                None => merge::run(make(), publishers, Processors::All, duration),
+                None => merge::run(make(), publishers, duration),
                 Some(pause) => merge::paced(make(), publishers, pause, duration),
             };
             let throttled = quota.throttled().expect("the group has statistics") - before;

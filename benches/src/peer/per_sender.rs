@@ -11,7 +11,8 @@ pub const EACH: bool = false;
 pub const TOGETHER: bool = true;
 
 /// `fanring::mpsc`, with room for each sender or for all of them. It rounds the room of a sender up to
-/// a power of two.
+/// a power of two. Built with its feature `async`, for the rows of its futures: a send into a ring
+/// that was empty then executes two more locked instructions, also by the calls that block.
 #[derive(Clone, Copy, Debug)]
 pub struct Fanring<const ROOM: bool>;
 

@@ -52,7 +52,8 @@ impl Peer for BareRing {
     }
 }
 
-/// `photon-ring`'s bounded ring, read one by one.
+/// `photon-ring`'s bounded ring, read one by one. Its slots are atomic words: its default, which is
+/// sound.
 #[derive(Clone, Copy, Debug)]
 pub struct PhotonBounded;
 

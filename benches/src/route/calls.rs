@@ -211,7 +211,7 @@ reads! {
             handle(&event);
         }
     });
-    Flume
+    Fanring<EACH>, Flume
 }
 reads! {
     Async: |receiver, handle| block_on(async {

@@ -5,7 +5,7 @@
 //! | [`ByPublisher`]: `Publisher::publish` | [`Queues`]: a queue with a closure, a handler or a sink |
 //! | [`ByLocal`]: `Bus::with_local` | [`Reads`]: a receiver, by each of its calls |
 //! | [`ByBus`]: `Bus::publish`, through the shared lane | |
-//! | [`ByBatch`]: `Publisher::publish_batch` | |
+//! | [`ByBatch`], [`ByLossyBatch`]: `Publisher::publish_batch` | |
 //!
 //! In a [`spinning`](Called::spinning) route no thread ever sleeps, and a publisher without room is
 //! refused and tries again at once. A [`waiting`](Called::waiting) route has the default waiting.
@@ -24,7 +24,7 @@ use buslane::{Bus, Overflow, WaitStrategy};
 
 pub use consume::{Consume, Queues, Reads};
 pub use journal::Journaled;
-pub use publish::{ByBatch, ByBus, ByLocal, ByPublisher, Publish};
+pub use publish::{ByBatch, ByBus, ByLocal, ByLossyBatch, ByPublisher, Publish};
 pub use short::{Queued, Received, Shared};
 
 const OPEN: &str = "the bus is open";
@@ -88,6 +88,8 @@ impl<P: Publish, C: Consume> Called<P, C> {
 }
 
 impl<P: Publish, C: Consume> Route for Called<P, C> {
+    const LOSSY: bool = P::LOSSY;
+
     fn open(
         self,
         publishers: usize,

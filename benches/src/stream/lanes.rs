@@ -6,7 +6,8 @@ use crate::CAPACITY;
 use crate::event::{Event, Seed};
 use crate::machine::on_consumer;
 use buslane::ring::spsc;
-use buslane::{Bus, Channel, Overflow, Publisher, Queue, SinkExt, WaitStrategy, sink_fn};
+use buslane::{Bus, Channel, Overflow, Publisher, Queue, Sink, SinkExt, WaitStrategy, WriteError, sink_fn};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +57,49 @@ pub fn filter_queue_batch() -> impl Stream {
         let _ = publisher.publish(event).expect(OPEN);
         if event.last != 0 {
             assert!(publisher.flush_timeout(Duration::from_secs(60)).is_done(), "the last batch");
+        }
+    };
+    Singly::new(send, report, None)
+}
+
+/// A sink without a lock: what it counts are words that one thread writes, the worker of its queue.
+struct Sums {
+    report: Arc<Report>,
+    handled: AtomicU64,
+    sum: AtomicU64,
+}
+
+impl Sink<Event> for Sums {
+    #[inline]
+    fn write(&self, event: Event) -> Result<(), WriteError<Event>> {
+        // Loads and stores: with one writer an addition need not be one locked instruction.
+        let mut handled = self.handled.load(Ordering::Relaxed) + 1;
+        let mut sum = self.sum.load(Ordering::Relaxed).wrapping_add(event.sum());
+        if event.last != 0 {
+            Counter { handled, sum, ..Counter::new(&self.report) }.hand_in();
+            (handled, sum) = (0, 0);
+        }
+        self.handled.store(handled, Ordering::Relaxed);
+        self.sum.store(sum, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A publisher and a queue with a sink that takes no lock; all spin, and a publisher without room
+/// tries again at once.
+#[must_use]
+pub fn sink() -> impl Stream {
+    let report = Arc::default();
+    let sums = Sums { report: Arc::clone(&report), handled: AtomicU64::new(0), sum: AtomicU64::new(0) };
+    let builder = Queue::builder().capacity(CAPACITY).overflow(Overflow::Refuse);
+    let builder = builder.wait_strategy(WaitStrategy::BusySpin);
+    let queue = on_consumer(|| builder.spawn_sink(sums)).expect(SETTINGS);
+    let bus = Bus::new();
+    bus.add(queue).expect(OPEN);
+    let mut publisher = bus.publisher();
+    let send = move |seed: Seed| {
+        while publisher.publish(seed.event()).expect(OPEN).accepted == 0 {
+            std::hint::spin_loop();
         }
     };
     Singly::new(send, report, None)

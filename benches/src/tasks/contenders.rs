@@ -1,12 +1,12 @@
 //! The contenders.
 //!
-//! `buslane` has no call that waits for room without blocking the thread. So its channel refuses an
-//! event without room, and the task yields before it publishes again, as the crate documents.
+//! `Publisher::publish_async` waits for room as the peers' calls do. With the other calls, the channel
+//! of `buslane` refuses an event without room, and the task yields before it publishes again.
 
 use super::Tasks;
 use crate::CAPACITY;
 use crate::event::{Event, Seed};
-use crate::peer::prepare_crossfire;
+use crate::peer::{self, Peer, prepare_crossfire};
 use buslane::{Bus, Channel, Overflow, Publisher, Receiver};
 use std::future::Future;
 use tokio::task::yield_now;
@@ -15,11 +15,25 @@ const OPEN: &str = "the bus is open";
 const THERE: &str = "the receiver is alive";
 
 fn bus() -> (Bus<Event>, Receiver<Event>) {
-    let builder = Channel::builder().capacity(CAPACITY).overflow(Overflow::Refuse);
+    bus_with(Overflow::Refuse)
+}
+
+fn bus_with(overflow: Overflow) -> (Bus<Event>, Receiver<Event>) {
+    let builder = Channel::builder().capacity(CAPACITY).overflow(overflow);
     let (channel, receiver) = builder.build().expect("the settings are valid");
     let bus = Bus::new();
     bus.add(channel).expect(OPEN);
     (bus, receiver)
+}
+
+/// Returns the halves of [`fanring::mpsc`], with this room.
+fn fanring<const ROOM: bool>(
+    tasks: usize,
+) -> (Vec<fanring::mpsc::Sender<Event>>, fanring::mpsc::Receiver<Event>) {
+    let (first, receiver) = peer::Fanring::<ROOM>::open_for(tasks);
+    let mut senders = vec![first];
+    (1..tasks).for_each(|_| senders.push(peer::Fanring::<ROOM>::share(&senders[0])));
+    (senders, receiver)
 }
 
 /// Implements a path for tasks: its halves, and the mapping of its calls.
@@ -72,6 +86,20 @@ tasks! {
     },
     send: |sender, seed| while sender.publish(seed.event()).expect(OPEN).accepted == 0 {
         yield_now().await;
+    },
+    recv: |receiver| receiver.recv_async().await.ok(),
+}
+
+tasks! {
+    /// `Publisher::publish_async` of a publisher for each task, and `Receiver::recv_async`.
+    PublishAsync: Publisher<Event> => Receiver<Event>, ordered: true,
+    open: |tasks| {
+        let (bus, receiver) = bus_with(Overflow::Block);
+        ((0..tasks).map(|_| bus.publisher()).collect(), receiver)
+    },
+    send: |sender, seed| {
+        let published = sender.publish_async(seed.event()).await.expect(OPEN);
+        assert_eq!(published.accepted, 1, "the channel is lossless");
     },
     recv: |receiver| receiver.recv_async().await.ok(),
 }
@@ -139,6 +167,22 @@ tasks! {
     open: |tasks| shared(rapidfire::mpsc::bounded(CAPACITY), tasks),
     send: |sender, seed| sender.send(seed.event()).await.expect(THERE),
     recv: |receiver| receiver.recv().await.ok(),
+}
+
+tasks! {
+    /// `fanring::mpsc`, with room for 1024 events for each task, as in the lanes of [`OwnPublisher`].
+    Fanring: fanring::mpsc::Sender<Event> => fanring::mpsc::Receiver<Event>, ordered: true,
+    open: |tasks| fanring::<{ peer::EACH }>(tasks),
+    send: |sender, seed| sender.send_async(seed.event()).await.expect(THERE),
+    recv: |receiver| receiver.recv_async().await.ok(),
+}
+
+tasks! {
+    /// The same, with that room for all tasks together.
+    FanringTogether: fanring::mpsc::Sender<Event> => fanring::mpsc::Receiver<Event>, ordered: true,
+    open: |tasks| fanring::<{ peer::TOGETHER }>(tasks),
+    send: |sender, seed| sender.send_async(seed.event()).await.expect(THERE),
+    recv: |receiver| receiver.recv_async().await.ok(),
 }
 
 tasks! {

@@ -1,7 +1,7 @@
 //! The cost of a publish whose consumer is parked: `benches::wake`.
 
-use crate::Bench;
 use crate::report::Target;
+use crate::{Bench, apart};
 use benches::paired::{Contender, Series};
 use benches::peer::{
     AsyncBroadcast, Crossbeam, Crossfire, CrossfireSpsc, EACH, Fanring, Flume, JonhooBus, Kanal, Rapidfire,
@@ -42,7 +42,7 @@ fn best(figures: [f64; 1 + 2 * PEERS.len()]) -> f64 {
 
 pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     let events = bench.effort.wakes;
-    let contenders = vec![
+    let mut contenders = vec![
         Contender::clock("two readings of the clock", events),
         Contender::asleep("buslane Queue, Nap", events, || Queued::DEFAULT),
         Contender::asleep("buslane Queue, Poll", events, || Queued::waiting(WaitStrategy::poll())),
@@ -63,6 +63,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
         Contender::asleep(PEERS[12], events, waiting::<JonhooBus>),
         Contender::asleep("tracing-appender", events, || Appender),
     ];
+    contenders.extend(apart::here(&format!("asleep/ticklog/{events}")));
     let series = Series::run(contenders, bench.effort.rounds, Duration::ZERO, &mut bench.ping);
     let title = "Publisher's cost with a consumer that has had nothing to do for 100 µs";
     let mut section = bench.report.section("asleep", title, series)?;

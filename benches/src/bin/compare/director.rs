@@ -30,6 +30,7 @@ fn publish(bench: &Bench) -> Vec<Contender> {
     let each = |members| {
         [
             alone("director, publish", Subjects::Director, members),
+            alone("director drained elsewhere, publish", Subjects::DirectorDrained, members),
             alone("tokio broadcast, publish", Subjects::Tokio, members),
             alone("channels without a pump, publish", Subjects::Channels, members),
         ]
@@ -92,6 +93,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     for members in MEMBERS {
         let ours = format!("director, publish/{members}");
         section.row(&format!("{ours}, ns"), [&ours], |[ns]| ns, Some(Target::AtMost(3.0)));
+        section.ratio(&format!("director drained elsewhere, publish/{members}"), &ours, None);
         section.ratio(&ours, &format!("tokio broadcast, publish/{members}"), None);
         section.ratio(&ours, &format!("channels without a pump, publish/{members}"), None);
         if members > 1 {

@@ -68,6 +68,10 @@ pub(crate) fn publish(bench: &mut Bench) -> io::Result<()> {
         alone("shared journal upwards", Target::Shared, &SUBSCRIBERS),
         alone("shared journal downwards", Target::Shared, &DOWNWARDS),
     ]);
+    for name in ["photon", "shared photon"] {
+        let key = |count| format!("journal-publish/{name}/{count}/{blocks}");
+        contenders.extend(SUBSCRIBERS.iter().filter_map(|count| bench.native(&key(count))));
+    }
     let series = Series::run(contenders, effort.rounds, Duration::ZERO, &mut bench.ping);
     let title = "Journal, publish cost: one thread, 32 bytes, each in a process of its own";
     let mut section = bench.report.section("journal-publish", title, series)?;
@@ -78,15 +82,23 @@ pub(crate) fn publish(bench: &mut Bench) -> io::Result<()> {
         for (ours, peer, target) in [
             ("journal", "tokio", at_most(0.25)),
             ("journal", "photon", at_most(1.0)),
+            ("journal", "photon, native", at_most(1.0)),
             ("journal", "disruptor", None),
             ("shared journal", "tokio", None),
             ("shared journal", "shared photon", None),
+            ("shared journal", "shared photon, native", None),
             ("shared journal", "journal", None),
             ("journal on a bus", "tokio", None),
+            ("journal on a bus", "journal", None),
         ] {
-            section.ratio(&format!("{ours}/{count}"), &format!("{peer}/{count}"), target);
+            let peer = format!("{peer}/{count}");
+            if section.has(&peer) {
+                section.ratio(&format!("{ours}/{count}"), &peer, target);
+            }
         }
     }
+    section.ratios("ns");
+    section.row("journal on a bus/1", ["journal on a bus/1"], |[ns]| ns, at_most(3.0));
     section.ratios("flatness: many subscribers / one");
     for (name, target) in [
         ("journal", at_most(1.1)),
@@ -95,6 +107,7 @@ pub(crate) fn publish(bench: &mut Bench) -> io::Result<()> {
         ("shared journal", None),
         ("shared journal upwards", None),
         ("shared journal downwards", None),
+        ("journal on a bus", at_most(1.1)),
         ("tokio", None),
         ("photon", None),
         ("disruptor", None),
@@ -176,6 +189,8 @@ pub(crate) fn reading(bench: &mut Bench) -> io::Result<()> {
             Contender::read(&name("photon"), move || read::photon(count)),
             Contender::read(&name("photon batch"), move || read::photon_batch(count)),
         ]);
+        let native = ["photon", "photon batch"].map(|peer| format!("journal-read/{peer}/{count}"));
+        contenders.extend(native.iter().filter_map(|key| bench.native(key)));
     }
     let series = Series::run(contenders, effort.rounds, effort.cost, &mut bench.ping);
     let title = "Journal, what a reader pays: one thread, 32 bytes";
@@ -189,9 +204,14 @@ pub(crate) fn reading(bench: &mut Bench) -> io::Result<()> {
             ("try_recv_with", "tokio", at_most(0.25)),
             ("try_recv_slice", "tokio", at_most(0.125)),
             ("try_recv", "photon", None),
+            ("try_recv", "photon, native", None),
             ("try_recv_slice", "photon batch", None),
+            ("try_recv_slice", "photon batch, native", None),
         ] {
-            section.ratio(&format!("{ours}/{count}"), &format!("{peer}/{count}"), target);
+            let peer = format!("{peer}/{count}");
+            if section.has(&peer) {
+                section.ratio(&format!("{ours}/{count}"), &peer, target);
+            }
         }
     }
     section.finish()
@@ -199,7 +219,7 @@ pub(crate) fn reading(bench: &mut Bench) -> io::Result<()> {
 
 pub(crate) fn streaming(bench: &mut Bench) -> io::Result<()> {
     let effort = &bench.effort;
-    let contenders = vec![
+    let mut contenders = vec![
         Contender::stream("gated", stream::journal::gated),
         Contender::stream("gated, batches", stream::journal::gated_batches),
         Contender::stream("gated, batches, parking", stream::journal::gated_parking),
@@ -213,6 +233,8 @@ pub(crate) fn streaming(bench: &mut Bench) -> io::Result<()> {
         Contender::stream("disruptor", || stream::pinned(Disruptor)),
         Contender::stream("tokio free", stream::tokio),
     ];
+    let native = ["photon bounded", "photon bounded, batches", "photon free"];
+    contenders.extend(native.iter().filter_map(|peer| bench.native(&format!("journal-stream/{peer}"))));
     let series = Series::run(contenders, effort.rounds, effort.stream, &mut bench.ping);
     let title = "Journal, stream: one publisher, one subscriber, what was delivered";
     let mut section = bench.report.section("journal-stream", title, series)?;
@@ -224,20 +246,29 @@ pub(crate) fn streaming(bench: &mut Bench) -> io::Result<()> {
     section.figures("part that was not lost", &lossy, |part| part);
     section.ratios("ratio of rates");
     for (ours, peers) in [
-        ("gated", &["tokio free", "photon bounded", "disruptor", "queue"][..]),
+        ("gated", &["tokio free", "photon bounded", "photon bounded, native", "disruptor", "queue"][..]),
         (
             "gated, batches",
-            &["tokio free", "photon bounded, batches", "disruptor", "queue", "ring::spsc"][..],
+            &[
+                "tokio free",
+                "photon bounded, batches",
+                "photon bounded, batches, native",
+                "disruptor",
+                "queue",
+                "ring::spsc",
+            ][..],
         ),
         ("gated, batches, parking", &["gated, batches"][..]),
-        ("free", &["tokio free", "photon free", "gated"][..]),
+        ("free", &["tokio free", "photon free", "photon free, native", "gated"][..]),
         ("free, batches", &["tokio free", "gated, batches"][..]),
     ] {
         for peer in peers {
             // For near processors; for far ones, 3 would be enough.
             let target =
                 if ours.starts_with("gated") && *peer == "tokio free" { at_least(6.0) } else { None };
-            section.rates(ours, peer, target);
+            if section.has(peer) {
+                section.rates(ours, peer, target);
+            }
         }
     }
     section.finish()

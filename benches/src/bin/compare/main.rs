@@ -19,6 +19,7 @@ mod idle;
 mod in_place;
 mod journal;
 mod latency;
+mod logging;
 mod machine;
 mod plot;
 mod publish;
@@ -119,6 +120,8 @@ enum Name {
     Requests,
     /// The effect of added and removed sinks on publishers.
     Churn,
+    /// The cost of a line of a log for the thread that logs it.
+    Logging,
     /// A director with many members.
     Director,
     /// All five sections of the journal.
@@ -203,7 +206,7 @@ struct Bench {
     telemetry: Option<PathBuf>,
 }
 
-const ALL: [Name; 19] = [
+const ALL: [Name; 20] = [
     Name::Publish,
     Name::Stream,
     Name::Waiting,
@@ -223,6 +226,7 @@ const ALL: [Name; 19] = [
     Name::SizesPublish,
     Name::SizesStream,
     Name::Churn,
+    Name::Logging,
 ];
 
 impl Name {
@@ -249,6 +253,7 @@ impl Name {
             Self::InPlace => in_place::run_section(bench),
             Self::Requests => requests::run(bench),
             Self::Churn => churn::run(bench),
+            Self::Logging => logging::run(bench),
             Self::Director => director::run(bench),
             Self::Journal => {
                 journal::publish(bench)?;

@@ -59,6 +59,8 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
         section.ratio("buslane Publisher::publish", peer, None);
     }
     section.ratio("buslane Publisher::publish, SpinPark", "rtrb", None);
+    let spin_park = "buslane Publisher::publish, SpinPark";
+    section.row(&format!("{spin_park}, ns"), [spin_park], |[ns]| ns, at_most(3.0));
     section.ratio("buslane Publisher::publish, 16 lanes", "tokio broadcast, 16", None);
     for (label, many, further) in [
         ("each further lane of 2 / rtrb", "buslane Publisher::publish, 2 lanes", 1.0),
@@ -69,7 +71,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
         section.row(label, [many, "buslane Publisher::publish", "rtrb"], each, None);
     }
     section.ratio("buslane Publisher::publish", "ticklog", None);
-    if section.names().iter().any(|name| name == NATIVE) {
+    if section.has(NATIVE) {
         section.ratio("buslane Publisher::publish", NATIVE, None);
     }
     section.ratios("ratio of costs, in batches");

@@ -2,7 +2,6 @@
 
 use crate::report::{Section, Target};
 use crate::{Bench, Effort, apart};
-use benches::merge::Processors;
 use benches::paired::{Contender, Series};
 use benches::peer::{
     ArrayQueue, Crossbeam, Crossfire, EACH, Fanring, Flume, Kanal, NexusMpsc, Rapidfire, Std, TOGETHER,
@@ -10,6 +9,7 @@ use benches::peer::{
 };
 use benches::route::lanes::{ByBatch, ByBus, ByLocal, ByPublisher, Called, Queues, Reads};
 use benches::route::others::{Appender, DisruptorMulti};
+use benches::route::ticklog::Ticklog;
 use benches::route::{Route, spinning, waiting};
 use std::io;
 use std::time::Duration;
@@ -57,11 +57,13 @@ const SHARED_TAIL: [&str; 9] = [
     "disruptor multi",
 ];
 const OTHERS: [&str; 3] = ["rapidfire, blocked on", "tokio mpsc", "tracing-appender"];
+const TICKLOG: &str = "ticklog";
 
-type Shape = ((usize, Processors), Duration);
+/// The number of publishers, and the duration of a sample.
+type Shape = (usize, Duration);
 
-fn merge<R: Route>(name: &str, (of, time): Shape, make: impl Fn() -> R + 'static) -> Contender {
-    Contender::merge(&format!("{name}, {}", of.0), of, time, make)
+fn merge<R: Route>(name: &str, (count, time): Shape, make: impl Fn() -> R + 'static) -> Contender {
+    Contender::merge(&format!("{name}, {count}"), count, time, make)
 }
 
 /// Returns the contenders with the default waiting.
@@ -88,8 +90,13 @@ fn waiting_ones(of: Shape) -> Vec<Contender> {
     ]
 }
 
+/// Returns `ticklog` for a process of its own.
+pub(crate) fn only_ticklog(of: Shape) -> Contender {
+    merge(TICKLOG, of, || Ticklog)
+}
+
 /// Returns `ticklog`, in processes of its own.
-fn ticklog(((count, _), time): Shape) -> Option<Contender> {
+fn ticklog((count, time): Shape) -> Option<Contender> {
     apart::here(&format!("merge/ticklog/{count}/{}", time.as_millis()))
 }
 
@@ -169,19 +176,14 @@ fn best(section: &mut Section<'_>, ours: &str, peers: &[&str], count: usize, tar
 }
 
 fn each(section: &mut Section<'_>, count: usize) {
-    for peer in BEST_OF.iter().chain(&OTHERS) {
+    for peer in BEST_OF.iter().chain(&OTHERS).chain([&TICKLOG]) {
         section.rates(&format!("{QUEUE}, {count}"), &format!("{peer}, {count}"), None);
     }
 }
 
-fn measure(
-    bench: &mut Bench,
-    counts: &[usize],
-    processors: Processors,
-    contenders: impl Fn(Shape) -> Vec<Contender>,
-) -> Series {
+fn measure(bench: &mut Bench, counts: &[usize], contenders: impl Fn(Shape) -> Vec<Contender>) -> Series {
     let Effort { rounds, merge, .. } = bench.effort;
-    let all = counts.iter().flat_map(|count| contenders(((*count, processors), merge))).collect();
+    let all = counts.iter().flat_map(|count| contenders((*count, merge))).collect();
     Series::run(all, rounds, Duration::ZERO, &mut bench.ping)
 }
 
@@ -202,7 +204,7 @@ fn to_the_best(section: &mut Section<'_>, counts: &[usize], peers: &[&str], shar
 /// Measures each number of publishers with the default waiting.
 pub(crate) fn few(bench: &mut Bench) -> io::Result<()> {
     let counts = bench.publishers.clone();
-    let series = measure(bench, &counts, Processors::All, |of| {
+    let series = measure(bench, &counts, |of| {
         waiting_ones(of).into_iter().chain(calls(of)).chain(ticklog(of)).collect()
     });
     let title = "Several publishers into one consumer: default waiting, not pinned, lossless";
@@ -219,7 +221,7 @@ pub(crate) fn few(bench: &mut Bench) -> io::Result<()> {
 /// Measures each number of publishers where no thread ever sleeps.
 pub(crate) fn spin(bench: &mut Bench) -> io::Result<()> {
     let counts = bench.publishers.clone();
-    let series = measure(bench, &counts, Processors::All, spinning_ones);
+    let series = measure(bench, &counts, spinning_ones);
     let title = "Several publishers into one consumer: all spinning, not pinned, lossless";
     let mut section = bench.report.section("publishers-spinning", title, series)?;
     tables(&mut section);
@@ -230,9 +232,7 @@ pub(crate) fn spin(bench: &mut Bench) -> io::Result<()> {
 
 /// Measures two, four and eight threads, including the consumer's.
 pub(crate) fn many(bench: &mut Bench) -> io::Result<()> {
-    let series = measure(bench, &[1, 3, 7], Processors::All, |of| {
-        waiting_ones(of).into_iter().chain(ticklog(of)).collect()
-    });
+    let series = measure(bench, &[1, 3, 7], |of| waiting_ones(of).into_iter().chain(ticklog(of)).collect());
     let title = "2, 4 and 8 threads: 1, 3 and 7 publishers into one consumer, default waiting, not pinned";
     let mut section = bench.report.section("oversubscription", title, series)?;
     tables(&mut section);
@@ -250,10 +250,22 @@ pub(crate) fn many(bench: &mut Bench) -> io::Result<()> {
     section.finish()
 }
 
-/// Measures all threads on one processor.
+/// Makes the contender of the section `one-processor` with this name.
+pub(crate) fn find_on_one(name: &str, of: Shape) -> Option<Contender> {
+    waiting_ones(of).into_iter().chain([only_ticklog(of)]).find(|contender| contender.name() == name)
+}
+
+/// Measures processes that were started with one processor.
 pub(crate) fn on_one(bench: &mut Bench) -> io::Result<()> {
-    let series = measure(bench, &[1, 4], Processors::One, waiting_ones);
-    let title = "1 and 4 publishers into one consumer, all on one processor, default waiting";
+    let series = measure(bench, &[1, 4], |of| {
+        let (count, millis) = (of.0, of.1.as_millis());
+        let all = waiting_ones(of).into_iter().chain([only_ticklog(of)]);
+        all.filter_map(|contender| {
+            apart::on_one(&format!("one-processor/{}/{count}/{millis}", contender.name()))
+        })
+        .collect()
+    });
+    let title = "1 and 4 publishers into one consumer, in a process with one processor, default waiting";
     let mut section = bench.report.section("one-processor", title, series)?;
     tables(&mut section);
     for count in [1, 4] {

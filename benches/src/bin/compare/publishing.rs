@@ -9,7 +9,7 @@ use benches::peer::{
     Yring,
 };
 use benches::route::calls::refusing;
-use benches::route::lanes::{ByBatch, ByBus, ByLocal, ByPublisher, Called, Publish, Queues};
+use benches::route::lanes::{ByBatch, ByBus, ByLocal, ByLossyBatch, ByPublisher, Called, Publish, Queues};
 use benches::route::{Route, spinning, waiting};
 use benches::stream;
 use buslane::{Overflow, WaitStrategy};
@@ -19,6 +19,9 @@ const PUBLISHER: &str = "buslane Publisher::publish";
 const LOCAL: &str = "buslane Bus::with_local";
 const BUS: &str = "buslane Bus::publish";
 const BATCH: &str = "buslane Publisher::publish_batch of 16, blocking";
+/// Which events of a batch were refused is unknown, so they are not published again: only what was
+/// handled counts.
+const LOSSY_BATCH: &str = "buslane Publisher::publish_batch of 16, refusing, lossy";
 
 const KINDS: [(&str, Overflow); 2] = [("blocking", Overflow::Block), ("refusing", Overflow::Refuse)];
 
@@ -39,6 +42,7 @@ pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
     contenders.extend(both(BUS, ByBus));
     contenders.extend([
         one(BATCH, || Called::waiting(ByBatch::<16>, Queues::Closure).wait(WaitStrategy::BusySpin)),
+        one(LOSSY_BATCH, || Called::spinning(ByLossyBatch::<16>, Queues::Closure)),
         one("rtrb push", spinning::<Rtrb>),
         one("nexus-queue spsc push", spinning::<NexusSpsc>),
         one("yring push_and_flush", spinning::<Yring>),
@@ -60,6 +64,7 @@ pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
     let rows = rates(&section);
     section.figures("M events/s", &rows, rate);
     section.bars("M events/s", &rows, rate);
+    section.figures("part that was not lost", &[format!("{LOSSY_BATCH}, handled")], |part| part);
     section.ratios("ratio of rates");
     let channels = ["crossfire mpsc", "rapidfire", "kanal", "std", "crossbeam-channel"];
     let channels = channels.map(|peer| format!("{peer} try_send"));
@@ -71,6 +76,7 @@ pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
     for peer in ["rtrb push_partial_slice of 16", "yring, flush of 16", "disruptor batch_publish of 16"] {
         section.rates(BATCH, peer, None);
     }
+    section.rates(LOSSY_BATCH, BATCH, None);
     section.finish()
 }
 
@@ -109,7 +115,8 @@ pub(crate) fn anywhere(bench: &mut Bench) -> io::Result<()> {
     section.bars("M events/s", &rows, rate);
     section.ratios("ratio of rates");
     for ((kind, _), call) in KINDS.into_iter().zip(["send", "try_send"]) {
-        let all = ["crossbeam-channel", "crossfire mpsc", "fanring", "kanal", "std", "flume"];
+        let all =
+            ["crossbeam-channel", "crossfire spsc", "crossfire mpsc", "fanring", "kanal", "std", "flume"];
         let all = all.map(|peer| format!("{peer} {call}"));
         for ours in [PUBLISHER, LOCAL, BUS] {
             section.best(&format!("{ours}, {kind}"), &all, Some(Target::AtLeast(1.0)));

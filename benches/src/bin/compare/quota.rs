@@ -4,9 +4,10 @@ use crate::Bench;
 use crate::apart;
 use crate::report::Target;
 use benches::paired::{Contender, Series};
-use benches::peer::{Crossbeam, Crossfire, EACH, Fanring, Flume, Kanal, Std, Thingbuf, TokioMpsc};
+use benches::peer::{Crossbeam, Crossfire, EACH, Fanring, Flume, Kanal, Rapidfire, Std, Thingbuf, TokioMpsc};
 use benches::quota::Quota;
 use benches::route::lanes::{ByBus, ByPublisher, Called, Queues, Reads};
+use benches::route::ticklog::Ticklog;
 use benches::route::{spinning, waiting};
 use buslane::WaitStrategy;
 use std::io;
@@ -27,8 +28,20 @@ const BUSY: Flow = Flow { key: "busy", publishers: 4, pause: None };
 const PACED: Flow = Flow { key: "paced", publishers: 2, pause: Some(Duration::from_micros(50)) };
 
 const OURS: [&str; 3] = ["buslane Queue", "buslane Receiver::recv", "buslane Bus::publish, Queue"];
-const PEERS: [&str; 8] =
-    ["crossbeam-channel", "crossfire mpsc", "fanring", "kanal", "std", "thingbuf", "flume", "tokio mpsc"];
+const PEERS: [&str; 9] = [
+    "crossbeam-channel",
+    "crossfire mpsc",
+    "fanring",
+    "rapidfire, blocked on",
+    "kanal",
+    "std",
+    "thingbuf",
+    "flume",
+    "tokio mpsc",
+];
+/// A peer whose worker never sleeps, and whose publishers spin for room: "the best" does not refer to
+/// it.
+const TICKLOG: &str = "ticklog";
 /// Consumers that spin: what the section shows if one does. With paced publishers only.
 const SPINNING: [&str; 2] = ["buslane Queue, BusySpin", "crossbeam-channel, try_recv in a loop"];
 
@@ -54,6 +67,8 @@ pub(crate) fn find(flow: &str, name: &str, time: Duration) -> Option<Contender> 
         }
         "crossfire mpsc" => Contender::in_quota(&label, of, time, waiting::<Crossfire>),
         "fanring" => Contender::in_quota(&label, of, time, waiting::<Fanring<EACH>>),
+        "rapidfire, blocked on" => Contender::in_quota(&label, of, time, waiting::<Rapidfire>),
+        TICKLOG => Contender::in_quota(&label, of, time, || Ticklog),
         "kanal" => Contender::in_quota(&label, of, time, waiting::<Kanal>),
         "std" => Contender::in_quota(&label, of, time, waiting::<Std>),
         "thingbuf" => Contender::in_quota(&label, of, time, waiting::<Thingbuf>),
@@ -72,8 +87,10 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     // Several periods of the quota.
     let millis = bench.effort.merge.as_millis() * 4;
     let key = |flow: &'static str| move |name: &&str| apart::here(&format!("quota/{flow}/{name}/{millis}"));
-    let busy = OURS.iter().chain(&PEERS).filter_map(key(BUSY.key));
-    let paced = OURS.iter().chain(&SPINNING).chain(&PEERS).filter_map(key(PACED.key));
+    let (in_busy, in_paced) =
+        ([&OURS[..], &PEERS, &[TICKLOG]].concat(), [&OURS[..], &SPINNING, &PEERS, &[TICKLOG]].concat());
+    let busy = in_busy.iter().filter_map(key(BUSY.key));
+    let paced = in_paced.iter().filter_map(key(PACED.key));
     let series =
         Series::run(busy.chain(paced).collect(), bench.effort.rounds, Duration::ZERO, &mut bench.ping);
     let title =
@@ -87,8 +104,7 @@ pub(crate) fn run(bench: &mut Bench) -> io::Result<()> {
     let named = |flow: &Flow, names: &[&str]| -> Vec<String> {
         names.iter().map(|name| format!("{name}, {}", flow.key)).collect()
     };
-    let busy = named(&BUSY, &[&OURS[..], &PEERS].concat());
-    let paced = named(&PACED, &[&OURS[..], &SPINNING, &PEERS].concat());
+    let (busy, paced) = (named(&BUSY, &in_busy), named(&PACED, &in_paced));
     for names in [&busy, &paced] {
         let figures =
             |end: &str| -> Vec<String> { names.iter().map(|name| format!("{name}, {end}")).collect() };

@@ -29,6 +29,8 @@ const QUEUES: [(&str, Queues); 3] = [
     ("buslane Queue, handler", Queues::Handler),
     ("buslane Queue, sink", Queues::Sink),
 ];
+/// The sink of `QUEUES` locks a mutex for each event; this one does not.
+const UNLOCKED: &str = "buslane Queue, sink without a lock";
 
 /// The calls that take one event.
 fn is_single(index: usize) -> bool {
@@ -56,7 +58,8 @@ pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
     let calls = CALLS.map(|(name, call)| one(name, move || Called::spinning(ByPublisher, call)));
     let queues = QUEUES.map(|(name, queue)| one(name, move || Called::spinning(ByPublisher, queue)));
     let mut contenders: Vec<Contender> = calls.into_iter().chain(queues).collect();
-    let singly = vec![
+    contenders.push(Contender::stream(UNLOCKED, stream::sink));
+    let mut singly = vec![
         one("rtrb pop", spinning::<Rtrb>),
         one("nexus-queue spsc pop", spinning::<NexusSpsc>),
         one("yring pop", spinning::<Yring>),
@@ -73,13 +76,15 @@ pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
         one("flume try_recv", spinning::<Flume>),
         one("tokio mpsc try_recv", spinning::<TokioMpsc>),
     ];
-    let in_batches = vec![
+    let mut in_batches = vec![
         Contender::stream("rtrb read_chunk", stream::rtrb_chunks),
         Contender::stream("yring prefetch, pop", stream::yring_windows),
         Contender::stream("fanring try_recv_batch_into", stream::fanring_batches),
         Contender::stream("photon-ring bounded recv_batch", stream::photon),
         Contender::stream("kanal drain_into", stream::kanal_drained),
     ];
+    singly.extend(bench.native("reading/photon bounded"));
+    in_batches.extend(bench.native("reading/photon batches"));
     let single_peers = names(&singly);
     let batch_peers = names(&in_batches);
     contenders.extend(singly);
@@ -97,10 +102,11 @@ pub(crate) fn pinned(bench: &mut Bench) -> io::Result<()> {
         section.best(call, &single_peers, None);
     }
     section.ratios("ratio of rates, several events");
-    for call in [CALLS[5].0, CALLS[6].0, QUEUES[0].0, QUEUES[1].0, QUEUES[2].0] {
+    for call in [CALLS[5].0, CALLS[6].0, QUEUES[0].0, QUEUES[1].0, QUEUES[2].0, UNLOCKED] {
         section.best(call, &batch_peers, None);
     }
     own(&mut section);
+    section.rates(UNLOCKED, QUEUES[0].0, None);
     section.finish()
 }
 
@@ -158,6 +164,7 @@ pub(crate) fn anywhere(bench: &mut Bench) -> io::Result<()> {
             vec![
                 one("async-broadcast recv, blocked on", reading::<AsyncBroadcast, Async>),
                 one("crossfire mpsc async recv, blocked on", reading::<Crossfire, Async>),
+                one("fanring recv_async, blocked on", reading::<Fanring<EACH>, Async>),
                 one("kanal async recv, blocked on", reading::<Kanal, Async>),
                 one("rapidfire recv, blocked on", reading::<Rapidfire, Async>),
                 one("flume recv_async, blocked on", reading::<Flume, Async>),

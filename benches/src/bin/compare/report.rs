@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// The fewest pairs that make a figure.
 const FEWEST_PAIRS: usize = 5;
 
+/// Where the two processors are to each other.
+const PLACED: [&str; 2] = ["near", "far"];
+
 /// The target for a ratio.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
@@ -147,6 +150,11 @@ impl Section<'_> {
         self.series.names().into_iter().map(str::to_owned).collect()
     }
 
+    /// Returns whether there is a figure with this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.series.names().contains(&name)
+    }
+
     /// Returns the median of a figure, if there are enough samples.
     pub(crate) fn median(&self, name: &str) -> Option<f64> {
         let estimate = self.series.estimate(&[name], |figures| figures[0])?;
@@ -179,30 +187,55 @@ impl Section<'_> {
     }
 
     /// Writes the figures of these names.
-    pub(crate) fn figures(&mut self, unit: &str, names: &[impl AsRef<str>], convert: impl Fn(f64) -> f64) {
+    pub(crate) fn figures(
+        &mut self,
+        unit: &str,
+        names: &[impl AsRef<str>],
+        convert: impl Fn(f64) -> f64 + Copy,
+    ) {
         self.line(format_args!(
             "\n| {unit} | median | interval | count | ping, ns |\n|---|---:|---:|---:|---|"
         ));
         for name in names {
             let name = name.as_ref();
-            let estimate = self.series.estimate(&[name], |figures| convert(figures[0]));
-            match (estimate, self.series.ping(name)) {
-                (Some(estimate), Some(ping)) if estimate.count >= FEWEST_PAIRS => {
-                    let Estimate { median, low, high, count } = estimate;
-                    let placed = placement(ping);
-                    self.line(format_args!(
-                        "| {name} | {} | {} to {} | {count} | {ping:.0}, {placed} |",
-                        digits(median),
-                        digits(low),
-                        digits(high)
-                    ));
+            let of = |figures: &[f64]| convert(figures[0]);
+            if let Some(estimates) = self.by_placement(&[name], of) {
+                for ((placed, estimate), ping) in PLACED.into_iter().zip(estimates).zip(self.series.pings()) {
+                    self.figure(&format!("{name} ({placed})"), Some(estimate), ping);
                 }
-                (few, _) => {
-                    let count = few.map_or(0, |few| few.count);
-                    self.line(format_args!("| {name} | – | too few | {count} | |"));
-                }
+            } else {
+                self.figure(name, self.series.estimate(&[name], of), self.series.ping(name));
             }
         }
+    }
+
+    fn figure(&mut self, label: &str, estimate: Option<Estimate>, ping: Option<f64>) {
+        match (estimate, ping) {
+            (Some(estimate), Some(ping)) if estimate.count >= FEWEST_PAIRS => {
+                let Estimate { median, low, high, count } = estimate;
+                let placed = placement(ping);
+                self.line(format_args!(
+                    "| {label} | {} | {} to {} | {count} | {ping:.0}, {placed} |",
+                    digits(median),
+                    digits(low),
+                    digits(high)
+                ));
+            }
+            (few, _) => {
+                let count = few.map_or(0, |few| few.count);
+                self.line(format_args!("| {label} | – | too few | {count} | |"));
+            }
+        }
+    }
+
+    /// Returns the estimates while the two processors were near, and while they were far, if there are
+    /// enough rounds of each.
+    fn by_placement(&self, names: &[&str], of: impl Fn(&[f64]) -> f64 + Copy) -> Option<[Estimate; 2]> {
+        let [near, far] = PLACED.map(|placed| {
+            let known = self.series.estimate_while(placed, names, of)?;
+            (known.count >= FEWEST_PAIRS).then_some(known)
+        });
+        Some([near?, far?])
     }
 
     /// Writes the heading of ratios.
@@ -250,11 +283,9 @@ impl Section<'_> {
         of: impl Fn(&[f64]) -> f64 + Copy,
         target: Option<Target>,
     ) {
-        let placed = ["near", "far"].map(|placed| (placed, self.series.estimate_while(placed, names, of)));
-        let enough = |estimate: &Option<Estimate>| estimate.is_some_and(|known| known.count >= FEWEST_PAIRS);
-        if placed.iter().all(|(_, estimate)| enough(estimate)) {
-            for (placed, estimate) in placed {
-                self.estimate(&format!("{label} ({placed})"), estimate, target);
+        if let Some(estimates) = self.by_placement(names, of) {
+            for (placed, estimate) in PLACED.into_iter().zip(estimates) {
+                self.estimate(&format!("{label} ({placed})"), Some(estimate), target);
             }
         } else {
             let estimate = self.series.estimate(names, of);

@@ -51,6 +51,8 @@ fn executed(program: &Path, case: &str, blocks: u64, code: &Code) -> Result<Exec
     let file = std::env::temp_dir().join(format!("counted-{}.callgrind", std::process::id()));
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*counted::cases::measured*"])
+        // The thread of a monitor, which runs no function of this program but its source.
+        .arg("--toggle-collect=*source::worker::Worker*::supervise*")
         .args(["--dump-instr=yes", "--compress-pos=no", "--compress-strings=no"])
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(program)

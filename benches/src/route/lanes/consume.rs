@@ -41,7 +41,9 @@ pub enum Queues {
     /// `QueueBuilder::spawn_handler`: the worker calls a handler.
     Handler,
     /// `QueueBuilder::spawn_sink`: the worker writes into a sink. The sink has a lock of its own,
-    /// because a sink is shared.
+    /// because a sink is shared. No load passes a locked instruction, so the cache line of the next
+    /// event is not loaded before this one is handled: see [`stream::sink`](crate::stream::sink) for
+    /// a sink without a lock.
     Sink,
 }
 

@@ -1,7 +1,7 @@
 //! The ways to publish.
 //!
-//! Each route is lossless: an event that every sink has refused is published again. The bus closes
-//! when all sending halves are dropped.
+//! Each route but [`ByLossyBatch`] is lossless: an event that every sink has refused is published
+//! again. The bus closes when all sending halves are dropped.
 
 use super::OPEN;
 use crate::event::{Event, Seed};
@@ -10,6 +10,9 @@ use std::hint::spin_loop;
 
 /// A way to publish.
 pub trait Publish: Copy + Send + 'static {
+    /// Whether events that a sink refuses are lost.
+    const LOSSY: bool = false;
+
     /// Returns `count` sending halves of this bus.
     fn senders(self, bus: Bus<Event>, count: usize) -> Vec<impl FnMut(Seed) + Send + 'static>;
 }
@@ -87,6 +90,39 @@ impl<const N: usize> Publish for ByBatch<N> {
                     let published = publisher.publish_batch(&batch[..length]).expect(OPEN);
                     assert!(published.accepted == length, "the sink waits for room");
                     length = 0;
+                }
+            }
+        });
+        senders.collect()
+    }
+}
+
+/// `Publisher::publish_batch` with `N` events, which the sending half collects first, and never
+/// publishes again: which events of a batch a sink has refused is unknown, so these are lost. The last
+/// event of a transfer is published by itself, until it is accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct ByLossyBatch<const N: usize>;
+
+impl<const N: usize> Publish for ByLossyBatch<N> {
+    const LOSSY: bool = true;
+
+    fn senders(self, bus: Bus<Event>, count: usize) -> Vec<impl FnMut(Seed) + Send + 'static> {
+        let senders = (0..count).map(|_| {
+            let mut publisher = bus.publisher();
+            let (mut batch, mut length) = ([Event::default(); N], 0);
+            move |seed: Seed| {
+                let event = seed.event();
+                let is_last = event.last != 0;
+                if !is_last {
+                    batch[length] = event;
+                    length += 1;
+                }
+                if length == N || is_last {
+                    let _ = publisher.publish_batch(&batch[..length]).expect(OPEN);
+                    length = 0;
+                }
+                while is_last && publisher.publish(event).expect(OPEN).accepted == 0 {
+                    spin_loop();
                 }
             }
         });
