@@ -103,6 +103,7 @@ pub(crate) fn anywhere(bench: &mut Bench) -> io::Result<()> {
     contenders.extend(peer::<CrossfireSpsc>("crossfire spsc"));
     contenders.extend(peer::<Crossfire>("crossfire mpsc"));
     contenders.extend(peer::<Fanring<EACH>>("fanring"));
+    contenders.extend(peer::<Rapidfire>("rapidfire"));
     contenders.extend(peer::<Kanal>("kanal"));
     contenders.extend(peer::<Std>("std"));
     contenders.extend(peer::<Flume>("flume"));
@@ -115,8 +116,16 @@ pub(crate) fn anywhere(bench: &mut Bench) -> io::Result<()> {
     section.bars("M events/s", &rows, rate);
     section.ratios("ratio of rates");
     for ((kind, _), call) in KINDS.into_iter().zip(["send", "try_send"]) {
-        let all =
-            ["crossbeam-channel", "crossfire spsc", "crossfire mpsc", "fanring", "kanal", "std", "flume"];
+        let all = [
+            "crossbeam-channel",
+            "crossfire spsc",
+            "crossfire mpsc",
+            "fanring",
+            "rapidfire",
+            "kanal",
+            "std",
+            "flume",
+        ];
         let all = all.map(|peer| format!("{peer} {call}"));
         for ours in [PUBLISHER, LOCAL, BUS] {
             section.best(&format!("{ours}, {kind}"), &all, Some(Target::AtLeast(1.0)));
