@@ -7,40 +7,26 @@
 use buslane::Queue;
 use buslane::source::{Monitor, Update};
 use buslane_docker::{Action, DockerEvent, DockerSource, Kind};
-use std::error::Error;
-use std::io;
 
-fn refresh(what: &str) {
-    println!("refresh {what}");
-}
-
-fn handle_event(event: &DockerEvent) {
-    match (event.kind(), event.action()) {
-        // These change nothing that a scheduler knows of a container.
-        (
-            Kind::Container,
-            Action::Top | Action::Attach | Action::Resize | Action::ExecCreate | Action::ExecStart,
-        ) => {}
-        (Kind::Container, Action::Destroy) => println!("forget container {}", event.id()),
-        (Kind::Container, _) => refresh(&format!("container {}", event.id())),
-        (Kind::Image, _) => refresh("images"),
-        (Kind::Network, _) => refresh("networks"),
-        (Kind::Volume, _) => refresh("volumes"),
-        (Kind::Daemon, Action::Reload) => refresh("labels of the engine"),
-        _ => {}
-    }
-}
-
-fn main() -> Result<(), Box<dyn Error>> {
-    let handler = |update| match update {
-        Update::Event(event) => handle_event(&event),
-        Update::Connected { resumed: false } => refresh("everything: connected"),
-        Update::Gap(gap) => refresh(&format!("everything: {gap}")),
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let handler = |update: Update<DockerEvent>| match update {
+        Update::Event(event) => match (event.kind(), event.action()) {
+            // These change nothing that a scheduler knows of a container.
+            (Kind::Container, Action::Top | Action::Attach | Action::Resize) => {}
+            (Kind::Container, Action::ExecCreate | Action::ExecStart) => {}
+            (Kind::Container, Action::Destroy) => println!("forget container {}", event.id()),
+            (Kind::Container, _) => println!("refresh container {}", event.id()),
+            (Kind::Image | Kind::Network | Kind::Volume, _) => println!("refresh {}s", event.kind()),
+            (Kind::Daemon, Action::Reload) => println!("refresh labels of the engine"),
+            _ => {}
+        },
+        Update::Connected { resumed: false } => println!("refresh everything: connected"),
+        Update::Gap(gap) => println!("refresh everything: {gap}"),
         _ => {}
     };
-    let monitor =
-        Monitor::builder(DockerSource::builder().build()?).spawn(Queue::builder().spawn(handler)?)?;
-    io::copy(&mut io::stdin(), &mut io::sink())?;
+    let source = DockerSource::builder().build()?;
+    let monitor = Monitor::builder(source).spawn(Queue::builder().spawn(handler)?)?;
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     println!("{}", monitor.stop());
     Ok(())
 }
