@@ -57,7 +57,7 @@ impl<E: Send + 'static> Drop for Known<'_, E> {
                 // Counted first: a thread that sees the progress, such as a flush, sees the count.
                 mailbox.consumer.note(Handled::Delivered);
                 view.progress().advance_to(consumer.position());
-                mailbox.signals.blocked.notify_made(view.room());
+                mailbox.signals.blocked.notify_room(view.waiter());
             }
             RunLane::Shared(ring, sole) => mailbox.count_shared(ring, sole),
         }

@@ -18,7 +18,6 @@ use crate::stats::{Disposition, EntryCounters};
 use crate::sync::{Arc, Ordering, lock};
 use crate::time::Deadline;
 use crate::wait::list::task::TaskWait;
-use crate::wait::list::{Waiter, Want};
 use evicting::EvictingLane;
 pub(crate) use fast::{FastLane, Room};
 use shared_writer::SharedLaneWriter;
@@ -41,9 +40,7 @@ impl<E: Send + 'static> PrivateLane<E> {
             let by_position = mailbox.shared.is_bounded();
             let entry =
                 if by_position { EntryCounters::private_by_position() } else { EntryCounters::private() };
-            let waiter = Waiter::wanting(Want::SHARED_ROOM);
-            let view = view(ViewOf::Shared(waiter.clone()), entry);
-            (Self::Shared(SharedLaneWriter::new(view, waiter, mailbox)), None)
+            (Self::Shared(SharedLaneWriter::new(view(ViewOf::Shared, entry), mailbox)), None)
         } else if mailbox.overflow == Overflow::DropOldest {
             let ring = Ring::new(mailbox.capacity()).map_err(|error| error.of_checked(mailbox.capacity()))?;
             let ring = Arc::new(ring);

@@ -246,7 +246,7 @@ impl<E: Send + 'static> Reader<E> {
                 tally.count(event, consume, move |progress| progress.advance_to(after));
             };
             // Its fence is a compiler fence if the process has the asymmetric pair.
-            let notify = || mailbox.signals.blocked.notify_made(view.room());
+            let notify = || mailbox.signals.blocked.notify_room(view.waiter());
             let events = if short {
                 consumer.drain_freeing(chunk.min(known), enter, notify)
             } else {

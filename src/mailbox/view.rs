@@ -18,7 +18,7 @@ pub(super) enum ViewOf<E> {
     Spsc(spsc::Sealer<E>),
     Evicting(Arc<Ring<E>>),
     /// Events go into the mailbox's shared lane, where the publisher may wait for room.
-    Shared(Waiter),
+    Shared,
 }
 
 /// A private lane as all threads but its publisher and its consumer see it.
@@ -27,6 +27,9 @@ pub(crate) struct LaneView<E> {
     progress: CachePadded<Progress>,
     pub(super) entry: EntryCounters,
     signals: std::sync::Arc<Signals>,
+    /// The waiter of a publish that has to wait for room. Allocated with the lane, so that waiting
+    /// allocates nothing.
+    waiter: Waiter,
     /// 1 once the publisher has released the lane.
     released: AtomicU64,
     /// Whether a lane without its own ring was sealed.
@@ -43,8 +46,13 @@ impl<E> LaneView<E> {
         entry: EntryCounters,
         signals: &std::sync::Arc<Signals>,
     ) -> std::sync::Arc<Self> {
+        let waiter = match &ring {
+            ViewOf::Spsc(_) | ViewOf::Evicting(_) => Waiter::for_own_room(),
+            ViewOf::Shared => Waiter::wanting(Want::SHARED_ROOM),
+        };
         std::sync::Arc::new(Self {
             ring,
+            waiter,
             progress: CachePadded::default(),
             entry,
             signals: signals.clone(),
@@ -67,7 +75,7 @@ impl<E> LaneView<E> {
                 ring.close();
             }
             // ORD(lane.closed): Release; pairs with `is_closed`.
-            ViewOf::Shared(_) => self.closed.store(true, Ordering::Release),
+            ViewOf::Shared => self.closed.store(true, Ordering::Release),
         }
     }
 
@@ -131,10 +139,10 @@ impl<E> LaneView<E> {
         self.group
     }
 
-    /// Returns what the lane's publisher waits for when its ring is full.
+    /// Returns the waiter of the lane's publisher, for when there is no room.
     #[inline]
-    pub(crate) fn room(&self) -> Want {
-        Want::room_in(self)
+    pub(crate) fn waiter(&self) -> &Waiter {
+        &self.waiter
     }
 
     /// After a seal, wakes:
@@ -146,10 +154,7 @@ impl<E> LaneView<E> {
     /// lanes are sealed at a time.
     pub(crate) fn wake_all(&self) {
         self.signals.cell.wake_now();
-        match &self.ring {
-            ViewOf::Shared(waiter) => self.signals.blocked.notify_waiter(waiter),
-            ViewOf::Spsc(_) | ViewOf::Evicting(_) => self.signals.blocked.notify_one(self.room()),
-        }
+        self.signals.blocked.notify_waiter(&self.waiter);
         self.signals.blocked.notify_progress();
     }
 
@@ -161,7 +166,7 @@ impl<E> LaneView<E> {
         match &self.ring {
             ViewOf::Spsc(sealer) => sealer.accepted(),
             ViewOf::Evicting(ring) => ring.position(),
-            ViewOf::Shared(_) => 0,
+            ViewOf::Shared => 0,
         }
     }
 
@@ -175,7 +180,7 @@ impl<E> LaneView<E> {
                 let handled = self.progress.handled();
                 handled >= target || sealer.end().is_some_and(|end| handled >= end)
             }
-            ViewOf::Shared(_) => true,
+            ViewOf::Shared => true,
         }
     }
 
@@ -205,7 +210,7 @@ impl<E> LaneView<E> {
                 // A receiver first returns the slot, and then counts the event.
                 ViewOf::Spsc(sealer) => sealer.is_drained() && self.progress.handled() >= sealer.accepted(),
                 ViewOf::Evicting(ring) => ring.is_drained() && self.progress.in_hand() == 0,
-                ViewOf::Shared(_) => true,
+                ViewOf::Shared => true,
             }
     }
 
@@ -218,7 +223,7 @@ impl<E> LaneView<E> {
                 sealer.accepted().saturating_sub(handled)
             }
             ViewOf::Evicting(ring) => ring.len() as u64 + self.progress.in_hand(),
-            ViewOf::Shared(_) => 0,
+            ViewOf::Shared => 0,
         }
     }
 
@@ -236,7 +241,7 @@ impl<E> LaneView<E> {
                 ledger.accepted += ring.position();
                 ledger.pending += ring.len() as u64 + self.progress.in_hand();
             }
-            ViewOf::Shared(_) => {}
+            ViewOf::Shared => {}
         }
     }
 }
@@ -265,7 +270,7 @@ impl<E: Send + 'static> Condition for LaneView<E> {
         match &self.ring {
             ViewOf::Spsc(sealer) => sealer.is_open_to_push(),
             // Such a lane makes no publisher wait, or its room is not its own.
-            ViewOf::Evicting(_) | ViewOf::Shared(_) => true,
+            ViewOf::Evicting(_) | ViewOf::Shared => true,
         }
     }
 

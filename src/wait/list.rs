@@ -25,7 +25,9 @@
 //!
 //! - Progress serves every thread that waits for it, and wakes them all.
 //! - Room in a ring serves one thread, and so does a turn. A notification wakes the thread that has
-//!   waited longest for that same thing, and no other.
+//!   waited longest for that same thing, and no other. Where only one publisher can use the room, the
+//!   notifier first looks whether that one [waits](WaitList::notify_room): others may wait for room in
+//!   many other rings, and then searching the list for each event would cost more than the event.
 //! - A [goal](Waiter::for_goal) is reached after many notifications: see below.
 //! - An answer and an end happen once, and wake the threads that wait for them.
 //!
@@ -288,6 +290,26 @@ impl WaitList {
         }
     }
 
+    /// Wakes as [`notify_progress`](Self::notify_progress) does, and also this waiter, if it waits. For
+    /// room that only it can use: publishers that wait for room elsewhere are not searched.
+    #[inline]
+    pub(crate) fn notify_room(&self, waiter: &Waiter) {
+        let waiting = self.waiting();
+        if waiting > 0 {
+            self.made_room(waiting, waiter);
+        }
+    }
+
+    #[cold]
+    fn made_room(&self, waiting: u64, waiter: &Waiter) {
+        if waiter.may_wait() {
+            self.wake_entry(&waiter.0);
+        }
+        if waiting >= FOR_PROGRESS {
+            self.call(Call { all: false, progress: true, one: None });
+        }
+    }
+
     /// Wakes the first thread with this want.
     pub(crate) fn notify_one(&self, want: Want) {
         if self.waiting() > 0 {
@@ -311,7 +333,7 @@ impl WaitList {
 
     /// Wakes this thread, if it waits.
     pub(crate) fn notify_waiter(&self, waiter: &Waiter) {
-        if self.waiting() > 0 {
+        if self.waiting() > 0 && waiter.may_wait() {
             self.wake_entry(&waiter.0);
         }
     }

@@ -47,3 +47,38 @@ fn wait_against_notify(frequent: Fence, rare: Fence) -> Scenario {
 fn notify_wakes_a_blocked_publisher() {
     check_pairs("wait against notify", &[], wait_against_notify);
 }
+
+/// The same with a waiter whose mark the notifier looks at: `notify_room`. Others are on the list all the
+/// time, so the count says nothing. The waiter has waited before, so its mark may be the older one.
+fn wait_against_notify_room(frequent: Fence, rare: Fence) -> Scenario {
+    let waiter = Program::new("waiter").store(WOKEN, 1, Relaxed).repeat(|again| {
+        let entered = again
+            .store(WOKEN, 0, Relaxed)
+            .locked(LOCK, |inside| inside.store(LISTED, 1, Relaxed))
+            .fence(rare)
+            .load(PROGRESS, SEEN, Acquire);
+        let waited = entered.when(
+            |r| r[SEEN] == 0,
+            |none| none.load(WOKEN, FOUND, Acquire).when(|r| r[FOUND] == 0, Program::park),
+        );
+        let left = waited.locked(LOCK, |inside| inside.store(LISTED, 0, Relaxed));
+        left.store(WOKEN, 1, Relaxed).leave_when(|r| r[SEEN] == 1)
+    });
+    let notifier =
+        Program::new("notifier").store(PROGRESS, 1, Release).fence(frequent).load(WOKEN, SEEN, Relaxed).when(
+            |r| r[SEEN] == 0,
+            |waits| {
+                waits
+                    .locked(LOCK, |inside| inside.load(LISTED, FOUND, Relaxed).store(LISTED, 0, Relaxed))
+                    .when(|r| r[FOUND] == 1, |listed| listed.store(WOKEN, 1, Release).unpark(0))
+            },
+        );
+    Scenario::new().thread(waiter).thread(notifier)
+}
+
+#[test]
+fn notify_of_own_room_wakes_its_publisher() {
+    // The lock of the list comes after the mark, and is a full fence on a machine with store buffers.
+    let tolerated = [(Fence::Full, Fence::Compiler), (Fence::Full, Fence::Nothing)];
+    check_pairs("wait against notify of own room", &tolerated, wait_against_notify_room);
+}

@@ -14,7 +14,6 @@ use crate::sync::membarrier::{FencePair, light_fence};
 use crate::time::Deadline;
 use crate::wait::WaitCell;
 use crate::wait::context::discard;
-use crate::wait::list::Waiter;
 use crate::wait::list::task::{Condition, TaskWait};
 
 /// The private lane of a publisher into a mailbox with one consumer.
@@ -31,8 +30,6 @@ pub(crate) struct FastLane<E> {
     signals: std::sync::Arc<Signals>,
     view: std::sync::Arc<LaneView<E>>,
     mailbox: Arc<Mailbox<E>>,
-    /// The waiter of a publish that has to wait for room.
-    waiter: Waiter,
 }
 
 /// Room for one event in a lane.
@@ -77,8 +74,7 @@ impl<E: Send + 'static> FastLane<E> {
         view: std::sync::Arc<LaneView<E>>,
         mailbox: &Arc<Mailbox<E>>,
     ) -> Self {
-        let waiter = Waiter::wanting(view.room());
-        Self { producer, view, signals: mailbox.signals.clone(), mailbox: mailbox.clone(), waiter }
+        Self { producer, view, signals: mailbox.signals.clone(), mailbox: mailbox.clone() }
     }
 
     pub(crate) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
@@ -102,7 +98,7 @@ impl<E: Send + 'static> FastLane<E> {
     /// Returns the wait of a task for room, if a publish would wait here now.
     pub(crate) fn full(&self) -> Option<TaskWait> {
         let is_full = self.may_wait() && !self.view.holds();
-        is_full.then(|| TaskWait::new(self.view.clone(), self.waiter.clone()))
+        is_full.then(|| TaskWait::new(self.view.clone(), self.view.waiter().clone()))
     }
 
     /// Returns whether no thread has begun to seal the lane.
@@ -137,7 +133,7 @@ impl<E: Send + 'static> FastLane<E> {
     /// caller wakes the consumers of all lanes first.
     #[cold]
     pub(crate) fn overflow(&mut self, event: E, deadline: Deadline) -> Result<Disposition, WriteError<E>> {
-        let Self { producer, view, waiter, mailbox, .. } = self;
+        let Self { producer, view, mailbox, .. } = self;
         let mut attempt = |event: E| {
             if let Some(vacant) = producer.vacant() {
                 vacant.push(event);
@@ -150,7 +146,7 @@ impl<E: Send + 'static> FastLane<E> {
         };
         match attempt(event) {
             Ok(()) => Ok(Disposition::Pending),
-            Err(error) => mailbox.overflowed(error, &view.entry, deadline, Some(waiter), attempt),
+            Err(error) => mailbox.overflowed(error, &view.entry, deadline, Some(view.waiter()), attempt),
         }
     }
 

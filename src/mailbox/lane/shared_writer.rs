@@ -12,20 +12,17 @@ use crate::ring::mpmc::PushError;
 use crate::stats::Disposition;
 use crate::sync::Arc;
 use crate::time::Deadline;
-use crate::wait::list::Waiter;
 use crate::wait::list::task::TaskWait;
 
 /// A publisher's access to the shared lane.
 pub(crate) struct SharedLaneWriter<E> {
     view: std::sync::Arc<LaneView<E>>,
     mailbox: Arc<Mailbox<E>>,
-    /// Allocated with the lane, so that waiting for room allocates nothing.
-    waiter: Waiter,
 }
 
 impl<E: Send + 'static> SharedLaneWriter<E> {
-    pub(super) fn new(view: std::sync::Arc<LaneView<E>>, waiter: Waiter, mailbox: &Arc<Mailbox<E>>) -> Self {
-        Self { view, mailbox: mailbox.clone(), waiter }
+    pub(super) fn new(view: std::sync::Arc<LaneView<E>>, mailbox: &Arc<Mailbox<E>>) -> Self {
+        Self { view, mailbox: mailbox.clone() }
     }
 
     pub(super) fn view(&self) -> &std::sync::Arc<LaneView<E>> {
@@ -44,7 +41,7 @@ impl<E: Send + 'static> SharedLaneWriter<E> {
 
     /// Returns the wait of a task for room, if a push would wait here now.
     pub(super) fn full(&self) -> Option<TaskWait> {
-        Mailbox::full_for(&self.mailbox, Some(&self.view), || self.waiter.clone())
+        Mailbox::full_for(&self.mailbox, Some(&self.view), || self.view.waiter().clone())
     }
 
     /// Pushes an event and wakes a consumer if one is parked.
@@ -63,7 +60,7 @@ impl<E: Send + 'static> SharedLaneWriter<E> {
                 mailbox.signals.wake();
                 Ok(Disposition::Pending)
             }
-            Err(error) => mailbox.overflowed(error, entry, deadline, Some(&self.waiter), push),
+            Err(error) => mailbox.overflowed(error, entry, deadline, Some(self.view.waiter()), push),
         }
     }
 }

@@ -59,7 +59,7 @@ impl<E: Send + 'static> Reader<E> {
             // Counted first, as in `Known`.
             self.mailbox.consumer.note_many(Handled::Delivered, count as u64);
             view.progress().advance_to(consumer.position());
-            self.mailbox.signals.blocked.notify_made(view.room());
+            self.mailbox.signals.blocked.notify_room(view.waiter());
             return count;
         }
         let before = into.len();

@@ -160,7 +160,9 @@ impl<'a> Place<'a> {
 
     /// Leaves the list, if it was not taken off.
     pub(super) fn leave(&mut self) {
-        self.position.leave(self.list);
+        if self.position.leave(self.list) {
+            drop(self.position.end(self.waiter));
+        }
     }
 }
 

@@ -32,6 +32,19 @@ impl Place {
     }
 }
 
+/// What a task waits for that waits throughout a model.
+struct Never(Arc<Place>);
+
+impl Condition for Never {
+    fn list(&self) -> &WaitList {
+        &self.0.list
+    }
+
+    fn holds(&self) -> bool {
+        false
+    }
+}
+
 #[test]
 fn notify_wakes_a_waiter() {
     // The waiter sees the progress, or its notifier wakes it: no deadlock. Fails when the fence of
@@ -91,6 +104,31 @@ fn leaving_waiter_keeps_the_count_of_others() {
         place.advance();
         first.join().unwrap();
         second.join().unwrap();
+    });
+}
+
+#[test]
+fn own_room_wakes_its_waiter_beside_one_for_other_room() {
+    // The count alone says nothing, since another waiter is on the list all the time: either the
+    // notifier sees that this one waits, or its attempt sees the room. Twice, so that a waiter that was
+    // woken waits again. Fails when a fence is missing, or when the waiter marks itself after its fence.
+    model(|| {
+        let place = Place::new();
+        let (own, other) = (Waiter::for_own_room(), Waiter::for_own_room());
+        let mut other = TaskWait::new(std::sync::Arc::new(Never(place.clone())), other);
+        assert!(other.poll(Waker::noop()).is_pending());
+        let (worker, of_worker) = (place.clone(), own.clone());
+        let worker = thread::spawn(move || {
+            for _ in 0..2 {
+                worker.progress.fetch_add(1, Ordering::Relaxed);
+                worker.list.notify_room(&of_worker);
+            }
+        });
+        for goal in 1..=2 {
+            let attempt = || (place.progress.load(Ordering::Relaxed) >= goal).then_some(());
+            assert!(place.list.wait_as(&own, Deadline::NEVER, attempt).is_some());
+        }
+        worker.join().unwrap();
     });
 }
 
@@ -205,14 +243,11 @@ impl Condition for FreeSlot {
     }
 }
 
-#[test]
-fn earlier_wait_leaves_the_entry_to_a_later_one() {
-    // Two waits use one entry: that of a publisher which has gone, and that of the next user of its
-    // lane. The earlier one is dropped while the later one waits. Fails when its drop takes the waker of
-    // the later one away: a deadlock.
-    model(|| {
-        let room = Room::new();
-        let waiter = Waiter::wanting(Want::SHARED_ROOM);
+/// Two waits use one entry: that of a publisher which has gone, and that of the next user of its lane.
+/// The earlier one is dropped while the later one waits, and `free` makes room.
+fn two_waits_of(waiter: fn() -> Waiter, free: fn(&Room, &Waiter)) {
+    model(move || {
+        let (room, waiter) = (Room::new(), waiter());
         let wait = || TaskWait::new(std::sync::Arc::new(FreeSlot(room.clone())), waiter.clone());
         let (mut earlier, mut later) = (wait(), wait());
         assert!(earlier.poll(Waker::noop()).is_pending());
@@ -222,11 +257,26 @@ fn earlier_wait_leaves_the_entry_to_a_later_one() {
                 task.sleep();
             }
         });
-        let worker = room.clone();
-        let worker = thread::spawn(move || worker.free());
+        let (worker, of_worker) = (room.clone(), waiter.clone());
+        let worker = thread::spawn(move || free(&worker, &of_worker));
         drop(earlier);
         task.join().unwrap();
         worker.join().unwrap();
+    });
+}
+
+#[test]
+fn earlier_wait_leaves_the_entry_to_a_later_one() {
+    // Fails when the drop of the earlier one takes the waker of the later one away: a deadlock.
+    two_waits_of(|| Waiter::wanting(Want::SHARED_ROOM), |room, _| room.free());
+}
+
+#[test]
+fn earlier_wait_for_own_room_leaves_the_mark_to_a_later_one() {
+    // Fails when the drop of the earlier one says that the later one does not wait: a deadlock.
+    two_waits_of(Waiter::for_own_room, |room, waiter| {
+        room.free.fetch_add(1, Ordering::Release);
+        room.line.notify_room(waiter);
     });
 }
 

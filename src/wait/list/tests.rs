@@ -19,10 +19,10 @@ fn woken(places: &[Place<'_>]) -> Vec<bool> {
 }
 
 #[test]
-fn room_wakes_the_first_waiter_for_it() {
+fn answers_wake_the_first_waiter_for_them() {
     let list = WaitList::new(FencePair::Symmetric);
-    let rings = [0_u8; 2];
-    let (mine, other) = (Want::room_in(&rings[0]), Want::room_in(&rings[1]));
+    let requests = [0_u8; 2];
+    let (mine, other) = (Want::answers_to(&requests[0]), Want::answers_to(&requests[1]));
     in_line(&list, [other, mine, Want::PROGRESS, mine], |places| {
         list.notify_one(mine);
         assert_eq!(woken(places), [false, true, false, false]);
@@ -31,6 +31,28 @@ fn room_wakes_the_first_waiter_for_it() {
         list.notify();
         assert_eq!(woken(places), [true; 4]);
     });
+    assert_eq!(format!("{list:?}"), "WaitList { waiting: 0 }");
+}
+
+#[test]
+fn own_room_wakes_its_waiter_and_those_for_progress() {
+    let list = WaitList::new(FencePair::Symmetric);
+    let waiters = [Waiter::for_own_room(), Waiter::for_own_room(), Waiter::new()];
+    let mut places: Vec<_> = waiters.iter().map(|waiter| Place::new(&list, waiter)).collect();
+    let thread = Unparker::current();
+    places[0].enter(&thread);
+    places[2].enter(&thread);
+    list.notify_room(&waiters[1]);
+    assert_eq!(woken(&places), [false, true, true], "it does not wait");
+    places[1].enter(&thread);
+    places[2].enter(&thread);
+    list.notify_room(&waiters[1]);
+    assert_eq!(woken(&places), [false, true, true]);
+    // Who left is not searched for.
+    places[0].leave();
+    assert!(!waiters[0].may_wait() && !waiters[1].may_wait());
+    list.notify_room(&waiters[0]);
+    drop(places);
     assert_eq!(format!("{list:?}"), "WaitList { waiting: 0 }");
 }
 

@@ -20,14 +20,9 @@ impl Want {
     /// The end of the list's owner: woken by [`WaitList::notify`] only.
     pub(crate) const END: Self = Self(u64::MAX - 1);
 
-    /// Returns the want for room in the ring of one lane, identified by the lane's address.
-    pub(crate) fn room_in<T>(lane: &T) -> Self {
-        Self(std::ptr::from_ref(lane).addr() as u64)
-    }
-
     /// Returns the want for the answers to one request, identified by its address.
     pub(crate) fn answers_to<T>(request: &T) -> Self {
-        Self::room_in(request)
+        Self(std::ptr::from_ref(request).addr() as u64)
     }
 
     /// Returns whether what is wanted serves one waiter, so that a waiter that does not use it wakes
@@ -55,7 +50,9 @@ impl Want {
 pub(crate) struct Waiter(pub(super) Arc<WaiterEntry>);
 
 pub(super) struct WaiterEntry {
-    want: Want,
+    /// `None` for what no other waiter waits for, which the address of the entry identifies.
+    want: Option<Want>,
+    /// Whether the waiter was woken, or left the list, since it last began to wait.
     pub(super) woken: AtomicBool,
     sleeper: Mutex<Sleeping>,
     /// Returns whether the goal is reached. Not called while the list is locked.
@@ -94,26 +91,40 @@ impl Waiter {
     }
 
     pub(crate) fn wanting(want: Want) -> Self {
-        Self::with(want, None)
+        Self::with(Some(want), None)
+    }
+
+    /// Creates the waiter of a publisher for room in a ring that only it writes into.
+    pub(crate) fn for_own_room() -> Self {
+        Self::with(None, None)
     }
 
     /// Creates a waiter for a goal. Other threads call `is_reached` as well, and it is not user
     /// code.
     pub(crate) fn for_goal(is_reached: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self::with(Want::GOAL, Some(Box::new(is_reached)))
+        Self::with(Some(Want::GOAL), Some(Box::new(is_reached)))
     }
 
     /// Creates the waiter of a task for a goal.
     pub(super) fn for_goal_of_task(is_reached: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self::with(Want::GOAL_OF_TASK, Some(Box::new(is_reached)))
+        Self::with(Some(Want::GOAL_OF_TASK), Some(Box::new(is_reached)))
     }
 
-    fn with(want: Want, goal: Option<Box<dyn Fn() -> bool + Send + Sync>>) -> Self {
-        Self(Arc::new(WaiterEntry { want, woken: AtomicBool::new(false), sleeper: Mutex::default(), goal }))
+    fn with(want: Option<Want>, goal: Option<Box<dyn Fn() -> bool + Send + Sync>>) -> Self {
+        Self(Arc::new(WaiterEntry { want, woken: AtomicBool::new(true), sleeper: Mutex::default(), goal }))
     }
 
     pub(crate) fn wants(&self) -> Want {
-        self.0.want
+        self.0.want.unwrap_or_else(|| Want::answers_to(&*self.0))
+    }
+
+    /// Returns whether the waiter may be on the list, for a notifier that has executed its half of the
+    /// handshake. Where this is `false` although the waiter enters, its attempt after its heavy fence
+    /// sees what the notifier has done.
+    #[inline]
+    pub(super) fn may_wait(&self) -> bool {
+        // ORD(list.count): pairs as the load of the count does, after the same light fence.
+        !self.0.woken.load(Ordering::Relaxed)
     }
 
     /// Prepares the entry for a wait, and returns the number of this wait. A notifier of an earlier
@@ -123,19 +134,24 @@ impl Waiter {
         let (before, begun) = {
             let mut sleeping = lock(&self.0.sleeper);
             sleeping.begun += 1;
+            // Before the heavy fence of the waiter, as its count: see `may_wait`.
+            self.0.woken.store(false, Ordering::Relaxed);
             (sleeping.sleeper.replace(sleeper), sleeping.begun)
         };
-        self.0.woken.store(false, Ordering::Relaxed);
         // Outside the lock: the destructor of a waker is user code.
         drop(before);
         (&self.0, begun)
     }
 
     /// Takes the sleeper of this wait out of the entry, for the caller to drop outside of every lock. A
-    /// later wait that uses the entry keeps its own.
+    /// later wait that uses the entry keeps its own, and is still waiting.
     pub(super) fn end(&self, begun: u64) -> Option<Sleeper> {
         let mut sleeping = lock(&self.0.sleeper);
-        if sleeping.begun == begun { sleeping.sleeper.take() } else { None }
+        if sleeping.begun != begun {
+            return None;
+        }
+        self.0.woken.store(true, Ordering::Relaxed);
+        sleeping.sleeper.take()
     }
 
     /// Returns whether both represent the same thread or task.

@@ -4,7 +4,7 @@ use crate::folder::Folder;
 use crate::program::show;
 use crate::service::Service;
 
-/// Returns the words of the row of a sink, or none if there is no such row.
+/// Returns the words of the row of a sink, or nothing if it has no row.
 pub(crate) fn row(screen: &str, sink: &str) -> Vec<String> {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let row = screen.lines().map(words).find(|words| words.get(1).is_some_and(|word| word == sink));
