@@ -294,20 +294,18 @@ impl WaitList {
     /// room that only it can use: publishers that wait for room elsewhere are not searched.
     #[inline]
     pub(crate) fn notify_room(&self, waiter: &Waiter) {
-        let waiting = self.waiting();
-        if waiting > 0 {
-            self.made_room(waiting, waiter);
+        if self.waiting() > 0 {
+            self.made_room(waiter);
         }
     }
 
     #[cold]
-    fn made_room(&self, waiting: u64, waiter: &Waiter) {
+    #[inline(never)]
+    fn made_room(&self, waiter: &Waiter) {
         if waiter.may_wait() {
             self.wake_entry(&waiter.0);
         }
-        if waiting >= FOR_PROGRESS {
-            self.call(Call { all: false, progress: true, one: None });
-        }
+        self.notify_progress();
     }
 
     /// Wakes the first thread with this want.
