@@ -249,6 +249,12 @@ impl<E: Send + 'static> FastLanes<E> {
         self.iter().any(|fast| fast.closed)
     }
 
+    /// Returns whether every lane has room for one event.
+    #[inline]
+    pub(super) fn have_room(&mut self) -> bool {
+        self.iter_mut().all(|fast| fast.lane.room().is_some())
+    }
+
     /// Returns the room for one event in the only lane, if there is one lane and it has room. The
     /// number is nonzero if a full fence has to follow the push.
     #[inline(always)]

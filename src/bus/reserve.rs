@@ -245,12 +245,20 @@ impl<E: Clone + Send + 'static> Future for PublishAsync<'_, E> {
         loop {
             match step {
                 Step::Reserve(_) => {
-                    let outcome = ready!(publisher.poll_room(wait, context.waker()));
+                    // Lanes of its own that have room are seen without a look at every sink.
+                    let is_closed = (wait.is_some() || !publisher.has_room())
+                        && ready!(publisher.poll_room(wait, context.waker())).is_err();
                     let Step::Reserve(event) = std::mem::replace(step, Step::Done) else { continue };
-                    if outcome.is_err() {
+                    if is_closed {
                         return Poll::Ready(Err(Closed(event)));
                     }
-                    *step = Step::Send(Sending::begin(publisher, event));
+                    match publisher.publish_into_room(event) {
+                        Ok(published) => {
+                            *wait = None;
+                            return Poll::Ready(published);
+                        }
+                        Err(event) => *step = Step::Send(Sending::begin(publisher, event)),
+                    }
                 }
                 Step::Send(sending) => {
                     ready!(sending.poll(publisher, wait, context.waker()));
