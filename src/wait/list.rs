@@ -72,6 +72,7 @@
 mod line;
 #[cfg(test)]
 mod models;
+mod paid;
 pub(crate) mod task;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
@@ -84,6 +85,7 @@ use crate::sync::membarrier::{heavy_fence, light_fence};
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicU64, MODEL, Mutex, Ordering, fence, lock, recheck};
 use line::{Call, FOR_PROGRESS, Line, Place};
+use paid::{FENCED, OwnWaits};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,8 +125,11 @@ const FIRST_PARK: Duration = Duration::from_millis(100);
 pub struct WaitList {
     pair: FencePair,
     /// The number of waiting threads: for progress or a goal, in units of [`FOR_PROGRESS`], and for
-    /// other things.
+    /// other things; and [`FENCED`].
     count: AtomicU64,
+    /// The number of rooms for which no task waited since a task last waited for its own, while
+    /// notifiers pay for the fence.
+    unused: AtomicU64,
     line: Mutex<Line>,
 }
 
@@ -140,9 +145,15 @@ impl WaitList {
     /// ```
     #[must_use]
     pub fn new(pair: FencePair) -> Self {
-        let line =
-            Line { next: 0, listed: Vec::with_capacity(16), for_progress: 0, goals_of_tasks: 0, scout: None };
-        Self { pair, count: AtomicU64::new(0), line: Mutex::new(line) }
+        let line = Line {
+            next: 0,
+            listed: Vec::with_capacity(16),
+            for_progress: 0,
+            goals_of_tasks: 0,
+            scout: None,
+            own_waits: OwnWaits::NONE,
+        };
+        Self { pair, count: AtomicU64::new(0), unused: AtomicU64::new(0), line: Mutex::new(line) }
     }
 
     /// Waits until `attempt` succeeds, with a new attempt after each notification.
@@ -286,6 +297,14 @@ impl WaitList {
     #[inline]
     pub(crate) fn notify_made(&self, want: Want) {
         if self.waiting() > 0 {
+            self.made(want);
+        }
+    }
+
+    #[cold]
+    fn made(&self, want: Want) {
+        // The bit alone is about room that is not shared.
+        if self.count.load(Ordering::Relaxed) != FENCED {
             self.call(Call { all: false, progress: true, one: Some(want) });
         }
     }
@@ -297,15 +316,6 @@ impl WaitList {
         if self.waiting() > 0 {
             self.made_room(waiter);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn made_room(&self, waiter: &Waiter) {
-        if waiter.may_wait() {
-            self.wake_entry(&waiter.0);
-        }
-        self.notify_progress();
     }
 
     /// Wakes the first thread with this want.
@@ -331,8 +341,12 @@ impl WaitList {
 
     /// Wakes this thread, if it waits.
     pub(crate) fn notify_waiter(&self, waiter: &Waiter) {
-        if self.waiting() > 0 && waiter.may_wait() {
-            self.wake_entry(&waiter.0);
+        if self.waiting() > 0 {
+            // ORD(list.count): full fence; pairs with the one in `fence_after_entry`.
+            fence(Ordering::SeqCst);
+            if waiter.may_wait() {
+                self.wake_entry(&waiter.0);
+            }
         }
     }
 

@@ -23,6 +23,7 @@ mod machine;
 mod mixed;
 mod nap;
 mod order;
+mod paid_room;
 mod park;
 mod payer;
 mod program;

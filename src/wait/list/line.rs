@@ -2,6 +2,7 @@
 //! notification wakes.
 
 use super::WaitList;
+use super::paid::{OwnWaits, Pays};
 use super::waiter::{Waiter, WaiterEntry, Want};
 use crate::sync::parking::Unparker;
 use crate::sync::{AtomicBool, Ordering, lock};
@@ -22,6 +23,7 @@ pub(super) struct Line {
     pub(super) goals_of_tasks: usize,
     /// The ticket of the thread that was called to check goals and has not begun.
     pub(super) scout: Option<u64>,
+    pub(super) own_waits: OwnWaits,
 }
 
 pub(super) struct Listed {
@@ -74,7 +76,8 @@ impl Line {
     }
 
     pub(super) fn count(&self) -> u64 {
-        (self.listed.len() - self.for_progress) as u64 + self.for_progress as u64 * FOR_PROGRESS
+        let others = (self.listed.len() - self.for_progress) as u64 | self.own_waits.bits();
+        others + self.for_progress as u64 * FOR_PROGRESS
     }
 }
 
@@ -92,11 +95,13 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Enters the list, at the previous position if there was one.
-    pub(super) fn enter(&mut self, list: &WaitList, waiter: &Waiter, sleeper: Sleeper) {
+    /// Enters the list, at the previous position if there was one. Returns the fence that follows.
+    pub(super) fn enter(&mut self, list: &WaitList, waiter: &Waiter, sleeper: Sleeper) -> Pays {
+        let is_task = matches!(sleeper, Sleeper::Task(_));
         let (entry, begun) = waiter.begin(sleeper);
         self.begun = begun;
         let mut line = lock(&list.line);
+        let pays = if is_task { list.task_begins(waiter, &mut line.own_waits) } else { Pays::Heavy };
         let ticket = *self.ticket.get_or_insert_with(|| {
             line.next += 1;
             line.next - 1
@@ -108,6 +113,7 @@ impl Position {
         line.listed.insert(at, listed);
         list.count.store(line.count(), Ordering::Relaxed);
         self.on_list = true;
+        pays
     }
 
     /// Leaves the list, if it was not taken off. Returns whether it was still there.
@@ -154,7 +160,7 @@ impl<'a> Place<'a> {
 
     /// Enters the list, and returns the word that is set by a wake-up.
     pub(super) fn enter(&mut self, thread: &Unparker) -> &'a AtomicBool {
-        self.position.enter(self.list, self.waiter, Sleeper::Thread(thread.clone()));
+        let _heavy = self.position.enter(self.list, self.waiter, Sleeper::Thread(thread.clone()));
         &self.waiter.0.woken
     }
 

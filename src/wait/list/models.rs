@@ -132,6 +132,53 @@ fn own_room_wakes_its_waiter_beside_one_for_other_room() {
     });
 }
 
+/// What a task waits for that waits until there is this much progress.
+struct Reached {
+    place: Arc<Place>,
+    goal: usize,
+}
+
+impl Condition for Reached {
+    fn list(&self) -> &WaitList {
+        &self.place.list
+    }
+
+    fn holds(&self) -> bool {
+        self.place.progress.load(Ordering::Acquire) >= self.goal
+    }
+}
+
+#[test]
+fn own_room_wakes_its_task_whoever_pays() {
+    // A task waits three times: it pays for the fence, asks the notifiers to pay, and no longer pays.
+    // In the end no task waits, and the notifiers pay no more. Fails when the bit is stored before the
+    // task is on the list or stays for ever, or when a notifier that finds the bit does not look at the
+    // mark. What the fences are worth: `store_buffer::paid_room`.
+    model(|| {
+        let list = WaitList::new(FencePair::Asymmetric);
+        let place = Arc::new(Place { list, progress: AtomicUsize::new(0) });
+        let waiter = Waiter::for_own_room();
+        let (worker, of_worker) = (place.clone(), waiter.clone());
+        let worker = thread::spawn(move || {
+            for _ in 0..3 {
+                worker.progress.fetch_add(1, Ordering::Release);
+                worker.list.notify_room(&of_worker);
+            }
+        });
+        for goal in 1..=3 {
+            let reached = std::sync::Arc::new(Reached { place: place.clone(), goal });
+            let mut wait = TaskWait::new(reached, waiter.clone());
+            let (task, waker) = Task::new();
+            while wait.poll(&waker).is_pending() {
+                task.sleep();
+            }
+        }
+        worker.join().unwrap();
+        (0..3).for_each(|_| place.list.notify_room(&waiter));
+        assert!(!place.list.is_waited_at());
+    });
+}
+
 #[test]
 fn passed_deadline_still_finds_earlier_progress() {
     // With an expired deadline, progress made before the call is found, and the list is left

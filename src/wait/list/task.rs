@@ -2,7 +2,7 @@
 //!
 //! | poll | steps |
 //! |---|---|
-//! | each | leave the list · attempt; ready if it succeeds · wake a napping consumer · enter with the waker, at the previous position · heavy fence · attempt again; leave and be ready if it succeeds |
+//! | each | leave the list · attempt; ready if it succeeds · wake a napping consumer · enter with the waker, at the previous position · heavy fence, or the one that [notifiers pay for](super::paid) · attempt again; leave and be ready if it succeeds |
 //! | drop | leave the list · if something that serves one waiter is there, wake the next waiter |
 //!
 //! The invariants of the [list](super) hold with *poll* for *return from a park*:
@@ -10,7 +10,7 @@
 //!   attempt, and a drop passes on.
 //! - A2: an attempt only finds that there is something. The owner of the wait takes it, or does not,
 //!   and then drops the wait, which checks whether there is more.
-//! - A3: a pending poll has failed after its entry and the heavy fence.
+//! - A3: a pending poll has failed after its entry and the fence.
 //! - A4, A5: a task is never the scout. Its goal is checked by a scout or by the thread that reports
 //!   progress, and the task is woken when the goal is reached.
 //!
@@ -20,7 +20,6 @@
 use super::line::Position;
 use super::{WaitList, Waiter, Want};
 use crate::stats::Awaited;
-use crate::sync::membarrier::heavy_fence_or_wait;
 use crate::sync::recheck;
 use crate::wait::Sleeper;
 use std::sync::Arc;
@@ -95,10 +94,8 @@ impl TaskWait {
         // User code, before anything is entered.
         let sleeper = Sleeper::task(task);
         let list = self.condition.list();
-        self.position.enter(list, &self.waiter, sleeper);
-        // ORD(list.count): heavy fence; pairs with the light one in `WaitList::waiting`. It must not
-        // fail, since a task cannot park with a limit.
-        heavy_fence_or_wait(list.pair);
+        let pays = self.position.enter(list, &self.waiter, sleeper);
+        list.fence_after_entry(pays);
         if !recheck(|| self.condition.holds()) {
             return Poll::Pending;
         }

@@ -118,6 +118,11 @@ impl Waiter {
         self.0.want.unwrap_or_else(|| Want::answers_to(&*self.0))
     }
 
+    /// Returns whether it waits for room in a ring that only it writes into.
+    pub(super) fn has_own_room(&self) -> bool {
+        self.0.want.is_none()
+    }
+
     /// Returns whether the waiter may be on the list, for a notifier that has executed its half of the
     /// handshake. Where this is `false` although the waiter enters, its attempt after its heavy fence
     /// sees what the notifier has done.
