@@ -246,7 +246,9 @@ fn event_that_completes_a_batch_counts_once_while_the_batch_is_written() {
     gate.open();
     wait_for(|| queue.state().ledger.pending == 0);
     let ledger = assert_balanced(&queue.state());
-    assert_eq!((ledger.delivered, ledger.dropped.total()), (4, 6));
+    // The sink may have been closed before the gate let the batch through, and then refuses it.
+    let written = ledger.delivered + ledger.dropped.failed;
+    assert_eq!((written, ledger.dropped.aborted), (4, 6), "{ledger}");
 }
 
 #[test]
