@@ -415,36 +415,6 @@ impl<E: Clone + Send + 'static> Publisher<E> {
         }
     }
 
-    /// Returns whether a publish would be a plain push now, into lanes that all have room.
-    ///
-    /// The room stays: the lanes have no other writer.
-    #[inline]
-    pub(super) fn has_room(&mut self) -> bool {
-        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
-        let version = self.core.front.version.load(Ordering::Acquire);
-        version == self.lanes.seen && self.lanes.have_room()
-    }
-
-    /// Publishes an event by a plain push into lanes that all have room. Returns the event as an error
-    /// if that is not possible.
-    #[inline]
-    pub(super) fn publish_into_room(&mut self, event: E) -> Result<Result<Published, Closed<E>>, E> {
-        if !self.has_room() {
-            return Err(event);
-        }
-        let mut back = None;
-        let tally = match self.lanes.push(event) {
-            Pushed::Done(accepted) => PublishTally::accepted(accepted),
-            Pushed::Attention(count) => self.settle_and_wake(count, &mut back),
-            // A lane was sealed meanwhile, which makes no publish wait.
-            Pushed::Full(done, event) => {
-                back = Some(event);
-                self.publish_slowly(&mut back, done, self.seen, &Deadline::NOW)
-            }
-        };
-        Ok(tally.or_closed(back, || self.core.is_closed()))
-    }
-
     /// Completes a publish that is not a plain push into lanes. The first `done` lanes already have
     /// the event.
     #[inline(always)]

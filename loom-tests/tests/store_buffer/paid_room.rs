@@ -35,7 +35,7 @@ struct Rules {
     agreed: Fence,
     /// The state while a waiter has asked, and its heavy fence is not yet executed.
     asking: u8,
-    /// Whether notifiers are let off only while nobody is on the list.
+    /// Whether notifiers are let off only while the list is empty.
     spares_waiters: bool,
 }
 

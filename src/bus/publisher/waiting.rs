@@ -1,11 +1,13 @@
-//! Waiting in a task: for the end of the bus, and for room.
+//! Waiting in a task: for the end of the bus, and for room; and the publish where there is room.
 
 use super::Publisher;
 use crate::bus::core::CLOSED;
+use crate::bus::lanes::Pushed;
+use crate::bus::tally::PublishTally;
 use crate::error::Closed;
 use crate::sink::UntilClosed;
 use crate::sink::lane::RoomWait;
-use crate::stats::SinkId;
+use crate::stats::{Published, SinkId};
 use crate::sync::Ordering;
 use crate::time::Deadline;
 use std::task::{Poll, Waker, ready};
@@ -85,5 +87,37 @@ impl<E: Send + 'static> Publisher<E> {
             }
             _ => self.core.full_shared_at(id),
         }
+    }
+}
+
+impl<E: Clone + Send + 'static> Publisher<E> {
+    /// Returns whether a publish would be a plain push now, into lanes that all have room.
+    ///
+    /// The room stays: the lanes have no other writer.
+    #[inline]
+    pub(in crate::bus) fn has_room(&mut self) -> bool {
+        // ORD(bus.version): Acquire; pairs with the Release in `Core::changed`.
+        let version = self.core.front.version.load(Ordering::Acquire);
+        version == self.lanes.seen && self.lanes.have_room()
+    }
+
+    /// Publishes an event by a plain push into lanes that all have room. Returns the event as an error
+    /// if that is not possible.
+    #[inline]
+    pub(in crate::bus) fn publish_into_room(&mut self, event: E) -> Result<Result<Published, Closed<E>>, E> {
+        if !self.has_room() {
+            return Err(event);
+        }
+        let mut back = None;
+        let tally = match self.lanes.push(event) {
+            Pushed::Done(accepted) => PublishTally::accepted(accepted),
+            Pushed::Attention(count) => self.settle_and_wake(count, &mut back),
+            // A lane was sealed meanwhile, which makes no publish wait.
+            Pushed::Full(done, event) => {
+                back = Some(event);
+                self.publish_slowly(&mut back, done, self.seen, &Deadline::NOW)
+            }
+        };
+        Ok(tally.or_closed(back, || self.core.is_closed()))
     }
 }
