@@ -3,12 +3,12 @@
 
 #![cfg(unix)]
 
-use demo_support::output::{self, assert_balanced, json_lines, plain};
+use demo_support::output::{
+    self, assert_balanced, assert_none_left, json_lines, plain, signal, until_stopped,
+};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Output};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::io::Read;
+use std::process::{Child, Output};
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_replicas");
@@ -41,36 +41,6 @@ fn proven(arguments: &[&str]) -> (Vec<String>, Value) {
 fn sum(report: &Value, group: &str, count: &str) -> u64 {
     let nodes = report["nodes"].as_array().expect("nodes");
     nodes.iter().map(|node| node[group][count].as_u64().expect("a count")).sum()
-}
-
-fn signal(process: u32, name: &str) {
-    let sent = Command::new("kill").args([name, &process.to_string()]).status().expect("kill");
-    assert!(sent.success());
-}
-
-/// Reads the story until a node is stopped, which is the hardest time to end all nodes.
-fn until_stopped(child: &mut Child) -> BufReader<std::process::ChildStdout> {
-    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
-    let mut line = String::new();
-    while !line.contains("is stopped") {
-        line.clear();
-        assert!(output.read_line(&mut line).expect("a line") > 0, "the story ended");
-    }
-    output
-}
-
-/// Waits until the program and all nodes have ended: each of them has the standard error of the
-/// program, which ends with the last of them.
-#[track_caller]
-fn assert_none_left(child: &mut Child) -> String {
-    let mut errors = child.stderr.take().expect("a pipe");
-    let (sender, ended) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        let _ = errors.read_to_string(&mut text);
-        let _ = sender.send(text);
-    });
-    ended.recv_timeout(Duration::from_secs(60)).expect("no process is left behind")
 }
 
 #[test]

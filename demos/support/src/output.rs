@@ -3,8 +3,10 @@
 
 use serde_json::Value;
 use std::fs::File;
-use std::io::Read;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// Returns a command for the program, without the settings of colors in this environment.
 #[must_use]
@@ -171,4 +173,47 @@ pub fn plain(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output).into_owned();
     assert!(!text.contains('\x1b'), "{text:?}");
     text
+}
+
+/// Sends a signal to a process, by the option of `kill` that names it.
+///
+/// # Panics
+/// If there is no such process.
+#[track_caller]
+pub fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args([name, &process.to_string()]).status().expect("kill");
+    assert!(sent.success());
+}
+
+/// Reads the story of a program until one of its processes is stopped, which is the hardest time to end
+/// all of them.
+///
+/// # Panics
+/// If the story ends before.
+#[track_caller]
+pub fn until_stopped(child: &mut Child) -> BufReader<ChildStdout> {
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    while !line.contains("is stopped") {
+        line.clear();
+        assert!(output.read_line(&mut line).expect("a line") > 0, "the story ended");
+    }
+    output
+}
+
+/// Waits until the program and all processes that it has started have ended, and returns what they wrote
+/// on standard error: each has that of the program, which ends with the last of them.
+///
+/// # Panics
+/// If one is left after a minute.
+#[track_caller]
+pub fn assert_none_left(child: &mut Child) -> String {
+    let mut errors = child.stderr.take().expect("a pipe");
+    let (sender, ended) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = errors.read_to_string(&mut text);
+        let _ = sender.send(text);
+    });
+    ended.recv_timeout(Duration::from_secs(60)).expect("no process is left behind")
 }
