@@ -178,7 +178,7 @@ pub fn plain(output: &[u8]) -> String {
 /// Sends a signal to a process, by the option of `kill` that names it.
 ///
 /// # Panics
-/// If there is no such process.
+/// If it cannot be sent.
 #[track_caller]
 pub fn signal(process: u32, name: &str) {
     let sent = Command::new("kill").args([name, &process.to_string()]).status().expect("kill");
